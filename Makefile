@@ -1,0 +1,112 @@
+# Everything a contributor runs. `make` alone prints this list.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+SAMPLE := samples/code_census
+ROOMS := engine stores executors stepwell cli
+# The folders outside the rooms that hold Python.
+OTHERS = $(foreach folder,tests tools samples benchmarks,$(if $(shell find $(folder) -name '*.py' 2>/dev/null),$(folder)))
+
+# The Python that makes .venv; empty means the first of these that is 3.11 or newer.
+PYTHON ?=
+CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14
+# Test workers: a number, or auto for one per core. 0 runs the tests in one process.
+WORKERS ?= auto
+# Further arguments for pytest: make test ARGS="-k lease -x"
+ARGS ?=
+
+DEMO := $(BIN)/stepwell --home .stepwell run code_census
+BENCH := $(BIN)/python -m benchmarks
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: help
+help: ## print this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
+	while IFS='|' read -r target text; do printf '%-19s %s\n' "$$target" "$$text"; done
+
+.PHONY: setup
+setup: $(STAMP) ## make .venv from the lock, install Stepwell editable, link the rooms
+	@$(BIN)/python tools/link.py
+
+$(STAMP): requirements/dev.txt pyproject.toml setup.py
+	@set -e; \
+	if [ ! -x $(BIN)/python ]; then \
+	  for python in $(or $(PYTHON),$(CANDIDATES)); do \
+	    if "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then found="$$python"; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo "No Python 3.11 or newer with venv among: $(or $(PYTHON),$(CANDIDATES))." >&2; \
+	    echo "Install one, or name it: make setup PYTHON=path/to/python" >&2; exit 1; \
+	  fi; \
+	  "$$found" -m venv .venv; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: demo
+demo: setup .venv/.sample ## run the code census sample, from nothing to its result
+	$(DEMO)
+
+.venv/.sample: $(STAMP) $(wildcard $(SAMPLE)/pyproject.toml)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e $(SAMPLE)
+	@touch $@
+
+.PHONY: test
+test: setup ## run the tests on all cores
+	@$(PYTEST) $(ARGS)
+
+.PHONY: check
+check: setup ## run every check below and fail at the end if one failed
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
+	  check-types check-pyright check-lint check-format check-imports
+
+.PHONY: check-lint check-format check-types check-pyright check-imports
+check-lint: setup ## ruff: rules
+	$(BIN)/ruff check
+
+check-format: setup ## ruff: format
+	$(BIN)/ruff format --check
+
+check-types: setup ## mypy, strict
+	$(BIN)/mypy .link/stepwell setup.py $(OTHERS)
+
+check-pyright: setup ## pyright
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+check-imports: setup ## import-linter: who may import whom
+	cd .link && ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
+
+.PHONY: format
+format: setup ## let ruff format and fix what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: cover
+cover: setup ## tests with branch coverage; engine and stores need 95 percent
+	$(PYTEST) --cov --cov-branch --cov-report= $(ARGS)
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='engine/*,stores/*' --fail-under=95
+
+.PHONY: bench
+bench: setup ## run the benchmarks
+	$(BENCH)
+
+.PHONY: lock
+lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer versions
+	$(BIN)/python -m venv --clear .lock
+	.lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.lock/bin/uv pip compile --quiet --universal --python-version 3.11 $(if $(UPGRADE),--upgrade) \
+	  --extra dev --generate-hashes --no-header --no-annotate --no-emit-package stepwell \
+	  --output-file requirements/dev.txt pyproject.toml
+	rm -rf .lock
+
+.PHONY: clean
+clean: ## remove everything made here, except .stepwell (the runs you started)
+	rm -rf .venv .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(wildcard $(ROOMS) tests tools samples benchmarks) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,18 @@
+"""The room that decides: model, graph, packages, scheduling. It imports no other room.
+
+Modules that need a slow library are loaded when first used, through this seam.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_LAZY = {
+    "waits": "tenacity",
+    "cycles": "networkx",
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,69 @@
+"""The only place that reads a clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock(Protocol):
+    """Wall time in epoch microseconds UTC, and a monotonic clock in seconds."""
+
+    def micros(self) -> int: ...
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def micros(self) -> int:
+        """Epoch microseconds, UTC."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed point; never goes back."""
+        return time.monotonic()
+
+
+class VirtualClock:
+    """A clock that moves only when it is told to. Both clocks move together."""
+
+    def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
+        self._micros = to_micros(start)
+        self._monotonic = 0.0
+
+    def micros(self) -> int:
+        """Epoch microseconds, UTC."""
+        return self._micros
+
+    def monotonic(self) -> float:
+        """Seconds moved so far."""
+        return self._monotonic
+
+    def advance(self, delta: timedelta) -> None:
+        """Move forward by `delta`."""
+        if delta < timedelta(0):
+            raise ValueError(f"a clock moves forward only, got {delta}")
+        self._micros += delta // _MICROSECOND
+        self._monotonic += delta.total_seconds()
+
+
+def to_datetime(micros: int) -> datetime:
+    """Epoch microseconds as an aware UTC datetime."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(moment: datetime) -> int:
+    """An aware datetime as epoch microseconds."""
+    if moment.tzinfo is None:
+        raise ValueError(f"a time needs a zone, got the naive {moment.isoformat()}")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def duration_micros(delta: timedelta) -> int:
+    """A duration in microseconds."""
+    return delta // _MICROSECOND

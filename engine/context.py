@@ -1,0 +1,477 @@
+"""What an executor sees of its step, and through which it makes its effects.
+
+Results, records, artifacts and emitted steps are kept here until the body returns; then they are
+committed together with the step's end, or not at all. Projections commit by themselves, with
+`once()` at most once per step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO, TypeVar, Unpack, overload
+
+from pydantic import TypeAdapter, ValidationError
+
+from stepwell.engine.builder import Typed
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.errors import InvalidInput, InvalidPayload, NotFound, StepwellError, nearest
+from stepwell.engine.graph import Graph, StepOptions
+from stepwell.engine.ids import artifact_id, check_id
+from stepwell.engine.model import (
+    ArtifactRef,
+    ClaimedStep,
+    Lease,
+    NewArtifact,
+    NewRecord,
+    NewRun,
+    RunInfo,
+    Step,
+    StepHandle,
+    StepResult,
+)
+from stepwell.engine.payload import decode, encode
+from stepwell.engine.ports import (
+    ArtifactStore,
+    Catalog,
+    DependencyReads,
+    Executor,
+    Parameters,
+    Projection,
+    ProjectionStore,
+    Transaction,
+)
+from stepwell.engine.settings import Settings
+from stepwell.engine.signature import explain
+from stepwell.engine.states import StepStatus
+
+T = TypeVar("T")
+
+_log = logging.getLogger("stepwell.step")
+
+
+@dataclass(slots=True)
+class Services:
+    """What executions share: where to read, where to put things, and what is registered.
+
+    `build_run(package, input, entrypoint, run_id)` makes a child run; `app` is the host
+    application's object.
+    """
+
+    catalog: Catalog
+    reads: DependencyReads
+    artifacts: ArtifactStore
+    projections: ProjectionStore
+    settings: Settings
+    build_run: Callable[[str, Any, str | None, str], NewRun]
+    app: Any = None
+
+
+class StepLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds run, step and attempt to every line, as text and as fields."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = dict(self.extra or {})
+        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
+        return f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}] {msg}", kwargs
+
+
+class StepProjection:
+    """A projection as one step sees it: `once` needs no key, because the step is the key."""
+
+    def __init__(self, projection: Projection, key: str) -> None:
+        self._projection = projection
+        self._key = key
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run one statement and commit; returns the number of rows it changed."""
+        return self._projection.execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run one statement for every row in one transaction; returns rows changed."""
+        return self._projection.execute_many(sql, rows)
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """Run one statement; returns its rows as dictionaries."""
+        return self._projection.query(sql, parameters)
+
+    def once(self, apply: Callable[[Transaction], object], key: str = "") -> bool:
+        """Run `apply` in one transaction, at most once for this step (and `key`).
+
+        Returns False, without calling it, when an earlier attempt committed it already.
+        """
+        return self._projection.once(f"{self._key}#{key}" if key else self._key, apply)
+
+
+class StepContext:
+    """One execution of one step.
+
+    `run` and `step` are as they were when the step was claimed; `now` is when that was, by the
+    store's clock; `attempt` counts from 1. Everything may be used from the body only, until it
+    returns.
+    """
+
+    def __init__(self, claimed: ClaimedStep, worker_id: str, services: Services) -> None:
+        self._claimed = claimed
+        self._worker_id = worker_id
+        self._services = services
+        self._limit = services.settings.payload_limit
+        self._cancelled = threading.Event()
+        self._on_cancel: list[Callable[[], object]] = []
+        self._closed = False
+        self._graph: Graph | None = None
+        self._dependencies: dict[str, tuple[str, str | None]] | None = None
+        self._logger: StepLogger | None = None
+        self.returned: Any = None
+        self.records: dict[tuple[str, str], NewRecord] = {}
+        self.artifacts: dict[str, NewArtifact] = {}
+
+    # --- what it is -----------------------------------------------------------------------
+
+    @property
+    def run(self) -> RunInfo:
+        """The run: id, package, entrypoint, name, metadata, tags."""
+        return self._claimed.run
+
+    @property
+    def step(self) -> Step:
+        """The step as it was claimed."""
+        claimed = self._claimed
+        micros = timedelta(microseconds=1)
+        return Step(
+            id=claimed.id,
+            run_id=claimed.run.id,
+            kind=claimed.kind,
+            queue=claimed.queue,
+            status=StepStatus.RUNNING,
+            priority=claimed.priority,
+            input=self.input,
+            metadata=decode(claimed.metadata) if claimed.metadata else {},
+            attempt=claimed.attempt,
+            failures=claimed.failures,
+            max_attempts=claimed.max_attempts,
+            pending=0,
+            dedup_key=claimed.dedup_key,
+            site=claimed.site,
+            parent=claimed.parent,
+            allow_failure=claimed.allow_failure,
+            timeout=None if claimed.timeout is None else claimed.timeout * micros,
+            worker=self._worker_id,
+            error=None,
+            created_at=to_datetime(claimed.created_at),
+            ready_at=to_datetime(claimed.ready_at),
+            started_at=to_datetime(claimed.started_at),
+            ended_at=None,
+        )
+
+    @property
+    def lease(self) -> Lease:
+        """The lease this execution works under."""
+        claimed = self._claimed
+        return Lease(
+            claimed.run.id,
+            claimed.id,
+            self._worker_id,
+            claimed.token,
+            to_datetime(claimed.expires_at),
+        )
+
+    @property
+    def attempt(self) -> int:
+        return self._claimed.attempt
+
+    @property
+    def now(self) -> datetime:
+        """When this execution was claimed, by the store's clock (aware, UTC)."""
+        return to_datetime(self._claimed.started_at)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this step: hand it to services that take one."""
+        return f"{self._claimed.run.id}/{self._claimed.id}"
+
+    @property
+    def raw_input(self) -> str:
+        """The input as JSON text."""
+        return self._claimed.input
+
+    @property
+    def input(self) -> Any:
+        """The input as plain JSON values; the typed one is the executor's parameter."""
+        return decode(self._claimed.input)
+
+    @property
+    def app(self) -> Any:
+        """The host application's object, given to `connect(app=…)`."""
+        return self._services.app
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the step should stop: canceled, timed out, or its lease is gone."""
+        return self._cancelled.is_set()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when `cancelled` becomes true: at once if it is, else in some thread."""
+        self._on_cancel.append(callback)
+        if self.cancelled:
+            self.cancel()
+
+    @property
+    def logger(self) -> StepLogger:
+        """Logs with run id, step id and attempt."""
+        if self._logger is None:
+            claimed = self._claimed
+            extra = {"run_id": claimed.run.id, "step_id": claimed.id, "attempt": claimed.attempt}
+            self._logger = StepLogger(_log, extra)
+        return self._logger
+
+    # --- what it depends on ----------------------------------------------------------------
+
+    @overload
+    def dependency(self, step_id: str, type: type[T]) -> T: ...
+    @overload
+    def dependency(self, step_id: str, type: None = None) -> Any: ...
+    def dependency(self, step_id: str, type: Any = None) -> Any:
+        """The result value of one dependency, validated to `type` when one is given.
+
+        Raises NotFound when the step does not depend on it, or it left no result.
+        """
+        values = self._load_dependencies()
+        if step_id not in values:
+            raise NotFound(
+                f"step {self._claimed.id!r} does not depend on {step_id!r}"
+                f"{nearest(step_id, values)}"
+            )
+        status, text = values[step_id]
+        if text is None:
+            raise NotFound(f"dependency {step_id!r} left no result: it {status}")
+        return _typed(text, type, step_id)
+
+    @overload
+    def dependencies(self, type: type[T]) -> dict[str, T]: ...
+    @overload
+    def dependencies(self, type: None = None) -> dict[str, Any]: ...
+    def dependencies(self, type: Any = None) -> dict[str, Any]:
+        """All dependencies' result values by step id, validated to `type` when one is given.
+
+        Dependencies that left no result (they failed, or were canceled or skipped) are not in it.
+        """
+        values = self._load_dependencies().items()
+        adapter: TypeAdapter[Any] | None = None if type is None else TypeAdapter(type)
+        return {
+            step_id: _typed(text, adapter, step_id)
+            for step_id, (_, text) in values
+            if text is not None
+        }
+
+    def dependency_result(self, step_id: str) -> StepResult:
+        """The whole result of a step of this run that ended: value, error, records, artifacts."""
+        return self._services.reads.dependency_result(self._claimed, step_id)
+
+    def _load_dependencies(self) -> dict[str, tuple[str, str | None]]:
+        if self._dependencies is None:
+            rows = self._services.reads.dependency_values(self._claimed)
+            self._dependencies = {step_id: (status, text) for step_id, status, text in rows}
+        return self._dependencies
+
+    # --- what it makes ---------------------------------------------------------------------
+
+    def result(self, value: Any) -> None:
+        """Set the result; the same as returning it."""
+        self._check_open("result")
+        self.returned = value
+
+    def record(self, collection: str, key: str, value: Any) -> None:
+        """Upsert a JSON document into a collection of the package, with this step's commit."""
+        self._check_open("record")
+        check_id(collection, "record.collection")
+        check_id(key, "record.key")
+        text = encode(value, f"record {collection}/{key}", self._limit)
+        self.records[collection, key] = NewRecord(collection, key, text)
+
+    def artifact(
+        self,
+        name: str,
+        data: bytes | str,
+        *,
+        content_type: str = "application/octet-stream",
+        kind: str = "file",
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+    ) -> ArtifactRef:
+        """Keep bytes (text is written as UTF-8): inline when small, else in the artifact store.
+
+        `name` is unique among the step's artifacts; it is a label and never a path.
+        """
+        body = data.encode() if isinstance(data, str) else bytes(data)
+        if len(body) > self._services.settings.inline_limit:
+            return self.store_artifact(
+                name, body, content_type=content_type, kind=kind, metadata=metadata, id=id
+            )
+        digest = hashlib.sha256(body).hexdigest()
+        return self._add_artifact(
+            (name, kind, content_type, metadata, id), len(body), digest, body, None
+        )
+
+    def store_artifact(
+        self,
+        name: str,
+        data: bytes | str | BinaryIO,
+        *,
+        content_type: str = "application/octet-stream",
+        kind: str = "file",
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+    ) -> ArtifactRef:
+        """Keep bytes, text or a binary stream in the artifact store, whatever the size."""
+        self._check_artifact(name, id)
+        blob = self._services.artifacts.put(data.encode() if isinstance(data, str) else data)
+        return self._add_artifact(
+            (name, kind, content_type, metadata, id), blob.size, blob.sha256, None, blob.uri
+        )
+
+    def _check_artifact(self, name: str, id: str | None) -> None:
+        self._check_open("artifact")
+        check_id(name, "artifact.name")
+        if "/" in name or "\\" in name or name in (".", ".."):
+            raise InvalidInput(
+                f"artifact.name: {name!r} looks like a path; use a plain name such as 'report.html'"
+            )
+        if name in self.artifacts:
+            raise InvalidInput(f"artifact.name: {name!r} was given twice in this step")
+        if id is not None:
+            check_id(id, "artifact.id")
+
+    def _add_artifact(
+        self,
+        label: tuple[str, str, str, Mapping[str, Any] | None, str | None],
+        size: int,
+        sha256: str,
+        body: bytes | None,
+        uri: str | None,
+    ) -> ArtifactRef:
+        name, kind, content_type, metadata, given_id = label
+        self._check_artifact(name, given_id)
+        check_id(kind, "artifact.kind")
+        check_id(content_type, "artifact.content_type")
+        claimed = self._claimed
+        new = NewArtifact(
+            id=given_id or artifact_id(claimed.run.id, claimed.id, name),
+            name=name,
+            kind=kind,
+            content_type=content_type,
+            metadata=encode(dict(metadata or {}), f"artifact {name!r}.metadata", self._limit),
+            size=size,
+            sha256=sha256,
+            body=body,
+            uri=uri,
+        )
+        self.artifacts[name] = new
+        return ArtifactRef(
+            id=new.id,
+            run_id=claimed.run.id,
+            step_id=claimed.id,
+            name=name,
+            kind=kind,
+            content_type=content_type,
+            size=size,
+            sha256=sha256,
+            uri=uri,
+            metadata=dict(metadata or {}),
+            created_at=self.now,
+        )
+
+    def projection(self, name: str) -> StepProjection:
+        """The package's read-model database of this name."""
+        projection = self._services.projections.projection(name)
+        return StepProjection(projection, self.idempotency_key)
+
+    @overload
+    def emit(
+        self, executor: Typed[T], input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[T]: ...
+    @overload
+    def emit(
+        self, executor: Executor | str, input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[Any]: ...
+    def emit(
+        self, executor: Any, input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[Any]:
+        """Add a child step to the run, stored with this step's commit. Options as for `run.step`.
+
+        It may depend on steps emitted here and on existing steps of the run.
+        """
+        self._check_open("emit")
+        if self._graph is None:
+            self._graph = Graph(
+                self._services.catalog,
+                "emit",
+                limit=self._limit,
+                site=self._claimed.site,
+                parent=self._claimed.id,
+            )
+        return self._graph.add(executor, input, options)
+
+    def child_run(self, package: str, input: Any = None, entrypoint: str | None = None) -> NewRun:
+        """A run for this step to start and wait for; the kind `run.start` is made of it."""
+        run_id = f"{self.run.id}.{self._claimed.id}.{self._claimed.token}"
+        if len(run_id.encode()) > 200:
+            digest = hashlib.sha256(run_id.encode()).hexdigest()[:24]
+            run_id = f"{self.run.id[:100]}.{digest}"
+        return self._services.build_run(package, input, entrypoint, run_id)
+
+    def resumed_wait(self) -> dict[str, Any] | None:
+        """What this step waited for before this execution, or None on a first one."""
+        return decode(self._claimed.wait) if self._claimed.wait else None
+
+    def run_status(self, run_id: str) -> str | None:
+        """The status of another run, or None without one."""
+        return self._services.reads.run_status(run_id)
+
+    # --- for the engine --------------------------------------------------------------------
+
+    def finish_emitted(self) -> Sequence[Any]:
+        """The emitted steps, checked; targets outside the emission are left to the store."""
+        return () if self._graph is None else self._graph.finish(known=None)
+
+    def cancel(self) -> None:
+        """Set `cancelled` and call each callback that waits for it once."""
+        self._cancelled.set()
+        while self._on_cancel:
+            try:
+                self._on_cancel.pop()()
+            except IndexError:  # another thread took it
+                return
+            except BaseException:
+                self.logger.exception("a callback of on_cancel failed")
+
+    def close(self) -> None:
+        """Refuse effects from now on."""
+        self._closed = True
+
+    def _check_open(self, operation: str) -> None:
+        if self._closed:
+            raise StepwellError(
+                f"step.{operation}: the execution of step {self._claimed.id!r} has ended; "
+                "effects can only be made until the executor returns"
+            )
+
+
+def _typed(text: str, type_or_adapter: Any, step_id: str) -> Any:
+    if type_or_adapter is None:
+        return decode(text)
+    adapter = (
+        type_or_adapter
+        if isinstance(type_or_adapter, TypeAdapter)
+        else TypeAdapter(type_or_adapter)
+    )
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        raise InvalidPayload(explain(error, f"dependency {step_id!r}")) from None

@@ -1,0 +1,209 @@
+"""Every error of Stepwell, and the signals that unwind an execution.
+
+::
+
+    StepwellError                          code, exit_code
+    ├── InvalidInput                       bad input, graph, option or payload; nothing was stored
+    │   ├── InvalidGraph                   a cycle, a missing or duplicate step
+    │   ├── InvalidPayload                 a value that is not JSON, or too large
+    │   ├── InvalidPackage                 a package or executor declared wrongly
+    │   └── InvalidSettings                a setting out of range or unknown
+    ├── NotFound                           no such run, step, artifact, package, kind, queue
+    │   └── NoCheckpoint
+    ├── Conflict                           the id is taken by something else
+    ├── RefusedByState                     the run or step is in a state that does not allow it
+    ├── WaitTimeout                        waited long enough; the run goes on
+    ├── RuntimeClosed                      the runtime was closed or is draining
+    ├── StoreError                         the store cannot be opened, read or written
+    │   ├── StoreVersionError              the store is newer than this code
+    │   └── CorruptData                    bytes differ from their recorded digest
+    ├── LeaseLost                          another worker holds the step now, or it was canceled
+    └── StepError                          raised by executors: code, retryable, details, cause
+        ├── Retryable
+        │   └── RetryAfter                 … after a given delay
+        └── Permanent
+
+    BaseException
+    └── Signal                             unwinds one execution; never caught by `except Exception`
+        ├── Suspend                        give the slot back until a wait is over
+        └── Canceled                       the step was canceled or lost its lease
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+
+class StepwellError(Exception):
+    """The root. `code` is stable and meant for programs; the message is meant for people."""
+
+    code: ClassVar[str] = "stepwell_error"
+    exit_code: ClassVar[int] = 1
+
+
+class InvalidInput(StepwellError):
+    """What was handed over is wrong; nothing of it was stored."""
+
+    code: ClassVar[str] = "invalid_input"
+    exit_code: ClassVar[int] = 2
+
+
+class InvalidGraph(InvalidInput):
+    """A graph or an emission that cannot be: it was refused whole."""
+
+    code: ClassVar[str] = "invalid_graph"
+
+
+class InvalidPayload(InvalidInput):
+    """A value that cannot be JSON, or is larger than the limit."""
+
+    code: ClassVar[str] = "invalid_payload"
+
+
+class InvalidPackage(InvalidInput):
+    """A package, entrypoint or executor that is declared wrongly."""
+
+    code: ClassVar[str] = "invalid_package"
+
+
+class InvalidSettings(InvalidInput):
+    """A setting that is unknown or out of its range."""
+
+    code: ClassVar[str] = "invalid_settings"
+
+
+class NotFound(StepwellError):
+    """There is no such thing."""
+
+    code: ClassVar[str] = "not_found"
+    exit_code: ClassVar[int] = 3
+
+
+class Conflict(StepwellError):
+    """Something else already has this id."""
+
+    code: ClassVar[str] = "conflict"
+    exit_code: ClassVar[int] = 4
+
+
+class WaitTimeout(StepwellError):
+    """The wait is over before what was waited for happened; nothing was stopped."""
+
+    code: ClassVar[str] = "wait_timeout"
+    exit_code: ClassVar[int] = 5
+
+
+class RefusedByState(StepwellError):
+    """The run or step is in a state that does not allow the act."""
+
+    code: ClassVar[str] = "refused_by_state"
+    exit_code: ClassVar[int] = 7
+
+
+class RuntimeClosed(StepwellError):
+    """The runtime was closed, or is draining and takes no new work."""
+
+    code: ClassVar[str] = "runtime_closed"
+    exit_code: ClassVar[int] = 7
+
+
+class StoreError(StepwellError):
+    """The store cannot be opened, read or written."""
+
+    code: ClassVar[str] = "store_error"
+    exit_code: ClassVar[int] = 8
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer version; it was not touched."""
+
+    code: ClassVar[str] = "store_version"
+
+
+class CorruptData(StoreError):
+    """Stored bytes do not match the digest recorded for them."""
+
+    code: ClassVar[str] = "corrupt_data"
+
+
+class LeaseLost(StepwellError):
+    """The lease ended: another worker has the step, or it was canceled. Never retried."""
+
+    code: ClassVar[str] = "lease_lost"
+    exit_code: ClassVar[int] = 7
+
+
+class StepError(StepwellError):
+    """A step's failure, with a stable `code` for metrics and filters.
+
+    `details` must be JSON; `retryable` None means: as the retry policy says.
+    """
+
+    code: str = "step_error"  # type: ignore[misc]  # here the code belongs to the instance
+    retryable: bool | None = None
+
+    def __init__(
+        self, code: str, message: str = "", *, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message or code)
+        self.code = code
+        self.details = dict(details or {})
+
+
+class Retryable(StepError):
+    """Try again, as the retry policy says; without a policy, as the default `Retry()` does."""
+
+    retryable = True
+
+
+class RetryAfter(Retryable):
+    """Try again after `delay` (a timedelta, or seconds), whatever the policy's own wait is."""
+
+    def __init__(
+        self,
+        delay: timedelta | float,
+        code: str = "retry_after",
+        message: str = "",
+        *,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        if self.delay < timedelta(0):
+            raise InvalidInput(f"RetryAfter: delay must not be negative, got {delay!r}")
+        super().__init__(code, message or f"retry after {self.delay}", details=details)
+
+
+class Permanent(StepError):
+    """Do not try again, whatever the policy says."""
+
+    retryable = False
+
+
+class Signal(BaseException):
+    """Unwinds an execution. A BaseException, so that `except Exception` cannot swallow it."""
+
+
+class Suspend(Signal):
+    """Give the slot back until `wait` (a `model.Wait`) is over; then the executor runs again."""
+
+    def __init__(self, wait: object) -> None:
+        super().__init__("suspended")
+        self.wait = wait
+
+
+class Canceled(Signal):
+    """The step was canceled or lost its lease; what it made is refused anyway."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a message: ``; did you mean 'x'?``, or what there is, or nothing."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if names and len(names) <= 12:
+        return f"; there is {', '.join(map(repr, names))}"
+    return ""

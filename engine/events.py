@@ -1,0 +1,144 @@
+"""What happens, as a closed list of events. Logs, metrics and pages are subscribers.
+
+Every event of a run is stored with the commit that made it true, numbered without gaps per run
+(`seq`), except those marked live, which only observers in the same process see.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """Every kind of event there is."""
+
+    RUN_CREATED = "run.created"
+    RUN_STARTED = "run.started"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELED = "run.canceled"
+    RUN_RETRIED = "run.retried"
+    STEP_STARTED = "step.started"
+    STEP_SUCCEEDED = "step.succeeded"
+    STEP_FAILED = "step.failed"
+    STEP_RETRYING = "step.retrying"
+    STEP_RELEASED = "step.released"
+    STEP_WAITING = "step.waiting"
+    STEP_WOKEN = "step.woken"
+    STEP_CANCELED = "step.canceled"
+    STEP_SKIPPED = "step.skipped"
+    STEP_LAPSED = "step.lapsed"
+    STEP_REFUSED = "step.refused"
+    STEP_RETRIED = "step.retried"
+    WORKER_STARTED = "worker.started"
+    WORKER_DRAINING = "worker.draining"
+    WORKER_STOPPED = "worker.stopped"
+
+
+DESCRIPTIONS: dict[EventType, str] = {
+    EventType.RUN_CREATED: "a run was stored with its first steps; data: steps",
+    EventType.RUN_STARTED: "the first step of a run was claimed",
+    EventType.RUN_SUCCEEDED: "every step ended and no failure was left unhandled",
+    EventType.RUN_FAILED: "nothing is open and a failure was left unhandled",
+    EventType.RUN_CANCELED: "an operator canceled the run; data: by, reason, steps",
+    EventType.RUN_RETRIED: "an operator retried a run; data: by, reason, steps",
+    EventType.STEP_STARTED: "an execution begins (live)",
+    EventType.STEP_SUCCEEDED: "a step's result and all it made were committed",
+    EventType.STEP_FAILED: "a step failed for good; data: code, message, details, cause",
+    EventType.STEP_RETRYING: "an attempt failed and will be repeated; data: code, message, retry_in",
+    EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
+    EventType.STEP_WAITING: "a step suspended itself; data: run_id, until",
+    EventType.STEP_WOKEN: "what a step waited for happened; it is ready again",
+    EventType.STEP_CANCELED: "a step was canceled; data: code, step (the one that started it)",
+    EventType.STEP_SKIPPED: "a branch was not taken; data: step (the one that decided it)",
+    EventType.STEP_LAPSED: "a lease ran out and the step is ready again; data: worker, lost_leases",
+    EventType.STEP_REFUSED: "a late outcome was refused by its token; data: reason",
+    EventType.STEP_RETRIED: "an operator retried a step; data: by, reason, reopened",
+    EventType.WORKER_STARTED: "a worker began to claim (live)",
+    EventType.WORKER_DRAINING: "a worker claims no more and lets its steps finish (live)",
+    EventType.WORKER_STOPPED: "a worker stopped (live)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `seq` numbers a run's events from 1; None for live ones."""
+
+    type: EventType
+    at: datetime
+    run_id: str | None = None
+    step_id: str | None = None
+    attempt: int | None = None
+    worker: str | None = None
+    seq: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Observer = Callable[[Event], None]
+
+_log = logging.getLogger("stepwell")
+_LEVELS = {
+    EventType.STEP_FAILED: logging.ERROR,
+    EventType.RUN_FAILED: logging.ERROR,
+    EventType.STEP_RETRYING: logging.WARNING,
+    EventType.STEP_LAPSED: logging.WARNING,
+    EventType.STEP_REFUSED: logging.WARNING,
+    EventType.STEP_STARTED: logging.DEBUG,
+    EventType.STEP_SUCCEEDED: logging.DEBUG,
+}
+
+
+class Observers:
+    """Who wants to know. An observer that raises is logged and does not harm the work."""
+
+    def __init__(self) -> None:
+        self._observers: list[Observer] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call `observer` with every event from now on; returns how to stop that."""
+        self._observers.append(observer)
+
+        def unsubscribe() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        """Hand `event` to all observers, in the order they subscribed."""
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("observer failed", extra={"action": "observer_failed"})
+
+
+def log_event(event: Event) -> None:
+    """The log subscriber: one line per event, its type as the stable field `action`."""
+    level = _LEVELS.get(event.type, logging.INFO)
+    if not _log.isEnabledFor(level):
+        return
+    subject = "/".join(part for part in (event.run_id, event.step_id) if part)
+    details = " ".join(f"{key}={value}" for key, value in event.data.items())
+    _log.log(
+        level,
+        "%s %s%s",
+        event.type,
+        subject or event.worker or "",
+        f" {details}" if details else "",
+        extra={
+            "action": str(event.type),
+            "run_id": event.run_id,
+            "step_id": event.step_id,
+            "attempt": event.attempt,
+            "worker": event.worker,
+        },
+    )

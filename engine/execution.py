@@ -1,0 +1,190 @@
+"""One step's execution, in stages: load, prepare, invoke, collect; the worker then settles.
+
+An execution always ends in an outcome, whatever the body raises.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from stepwell.engine.clock import duration_micros
+from stepwell.engine.context import Services, StepContext
+from stepwell.engine.errors import (
+    Canceled,
+    InvalidPayload,
+    StepError,
+    StepwellError,
+    Suspend,
+)
+from stepwell.engine.ids import jitter
+from stepwell.engine.model import ClaimedStep, Completed, Failed, Failure, Outcome, Suspended, Wait
+from stepwell.engine.payload import encode
+from stepwell.engine.ports import Executor
+from stepwell.engine.retry import Retry, retry_delay
+
+MAX_CAUSE = 8_000
+MAX_MESSAGE = 2_000
+
+
+class Execution:
+    """One attempt of one step: made by the worker, run by a pool, ended by an outcome."""
+
+    __slots__ = (
+        "_chance",
+        "_ticket",
+        "context",
+        "deadline",
+        "executor",
+        "on_begin",
+        "services",
+        "started",
+        "step",
+    )
+
+    def __init__(
+        self,
+        step: ClaimedStep,
+        worker_id: str,
+        services: Services,
+        on_begin: Callable[[Execution], None] | None = None,
+        chance: Callable[[], float] = jitter,
+    ) -> None:
+        self.step = step
+        self.services = services
+        self.on_begin = on_begin
+        self.started = False
+        self.deadline: float | None = None
+        self._chance = chance
+        # Whoever takes the one ticket decides whether the body runs: a list's pop is atomic.
+        self._ticket = [True]
+        # load
+        self.executor: Executor = services.catalog.executor(step.kind)
+        # prepare
+        self.context = StepContext(step, worker_id, services)
+
+    @property
+    def kind(self) -> str:
+        return self.step.kind
+
+    def begin(self) -> bool:
+        """Mark the start of the body; False when the execution was withdrawn before."""
+        if not self._take_ticket():
+            return False
+        self.started = True
+        if self.on_begin is not None:
+            self.on_begin(self)
+        return True
+
+    def withdraw(self) -> bool:
+        """Keep the body from running; False when it has begun already."""
+        return self._take_ticket()
+
+    def _take_ticket(self) -> bool:
+        try:
+            return self._ticket.pop()
+        except IndexError:
+            return False
+
+    def invoke(self) -> Any:
+        """Call the executor. May raise anything, and may return an awaitable."""
+        return self.executor.execute(self.context)
+
+    def completed(self, value: Any) -> Outcome:
+        """Collect what the body returned and made. What cannot be stored fails the attempt."""
+        context = self.context
+        try:
+            if context.returned is not None:
+                if value is not None:
+                    raise InvalidPayload("result: set by step.result() and returned, too")
+                value = context.returned
+            outcome = Completed(
+                self.step,
+                encode(value, "result", self.services.settings.payload_limit),
+                tuple(context.records.values()),
+                tuple(context.artifacts.values()),
+                context.finish_emitted(),
+            )
+        except BaseException as error:
+            return self.failed(error)
+        context.close()
+        return outcome
+
+    def failed(self, error: BaseException) -> Outcome:
+        """The outcome of a body that raised, with the decision whether to try again."""
+        self.context.close()
+        if isinstance(error, Suspend) and isinstance(error.wait, Wait):
+            return Suspended(self.step, error.wait)
+        if isinstance(error, Canceled):
+            return Failed(self.step, Failure("canceled", "the step was canceled"))
+        return fail(self.step, error, self.policy(), self._chance)
+
+    def policy(self) -> Retry | None:
+        """The step's own retry policy, or the executor's."""
+        if self.step.retry is not None:
+            return Retry.from_json(self.step.retry)
+        retry = self.services.catalog.options(self.step.kind).retry
+        return retry if isinstance(retry, Retry) else None
+
+    def cancel(self) -> None:
+        """Set `step.cancelled`; the body decides what to make of it."""
+        self.context.cancel()
+
+
+def fail(
+    step: ClaimedStep,
+    error: BaseException,
+    policy: Retry | None,
+    chance: Callable[[], float] = jitter,
+) -> Failed:
+    """The outcome of an attempt that ended with `error`. Never raises."""
+    try:
+        delay = retry_delay(error, policy, step.failures, chance)
+    except Exception:  # e.g. a stored policy that this code cannot read any more
+        delay = None
+    return Failed(
+        step, describe(error, delay), None if delay is None else max(0, duration_micros(delay))
+    )
+
+
+def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
+    """An exception as a value that can be stored, whatever the exception does."""
+    details: dict[str, Any] = {}
+    if isinstance(error, StepError):
+        try:
+            encode(error.details, "details")
+            details = error.details
+        except StepwellError as unusable:
+            details = {"unusable_details": str(unusable)}
+    code = error.code if isinstance(error, StepwellError) else type(error).__name__
+    return Failure(
+        code=_clean(code)[:200],
+        message=_message(error),
+        retryable=delay is not None,
+        details=details,
+        cause=_cause(error),
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as broken:
+        text = f"<str() of the exception failed: {type(broken).__name__}>"
+    return _clean(text)[:MAX_MESSAGE]
+
+
+def _cause(error: BaseException) -> str:
+    """The traceback from the author's code on, newest last; cut in front when it is long."""
+    try:
+        lines = traceback.format_exception(error)
+    except BaseException:
+        return type(error).__name__
+    text = _clean("".join(lines))
+    return text if len(text) <= MAX_CAUSE else "…" + text[-MAX_CAUSE:]
+
+
+def _clean(text: Any) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,0 +1,73 @@
+"""The only place that makes ids, and the checks that every id passes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import secrets
+import socket
+
+from stepwell.engine.errors import InvalidInput
+
+MAX_ID_BYTES = 200
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _base32(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, low = divmod(number, 32)
+        digits.append(_ALPHABET[low])
+    return "".join(reversed(digits))
+
+
+def new_run_id(micros: int) -> str:
+    """Eighteen characters that sort by time: nine of milliseconds, nine of chance (45 bits)."""
+    return _base32(micros // 1000, 9) + _base32(secrets.randbits(45), 9)
+
+
+def new_worker_id() -> str:
+    """Host, process and chance: readable in a list of workers, unique among all."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{_base32(secrets.randbits(20), 4)}"
+
+
+def artifact_id(run_id: str, step_id: str, name: str) -> str:
+    """The same for every attempt of a step, so that a repeated attempt names the same artifact."""
+    digest = hashlib.sha256("\0".join((run_id, step_id, name)).encode()).digest()
+    return "a" + _base32(int.from_bytes(digest[:12], "big"), 20)
+
+
+def child_id(parent: str, name: str) -> str:
+    """`parent/name`, or a digest of the parent when that would be too long."""
+    full = f"{parent}/{name}"
+    if len(full.encode()) <= MAX_ID_BYTES:
+        return full
+    return f"{hashlib.sha256(parent.encode()).hexdigest()[:24]}/{name}"
+
+
+def check_id(value: object, field: str) -> str:
+    """`value` if it can be an id: text of 1 to 200 bytes of UTF-8 without control characters.
+
+    Raises InvalidInput naming `field`.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(f"{field}: must be a string, got {type(value).__name__}")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            f"{field}: {ascii(value[:40])} has a lone surrogate; use valid Unicode text"
+        ) from None
+    if not 0 < size <= MAX_ID_BYTES:
+        got = "an empty string" if size == 0 else f"{size} bytes ({value[:30]!r}…)"
+        raise InvalidInput(f"{field}: must have 1 to {MAX_ID_BYTES} bytes, got {got}")
+    if not value.isprintable():
+        bad = next(char for char in value if not char.isprintable())
+        raise InvalidInput(f"{field}: {value[:40]!r} has the unprintable character {bad!r}")
+    return value
+
+
+def jitter() -> float:
+    """A number from [0, 1) for spreading retries; tests inject their own source."""
+    return random.random()

@@ -1,0 +1,153 @@
+"""A worker's pools, and how many steps it claims ahead for each.
+
+The window of a pool is as many steps as it finishes in `AHEAD` seconds, measured, and never less
+than it has slots: fast work never starves for claims, and slow work is not hoarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stepwell.engine.execution import Execution
+from stepwell.engine.model import Lane
+from stepwell.engine.ports import Catalog, Pool
+from stepwell.engine.settings import Settings
+
+# Makes a pool: its name, its slots, and where outcomes go.
+LanePool = Callable[[str, int, Callable[[Any, Any], None]], Pool]
+
+AHEAD = 0.05
+SMOOTHING = 0.5
+SAMPLE_STEPS = 64
+
+
+class _LaneState:
+    """One pool with the kinds it runs, what is claimed for it, and how fast it is."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self.kinds: list[str] = []
+        self.pool: Pool | None = None
+        self.claimed = 0
+        self.finished = 0
+        self.rate = 0.0
+        self.sampled_at: float | None = None
+
+    def window(self, limit: int) -> int:
+        """How many steps may be claimed for this pool."""
+        return max(self.size, min(limit, int(self.rate * AHEAD)))
+
+
+class Lanes:
+    """The pools of one worker; used by the worker's thread alone."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        make_pool: LanePool,
+        deliver: Callable[[Any, Any], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._make_pool = make_pool
+        self._deliver = deliver
+        self._monotonic = monotonic
+        self._lanes: dict[str, _LaneState] = {}
+        self._of_kind: dict[str, _LaneState] = {}
+        self._known = 0
+
+    def _learn_kinds(self) -> None:
+        """Kinds may be registered at any time."""
+        kinds = self._catalog.kinds()
+        if len(kinds) == self._known:
+            return
+        self._known = len(kinds)
+        for kind in kinds:
+            if kind in self._of_kind:
+                continue
+            name = self._catalog.pool_name(kind)
+            if name not in self._lanes:
+                self._lanes[name] = _LaneState(name, self._size(name))
+            lane = self._of_kind[kind] = self._lanes[name]
+            lane.kinds.append(kind)
+
+    def _size(self, name: str) -> int:
+        sizes = {
+            "inline": 1,
+            "thread": self._settings.threads,
+            "asyncio": self._settings.tasks,
+            "process": self._settings.processes,
+        }
+        return sizes[name]
+
+    def requests(self) -> tuple[Lane, ...]:
+        """What can be claimed now, for each pool with room."""
+        self._learn_kinds()
+        limit = self._settings.claim_limit
+        return tuple(
+            Lane(tuple(lane.kinds), free)
+            for lane in self._lanes.values()
+            if (free := lane.window(limit) - lane.claimed) > 0
+        )
+
+    def submit(self, kind: str, executions: Sequence[Execution]) -> None:
+        """Hand executions of one kind to their pool, which is made when first needed."""
+        lane = self._of_kind[kind]
+        if lane.pool is None:
+            lane.pool = self._make_pool(lane.name, lane.size, self._deliver)
+        if lane.claimed == 0:
+            lane.sampled_at = self._monotonic()
+            lane.finished = 0
+        lane.claimed += len(executions)
+        lane.pool.submit(executions)
+
+    def freed(self, kind: str) -> None:
+        """An execution of this kind ended, one way or another."""
+        lane = self._of_kind[kind]
+        lane.claimed -= 1
+        lane.finished += 1
+
+    def measure(self) -> None:
+        """Take a sample of each pool's rate, once it says something."""
+        now = self._monotonic()
+        for lane in self._lanes.values():
+            if lane.sampled_at is None:
+                continue
+            seconds = now - lane.sampled_at
+            if lane.finished < SAMPLE_STEPS and seconds < AHEAD:
+                continue
+            if seconds > 0:
+                sample = lane.finished / seconds
+                lane.rate += (sample - lane.rate) * SMOOTHING
+            lane.finished, lane.sampled_at = 0, now
+
+    def surplus(self) -> dict[str, int]:
+        """How many more are claimed than the window allows, by the name of the pool."""
+        self.measure()
+        limit = self._settings.claim_limit
+        return {
+            lane.name: extra
+            for lane in self._lanes.values()
+            if (extra := lane.claimed - lane.window(limit)) > 0
+        }
+
+    def pool_of(self, kind: str) -> str:
+        """The name of the pool that runs this kind."""
+        return self._of_kind[kind].name
+
+    def cancel(self, execution: Execution) -> None:
+        """Stop an execution as far as its pool can."""
+        pool = self._of_kind[execution.step.kind].pool
+        if pool is not None:
+            pool.cancel(execution)
+
+    def shutdown(self, grace: float) -> None:
+        """Stop all pools."""
+        for lane in self._lanes.values():
+            if lane.pool is not None:
+                lane.pool.shutdown(grace)
+                lane.pool = None

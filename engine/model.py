@@ -1,0 +1,543 @@
+"""The values everything else speaks in. Frozen, slotted, and without behaviour of their own.
+
+Times are aware UTC datetimes in what users see and epoch microseconds (int) in what the store and
+the worker pass each other (`NewRun`, `NewStep`, `ClaimedStep`, the outcomes), which also carry
+payloads as JSON text. A `key` is the store's integer for a row; it never leaves the store and the
+worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from stepwell.engine.states import Condition, RunStatus, StepStatus
+
+T = TypeVar("T")
+
+DEFAULT_QUEUE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One durable execution of an entrypoint, as it was when it was read."""
+
+    id: str
+    package: str
+    entrypoint: str
+    name: str
+    status: RunStatus
+    input: Any
+    metadata: Mapping[str, Any]
+    tags: tuple[str, ...]
+    total_steps: int
+    open_steps: int
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    parent_run: str | None = None
+    parent_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt or a step did not succeed.
+
+    `code` is stable; `step` names the step that started it when the cause lies upstream.
+    """
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+    cause: str | None = None
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of a run's graph, as it was when it was read.
+
+    `attempt` counts claims that were not given back; `failures` counts failed attempts since the
+    step was created or last retried by an operator.
+    """
+
+    id: str
+    run_id: str
+    kind: str
+    queue: str
+    status: StepStatus
+    priority: int
+    input: Any
+    metadata: Mapping[str, Any]
+    attempt: int
+    failures: int
+    max_attempts: int
+    pending: int
+    dedup_key: str | None
+    site: str
+    parent: str | None
+    allow_failure: bool
+    timeout: timedelta | None
+    worker: str | None
+    error: Failure | None
+    created_at: datetime
+    ready_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An edge to another step, by id or handle, with the condition that counts as met.
+
+    `condition` is "succeeded" (required), "finished" (any end will do) or "failed" (a catch).
+    """
+
+    step: Any
+    condition: Condition | str = Condition.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class StepHandle(Generic[T]):
+    """A step of the graph under construction; `T` is the type of its result."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one step and to commit what it produced, until `expires_at`.
+
+    `token` is larger than every earlier token of the same step.
+    """
+
+    run_id: str
+    step_id: str
+    worker_id: str
+    token: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where steps wait to be claimed, and how many may run.
+
+    `max_in_flight` bounds the running steps over all workers; None means no bound.
+    `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts up to
+    `burst` (default: `rate_limit`).
+    """
+
+    name: str
+    max_in_flight: int | None = None
+    rate_limit: float | None = None
+    rate_period: timedelta = timedelta(seconds=1)
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """A queue with what is in it now. `tokens` is None without a rate limit."""
+
+    name: str
+    ready: int
+    running: int
+    max_in_flight: int | None
+    rate_limit: float | None
+    rate_period: timedelta
+    burst: int | None
+    tokens: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A dependency of a new step. `subtree` extends it to everything the target emits."""
+
+    target: str
+    condition: Condition = Condition.SUCCEEDED
+    subtree: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorOptions:
+    """What steps of a kind get unless they say otherwise, and where they run.
+
+    `pool` is "inline", "thread", "asyncio" or "process"; None means asyncio for coroutine
+    functions and thread for the rest. `timeout` None means no limit.
+    """
+
+    queue: str = DEFAULT_QUEUE
+    retry: Any = None
+    timeout: timedelta | None = None
+    priority: int = 0
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewStep:
+    """A step to be stored. `input`, `retry` and `metadata` are JSON text."""
+
+    id: str
+    kind: str
+    queue: str
+    input: str
+    site: str
+    priority: int = 0
+    max_attempts: int = 1
+    timeout: int | None = None
+    retry: str | None = None
+    dedup_key: str | None = None
+    metadata: str | None = None
+    edges: tuple[Edge, ...] = ()
+    allow_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be stored with its first steps. `input`, `metadata` and `tags` are JSON text."""
+
+    id: str
+    package: str
+    entrypoint: str
+    name: str
+    input: str
+    metadata: str
+    tags: str
+    steps: Sequence[NewStep]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef:
+    """An artifact without its bytes. `uri` is None when the bytes are inline in the store."""
+
+    id: str
+    run_id: str
+    step_id: str
+    name: str
+    kind: str
+    content_type: str
+    size: int
+    sha256: str
+    uri: str | None
+    metadata: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes in an artifact store, addressed by their SHA-256 (lower-case hexadecimal)."""
+
+    sha256: str
+    size: int
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """Where a step wrote a record."""
+
+    collection: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A keyed document of a package, as last committed."""
+
+    package: str
+    collection: str
+    key: str
+    value: Any
+    run_id: str
+    step_id: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step left behind when it ended. `error` is set when it did not succeed."""
+
+    run_id: str
+    step_id: str
+    status: StepStatus
+    value: Any
+    records: tuple[RecordRef, ...]
+    artifacts: tuple[ArtifactRef, ...]
+    emitted: tuple[str, ...]
+    error: Failure | None
+    completed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CycleResult:
+    """What one `run_once()` did: steps made ready again, executed, and how they ended."""
+
+    refreshed: int = 0
+    processed: int = 0
+    succeeded: int = 0
+    retried: int = 0
+    failed: int = 0
+    released: int = 0
+    waiting: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """A store at a glance: its schema version, and runs, steps and workers by status."""
+
+    store: str
+    schema_version: int
+    runs: Mapping[str, int]
+    open_steps: int
+    running_steps: int
+    queues: Sequence[QueueStatus]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """Counts of a run's steps, cheap to read while it runs."""
+
+    status: RunStatus
+    total: int
+    open: int
+    succeeded: int
+    failed: int
+    canceled: int
+    skipped: int
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """One stored dependency between two steps of a run, by their ids."""
+
+    step: str
+    target: str
+    condition: Condition
+    subtree: bool
+
+
+# --- between the store and the worker ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What an execution knows of its run; the same for all steps of the run.
+
+    `raw_input` is the run's input as JSON text, `created_at` epoch microseconds.
+    """
+
+    key: int
+    id: str
+    package: str
+    entrypoint: str
+    name: str
+    metadata: Mapping[str, Any]
+    tags: tuple[str, ...]
+    raw_input: str
+    created_at: int
+
+
+@dataclass(slots=True)
+class ClaimedStep:
+    """A step this worker now holds. `retry` and `metadata` are JSON text or None.
+
+    Not frozen: it is made for every execution, and renewing moves `expires_at`.
+    """
+
+    key: int
+    token: int
+    run: RunInfo
+    id: str
+    kind: str
+    queue: str
+    input: str
+    attempt: int
+    failures: int
+    lost_leases: int
+    max_attempts: int
+    priority: int
+    timeout: int | None
+    retry: str | None
+    metadata: str | None
+    dedup_key: str | None
+    site: str
+    parent: str | None
+    allow_failure: bool
+    wait: str | None
+    created_at: int
+    ready_at: int
+    started_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Kinds that share free slots: claim at most `limit` steps of them."""
+
+    kinds: tuple[str, ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """What a worker can take now. `suspects` allows one step that lost a lease before."""
+
+    worker_id: str
+    queues: tuple[str, ...] | None
+    lanes: tuple[Lane, ...]
+    lease: int
+    suspects: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to upsert with the settle. `value` is JSON text."""
+
+    collection: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """An artifact to store with the settle: inline `body`, or the `uri` of stored bytes."""
+
+    id: str
+    name: str
+    kind: str
+    content_type: str
+    metadata: str
+    size: int
+    sha256: str
+    body: bytes | None
+    uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a suspended step waits for: the end of run `run_id`, or `until` (epoch µs), or both.
+
+    `start` is a run to be created in the same commit.
+    """
+
+    run_id: str | None = None
+    until: int | None = None
+    start: NewRun | None = None
+
+
+@dataclass(slots=True)
+class Completed:
+    """The execution returned; `value` and everything it made are committed together."""
+
+    step: ClaimedStep
+    value: str
+    records: Sequence[NewRecord] = ()
+    artifacts: Sequence[NewArtifact] = ()
+    emitted: Sequence[NewStep] = ()
+
+
+@dataclass(slots=True)
+class Failed:
+    """The execution failed. `retry_in` (µs) None means for good."""
+
+    step: ClaimedStep
+    failure: Failure
+    retry_in: int | None = None
+
+
+@dataclass(slots=True)
+class Suspended:
+    """The execution waits; its slot and lease are free until the wait is over."""
+
+    step: ClaimedStep
+    wait: Wait
+
+
+@dataclass(slots=True)
+class Released:
+    """The step is given back without a charge, as if it had not been claimed."""
+
+    step: ClaimedStep
+    reason: str = "released"
+
+
+Outcome = Completed | Failed | Suspended | Released
+
+
+@dataclass(frozen=True, slots=True)
+class LostLease:
+    """A lease that is not held any more, and why: "canceled", "lapsed" or "superseded"."""
+
+    step: ClaimedStep
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An outcome that could not be settled, and why; its step is still leased."""
+
+    step: ClaimedStep
+    error: Exception
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What one exchange did.
+
+    `control` changes with every operator act; a worker that sees it change asks which of its
+    leases are left. `wake_at` (epoch µs) is when a queue's rate limit lets the next step through.
+    """
+
+    claimed: list[ClaimedStep] = field(default_factory=list)
+    lost: list[LostLease] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    ended_runs: list[str] = field(default_factory=list)
+    control: int = 0
+    wake_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; None means any. Newest first."""
+
+    package: str | None = None
+    status: RunStatus | None = None
+    tag: str | None = None
+    name: str | None = None
+    limit: int = 100
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFilter:
+    """Which steps of a run to list; None means any. In order of creation."""
+
+    status: StepStatus | None = None
+    kind: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who acts, and why; stored with the event of the act."""
+
+    by: str = "operator"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker as the store knows it."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    queues: tuple[str, ...] | None
+    started_at: datetime
+    seen_at: datetime

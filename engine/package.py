@@ -1,0 +1,219 @@
+"""Packages: a named domain's entrypoints, executors and queues, as their author declares them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import update_wrapper
+from importlib import import_module
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.context import StepContext
+from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest
+from stepwell.engine.graph import check_priority, check_timeout
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
+from stepwell.engine.ports import Executor
+from stepwell.engine.queues import check_queue
+from stepwell.engine.retry import Retry
+from stepwell.engine.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+POOLS = ("inline", "thread", "asyncio", "process")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
+
+
+class ExecutorFunction(Generic[P, R]):
+    """A function that runs steps of one kind. Calling it calls the function, as in a unit test."""
+
+    def __init__(self, kind: str, function: Callable[P, R], options: ExecutorOptions) -> None:
+        self.kind = kind
+        self.function = function
+        self.options = options
+        self.signature = Signature(function, StepContext, {"step", "ctx", "context"})
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<executor {self.kind}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A child of the process pool finds the function again by importing its module.
+        if "<locals>" in self.function.__qualname__:
+            raise InvalidPackage(
+                f"executor {self.kind!r}: {self.function.__qualname__} is defined inside a "
+                "function; pool='process' needs it at the top level of a module"
+            )
+        return _find, (self.function.__module__, self.function.__qualname__)
+
+    def execute(self, step: StepContext) -> Any:
+        """Decode the input and call the function."""
+        text = step.raw_input
+        return self.function(*self.signature.arguments(step, text, "input"))  # type: ignore[call-arg]
+
+
+def _find(module: str, qualname: str) -> Any:
+    found: Any = import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class Entrypoint:
+    """A function that turns a run's typed input into the initial graph."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name = name
+        self.function = function
+        self.signature = Signature(function, RunBuilder, {"run", "builder"})
+
+    def build(self, run: RunBuilder) -> None:
+        """Call the function. Raises InvalidPayload when the input is not of its type."""
+        self.function(*self.signature.arguments(run, run.raw_input, "input"))
+
+
+class Package:
+    """A named domain: entrypoints, executors and queues.
+
+    `name` is what runs are started by: a letter, then letters, digits, `_`, `.` and `-`.
+    """
+
+    def __init__(self, name: str, *, title: str | None = None, queues: Sequence[Queue] = ()):
+        if not isinstance(name, str) or not _NAME.match(name):
+            raise InvalidPackage(
+                "package.name: must be 1 to 100 characters, a letter first, then letters, "
+                f"digits, '_', '.' and '-', got {name!r:.120}"
+            )
+        self.name = name
+        self.title = title or name
+        self.queues: list[Queue] = []
+        self.entrypoints: dict[str, Entrypoint] = {}
+        self.executors: dict[str, Executor] = {}
+        for queue in queues:
+            self.add_queue(queue)
+
+    def __repr__(self) -> str:
+        return f"<package {self.name}>"
+
+    def add_queue(self, queue: Queue) -> None:
+        """Declare a queue; its limits are stored when a runtime opens with this package."""
+        check_queue(queue)
+        if any(queue.name == other.name for other in self.queues):
+            raise InvalidPackage(f"package {self.name!r}: queue {queue.name!r} is declared twice")
+        self.queues.append(queue)
+
+    @overload
+    def entrypoint(self, function: F, /) -> F: ...
+    @overload
+    def entrypoint(self, *, name: str) -> Callable[[F], F]: ...
+    def entrypoint(self, function: F | None = None, /, *, name: str | None = None) -> Any:
+        """Declare how runs begin: `@package.entrypoint`, or with a `name` where there are several.
+
+        The function takes a `RunBuilder` and, if it wants, the run's input.
+        """
+
+        def declare(function: F) -> F:
+            label = name or function.__name__
+            check_id(label, f"package {self.name!r}: entrypoint name")
+            if label in self.entrypoints:
+                raise InvalidPackage(
+                    f"package {self.name!r}: entrypoint {label!r} is declared twice"
+                )
+            if inspect.iscoroutinefunction(function):
+                raise InvalidPackage(
+                    f"package {self.name!r}: entrypoint {label!r} must be a plain function"
+                )
+            self.entrypoints[label] = Entrypoint(label, function)
+            return function
+
+        return declare if function is None else declare(function)
+
+    def executor(
+        self,
+        kind: str,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        retry: Retry | None = None,
+        timeout: timedelta | float | None = None,
+        priority: int = 0,
+        pool: str | None = None,
+    ) -> Callable[[Callable[P, R]], ExecutorFunction[P, R]]:
+        """Declare the function that runs steps of `kind`, with what such steps get by default.
+
+        The function may take a `StepContext`, then its typed input; it may be a coroutine.
+        `pool` is "inline", "thread", "asyncio" or "process".
+        """
+        where = f"executor {kind!r}"
+        check_id(kind, "executor.kind")
+        if retry is not None and not isinstance(retry, Retry):
+            raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {retry!r:.80}")
+        if timeout is not None:
+            timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
+        check_priority(priority, f"{where}.priority")
+        if pool is not None and pool not in POOLS:
+            raise InvalidPackage(f"{where}.pool: unknown pool {pool!r}{nearest(str(pool), POOLS)}")
+        options = ExecutorOptions(queue, retry, timeout, priority, pool)
+
+        def declare(function: Callable[P, R]) -> ExecutorFunction[P, R]:
+            executor = ExecutorFunction(kind, function, options)
+            self.add_executor(executor)
+            return executor
+
+        return declare
+
+    def add_executor(self, executor: Executor) -> None:
+        """Declare an executor object: it has a `kind` and a method `execute(step)`."""
+        check_executor(executor)
+        if executor.kind in self.executors:
+            raise InvalidPackage(
+                f"package {self.name!r}: executor {executor.kind!r} is registered twice"
+            )
+        self.executors[executor.kind] = executor
+
+    def find_entrypoint(self, name: str | None) -> Entrypoint:
+        """The entrypoint by name, or the only one. Raises NotFound or InvalidInput."""
+        if name is None:
+            if len(self.entrypoints) > 1:
+                raise InvalidInput(
+                    f"package {self.name!r} has several entrypoints; choose one of "
+                    f"{', '.join(map(repr, self.entrypoints))}"
+                )
+            return next(iter(self.entrypoints.values()))
+        if name not in self.entrypoints:
+            raise NotFound(
+                f"package {self.name!r} has no entrypoint {name!r}"
+                f"{nearest(name, self.entrypoints)}"
+            )
+        return self.entrypoints[name]
+
+    def prepare(self) -> None:
+        """Check the whole declaration. Raises InvalidPackage."""
+        if not self.entrypoints:
+            raise InvalidPackage(
+                f"package {self.name!r} has no entrypoint; declare one with @package.entrypoint"
+            )
+        for entrypoint in self.entrypoints.values():
+            entrypoint.signature.prepare()
+        for executor in self.executors.values():
+            signature = getattr(executor, "signature", None)
+            if isinstance(signature, Signature):
+                signature.prepare()
+
+
+def check_executor(executor: Any) -> None:
+    """Raises InvalidPackage unless the object has a `kind` and an `execute` method."""
+    if isinstance(executor, type) or not isinstance(executor, Executor):
+        raise InvalidPackage(
+            f"an executor needs a `kind` and a method `execute(step)`, got {executor!r:.80}"
+        )
+    check_id(executor.kind, "executor.kind")
+    if not callable(executor.execute):
+        raise InvalidPackage(f"executor {executor.kind!r}: `execute` must be a method")

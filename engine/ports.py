@@ -1,0 +1,413 @@
+"""The contracts between the rooms. What a lease, a claim and a settle mean stands here.
+
+The life of a lease::
+
+    claim ──▶ held ──renew──▶ held ──settle──▶ gone        (outcome committed)
+                │                ├──release──▶ gone        (uncharged)
+                │                └──expires──▶ reap ──▶ gone
+                └── an operator cancels ──▶ gone
+
+A lease is held while the step is `running` with this token and has not been reaped. Settling
+with a lease that is gone is refused for that step alone: nothing of the outcome is stored but an
+event. Tokens of a step only rise, so an earlier holder can never be mistaken for the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
+
+from stepwell.engine.events import Event
+from stepwell.engine.model import (
+    ArtifactRef,
+    Blob,
+    ClaimedStep,
+    ClaimRequest,
+    EdgeRow,
+    EngineStatus,
+    Exchange,
+    ExecutorOptions,
+    LostLease,
+    NewRun,
+    Operator,
+    Outcome,
+    Queue,
+    QueueStatus,
+    Record,
+    Run,
+    RunFilter,
+    RunProgress,
+    Step,
+    StepFilter,
+    StepResult,
+    WorkerRow,
+)
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """Runs and their steps, written once and read often."""
+
+    def create_run(self, run: NewRun) -> Run:
+        """Store a run with its steps and edges in one transaction; on return it is durable.
+
+        Steps without unmet dependencies are ready at once. The graph was validated before.
+        Raises Conflict when the id is taken; then nothing was stored.
+        """
+        ...
+
+    def run(self, run_id: str) -> Run:
+        """The run. Raises NotFound, naming the nearest id."""
+        ...
+
+    def runs(self, where: RunFilter) -> list[Run]:
+        """Matching runs, newest first."""
+        ...
+
+    def progress(self, run_id: str) -> RunProgress:
+        """Counts of a run's steps, at a cost that does not grow with the run."""
+        ...
+
+    def steps(self, run_id: str, where: StepFilter) -> list[Step]:
+        """Matching steps of a run, in order of creation."""
+        ...
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        """The step. Raises NotFound, naming the nearest id."""
+        ...
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        """All dependencies between the run's steps."""
+        ...
+
+
+class Results(Protocol):
+    """What steps left behind."""
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        """Raises RefusedByState while the step has not ended, NotFound without such a step."""
+        ...
+
+    def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
+        """Records as last committed, ordered by key."""
+        ...
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        """Artifacts of a run or of one of its steps, in order of creation."""
+        ...
+
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        """The artifact, with its bytes when they are inline."""
+        ...
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The run's stored events with a larger number than `after`, in order."""
+        ...
+
+
+class DependencyReads(Protocol):
+    """What a running step may read of the steps it depends on."""
+
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+        """`(id, status, JSON text)` of each ended dependency, in order of creation.
+
+        The text is None where a dependency left no result. A subtree dependency adds everything
+        the target emitted.
+        """
+        ...
+
+    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
+        """The whole result of one ended step of the same run."""
+        ...
+
+    def run_status(self, run_id: str) -> str | None:
+        """The status of any run, or None when there is none with this id."""
+        ...
+
+
+class Claims(Protocol):
+    """Taking steps, and giving back what came of them."""
+
+    def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
+        """Settle outcomes and claim ready steps: one transaction, durable on return.
+
+        Settling stores each outcome with everything the execution made, counts down its
+        dependents and ends its run where that was the last open step; an outcome whose lease is
+        gone is reported in `lost` and leaves an event only; an outcome that cannot be settled
+        (an emission that cannot be) is reported in `refused` with its reason, for the caller to
+        settle as a failure. Both leave the others alone.
+
+        Claiming takes ready steps whose time has come, by priority (smaller first), ready time
+        and creation, within the limits of their queues, and counts the attempt. A step that
+        lost a lease before is claimed only if `suspects` allows, one at a time, so that a
+        step that kills its worker cannot take others along to the limit.
+        """
+        ...
+
+    def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
+        """Extend the leases by `lease` microseconds from now; returns those that are gone."""
+        ...
+
+    def reap(self, max_lost_leases: int) -> int:
+        """Take back all steps whose lease lapsed; returns how many.
+
+        A step that lost `max_lost_leases` of them fails with code `lease_lost`; the others are
+        ready again at once. Due waits are woken, too.
+        """
+        ...
+
+    def next_due(self) -> int | None:
+        """When the next lease lapses, retry or wait falls due (epoch µs), or None."""
+        ...
+
+
+class Operators(Protocol):
+    """Acts of people; each is stored as an event with who and why."""
+
+    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+        """Reopen a failed or canceled step with what its end canceled; returns how many steps.
+
+        Raises RefusedByState for a step in any other status.
+        """
+        ...
+
+    def retry_run(self, run_id: str, by: Operator) -> int:
+        """Reopen a run's unhandled failed steps and all that was canceled or skipped over them.
+
+        Of a canceled run, all canceled steps. Raises RefusedByState when there is none.
+        """
+        ...
+
+    def cancel_run(self, run_id: str, by: Operator) -> int:
+        """Cancel all open steps of a run and of the runs it started; returns how many.
+
+        When this returns no step of them is claimed any more and what running ones produce is
+        refused. Canceling a canceled run does nothing; one that ended otherwise raises
+        RefusedByState.
+        """
+        ...
+
+
+class Queues(Protocol):
+    """Queues and workers as all processes see them."""
+
+    def define_queues(self, queues: Sequence[Queue]) -> None:
+        """Store the limits of these queues; what is in flight and saved up stays."""
+        ...
+
+    def check_queues(self, names: Sequence[str] | None) -> None:
+        """Raises NotFound, with the nearest name, when one of these is no queue."""
+        ...
+
+    def queues(self) -> list[QueueStatus]:
+        """All queues, by name."""
+        ...
+
+    def record_worker(self, worker: WorkerRow) -> None:
+        """Store that a worker lives."""
+        ...
+
+    def forget_worker(self, worker_id: str) -> None:
+        """Store that a worker stopped."""
+        ...
+
+    def workers(self) -> list[WorkerRow]:
+        """Workers that have not stopped, by id."""
+        ...
+
+    def status(self) -> EngineStatus:
+        """The store at a glance."""
+        ...
+
+
+class Watch(Protocol):
+    """Notices that somebody else wrote to the store. Cheap enough to ask every few ms."""
+
+    def changed(self) -> bool:
+        """Whether another process or connection committed since the last call."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class RunStore(Runs, Results, DependencyReads, Claims, Operators, Queues, Protocol):
+    """Everything a runtime asks of its store. Safe to use from many threads."""
+
+    def now(self) -> int:
+        """The store's clock, in epoch microseconds: the one that leases expire by."""
+        ...
+
+    def watch(self) -> Watch:
+        """A new watch, for one thread."""
+        ...
+
+    def close(self) -> None:
+        """Give back all resources; nothing else may be called afterwards."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Bytes addressed by their SHA-256. Names given by users never become paths."""
+
+    def put(self, data: bytes | BinaryIO) -> Blob:
+        """Store the bytes; durable on return. The same bytes twice are stored once."""
+        ...
+
+    def open(self, sha256: str) -> BinaryIO:
+        """The bytes, from the start; the caller closes it.
+
+        Raises NotFound, or CorruptData when the bytes do not match their digest.
+        """
+        ...
+
+    def stat(self, sha256: str) -> Blob:
+        """Size and place. Raises NotFound."""
+        ...
+
+    def delete(self, sha256: str) -> bool:
+        """Remove the bytes; returns whether they were there."""
+        ...
+
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Transaction(Protocol):
+    """A projection inside one transaction."""
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        ...
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """Run one statement; returns its rows as dictionaries."""
+        ...
+
+
+class Projection(Transaction, Protocol):
+    """A package's own read model: one database per name. Each call commits by itself."""
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run one statement for every row in one transaction; returns rows changed."""
+        ...
+
+    def once(self, key: str, apply: Callable[[Transaction], object]) -> bool:
+        """Run `apply` in one transaction that also records `key`.
+
+        Returns False without calling it when `key` was recorded before; if it raises, nothing
+        is kept and the error is passed on.
+        """
+        ...
+
+
+class ProjectionStore(Protocol):
+    """Projection databases by name."""
+
+    def projection(self, name: str) -> Projection:
+        """The projection; made when first used. Raises InvalidInput for a name that cannot be."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """What runs steps of one kind. `options` (ExecutorOptions) may be there, too."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def execute(self, step: Any) -> Any:
+        """Run one step, given its `StepContext`; the result must be JSON or an awaitable of it."""
+        ...
+
+
+class Catalog(Protocol):
+    """What this process knows how to run."""
+
+    def executor(self, kind: str) -> Executor:
+        """Raises NotFound with the nearest kind."""
+        ...
+
+    def options(self, kind: str) -> ExecutorOptions: ...
+
+    def kinds(self) -> Sequence[str]: ...
+
+    def pool_name(self, kind: str) -> str:
+        """The pool that runs steps of this kind: inline, thread, asyncio or process."""
+        ...
+
+    def register(self, executor: Executor) -> None:
+        """Raises InvalidPackage when the kind is taken or the object is no executor."""
+        ...
+
+    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
+        """Raises InvalidPayload when steps of this kind cannot take this input."""
+        ...
+
+    def queue_names(self) -> Sequence[str]: ...
+
+    def site(self, kind: str) -> str | None:
+        """The package a kind belongs to, or None."""
+        ...
+
+    def define_queue(self, queue: Queue) -> None: ...
+
+    def add_package(self, package: Any) -> None:
+        """Add a package's executors and queues. Raises InvalidPackage when a name is taken."""
+        ...
+
+
+class Task(Protocol):
+    """One execution, as a pool sees it. `engine.execution.Execution` is the one there is."""
+
+    step: ClaimedStep
+
+    @property
+    def kind(self) -> str: ...
+
+    def begin(self) -> bool:
+        """Called where the body is about to run; False when it must not run any more."""
+        ...
+
+    def invoke(self) -> Any:
+        """Call the executor; returns its result or an awaitable of it. May raise anything."""
+        ...
+
+    def completed(self, value: Any) -> Outcome:
+        """The outcome of a body that returned `value`."""
+        ...
+
+    def failed(self, error: BaseException) -> Outcome:
+        """The outcome of a body that raised `error`."""
+        ...
+
+    def cancel(self) -> None:
+        """Set `step.cancelled`."""
+        ...
+
+
+class Pool(Protocol):
+    """Where executors run. Outcomes go to the `deliver` function the pool was made with."""
+
+    size: int
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Run these; never blocks for their bodies."""
+        ...
+
+    def free_slots(self) -> int:
+        """How many more could start right now."""
+        ...
+
+    def cancel(self, task: Task) -> None:
+        """Stop the task as far as this pool can: signal, task cancellation, or kill.
+
+        The slot becomes free; an outcome that still comes is delivered and ignored.
+        """
+        ...
+
+    def shutdown(self, grace: float) -> None:
+        """Stop all threads and processes, waiting at most `grace` seconds for bodies to end."""
+        ...

@@ -1,0 +1,44 @@
+"""Checks of a queue's declaration."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from stepwell.engine.errors import InvalidInput
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import Queue
+
+MAX_PERIOD = timedelta(days=31)
+
+
+def check_queue(queue: Queue) -> Queue:
+    """The queue, if its limits are in range. Raises InvalidInput naming the field."""
+    if not isinstance(queue, Queue):
+        raise InvalidInput(f"queues: must hold Queue(...), got {queue!r:.80}")
+    check_id(queue.name, "queue.name")
+    where = f"queue {queue.name!r}"
+    _whole(queue.max_in_flight, f"{where}.max_in_flight", 1_000_000)
+    _whole(queue.burst, f"{where}.burst", 10_000_000)
+    rate = queue.rate_limit
+    if rate is not None and (
+        isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 10_000_000
+    ):
+        raise InvalidInput(
+            f"{where}.rate_limit: must be a number over 0 and at most 10000000, got {rate!r}"
+        )
+    if rate is None and queue.burst is not None:
+        raise InvalidInput(f"{where}.burst: needs a rate_limit")
+    period = queue.rate_period
+    if not isinstance(period, timedelta) or not timedelta(0) < period <= MAX_PERIOD:
+        raise InvalidInput(
+            f"{where}.rate_period: must be a timedelta over 0 and at most {MAX_PERIOD.days} "
+            f"days, got {period!r}"
+        )
+    return queue
+
+
+def _whole(value: int | None, field: str, high: int) -> None:
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high
+    ):
+        raise InvalidInput(f"{field}: must be a whole number from 1 to {high}, got {value!r}")

@@ -1,0 +1,129 @@
+"""When a failed attempt is tried again. The waits are tenacity's strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from stepwell import engine
+from stepwell.engine.errors import InvalidInput, Permanent, Retryable, RetryAfter, StepError
+from stepwell.engine.payload import decode, encode
+
+MAX_WAIT = 366 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a step is tried, and how long to wait in between.
+
+    `max_attempts` counts the first one too. The wait after attempt n is `initial` ("fixed"),
+    `initial * n` ("linear") or `initial * multiplier ** (n - 1)` ("exponential"), at most
+    `maximum`, plus up to `jitter` of itself by chance. `retry_on` limits retries to these
+    exception types (or their names, or error codes); empty means any.
+    """
+
+    max_attempts: int = 3
+    wait: Literal["fixed", "linear", "exponential"] = "exponential"
+    initial: timedelta | float = 1.0
+    maximum: timedelta | float = 300.0
+    multiplier: float = 2.0
+    jitter: float = 0.1
+    retry_on: Sequence[type[BaseException] | str] = ()
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.max_attempts, int) and not isinstance(self.max_attempts, bool)
+        if not whole or not 1 <= self.max_attempts <= 10_000:
+            raise InvalidInput(
+                f"retry.max_attempts: must be a whole number from 1 to 10000, "
+                f"got {self.max_attempts!r}"
+            )
+        if self.wait not in ("fixed", "linear", "exponential"):
+            raise InvalidInput(
+                f"retry.wait: must be 'fixed', 'linear' or 'exponential', got {self.wait!r}"
+            )
+        for name in ("initial", "maximum"):
+            object.__setattr__(self, name, _seconds(getattr(self, name), f"retry.{name}"))
+        if not _is_number(self.multiplier) or not 1 <= self.multiplier <= 1000:
+            raise InvalidInput(
+                f"retry.multiplier: must be a number from 1 to 1000, got {self.multiplier!r}"
+            )
+        if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
+            raise InvalidInput(f"retry.jitter: must be a number from 0 to 1, got {self.jitter!r}")
+        if isinstance(self.retry_on, (str, type)):
+            object.__setattr__(self, "retry_on", (self.retry_on,))
+        object.__setattr__(self, "retry_on", tuple(_type_name(item) for item in self.retry_on))
+
+    def delay(self, attempt: int, chance: float) -> timedelta:
+        """The wait after failed attempt number `attempt` (from 1); `chance` is from [0, 1)."""
+        initial, maximum = _seconds(self.initial, "initial"), _seconds(self.maximum, "maximum")
+        wait: float = engine.waits.seconds(self.wait, attempt, initial, maximum, self.multiplier)
+        return timedelta(seconds=min(wait * (1 + self.jitter * chance), MAX_WAIT))
+
+    def covers(self, error: BaseException) -> bool:
+        """Whether `retry_on` names this error: by type, by type name or by code."""
+        if not self.retry_on:
+            return True
+        names = {_type_name(cls) for cls in type(error).__mro__}
+        names |= {cls.__name__ for cls in type(error).__mro__}
+        if isinstance(error, StepError):
+            names.add(error.code)
+        return any(name in names for name in self.retry_on)
+
+    def to_json(self) -> str:
+        """For the store."""
+        return encode({name: getattr(self, name) for name in self.__slots__}, "retry")
+
+    @classmethod
+    def from_json(cls, text: str) -> Retry:
+        """From the store; stored names are compared, never imported."""
+        return cls(**decode(text))
+
+
+def retry_delay(
+    error: BaseException, policy: Retry | None, failures: int, chance: Callable[[], float]
+) -> timedelta | None:
+    """How long to wait before the next attempt, or None when the failure is for good.
+
+    `failures` counts the failed attempts before this one. Without a policy only errors that ask
+    for it (`Retryable`, `RetryAfter`) are retried, as the default `Retry()` says.
+    """
+    if isinstance(error, Permanent):
+        return None
+    asked = isinstance(error, Retryable)
+    if policy is None:
+        policy = _DEFAULT if asked else None
+    if policy is None or failures + 1 >= policy.max_attempts:
+        return None
+    if not asked and not policy.covers(error):
+        return None
+    if isinstance(error, RetryAfter):
+        return error.delay
+    return policy.delay(failures + 1, chance())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _seconds(value: timedelta | float, field: str) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not _is_number(seconds) or not 0 <= seconds <= MAX_WAIT:
+        raise InvalidInput(
+            f"{field}: must be a timedelta or seconds from 0 to {MAX_WAIT}, got {value!r}"
+        )
+    return float(seconds)
+
+
+def _type_name(item: type | str) -> str:
+    if isinstance(item, type) and issubclass(item, BaseException):
+        return f"{item.__module__}.{item.__qualname__}"
+    if isinstance(item, type):
+        return item.__qualname__
+    if isinstance(item, str) and item:
+        return item
+    raise InvalidInput(f"retry.retry_on: must hold exception types or names, got {item!r}")
+
+
+_DEFAULT = Retry()

@@ -1,0 +1,541 @@
+"""The runtime: what programs use to start runs, work on them, and look at them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, BinaryIO
+
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.clock import Clock
+from stepwell.engine.context import Services
+from stepwell.engine.errors import (
+    InvalidInput,
+    NotFound,
+    RuntimeClosed,
+    WaitTimeout,
+    nearest,
+)
+from stepwell.engine.events import Event, Observer, Observers
+from stepwell.engine.ids import check_id, new_run_id, new_worker_id
+from stepwell.engine.model import (
+    ArtifactRef,
+    CycleResult,
+    EdgeRow,
+    EngineStatus,
+    NewRun,
+    Operator,
+    Queue,
+    QueueStatus,
+    Record,
+    Run,
+    RunFilter,
+    RunProgress,
+    Step,
+    StepFilter,
+    StepResult,
+    WorkerRow,
+)
+from stepwell.engine.package import Package, check_executor
+from stepwell.engine.payload import decode, encode
+from stepwell.engine.ports import (
+    ArtifactStore,
+    Catalog,
+    Executor,
+    Projection,
+    ProjectionStore,
+    RunStore,
+)
+from stepwell.engine.queues import check_queue
+from stepwell.engine.settings import Settings
+from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
+
+WAIT_EAGER = 0.001
+WAIT_IDLE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeParts:
+    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere."""
+
+    store: RunStore
+    catalog: Catalog
+    artifacts: ArtifactStore
+    projections: ProjectionStore
+    settings: Settings
+    clock: Clock
+    observers: Observers
+    make_pool: PoolFactory
+    app: Any = None
+    home: str | None = None
+    version: str = ""
+
+
+class RunHandle:
+    """A started run. `wait()` blocks until it ends, whoever does the work."""
+
+    def __init__(self, runtime: Runtime, run: Run) -> None:
+        self._runtime = runtime
+        self.id = run.id
+        self.package = run.package
+        self.name = run.name
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} of {self.package}>"
+
+    def status(self) -> RunStatus:
+        """The run's status now."""
+        return self._runtime.run(self.id).status
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """The run, once it has ended. Raises WaitTimeout after `timeout` seconds (None: never)."""
+        return self._runtime.wait(self.id, timeout)
+
+    def cancel(self, reason: str = "", by: str = "operator") -> int:
+        """Cancel the run; returns how many steps that ended."""
+        return self._runtime.cancel_run(self.id, reason=reason, by=by)
+
+
+class Runtime:
+    """A store with packages, and everything that can be done with them.
+
+    Made by `connect()`; use it as a context manager, or call `close()`. Safe for many threads.
+    """
+
+    def __init__(self, parts: RuntimeParts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._catalog = parts.catalog
+        self.settings = parts.settings
+        self.home = parts.home
+        self._packages: dict[str, Package] = {}
+        self._services = Services(
+            catalog=parts.catalog,
+            reads=parts.store,
+            artifacts=parts.artifacts,
+            projections=parts.projections,
+            settings=parts.settings,
+            build_run=self._build_run,
+            app=parts.app,
+        )
+        self._workers: list[Worker] = []
+        self._workers_lock = threading.Lock()
+        self._ended = threading.Condition()
+        self._ended_count = 0
+        self._closed = False
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what is registered ---------------------------------------------------------------
+
+    def register_package(self, package: Package) -> None:
+        """Make a package's entrypoints, executors and queues known here.
+
+        Raises InvalidPackage when it is declared wrongly, or a name is taken.
+        """
+        self._catalog.add_package(package)
+        self._packages[package.name] = package
+        self._store.define_queues(package.queues)
+
+    def register_executor(self, executor: Executor) -> None:
+        """Make one more executor known, outside of any package."""
+        check_executor(executor)
+        self._catalog.register(executor)
+
+    def define_queue(self, queue: Queue) -> None:
+        """Declare a queue and store its limits."""
+        check_queue(queue)
+        self._catalog.define_queue(queue)
+        self._store.define_queues([queue])
+
+    @property
+    def packages(self) -> Mapping[str, Package]:
+        """The registered packages by name."""
+        return dict(self._packages)
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds this process can run."""
+        return self._catalog.kinds()
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call `observer` with every event of this process; returns how to stop that."""
+        return self._parts.observers.subscribe(observer)
+
+    # --- starting -------------------------------------------------------------------------
+
+    def start_run(
+        self,
+        package: str | Package,
+        input: Any = None,
+        *,
+        entrypoint: str | None = None,
+        run_id: str | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
+    ) -> RunHandle:
+        """Build a run's first graph and store it; on return it is durable.
+
+        `metadata` and `tags` are added to what the entrypoint sets; `name` replaces its name.
+        Raises InvalidInput or NotFound naming what is wrong, Conflict when `run_id` is taken;
+        then nothing was stored.
+        """
+        self._check_open()
+        if run_id is None:
+            run_id = new_run_id(self._parts.clock.micros())
+        check_id(run_id, "run_id")
+        package_name = package.name if isinstance(package, Package) else package
+        new = self._build_run(
+            package_name, input, entrypoint, run_id, name=name, metadata=metadata, tags=tags
+        )
+        run = self._store.create_run(new)
+        for worker in tuple(self._workers):
+            worker.wake()
+        return RunHandle(self, run)
+
+    def _build_run(
+        self,
+        package: str,
+        input: Any,
+        entrypoint: str | None,
+        run_id: str,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
+    ) -> NewRun:
+        found = self._find_package(package).find_entrypoint(entrypoint)
+        limit = self.settings.payload_limit
+        builder = RunBuilder(
+            self._catalog,
+            run_id=run_id,
+            package=package,
+            raw_input=encode(input, "input", limit),
+            limit=limit,
+        )
+        if metadata is not None:
+            if not isinstance(metadata, Mapping):
+                raise InvalidInput(f"metadata: must be a mapping, got {metadata!r:.80}")
+            builder.metadata.update(metadata)
+        if isinstance(tags, str):
+            raise InvalidInput(f"tags: must be a list of strings, got {tags!r:.80}")
+        builder.tags.extend(tags)
+        found.build(builder)
+        if name is not None:
+            builder.name = check_id(name, "name")
+        return builder.finish(found.name)
+
+    def _find_package(self, name: str) -> Package:
+        package = self._packages.get(name) if isinstance(name, str) else None
+        if package is None:
+            raise NotFound(
+                f"there is no package {name!r}{nearest(str(name), self._packages)}"
+                + ("" if self._packages else "; none is registered: use --app or packages=[…]")
+            )
+        return package
+
+    # --- working --------------------------------------------------------------------------
+
+    def run_once(self) -> CycleResult:
+        """Claim once, run everything claimed to its end and settle it, in this thread."""
+        with self._worker(None) as worker:
+            return worker.run_once()
+
+    def drain(self, run_id: str | None = None, timeout: float | None = None) -> None:
+        """Work in this thread until the run has ended, or until there is nothing left to do.
+
+        Steps of other runs are worked on too. Raises WaitTimeout after `timeout` seconds.
+        """
+        if run_id is not None:
+            self.run(run_id)
+        monotonic = self._parts.clock.monotonic
+        deadline = None if timeout is None else monotonic() + timeout
+        timed_out = False
+        with self._worker(None) as worker:
+            seen = -1
+
+            def until() -> bool:
+                nonlocal seen, timed_out
+                if deadline is not None and monotonic() >= deadline:
+                    timed_out = True
+                if run_id is None:
+                    return timed_out or worker.is_idle()
+                if seen == self._ended_count and not worker.is_quiet:
+                    return timed_out
+                seen = self._ended_count
+                return timed_out or RunStatus(self._store.run_status(run_id) or "failed").ended
+
+            worker.run(until)
+        if timed_out and (run_id is None or not self.run(run_id).status.ended):
+            what = "the work" if run_id is None else f"run {run_id!r}"
+            raise WaitTimeout(f"{what} did not end within {timeout:g} s")
+
+    def start_workers(
+        self,
+        max_cycles: int | None = None,
+        poll_interval: float | None = None,
+        stop: threading.Event | None = None,
+        queues: Sequence[str] | None = None,
+    ) -> None:
+        """Work in this thread until `stop` is set, or for `max_cycles` cycles.
+
+        `queues` None means all. On stopping, running steps finish within the grace period.
+        """
+        until = None if stop is None else stop.is_set
+        with self._worker(queues, poll_interval) as worker:
+            worker.run(until, max_cycles)
+
+    @contextmanager
+    def worker(
+        self, queues: Sequence[str] | None = None, grace: float | None = None
+    ) -> Iterator[Worker]:
+        """A worker in a background thread for the time of the `with` block.
+
+        At the end running steps finish within `grace` seconds (None: the setting's).
+        """
+        failures: list[BaseException] = []
+        with self._worker(queues) as worker:
+
+            def work() -> None:
+                try:
+                    worker.run()
+                except BaseException as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=work, name="stepwell-worker", daemon=True)
+            thread.start()
+            try:
+                yield worker
+            finally:
+                worker.stop(grace)
+                thread.join()
+        if failures:
+            raise failures[0]
+
+    @contextmanager
+    def _worker(
+        self, queues: Sequence[str] | None, poll_interval: float | None = None
+    ) -> Iterator[Worker]:
+        self._check_open()
+        self._store.check_queues(queues)
+        parts = self._parts
+        settings = self.settings
+        if poll_interval is not None:
+            settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})
+        worker = Worker(
+            new_worker_id(),
+            WorkerParts(
+                store=self._store,
+                services=self._services,
+                settings=settings,
+                clock=parts.clock,
+                observers=parts.observers,
+                make_pool=parts.make_pool,
+                on_ended=self._on_ended,
+                version=parts.version,
+            ),
+            None if queues is None else tuple(queues),
+        )
+        with self._workers_lock:
+            self._workers.append(worker)
+        try:
+            yield worker
+        finally:
+            with self._workers_lock, suppress(ValueError):
+                self._workers.remove(worker)
+
+    def _on_ended(self, run_ids: Sequence[str]) -> None:
+        with self._ended:
+            self._ended_count += len(run_ids)
+            self._ended.notify_all()
+
+    def wait(self, run_id: str, timeout: float | None = None) -> Run:
+        """The run, once it has ended, whoever does the work.
+
+        Raises WaitTimeout after `timeout` seconds, NotFound without such a run.
+        """
+        self.run(run_id)
+        monotonic = self._parts.clock.monotonic
+        begun = monotonic()
+        while True:
+            with self._ended:
+                seen = self._ended_count
+            if RunStatus(self._store.run_status(run_id) or "failed").ended:
+                return self.run(run_id)
+            waited = monotonic() - begun
+            pause = WAIT_EAGER if waited < 1.0 else WAIT_IDLE
+            if timeout is not None:
+                if waited >= timeout:
+                    raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
+                pause = min(pause, timeout - waited)
+            with self._ended:
+                if self._ended_count == seen:
+                    self._ended.wait(pause)
+
+    # --- looking --------------------------------------------------------------------------
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now. Raises NotFound."""
+        return self._store.run(run_id)
+
+    def runs(
+        self,
+        *,
+        package: str | None = None,
+        status: RunStatus | str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Run]:
+        """Matching runs, newest first; `before` continues after the last run of a page."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
+            raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
+        wanted = None if status is None else _status(RunStatus, status)
+        return self._store.runs(RunFilter(package, wanted, tag, name, limit, before))
+
+    def progress(self, run_id: str) -> RunProgress:
+        """Counts of a run's steps; cheap, however large the run is."""
+        return self._store.progress(run_id)
+
+    def steps(
+        self,
+        run_id: str,
+        *,
+        status: StepStatus | str | None = None,
+        kind: str | None = None,
+        limit: int | None = None,
+    ) -> list[Step]:
+        """Matching steps of a run, in order of creation."""
+        wanted = None if status is None else _status(StepStatus, status)
+        return self._store.steps(run_id, StepFilter(wanted, kind, limit))
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        """One step as it is now. Raises NotFound."""
+        return self._store.step(run_id, step_id)
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        """All dependencies between a run's steps."""
+        return self._store.edges(run_id)
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        """What an ended step left behind. Raises RefusedByState while it has not ended."""
+        return self._store.result(run_id, step_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The run's events with a larger number than `after`."""
+        return self._store.events(run_id, after, limit)
+
+    def records(self, package: str, collection: str) -> dict[str, Any]:
+        """The values of a package's collection by key."""
+        return {
+            record.key: record.value for record in self._store.records(package, collection)
+        }
+
+    def record(self, package: str, collection: str, key: str) -> Record:
+        """One record with who wrote it and when. Raises NotFound."""
+        found = self._store.records(package, collection, key)
+        if not found:
+            keys = [record.key for record in self._store.records(package, collection)]
+            raise NotFound(
+                f"there is no record {key!r} in {package}/{collection}{nearest(key, keys)}"
+            )
+        return found[0]
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        """Artifacts of a run, or of one of its steps."""
+        return self._store.artifacts(run_id, step_id)
+
+    def artifact(self, artifact_id: str) -> ArtifactRef:
+        """One artifact, without its bytes. Raises NotFound."""
+        return self._store.artifact(artifact_id)[0]
+
+    def open_artifact(self, artifact_id: str) -> BinaryIO:
+        """The bytes of an artifact, checked against their digest; the caller closes it."""
+        ref, body = self._store.artifact(artifact_id)
+        if body is not None:
+            return BytesIO(body)
+        return self._parts.artifacts.open(ref.sha256)
+
+    def projection(self, name: str) -> Projection:
+        """A projection database by name."""
+        return self._parts.projections.projection(name)
+
+    def queues(self) -> list[QueueStatus]:
+        """All queues with what is in them."""
+        return self._store.queues()
+
+    def workers(self) -> list[WorkerRow]:
+        """Workers that have not stopped."""
+        return self._store.workers()
+
+    def status(self) -> EngineStatus:
+        """The store at a glance."""
+        return self._store.status()
+
+    # --- operator acts --------------------------------------------------------------------
+
+    def retry_step(
+        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
+    ) -> int:
+        """Run a failed or canceled step again, with what its end canceled; returns how many."""
+        return self._acted(self._store.retry_step(run_id, step_id, _operator(by, reason)))
+
+    def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Run a run's failed steps and what they canceled again; returns how many."""
+        return self._acted(self._store.retry_run(run_id, _operator(by, reason)))
+
+    def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Cancel a run and the runs it started; returns how many steps that ended.
+
+        Running steps see `step.cancelled`; what they still produce is refused.
+        """
+        canceled = self._acted(self._store.cancel_run(run_id, _operator(by, reason)))
+        self._on_ended([run_id])
+        return canceled
+
+    def _acted(self, changed: int) -> int:
+        for worker in tuple(self._workers):
+            worker.wake()
+        return changed
+
+    # --- the end --------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop background workers and close the store. Closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for worker in tuple(self._workers):
+            worker.stop()
+        self._parts.projections.close()
+        self._store.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeClosed("the runtime is closed; connect() again")
+
+
+def _operator(by: str, reason: str) -> Operator:
+    check_id(by, "by")
+    if not isinstance(reason, str) or len(reason) > 2_000:
+        raise InvalidInput("reason: must be text of at most 2000 characters")
+    return Operator(by, decode(encode(reason, "reason")))
+
+
+def _status(enum: type[Any], value: str) -> Any:
+    try:
+        return enum(value)
+    except ValueError:
+        raise InvalidInput(
+            f"status: there is no status {value!r}{nearest(str(value), list(enum))}"
+        ) from None

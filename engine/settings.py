@@ -1,0 +1,119 @@
+"""The settings of a runtime, checked when they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from stepwell.engine.errors import InvalidSettings, nearest
+from stepwell.engine.payload import DEFAULT_LIMIT
+
+
+def _range(low: float, high: float, unit: str, text: str) -> Any:
+    return {"low": low, "high": high, "unit": unit, "text": text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a runtime works. Every field has a range; what is outside is refused by name.
+
+    Times are seconds. The command line reads each from a flag, from `STEPWELL_<NAME>`, or from
+    `[tool.stepwell]`, in this order.
+    """
+
+    lease: float = dataclasses.field(
+        default=30.0,
+        metadata=_range(0.2, 86_400, "seconds", "how long a claim is good for without a renewal"),
+    )
+    poll_interval: float = dataclasses.field(
+        default=1.0,
+        metadata=_range(0.001, 3_600, "seconds", "longest wait of an idle worker between looks"),
+    )
+    grace: float = dataclasses.field(
+        default=30.0,
+        metadata=_range(0, 86_400, "seconds", "how long a stopping worker lets steps finish"),
+    )
+    kill_grace: float = dataclasses.field(
+        default=3.0,
+        metadata=_range(0, 3_600, "seconds", "how long a canceled child process may clean up"),
+    )
+    threads: int = dataclasses.field(
+        default=8, metadata=_range(1, 10_000, "steps", "slots of the thread pool")
+    )
+    tasks: int = dataclasses.field(
+        default=500, metadata=_range(1, 100_000, "steps", "slots of the asyncio pool")
+    )
+    processes: int = dataclasses.field(
+        default=2, metadata=_range(1, 1_000, "steps", "slots of the process pool")
+    )
+    claim_limit: int = dataclasses.field(
+        default=1024, metadata=_range(1, 100_000, "steps", "most steps claimed at once")
+    )
+    max_lost_leases: int = dataclasses.field(
+        default=3,
+        metadata=_range(1, 1_000, "leases", "a step that loses this many fails: lease_lost"),
+    )
+    payload_limit: int = dataclasses.field(
+        default=DEFAULT_LIMIT,
+        metadata=_range(1, 1 << 30, "bytes", "largest input, result, record or metadata, as JSON"),
+    )
+    inline_limit: int = dataclasses.field(
+        default=64 * 1024,
+        metadata=_range(0, 1 << 30, "bytes", "larger artifacts go to the artifact store"),
+    )
+    durability: Literal["full", "relaxed"] = dataclasses.field(
+        default="full",
+        metadata={
+            "text": "full: what returned is on disk. relaxed: the last commits before a power "
+            "loss or a crash of the system can be lost; a crash of the process loses nothing"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if "low" in field.metadata:
+                value = _number(field, value)
+                object.__setattr__(self, field.name, value)
+            elif value not in ("full", "relaxed"):
+                raise InvalidSettings(
+                    f"settings.{field.name}: must be 'full' or 'relaxed', got {value!r}"
+                )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from a mapping; an unknown name is refused with the nearest known one."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InvalidSettings(f"settings.{name}: unknown{nearest(name, known)}")
+        return cls(**values)
+
+
+def _number(field: dataclasses.Field[Any], value: Any) -> float | int:
+    """`value` as the number the field wants, within its range. Text from flags is taken."""
+    name, meta = f"settings.{field.name}", field.metadata
+    whole = isinstance(field.default, int)
+    if isinstance(value, timedelta) and meta["unit"] == "seconds":
+        value = value.total_seconds()
+    try:
+        number = None if isinstance(value, bool) else (int if whole else float)(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (whole and isinstance(value, float) and value != number):
+        raise InvalidSettings(
+            f"{name}: must be a {'whole ' if whole else ''}number of {meta['unit']}, got {value!r}"
+        )
+    if not meta["low"] <= number <= meta["high"]:
+        raise InvalidSettings(
+            f"{name}: must be from {meta['low']:g} to {meta['high']:g} {meta['unit']}, "
+            f"got {value!r}"
+        )
+    return number

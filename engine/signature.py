@@ -1,0 +1,140 @@
+"""What a package author's function takes and gives back, read from its annotations once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from stepwell.engine.errors import InvalidPackage, InvalidPayload
+from stepwell.engine.payload import decode
+
+_RAW = (Any, object, inspect.Parameter.empty)
+
+
+class Signature:
+    """How to call `function(context, input)`, and the type of its input.
+
+    The function may take the context, then the input, or either of them, or nothing. The input's
+    annotation is validated by pydantic; without one it arrives as plain JSON values.
+
+    Raises:
+        InvalidPackage: for other parameters, or an annotation that cannot be resolved; when the
+            signature is first used, because a module may define the types after the function.
+    """
+
+    def __init__(self, function: Callable[..., Any], context: type, context_names: set[str]):
+        self._function = function
+        self._context = context
+        self._names = context_names
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        try:
+            return get_type_hints(self._function, include_extras=True)
+        except NameError as error:
+            raise InvalidPackage(
+                f"{self._where}: cannot resolve an annotation: {error}; "
+                "define the type at the top level of the module"
+            ) from None
+
+    @property
+    def _where(self) -> str:
+        return f"{self._function.__module__}.{self._function.__qualname__}"
+
+    @cached_property
+    def _shape(self) -> tuple[bool, str | None]:
+        """Whether the context is taken, and the name of the input parameter."""
+        parameters = [
+            parameter
+            for parameter in inspect.signature(self._function).parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters):
+            raise InvalidPackage(f"{self._where}: keyword-only parameters need a default")
+        names = [parameter.name for parameter in parameters]
+        takes_context = bool(names) and self._is_context(names[0])
+        rest = names[1:] if takes_context else names
+        if len(rest) > 1:
+            raise InvalidPackage(
+                f"{self._where}: takes {', '.join(names)}; it may take the "
+                f"{self._context.__name__} and one input"
+            )
+        return takes_context, rest[0] if rest else None
+
+    def _is_context(self, name: str) -> bool:
+        hint = self._hints.get(name)
+        if hint is None:
+            return name in self._names
+        return isinstance(hint, type) and issubclass(hint, self._context)
+
+    @property
+    def takes_context(self) -> bool:
+        return self._shape[0]
+
+    @property
+    def takes_input(self) -> bool:
+        return self._shape[1] is not None
+
+    @cached_property
+    def input_type(self) -> Any:
+        """The annotation of the input, or None where any JSON will do."""
+        name = self._shape[1]
+        hint = self._hints.get(name, Any) if name else Any
+        return None if hint in _RAW else hint
+
+    @cached_property
+    def result_type(self) -> Any:
+        """The annotation of the result, or None."""
+        hint = self._hints.get("return", Any)
+        return None if hint in _RAW else hint
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any] | None:
+        if self.input_type is None:
+            return None
+        try:
+            return TypeAdapter(self.input_type)
+        except Exception as error:
+            raise InvalidPackage(
+                f"{self._where}: cannot take {self.input_type!r} as input: {error}"
+            ) from None
+
+    def prepare(self) -> None:
+        """Read everything now, so that a wrong signature is refused at registration."""
+        _ = self._adapter, self.result_type
+
+    def decode_input(self, text: str, path: str) -> Any:
+        """The typed input from JSON text. Raises InvalidPayload naming the field."""
+        if self._adapter is None:
+            return decode(text)
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise InvalidPayload(explain(error, path)) from None
+
+    def arguments(self, context: object, text: str, path: str) -> tuple[Any, ...]:
+        """The arguments for one call."""
+        takes_context, name = self._shape
+        if name is None:
+            return (context,) if takes_context else ()
+        value = self.decode_input(text, path)
+        return (context, value) if takes_context else (value,)
+
+
+def explain(error: ValidationError, path: str) -> str:
+    """A validation error as one line: the path to each field, what is wrong, what was got."""
+    lines = []
+    for item in error.errors(include_url=False, include_context=False)[:3]:
+        where = path
+        for part in item["loc"]:
+            where += f"[{part}]" if isinstance(part, int) else f".{part}"
+        got = "" if item["type"] == "missing" else f", got {item['input']!r:.80}"
+        message = item["msg"][:1].lower() + item["msg"][1:]
+        lines.append(f"{where}: {message}{got}")
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")

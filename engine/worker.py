@@ -1,0 +1,522 @@
+"""A worker: claims steps, has pools run them, and settles what comes of it.
+
+One thread owns the store. Its cycle::
+
+    collect outcomes ─▶ exchange (settle + claim, one transaction) ─▶ dispatch to pools
+         ▲                                                                   │
+         └── wait: an outcome, a wake-up, a commit of others, or a due time ◀┘
+
+and between cycles it tends to what time brings: renewals, timeouts, lapsed leases.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from stepwell.engine.clock import Clock, to_datetime
+from stepwell.engine.context import Services
+from stepwell.engine.errors import StepError, StepwellError, StoreError
+from stepwell.engine.events import Event, EventType, Observers
+from stepwell.engine.execution import Execution, fail
+from stepwell.engine.lanes import Lanes
+from stepwell.engine.model import (
+    ClaimedStep,
+    ClaimRequest,
+    Completed,
+    CycleResult,
+    Exchange,
+    Failed,
+    Outcome,
+    Released,
+    Suspended,
+    WorkerRow,
+)
+from stepwell.engine.ports import Pool, RunStore
+from stepwell.engine.settings import Settings
+
+_log = logging.getLogger("stepwell.worker")
+
+# How often an idle worker asks whether another process committed: at first, and later on.
+WATCH_EAGER = 0.002
+WATCH_IDLE = 0.01
+EAGER_FOR = 1.0
+STORE_RETRY_MIN = 0.05
+STORE_RETRY_MAX = 2.0
+
+
+# Makes a pool: name, slots, where outcomes go, services, worker id, clock.
+PoolFactory = Callable[[str, int, Callable[[Any, Any], None], Services, str, Clock], Pool]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What a worker is made of; `on_ended` is told the ids of runs that ended."""
+
+    store: RunStore
+    services: Services
+    settings: Settings
+    clock: Clock
+    observers: Observers
+    make_pool: PoolFactory
+    on_ended: Callable[[Sequence[str]], None]
+    version: str = ""
+
+
+class Worker:
+    """Runs in the thread that calls `run`, `cycle` or `run_once`; the rest may be called anywhere.
+
+    `queues` None means all queues.
+    """
+
+    def __init__(
+        self, worker_id: str, parts: WorkerParts, queues: tuple[str, ...] | None = None
+    ) -> None:
+        self.id = worker_id
+        self._parts = parts
+        self._store = parts.store
+        self._clock = parts.clock
+        self._settings = parts.settings
+        self._queues = queues
+        self._lease = int(parts.settings.lease * 1e6)
+        self._inbox: SimpleQueue[tuple[Execution, Outcome] | None] = SimpleQueue()
+        self._in_flight: dict[int, Execution] = {}
+        self._timed: dict[int, Execution] = {}
+        self._unsettled: list[Outcome] = []
+        self._lanes = Lanes(
+            parts.services.catalog,
+            parts.settings,
+            self._make_pool,
+            self._deliver,
+            parts.clock.monotonic,
+        )
+        self._watch = parts.store.watch()
+        self._control = 0
+        self._hungry = True
+        self._wake_at: int | None = None
+        self._suspect: int | None = None
+        self._stop_grace: float | None = None
+        self._tally = dict.fromkeys(CycleResult.__dataclass_fields__, 0)
+        now = self._clock.monotonic()
+        self._renewed = self._next_renewal = self._next_reap = self._last_work = now
+        self._started_at = 0
+        self._store_trouble = 0.0
+
+    def _make_pool(self, name: str, size: int, deliver: Callable[[Any, Any], None]) -> Pool:
+        parts = self._parts
+        return parts.make_pool(name, size, deliver, parts.services, self.id, parts.clock)
+
+    # --- what other threads may call --------------------------------------------------------
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._inbox.put(None)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Claim no more; let running steps finish within `grace` seconds (None: the setting's).
+
+        Called again, the shorter grace holds.
+        """
+        grace = self._settings.grace if grace is None else grace
+        self._stop_grace = grace if self._stop_grace is None else min(grace, self._stop_grace)
+        self._inbox.put(None)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop_grace is not None
+
+    def _deliver(self, task: Any, outcome: Outcome) -> None:
+        """Pools hand outcomes in from their own threads."""
+        self._inbox.put((task, outcome))
+
+    # --- running ----------------------------------------------------------------------------
+
+    def run(self, until: Callable[[], bool] | None = None, max_cycles: int | None = None) -> None:
+        """Work until `stop()`, until `until()` is true (asked once a cycle), or for some cycles.
+
+        Steps that are still claimed then are finished or given back. Raises StoreError when the
+        store stays out of reach for longer than a lease.
+        """
+        self._register()
+        try:
+            cycles = 0
+            while not self.draining and (max_cycles is None or cycles < max_cycles):
+                if until is not None and until():
+                    break
+                if not self.cycle():
+                    self._wait()
+                cycles += 1
+        finally:
+            self._shut_down()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the last cycle found nothing to do."""
+        return not self._unsettled and not self._hungry
+
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight and nothing will fall due."""
+        busy = self._in_flight or self._unsettled or self._hungry or not self._inbox.empty()
+        return not busy and self._store.next_due() is None
+
+    def run_once(self) -> CycleResult:
+        """Claim once, run everything claimed to its end, and settle it."""
+        self._tally = dict.fromkeys(CycleResult.__dataclass_fields__, 0)
+        self._tally["refreshed"] = self._store.reap(self._settings.max_lost_leases)
+        try:
+            self._exchange((), self._request())
+            self._hungry = False
+            while self._in_flight or self._unsettled:
+                self._tend()
+                self._take(self._collect(block=WATCH_IDLE))
+                if not self._in_flight:
+                    self._exchange(self._unsettled, None)
+        finally:
+            self._give_back_all()
+            self._lanes.shutdown(0)
+            self._watch.close()
+        return CycleResult(**self._tally)
+
+    def cycle(self) -> bool:
+        """One cycle without waiting; returns whether there was anything to do."""
+        self._tend()
+        self._take(self._collect())
+        if not self._unsettled and not self._hungry:
+            return False
+        request = None if self.draining else self._request()
+        exchanged = self._exchange(self._unsettled, request)
+        if exchanged is None:
+            return False
+        asked = sum(lane.limit for lane in request.lanes) if request else 0
+        # With less than asked for, there is nothing more until something changes.
+        self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
+        self._wake_at = exchanged.wake_at
+        self._last_work = self._clock.monotonic()
+        return True
+
+    # --- the stages -------------------------------------------------------------------------
+
+    def _collect(self, block: float = 0.0) -> list[tuple[Execution, Outcome]]:
+        """What the pools delivered; waits up to `block` seconds for a first message."""
+        items: list[tuple[Execution, Outcome]] = []
+        try:
+            item = self._inbox.get(timeout=block) if block else self._inbox.get_nowait()
+            while True:
+                if item is None:
+                    self._hungry = True
+                else:
+                    items.append(item)
+                item = self._inbox.get_nowait()
+        except Empty:
+            return items
+
+    def _take(self, items: list[tuple[Execution, Outcome]]) -> None:
+        """Outcomes of executions that still count go on to be settled; late ones are dropped."""
+        for execution, outcome in items:
+            if self._in_flight.get(execution.step.key) is execution:
+                self._finish(execution, outcome)
+
+    def _finish(self, execution: Execution, outcome: Outcome) -> None:
+        key = execution.step.key
+        del self._in_flight[key]
+        self._timed.pop(key, None)
+        self._lanes.freed(execution.step.kind)
+        self._unsettled.append(outcome)
+
+    def _request(self) -> ClaimRequest | None:
+        lanes = self._lanes.requests()
+        if not lanes:
+            return None
+        return ClaimRequest(
+            self.id, self._queues, lanes, self._lease, suspects=self._suspect is None
+        )
+
+    def _exchange(
+        self, outcomes: Sequence[Outcome], request: ClaimRequest | None
+    ) -> Exchange | None:
+        """Settle and claim; on store trouble keeps the outcomes for later and returns None."""
+        before = self._clock.monotonic()
+        try:
+            exchanged = self._store.exchange(outcomes, request)
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return None
+        self._store_trouble = 0.0
+        self._unsettled = []
+        self._count(outcomes, exchanged)
+        if not self._in_flight:
+            self._renewed = before
+        for refusal in exchanged.refused:
+            self._unsettled.append(self._refused(refusal.step, refusal.error))
+            self._inbox.put(None)
+        if exchanged.control != self._control:
+            self._control = exchanged.control
+            self._renew()
+        if exchanged.ended_runs:
+            self._parts.on_ended(exchanged.ended_runs)
+        self._dispatch(exchanged.claimed)
+        return exchanged
+
+    def _refused(self, step: ClaimedStep, error: Exception) -> Failed:
+        options = self._parts.services.catalog.options(step.kind)
+        return fail(step, error, options.retry)
+
+    def _dispatch(self, claimed: list[ClaimedStep]) -> None:
+        """Make executions of the claimed steps and hand them to their pools."""
+        if not claimed:
+            return
+        observed = bool(self._parts.observers)
+        by_kind: dict[str, list[Execution]] = {}
+        for step in claimed:
+            try:
+                on_begin = self._on_begin if observed or step.timeout else None
+                execution = Execution(step, self.id, self._parts.services, on_begin)
+            except StepwellError as error:
+                self._unsettled.append(fail(step, error, None))
+                continue
+            self._in_flight[step.key] = execution
+            if step.lost_leases:
+                self._suspect = step.key
+            by_kind.setdefault(step.kind, []).append(execution)
+        for kind, executions in by_kind.items():
+            self._lanes.submit(kind, executions)
+
+    def _on_begin(self, execution: Execution) -> None:
+        """In the pool's thread, right before the body."""
+        step = execution.step
+        if step.timeout is not None:
+            execution.deadline = self._clock.monotonic() + step.timeout / 1e6
+            self._timed[step.key] = execution
+        if self._parts.observers:
+            self._parts.observers.publish(
+                Event(
+                    EventType.STEP_STARTED,
+                    to_datetime(step.started_at),
+                    step.run.id,
+                    step.id,
+                    step.attempt,
+                    self.id,
+                )
+            )
+
+    def _wait(self) -> None:
+        """Until an outcome, a wake-up, a commit by others, or the time of something due."""
+        now = self._clock.monotonic()
+        eager = now - self._last_work < EAGER_FOR
+        until = min(self._next_renewal, now + self._settings.poll_interval)
+        if not self._in_flight and self._stop_grace is None:
+            due = self._due_in()
+            if due is not None:
+                until = min(until, now + due)
+        while True:
+            items = self._collect(block=WATCH_EAGER if eager else WATCH_IDLE)
+            if items:
+                self._take(items)
+                return
+            if self._hungry or self.draining:
+                return
+            now = self._clock.monotonic()
+            if now >= until or self._watch.changed():
+                self._hungry = True
+                return
+            if self._timed and self._expire_overdue(now):
+                return
+            eager = eager and now - self._last_work < EAGER_FOR
+
+    def _due_in(self) -> float | None:
+        """Seconds until a retry, a wait, another worker's lease or a rate limit is due."""
+        try:
+            due = self._store.next_due()
+            now = self._store.now()
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return STORE_RETRY_MIN
+        times = [time for time in (due, self._wake_at) if time is not None]
+        if not times:
+            return None
+        if due is not None:
+            self._next_reap = min(
+                self._next_reap, self._clock.monotonic() + max(0.0, (due - now) / 1e6)
+            )
+        return max(0.0, (min(times) - now) / 1e6)
+
+    # --- what time brings -------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next_renewal:
+            self._renew()
+        if now >= self._next_reap:
+            self._reap(now)
+        if self._timed:
+            self._expire_overdue(now)
+
+    def _renew(self) -> None:
+        """Extend all leases in one statement; stop what is not ours any more."""
+        before = self._clock.monotonic()
+        self._next_renewal = before + self._settings.lease / 3
+        self._give_back_surplus()
+        steps = [execution.step for execution in self._in_flight.values()]
+        try:
+            lost = self._store.renew(self.id, steps, self._lease)
+            if self._started_at:
+                self._store.record_worker(self._row())
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return
+        self._renewed = before
+        for lease in lost:
+            execution = self._in_flight.get(lease.step.key)
+            if execution is not None and execution.step is lease.step:
+                self._abandon(execution)
+
+    def _reap(self, now: float) -> None:
+        self._next_reap = now + self._settings.lease / 3
+        try:
+            if self._store.reap(self._settings.max_lost_leases):
+                self._hungry = True
+        except StoreError as error:
+            self._on_store_trouble(error)
+
+    def _expire_overdue(self, now: float) -> bool:
+        """Fail what ran longer than its timeout; whether there was any."""
+        overdue = [
+            execution
+            for execution in tuple(self._timed.values())
+            if execution.deadline is not None and now >= execution.deadline
+        ]
+        for execution in overdue:
+            if self._in_flight.get(execution.step.key) is not execution:
+                self._timed.pop(execution.step.key, None)
+                continue
+            seconds = (execution.step.timeout or 0) / 1e6
+            error = StepError("timeout", f"ran longer than its timeout of {seconds:g} s")
+            outcome = execution.failed(error)
+            self._lanes.cancel(execution)
+            self._finish(execution, outcome)
+        return bool(overdue)
+
+    def _abandon(self, execution: Execution) -> None:
+        """Stop an execution that is not ours any more; what it makes is refused anyway."""
+        self._in_flight.pop(execution.step.key, None)
+        self._timed.pop(execution.step.key, None)
+        if not execution.withdraw():
+            self._lanes.cancel(execution)
+        self._lanes.freed(execution.step.kind)
+        self._hungry = True
+
+    def _give_back_surplus(self) -> None:
+        """Release what was claimed ahead when the work turned out slower than before."""
+        for pool, surplus in self._lanes.surplus().items():
+            left = surplus
+            for execution in reversed(tuple(self._in_flight.values())):
+                if left == 0:
+                    break
+                if self._lanes.pool_of(execution.step.kind) == pool and execution.withdraw():
+                    self._finish(execution, Released(execution.step, "claimed too many ahead"))
+                    left -= 1
+
+    def _on_store_trouble(self, error: StoreError) -> None:
+        """Wait a little and go on; past the lease, stop the steps, and then give up."""
+        now = self._clock.monotonic()
+        first = self._store_trouble == 0.0
+        if first:
+            _log.warning("%s; trying again", error, extra={"action": "store_trouble"})
+        self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), STORE_RETRY_MAX)
+        if now - self._renewed > self._settings.lease * 0.9:
+            for execution in tuple(self._in_flight.values()):
+                self._abandon(execution)
+            self._unsettled = []
+            raise error
+        self._take(self._collect(block=self._store_trouble))
+
+    # --- beginning and end ------------------------------------------------------------------
+
+    def _row(self) -> WorkerRow:
+        return WorkerRow(
+            id=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=self._parts.version,
+            queues=self._queues,
+            started_at=to_datetime(self._started_at),
+            seen_at=to_datetime(self._clock.micros()),
+        )
+
+    def _register(self) -> None:
+        self._started_at = self._clock.micros()
+        self._store.record_worker(self._row())
+        self._announce(EventType.WORKER_STARTED)
+
+    def _announce(self, type: EventType) -> None:
+        event = Event(type, to_datetime(self._clock.micros()), worker=self.id)
+        self._parts.observers.publish(event)
+
+    def _shut_down(self) -> None:
+        """Let running steps finish within the grace, give back the rest, stop the pools."""
+        if self.draining:
+            self._announce(EventType.WORKER_DRAINING)
+        begun = self._clock.monotonic()
+        for execution in tuple(self._in_flight.values()):
+            if execution.withdraw():
+                self._finish(execution, Released(execution.step, "worker stopped"))
+        try:
+            while self._in_flight or self._unsettled:
+                grace = self._settings.grace if self._stop_grace is None else self._stop_grace
+                if self._clock.monotonic() - begun >= grace:
+                    break
+                self._tend()
+                self._take(self._collect(block=WATCH_IDLE))
+                if self._unsettled:
+                    self._exchange(self._unsettled, None)
+            self._give_back_all()
+            self._store.forget_worker(self.id)
+        except StoreError as error:
+            _log.warning("%s; leases will lapse", error, extra={"action": "store_trouble"})
+        finally:
+            self._lanes.shutdown(self._settings.kill_grace)
+            self._watch.close()
+            self._announce(EventType.WORKER_STOPPED)
+
+    def _give_back_all(self) -> None:
+        """Release uncharged what is still running."""
+        for execution in tuple(self._in_flight.values()):
+            outcome = Released(execution.step, "worker stopped")
+            if not execution.withdraw():
+                self._lanes.cancel(execution)
+            self._finish(execution, outcome)
+        if self._unsettled:
+            self._exchange(self._unsettled, None)
+
+    def _count(self, outcomes: Sequence[Outcome], exchanged: Exchange) -> None:
+        tally = self._tally
+        lost = {id(lease.step) for lease in exchanged.lost}
+        refused = {id(refusal.step) for refusal in exchanged.refused}
+        for outcome in outcomes:
+            if outcome.step.key == self._suspect:
+                self._suspect = None
+                self._hungry = True
+            if id(outcome.step) in refused:
+                continue
+            if id(outcome.step) in lost:
+                tally["lost"] += 1
+                continue
+            if isinstance(outcome, Released):
+                tally["released"] += 1
+                continue
+            tally["processed"] += 1
+            if isinstance(outcome, Completed):
+                tally["succeeded"] += 1
+            elif isinstance(outcome, Suspended):
+                tally["waiting"] += 1
+            else:
+                tally["failed" if outcome.retry_in is None else "retried"] += 1
+        self._lanes.measure()
+
+

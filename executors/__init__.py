@@ -1,0 +1,23 @@
+"""The room that does: the registry of executors, the pools they run in, the built-in kinds.
+
+Modules that need a slow library are loaded when first used, through this seam.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_LAZY = {
+    "awaitables": "awaitables",  # asyncio
+    "tasks": "pools.tasks",  # asyncio
+    "processes": "pools.processes",  # multiprocessing
+    "shell": "kinds.shell",  # subprocess
+    "subrun": "kinds.subrun",
+    "http": "kinds.http",
+    "http_session": "kinds.http_session",  # aiohttp
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{_LAZY[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,195 @@
+"""The program of a child process: runs one step after the other in its main thread.
+
+A second thread reads what the parent sends. When the parent is gone, so is the child at once,
+with everything it started.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import signal
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from stepwell import executors
+from stepwell.engine.context import Services
+from stepwell.engine.errors import Canceled
+from stepwell.engine.execution import Execution
+from stepwell.engine.model import ClaimedStep, NewRun, Outcome, StepResult
+from stepwell.engine.payload import encode
+from stepwell.executors.pools.attempt import failure
+from stepwell.executors.pools.snapshot import Setup
+from stepwell.executors.pools.wire import pack, pack_outcome, restore, unpack, unpack_error
+
+
+class ParentReads:
+    """The store, as a child sees it: every question is a call into the parent."""
+
+    def __init__(self, connection: Connection, lock: threading.Lock) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, SimpleQueue[dict[str, Any]]] = {}
+
+    def call(self, what: str, **arguments: Any) -> Any:
+        """Ask, and wait for the answer. Raises what the parent's side raised."""
+        number, box = next(self._numbers), SimpleQueue[dict[str, Any]]()
+        self._waiting[number] = box
+        frame = pack({"type": "call", "call": number, "what": what, **arguments})
+        with self._lock:
+            self._connection.send_bytes(frame)
+        reply = box.get()
+        if "error" in reply:
+            raise unpack_error(reply)
+        return reply["value"]
+
+    def answered(self, reply: dict[str, Any]) -> None:
+        """Hand a reply to who waits for it."""
+        self._waiting.pop(reply["call"]).put(reply)
+
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+        rows = self.call("dependency_values")
+        return [(step_id, status, text) for step_id, status, text in rows]
+
+    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
+        result: StepResult = restore(StepResult, self.call("dependency_result", step_id=step_id))
+        return result
+
+    def run_status(self, run_id: str) -> str | None:
+        status: str | None = self.call("run_status", run_id=run_id)
+        return status
+
+    def build_run(self, package: str, input: Any, entrypoint: str | None, run_id: str) -> NewRun:
+        """A child run, built by the parent's packages."""
+        text = encode(input, "run.input")
+        run: NewRun = restore(
+            NewRun,
+            self.call(
+                "build_run", package=package, input=text, entrypoint=entrypoint, run_id=run_id
+            ),
+        )
+        return run
+
+
+class Child:
+    """One child's state: the step it runs, if any, and how it talks to its parent."""
+
+    def __init__(self, connection: Connection, setup: Setup) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._reads = ParentReads(connection, self._sending)
+        self._worker_id = setup.worker_id
+        self._services = Services(
+            setup.catalog,
+            self._reads,
+            setup.artifacts,
+            setup.projections,
+            setup.settings,
+            self._reads.build_run,
+        )
+        self._number = 0
+        self._execution: Execution | None = None
+        self._in_body = False
+        self._cancelled = 0
+
+    def serve(self) -> None:
+        """Run steps until the parent says stop."""
+        threading.Thread(target=self._read, name="stepwell-parent", daemon=True).start()
+        self._send(pack({"type": "ready"}))
+        while (message := self._inbox.get()) is not None:
+            try:
+                self._send(pack_outcome(message["number"], self._run(message)))
+            except OSError:
+                _die()
+
+    def on_sigterm(self, signum: int, frame: object) -> None:
+        """Unwind a body whose parent canceled it; a signal from elsewhere is not for us."""
+        if self._in_body and self._cancelled == self._number:
+            raise Canceled
+
+    def _run(self, message: dict[str, Any]) -> Outcome:
+        step = restore(ClaimedStep, message["step"])
+        execution = Execution(step, self._worker_id, self._services)
+        self._number, self._execution = message["number"], execution
+        if self._cancelled == self._number:
+            execution.cancel()
+        try:
+            return self._perform(execution)
+        except BaseException as error:  # a signal between the body's end and its outcome
+            self._in_body = False
+            return failure(execution, error)
+        finally:
+            self._execution = None
+
+    def _perform(self, execution: Execution) -> Outcome:
+        self._in_body = True
+        try:
+            value = execution.invoke()
+            if hasattr(value, "__await__"):
+                value = executors.awaitables.run(value)
+        except BaseException as error:
+            self._in_body = False
+            return failure(execution, error)
+        self._in_body = False
+        return execution.completed(value)
+
+    def _send(self, frame: bytes) -> None:
+        with self._sending:
+            self._connection.send_bytes(frame)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                header, _ = unpack(self._connection.recv_bytes())
+                match header["type"]:
+                    case "run":
+                        self._inbox.put(header)
+                    case "cancel":
+                        self._cancel(header["number"])
+                    case "reply":
+                        self._reads.answered(header)
+                    case "stop":
+                        self._inbox.put(None)
+        except BaseException:  # EOFError when the parent died; whatever it is, we are alone
+            _die()
+
+    def _cancel(self, number: int) -> None:
+        self._cancelled = number
+        execution = self._execution
+        if execution is not None and self._number == number:
+            execution.cancel()
+
+
+def main(connection: Connection, setup: Setup) -> None:
+    """Serve the parent at the other end of `connection`."""
+    # A session of its own: signals typed at the terminal are for the worker, which drains, and
+    # what the bodies start can be ended together with this process.
+    with suppress(OSError):
+        os.setsid()
+    child = Child(connection, setup)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, child.on_sigterm)
+    _log_like_the_parent(setup)
+    child.serve()
+
+
+def _log_like_the_parent(setup: Setup) -> None:
+    if setup.log_level is None:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(setup.log_format)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(setup.log_level)
+
+
+def _die() -> NoReturn:
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)

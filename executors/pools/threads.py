@@ -1,0 +1,111 @@
+"""Runs steps in daemon threads: a thread that never returns does not keep the program alive."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from queue import SimpleQueue
+
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.ports import Task
+from stepwell.executors.pools.attempt import Deliver, hand_over, perform
+
+
+class _Seat:
+    """One thread's place: what it runs, and whether it was given up for a replacement."""
+
+    __slots__ = ("abandoned", "task", "thread")
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.abandoned = False
+        self.thread: threading.Thread | None = None
+
+
+class ThreadPool:
+    """`size` threads, started when there is work for them.
+
+    A canceled body is told so and, as a thread cannot be stopped, left to end on its own; a new
+    thread takes its place.
+    """
+
+    def __init__(self, size: int, deliver: Deliver, clock: Clock | None = None) -> None:
+        self.size = size
+        self._deliver = deliver
+        self._clock = clock or SystemClock()
+        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        # Tasks that hold a slot. Whoever takes one out, its thread or `cancel`, freed the slot:
+        # a single dictionary operation, so that the way of a step needs no lock.
+        self._open: dict[Task, None] = {}
+        self._seats: list[_Seat] = []
+        self._lock = threading.Lock()
+        self._started = 0
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self._open[task] = None
+        if len(self._seats) < self.size:
+            with self._lock:
+                while len(self._seats) < min(self.size, len(self._open)):
+                    self._start()
+        put = self._queue.put
+        for task in tasks:
+            put(task)
+
+    def free_slots(self) -> int:
+        return max(0, self.size - len(self._open))
+
+    def cancel(self, task: Task) -> None:
+        # First the flag: from here on `begin` refuses, so a task is either running or never will.
+        task.cancel()
+        if task not in self._open:
+            return
+        with self._lock:
+            self._open.pop(task, None)
+            for seat in self._seats:
+                if seat.task is task:
+                    seat.abandoned = True
+                    self._seats.remove(seat)
+                    self._start()
+                    break
+
+    def shutdown(self, grace: float) -> None:
+        deadline = self._clock.monotonic() + grace
+        self._queue.put(None)
+        with self._lock:
+            seats = tuple(self._seats)
+        for seat in seats:
+            if seat.thread is not None:
+                seat.thread.join(max(0.0, deadline - self._clock.monotonic()))
+        for task in tuple(self._open):
+            task.cancel()
+            self._open.pop(task, None)
+        for seat in seats:
+            # Idle threads, and those whose bodies heed the signal, are gone in a moment.
+            if seat.thread is not None and seat.task is None:
+                seat.thread.join()
+
+    def _start(self) -> None:
+        seat = _Seat()
+        self._started += 1
+        seat.thread = threading.Thread(
+            target=self._work, args=(seat,), name=f"stepwell-thread-{self._started}", daemon=True
+        )
+        self._seats.append(seat)
+        seat.thread.start()
+
+    def _work(self, seat: _Seat) -> None:
+        get, opened, deliver = self._queue.get, self._open, self._deliver
+        while not seat.abandoned:
+            task = get()
+            if task is None:
+                self._queue.put(None)  # for the next thread
+                return
+            seat.task = task
+            outcome = perform(task) if task in opened else None
+            opened.pop(task, None)
+            seat.task = None
+            if outcome is not None:
+                hand_over(task, outcome, deliver)
+            # Neither may live on while the thread waits for the next.
+            task = outcome = None

@@ -1,0 +1,160 @@
+"""What this process knows how to run: packages, executors by kind, and queues."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from stepwell import executors
+from stepwell.engine.errors import InvalidPackage, NotFound, nearest
+from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
+from stepwell.engine.package import ExecutorFunction, Package, check_executor
+from stepwell.engine.ports import Executor
+from stepwell.engine.queues import check_queue
+from stepwell.engine.signature import Signature
+from stepwell.executors.kinds import BUILT_IN
+
+_DEFAULTS = ExecutorOptions()
+# Instances of these are what they say; others (dataclasses, say) may hold anything.
+_PLAIN = (str, bool, int, float, list, dict)
+
+
+class Registry:
+    """The one Catalog. Registering is done before work begins; afterwards it is only read."""
+
+    def __init__(self, packages: Iterable[Package] = (), queues: Iterable[Queue] = ()) -> None:
+        self.packages: dict[str, Package] = {}
+        self.queues: dict[str, Queue] = {DEFAULT_QUEUE: Queue(DEFAULT_QUEUE)}
+        self._declared: set[str] = set()
+        self._executors: dict[str, Executor] = {}
+        self._sites: dict[str, str | None] = dict.fromkeys(BUILT_IN)
+        self._inputs: dict[str, tuple[type | None, Signature | None]] = {}
+        self._names: tuple[str, ...] = (DEFAULT_QUEUE,)
+        for queue in queues:
+            self.define_queue(queue)
+        for package in packages:
+            self.add_package(package)
+
+    # --- filling it ------------------------------------------------------------------------
+
+    def add_package(self, package: Package) -> None:
+        """Take a package's executors and queues. Raises InvalidPackage; then nothing was taken."""
+        if not isinstance(package, Package):
+            raise InvalidPackage(f"packages: must hold Package(...), got {package!r:.80}")
+        if self.packages.get(package.name) is package:
+            return
+        if package.name in self.packages:
+            raise InvalidPackage(f"package {package.name!r} is registered twice")
+        package.prepare()
+        for executor in package.executors.values():
+            self._check_free(executor.kind, package.name)
+        for queue in package.queues:
+            self._check_limits(queue)
+        self.packages[package.name] = package
+        for queue in package.queues:
+            self.define_queue(queue)
+        for executor in package.executors.values():
+            self._executors[executor.kind] = executor
+            self._sites[executor.kind] = package.name
+
+    def register(self, executor: Executor) -> None:
+        check_executor(executor)
+        self._check_free(executor.kind, None)
+        if isinstance(executor, ExecutorFunction):
+            executor.signature.prepare()
+        self._executors[executor.kind] = executor
+        self._sites[executor.kind] = None
+
+    def define_queue(self, queue: Queue) -> None:
+        """Add a queue; once more with the same limits changes nothing.
+
+        Raises InvalidPackage when it is there with other limits.
+        """
+        check_queue(queue)
+        self._check_limits(queue)
+        self.queues[queue.name] = queue
+        self._declared.add(queue.name)
+        self._names = tuple(self.queues)
+
+    def _check_free(self, kind: str, package: str | None) -> None:
+        if kind not in self._sites:
+            return
+        owner = "built in" if kind in BUILT_IN else _owner(self._sites[kind])
+        raise InvalidPackage(
+            f"executor {kind!r} is registered twice ({owner} and {_owner(package)})"
+        )
+
+    def _check_limits(self, queue: Queue) -> None:
+        if queue.name in self._declared and self.queues[queue.name] != queue:
+            raise InvalidPackage(
+                f"queue {queue.name!r} is declared twice with different limits: "
+                f"{self.queues[queue.name]} and {queue}"
+            )
+
+    # --- reading it ------------------------------------------------------------------------
+
+    def package(self, name: str) -> Package:
+        """The package. Raises NotFound with the nearest name."""
+        try:
+            return self.packages[name]
+        except KeyError:
+            raise NotFound(f"there is no package {name!r}{nearest(name, self.packages)}") from None
+
+    def executor(self, kind: str) -> Executor:
+        executor = self._executors.get(kind)
+        if executor is None:
+            built_in = BUILT_IN.get(kind)
+            if built_in is None:
+                raise NotFound(f"there is no executor {kind!r}{nearest(kind, self._sites)}")
+            loaded: Executor = getattr(getattr(executors, built_in.module), built_in.name)
+            executor = self._executors[kind] = loaded
+        return executor
+
+    def options(self, kind: str) -> ExecutorOptions:
+        if kind in BUILT_IN:
+            return BUILT_IN[kind].options
+        options = getattr(self.executor(kind), "options", None)
+        return options if isinstance(options, ExecutorOptions) else _DEFAULTS
+
+    def kinds(self) -> Sequence[str]:
+        return tuple(self._sites)
+
+    def queue_names(self) -> Sequence[str]:
+        return self._names
+
+    def site(self, kind: str) -> str | None:
+        return self._sites.get(kind)
+
+    def pool_name(self, kind: str) -> str:
+        """The pool that runs steps of a kind: "inline", "thread", "asyncio" or "process"."""
+        pool = self.options(kind).pool
+        if pool is not None:
+            return pool
+        executor = self.executor(kind)
+        body = executor.function if isinstance(executor, ExecutorFunction) else executor.execute
+        return "asyncio" if inspect.iscoroutinefunction(body) else "thread"
+
+    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
+        plan = self._inputs.get(kind)
+        if plan is None:
+            plan = self._inputs[kind] = input_plan(self.executor(kind))
+        sure, signature = plan
+        if signature is not None and type(value) is not sure:
+            signature.decode_input(text, path)
+
+
+def input_plan(executor: object) -> tuple[type | None, Signature | None]:
+    """How to check inputs: the class whose instances need no look, and what reads the others."""
+    signature = getattr(executor, "signature", None)
+    if not isinstance(signature, Signature) or signature.input_type is None:
+        return None, None
+    kind = signature.input_type
+    sure = isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, BaseModel))
+    return (kind if sure else None), signature
+
+
+def _owner(package: str | None) -> str:
+    return "no package" if package is None else f"package {package}"

@@ -1,0 +1,144 @@
+"""`connect()`: composes a runtime from URLs, packages and settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stepwell import stores
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.errors import InvalidInput, StoreError
+from stepwell.engine.events import Observers, log_event
+from stepwell.engine.model import Queue
+from stepwell.engine.package import Package
+from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
+from stepwell.engine.runtime import Runtime, RuntimeParts
+from stepwell.engine.settings import Settings
+from stepwell.executors.pools import make_pool
+from stepwell.executors.registry import Registry
+from stepwell.stores.artifacts.file import FileArtifactStore
+from stepwell.stores.artifacts.memory import MemoryArtifactStore
+from stepwell.stores.projections import SqliteProjectionStore
+
+VERSION = "0.1.0"
+DEFAULT_HOME = ".stepwell"
+MEMORY = "memory://"
+
+
+def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
+    store_url: str | RunStore | None = None,
+    *,
+    packages: Sequence[Package] = (),
+    home: str | os.PathLike[str] | None = None,
+    artifacts: str | ArtifactStore | None = None,
+    projections: str | ProjectionStore | None = None,
+    queues: Sequence[Queue] = (),
+    settings: Settings | Mapping[str, Any] | None = None,
+    app: Any = None,
+    clock: Clock | None = None,
+) -> Runtime:
+    """A runtime on a store, with packages.
+
+    Args:
+        store_url: `sqlite:///engine.db`, `memory://`, or a store object. Default: `engine.db`
+            in the home folder.
+        packages: whose entrypoints, executors and queues are known.
+        home: the folder for local files; default `.stepwell` in the working folder. It is made
+            when needed.
+        artifacts: `file:///folder` or `memory://`, or an object; default `artifacts` in home.
+        projections: `file:///folder` or `memory://`, or an object; default `projections` in home.
+        queues: besides those of the packages.
+        settings: `Settings(...)` or a mapping of its fields.
+        app: any object; executors find it as `step.app`.
+        clock: for tests.
+
+    Raises:
+        InvalidInput: for a URL, package, queue or setting that cannot be.
+        StoreError: when the store cannot be opened, is newer than this code, or is not a store.
+    """
+    chosen = settings if isinstance(settings, Settings) else Settings.of(settings or {})
+    clock = clock or SystemClock()
+    observers = Observers()
+    observers.subscribe(log_event)
+    folder = Path(home if home is not None else DEFAULT_HOME)
+    in_memory = store_url == MEMORY and home is None
+    if store_url is None:
+        _make_folder(folder)
+        store_url = f"sqlite:///{folder / 'engine.db'}"
+    registry = Registry(queues=queues)
+    store = (
+        stores.opening.open_run_store(
+            store_url, clock=clock, durability=chosen.durability, observers=observers
+        )
+        if isinstance(store_url, str)
+        else store_url
+    )
+    try:
+        runtime = Runtime(
+            RuntimeParts(
+                store=store,
+                catalog=registry,
+                artifacts=_artifacts(artifacts, folder, in_memory),
+                projections=_projections(projections, folder, in_memory, chosen, clock),
+                settings=chosen,
+                clock=clock,
+                observers=observers,
+                make_pool=make_pool,
+                app=app,
+                home=None if in_memory else str(folder),
+                version=VERSION,
+            )
+        )
+        store.define_queues(list(registry.queues.values()))
+        for package in packages:
+            runtime.register_package(package)
+    except BaseException:
+        store.close()
+        raise
+    return runtime
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"home {str(folder)!r}: cannot make the folder: {error.strerror}"
+        ) from None
+
+
+def _artifacts(
+    given: str | ArtifactStore | None, home: Path, in_memory: bool
+) -> ArtifactStore:
+    if given is None:
+        return MemoryArtifactStore() if in_memory else FileArtifactStore(home / "artifacts")
+    if not isinstance(given, str):
+        return given
+    if given == MEMORY:
+        return MemoryArtifactStore()
+    return FileArtifactStore(_folder(given, "artifacts"))
+
+
+def _projections(
+    given: str | ProjectionStore | None,
+    home: Path,
+    in_memory: bool,
+    settings: Settings,
+    clock: Clock,
+) -> ProjectionStore:
+    if given is not None and not isinstance(given, str):
+        return given
+    if given == MEMORY or (given is None and in_memory):
+        root = None
+    else:
+        root = home / "projections" if given is None else _folder(given, "projections")
+    return SqliteProjectionStore(root, durability=settings.durability, clock=clock)
+
+
+def _folder(url: str, field: str) -> Path:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme != "file" or not rest.startswith("/"):
+        raise InvalidInput(f"{field}: must be file:///folder or memory://, got {url!r}")
+    return Path(rest)

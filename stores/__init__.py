@@ -1,0 +1,17 @@
+"""The room that remembers: run store, checkpointers, artifact stores, projections.
+
+What needs a slow library is loaded when first used, through this seam.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_LAZY = {
+    "opening": "sqlalchemy",
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

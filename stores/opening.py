@@ -1,0 +1,45 @@
+"""Opening a run store by its URL. Loaded when first used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stepwell.engine.clock import Clock
+from stepwell.engine.errors import InvalidInput, nearest
+from stepwell.engine.events import Observers
+from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.store import SqlRunStore
+
+SCHEMES = ("sqlite", "memory")
+
+
+def open_run_store(
+    url: str, *, clock: Clock, durability: str = "full", observers: Observers | None = None
+) -> SqlRunStore:
+    """The run store at `url`: `sqlite:///path` (three slashes and a relative path, or four) or
+    `memory://`.
+
+    Raises InvalidInput for a URL that cannot be, StoreError when the store cannot be opened.
+    """
+    return SqlRunStore.open(_dialect(url, clock, durability), observers)
+
+
+def _dialect(url: str, clock: Clock, durability: str) -> SqliteDialect:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise InvalidInput(
+            f"store: {url!r} is not a URL; write sqlite:///{url} for a file, or memory://"
+        )
+    if scheme == "memory":
+        if rest:
+            raise InvalidInput(f"store: memory:// takes nothing behind it, got {url!r}")
+        return SqliteDialect(None, clock=clock, durability=durability)
+    if scheme == "sqlite":
+        if not rest.startswith("/") or len(rest) < 2:
+            raise InvalidInput(
+                f"store: {url!r} names no file; write sqlite:///engine.db, or "
+                "sqlite:////folder/engine.db for an absolute path"
+            )
+        path = Path(rest[1:])
+        return SqliteDialect(path, clock=clock, durability=durability)
+    raise InvalidInput(f"store: unknown kind of URL {scheme!r}{nearest(scheme, SCHEMES)}")

@@ -1,0 +1,307 @@
+"""One SQLite connection of a projection, and what a user's statements may do on it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
+from stepwell.engine.ports import Parameters
+from stepwell.stores.artifacts.file import make_folder
+
+# The driver caches statements by their text, and a cached one is not authorized again: the
+# marks keep these from ever being handed to a user who writes the same statement.
+_BEGIN = "BEGIN IMMEDIATE /* stepwell */"
+_READ_ONLY = "PRAGMA query_only = 1 /* stepwell */"
+_WRITABLE = "PRAGMA query_only = 0 /* stepwell */"
+
+# Primary result codes that tell of the database and not of the statement.
+_OF_THE_STORE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+# Refused in users' statements, because they would end the transaction or leave the database.
+_REFUSED = {
+    sqlite3.SQLITE_TRANSACTION: "every call is a transaction already; use once() for several",
+    sqlite3.SQLITE_SAVEPOINT: "every call is a transaction already; savepoints are not allowed",
+    sqlite3.SQLITE_ATTACH: "a projection is one database; others cannot be attached",
+    sqlite3.SQLITE_DETACH: "a projection is one database; there is nothing to detach",
+}
+# A pragma may be read; only these may be given a value.
+_PRAGMAS = frozenset(
+    {
+        "application_id",
+        "defer_foreign_keys",
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+        "user_version",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a projection lives; `path` None means in this process's memory."""
+
+    path: Path | None
+    synchronous: str
+    busy_timeout: timedelta
+
+    def __str__(self) -> str:
+        return f"projection {self.path or 'in memory'}"
+
+
+class Session:
+    """A connection that one thread uses at a time, opened when first used."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._users = False
+        self._denied: str | None = None
+
+    def refuse_nesting(self) -> None:
+        if self._owner == threading.get_ident():
+            raise InvalidInput(
+                f"{self._place}: inside once(), use the transaction that apply is called with"
+            )
+
+    @contextmanager
+    def connected(self) -> Iterator[sqlite3.Connection]:
+        self.refuse_nesting()
+        seconds = self._place.busy_timeout.total_seconds()
+        if not self._lock.acquire(timeout=seconds):
+            raise StoreError(f"{self._place}: another thread holds it for over {seconds:g} s")
+        self._owner = threading.get_ident()
+        try:
+            if self._closed:
+                raise StoreError(f"{self._place}: is closed")
+            if self._connection is None:
+                self._connection = self._open()
+            yield self._connection
+        finally:
+            self._owner = None
+            self._lock.release()
+            if self._closed:
+                self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """One write transaction; committed at the end, rolled back when anything is raised."""
+        with self.connected() as connection:
+            with self._failing():
+                connection.execute(_BEGIN)
+            transaction = SqlTransaction(self, connection)
+            try:
+                yield transaction
+                transaction.check()
+                with self.statement(connection, "COMMIT", ours=True):
+                    connection.commit()
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            finally:
+                transaction.ended = True
+
+    @contextmanager
+    def statement(
+        self, connection: sqlite3.Connection, sql: str, *, reads: bool = False, ours: bool = False
+    ) -> Iterator[None]:
+        """Around a user's statement: what it may do, and whose fault an error is."""
+        if not isinstance(sql, str):
+            raise InvalidInput(f"sql: must be text, got {type(sql).__name__}")
+        self._denied = None
+        if reads:
+            connection.execute(_READ_ONLY)
+        self._users = not ours
+        try:
+            yield
+        # The driver raises the last two for numbers and text that SQLite cannot hold.
+        except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
+            raise self._blame(error, sql, reads) from error
+        finally:
+            self._users = False
+            if reads:
+                connection.execute(_WRITABLE)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+            finally:
+                self._lock.release()
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._place.path
+        with self._failing():
+            if path is not None:
+                make_folder(path.parent)
+            connection = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=self._place.busy_timeout.total_seconds(),
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                if path is not None:
+                    self._enter_wal(connection)
+                connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.set_authorizer(self._authorize)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _enter_wal(self, connection: sqlite3.Connection) -> None:
+        """Processes that create the file together race for this; SQLite does not wait there."""
+        for last in (*[False] * 99, True):
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if last or _primary(error) != sqlite3.SQLITE_BUSY:
+                    raise
+                # Waits, with the busy timeout, for the one that is switching.
+                connection.execute(_BEGIN)
+                connection.rollback()
+                continue
+            if mode != "wal":
+                raise StoreError(f"{self._place}: this file system cannot do write-ahead logging")
+            return
+
+    def _authorize(self, action: int, first: str | None, value: str | None, *_: object) -> int:
+        if not self._users:
+            return sqlite3.SQLITE_OK
+        self._denied = _REFUSED.get(action)
+        if action == sqlite3.SQLITE_PRAGMA and value is not None and first not in _PRAGMAS:
+            self._denied = f"PRAGMA {first} cannot be set here"
+        return sqlite3.SQLITE_DENY if self._denied else sqlite3.SQLITE_OK
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.rollback()
+        except sqlite3.Error:
+            # Without its connection the transaction cannot be committed; the next call reopens.
+            connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Around our own statements: any error is the store's."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._place}: {error}") from error
+        except OSError as error:
+            raise StoreError(f"{self._place}: {error.strerror}") from error
+
+    def _blame(self, error: Exception, sql: str, reads: bool) -> StepwellError:
+        line = next(iter(sql.strip().splitlines()), "")[:200]
+        if self._denied:
+            return InvalidInput(f"{self._place}: {self._denied}: {line}")
+        code = getattr(error, "sqlite_errorcode", None)
+        if reads and code == sqlite3.SQLITE_READONLY:
+            return InvalidInput(f"{self._place}: query() only reads; use execute(): {line}")
+        if _primary(error) in _OF_THE_STORE:
+            return StoreError(f"{self._place}: {error}")
+        return InvalidInput(f"{self._place}: {error}: {line}")
+
+
+class SqlTransaction:
+    """What `once` hands to `apply`; good until that returns, in its thread only."""
+
+    def __init__(self, session: Session, connection: sqlite3.Connection) -> None:
+        self._session = session
+        self._connection = connection
+        self._thread = threading.get_ident()
+        self._broken: StepwellError | None = None
+        self.ended = False
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        with self._watched():
+            before = self._connection.total_changes
+            with self._session.statement(self._connection, sql):
+                cursor = self._connection.execute(sql, parameters)
+                cursor.fetchall()
+            if self._connection.total_changes == before:
+                return 0
+            if cursor.rowcount >= 0:
+                return cursor.rowcount
+            # The driver does not count behind a WITH or a comment.
+            changed: int = self._connection.execute("SELECT changes()").fetchone()[0]
+            return changed
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        with self._watched():
+            return read(self._session, self._connection, sql, parameters)
+
+    def check(self) -> None:
+        """Refuse to go on after a statement rolled everything back (INSERT OR ROLLBACK, …)."""
+        if self._broken is not None:
+            raise self._broken
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        if self.ended or threading.get_ident() != self._thread:
+            raise InvalidInput("a transaction can be used only inside apply, in its own thread")
+        self.check()
+        try:
+            yield
+        except StepwellError as error:
+            if not self._connection.in_transaction:
+                self._broken = error
+            raise
+
+
+def read(
+    session: Session, connection: sqlite3.Connection, sql: str, parameters: Parameters
+) -> list[dict[str, Any]]:
+    """Run a user's statement that may not write; its rows, whose columns need unlike names."""
+    with session.statement(connection, sql, reads=True):
+        cursor = connection.execute(sql, parameters)
+        rows = cursor.fetchall()
+    if cursor.description is None:
+        raise InvalidInput(f"query: gives no rows; use execute(): {sql.strip()[:200]!r}")
+    columns = [column[0] for column in cursor.description]
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise InvalidInput(f"query: two columns are named {twice!r}; rename one with AS")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _primary(error: Exception) -> int:
+    """SQLite's primary result code, or 0 for an error of the driver."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

@@ -1,0 +1,179 @@
+"""Projections: the read models of packages, one SQLite database for each name.
+
+Every write is one BEGIN IMMEDIATE transaction, so it waits for other writers instead of failing
+half-way. Reads have a connection of their own and never wait for a writer. What is wrong with a
+user's statement is InvalidInput; what is wrong with the database is StoreError.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.errors import InvalidInput, InvalidSettings, StoreError
+from stepwell.engine.ports import Parameters, Transaction
+from stepwell.stores.projection_session import Place, Session, read
+
+Durability = Literal["full", "relaxed"]
+
+BUSY_TIMEOUT = timedelta(seconds=30)
+
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,99}")
+_SYNCHRONOUS = {"full": "FULL", "relaxed": "NORMAL"}
+_ONCE_TABLE = """CREATE TABLE IF NOT EXISTS _stepwell_once (
+    key TEXT PRIMARY KEY NOT NULL,
+    applied_at INTEGER NOT NULL
+)"""
+_ONCE = "INSERT INTO _stepwell_once (key, applied_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+
+class SqliteProjection:
+    """One read model. Safe to use from many threads and processes; one write at a time.
+
+    Connections open when first used, in each process anew. With `path` None the database lives in
+    memory until `close`, and only in the process that made it. `durability` "relaxed" can lose
+    the last commits when the machine loses power; "full" loses none.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        durability: Durability = "full",
+        clock: Clock | None = None,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+    ) -> None:
+        where = None if path is None else Path(os.path.abspath(path))
+        self._arguments = (where, _check_durability(durability), clock, busy_timeout)
+        self._clock = clock or SystemClock()
+        self._place = Place(where, _SYNCHRONOUS[durability], busy_timeout)
+        self._process = os.getpid()
+        self._sessions: dict[int, tuple[Session, Session]] = {}
+        self._closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._place.path is None:
+            raise InvalidInput(f"{self._place}: cannot go to another process; use a file")
+        return SqliteProjection, self._arguments
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        with self._writer().transaction() as transaction:
+            return transaction.execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        with self._writer().transaction() as transaction:
+            return sum(transaction.execute(sql, row) for row in rows)
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        self._writer().refuse_nesting()
+        with self._reader().connected() as connection:
+            return read(self._reader(), connection, sql, parameters)
+
+    def once(self, key: str, apply: Callable[[Transaction], object]) -> bool:
+        _check_key(key)
+        with self._writer().transaction() as transaction:
+            transaction.execute(_ONCE_TABLE)
+            if not transaction.execute(_ONCE, (key, self._clock.micros())):
+                return False
+            given = apply(transaction)
+            if inspect.isawaitable(given):
+                if inspect.iscoroutine(given):
+                    given.close()
+                raise InvalidInput("once: apply must be a plain function, got a coroutine")
+        return True
+
+    def close(self) -> None:
+        """Close the connections; one that is in use closes when its user is done."""
+        self._closed = True
+        for session in self._sessions.get(os.getpid(), ()):
+            session.close()
+
+    def _writer(self) -> Session:
+        return self._opened()[0]
+
+    def _reader(self) -> Session:
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[Session, Session]:
+        """The sessions of this process. A forked child must not touch its parent's."""
+        process = os.getpid()
+        sessions = self._sessions.get(process)
+        if sessions is None:
+            if self._place.path is None and process != self._process:
+                raise StoreError(f"{self._place}: belongs to process {self._process}; use a file")
+            writer = Session(self._place)
+            # In memory there is one connection, which has the data.
+            reader = Session(self._place) if self._place.path else writer
+            sessions = self._sessions.setdefault(process, (writer, reader))
+        if self._closed:
+            raise StoreError(f"{self._place}: is closed")
+        return sessions
+
+
+class SqliteProjectionStore:
+    """Projections as `root/<name>.db`; with `root` None, in memory."""
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None,
+        durability: Durability = "full",
+        clock: Clock | None = None,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+    ) -> None:
+        self.root = None if root is None else Path(os.path.abspath(root))
+        self._settings = (_check_durability(durability), clock, busy_timeout)
+        self._lock = threading.Lock()
+        self._projections: dict[str, SqliteProjection] = {}
+        self._closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.root is None:
+            raise InvalidInput("projections in memory cannot go to another process; use a folder")
+        return SqliteProjectionStore, (self.root, *self._settings)
+
+    def projection(self, name: str) -> SqliteProjection:
+        _check_name(name)
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"projection store {self.root or 'in memory'}: is closed")
+            known = self._projections.get(name)
+            if known is None:
+                path = None if self.root is None else self.root / f"{name}.db"
+                known = self._projections[name] = SqliteProjection(path, *self._settings)
+            return known
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for projection in self._projections.values():
+                projection.close()
+
+
+def _check_durability(durability: Durability) -> Durability:
+    if durability not in _SYNCHRONOUS:
+        raise InvalidSettings(f"durability: must be 'full' or 'relaxed', got {durability!r}")
+    return durability
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not key:
+        raise InvalidInput(f"once: key must be text and not empty, got {key!r:.60}")
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return
+    hint = ""
+    if isinstance(name, str):
+        likely = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip(".-")[:100]
+        hint = f"; {likely!r} would do" if likely else ""
+    raise InvalidInput(
+        "projection name: must be 1 to 100 of a-z, 0-9, '_', '-' and '.', "
+        f"and not start with '.'; got {name!r:.120}{hint}"
+    )

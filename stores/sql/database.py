@@ -1,0 +1,162 @@
+"""Transactions: one writer with group commit, and short reads beside it.
+
+Writes of many threads that wait for the writer at the same moment share one transaction and one
+fsync; each has a savepoint of its own, so one that fails takes nothing of the others along.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
+
+from stepwell.engine.errors import RuntimeClosed
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.statements import Transaction
+
+T = TypeVar("T")
+
+MAX_GROUP = 256
+
+
+class _Ticket(Generic[T]):
+    """One write that waits for its turn, and afterwards its result or error."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[Transaction], T]) -> None:
+        self.work = work
+        self.done = False
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+
+class Database:
+    """The connections of one store in one process. Safe to use from many threads."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._turn = threading.Lock()
+        self._waiting: deque[_Ticket[Any]] = deque()
+        self._writer: Any = None
+        self._cursor: Any = None
+        self._readers: list[Any] = []
+        self._idle: deque[Any] = deque()
+        self._closed = False
+        self.transactions = 0
+
+    def open(self) -> None:
+        """Connect the writer. Raises StoreError."""
+        self._writer = self.dialect.connect(readonly=False)
+        self._cursor = self._writer.cursor()
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a write transaction; durable on return.
+
+        `work` may run in another thread, and must not touch anything but the transaction. If it
+        raises, nothing of it is stored and the error is passed on; a driver's error becomes a
+        StoreError, unless it is the fault of the data.
+        """
+        ticket = _Ticket(work)
+        self._waiting.append(ticket)
+        with self._turn:
+            if not ticket.done:
+                self._commit_group()
+        if ticket.error is not None:
+            raise self._readable(ticket.error)
+        return ticket.result  # type: ignore[return-value]  # set when there is no error
+
+    def _commit_group(self) -> None:
+        group: list[_Ticket[Any]] = []
+        while self._waiting and len(group) < MAX_GROUP:
+            group.append(self._waiting.popleft())
+        try:
+            self._check_open()
+            cursor = self._cursor
+            self.dialect.begin(cursor)
+            try:
+                tx = Transaction(cursor, self.dialect, self.dialect.now(cursor))
+                if len(group) == 1:
+                    group[0].result = group[0].work(tx)
+                else:
+                    for ticket in group:
+                        _run_in_savepoint(ticket, tx)
+                cursor.execute("COMMIT")
+                self.transactions += 1
+            except BaseException:
+                with suppress(self.dialect.driver_errors):
+                    cursor.execute("ROLLBACK")
+                raise
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = ticket.error or error
+        for ticket in group:
+            ticket.done = True
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A read transaction that sees one moment. Keep it short."""
+        self._check_open()
+        if self.dialect.shares_connection:
+            with self._turn:
+                cursor = self._writer.cursor()
+                try:
+                    yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
+                finally:
+                    cursor.close()
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.dialect.connect(readonly=True)
+            self._readers.append(connection)
+        cursor = connection.cursor()
+        try:
+            self.dialect.begin_read(cursor)
+            yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
+        except self.dialect.driver_errors as error:
+            raise self.dialect.translate(error) from error
+        finally:
+            with suppress(self.dialect.driver_errors):
+                cursor.execute("ROLLBACK")
+            cursor.close()
+            self._idle.append(connection)
+
+    def version(self) -> int:
+        """A number that changes when another process or connection commits."""
+        with self._turn:
+            self._check_open()
+            return self.dialect.version(self._writer)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            for connection in [*self._readers, self._writer]:
+                if connection is not None:
+                    connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeClosed(f"store {self.dialect.label()} is closed")
+
+    def _readable(self, error: BaseException) -> BaseException:
+        if isinstance(error, self.dialect.driver_errors) and not self.dialect.is_data_error(error):
+            translated = self.dialect.translate(error)
+            translated.__cause__ = error
+            return translated
+        return error
+
+
+def _run_in_savepoint(ticket: _Ticket[Any], tx: Transaction) -> None:
+    tx.cursor.execute("SAVEPOINT one")
+    try:
+        ticket.result = ticket.work(tx)
+    except Exception as error:
+        tx.cursor.execute("ROLLBACK TO one")
+        ticket.error = error
+    tx.cursor.execute("RELEASE one")

@@ -1,0 +1,81 @@
+"""The seam between databases: only what differs between them is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+
+class Dialect(Protocol):
+    """What a database brings: its SQL compiler, connections, and a few words of its own."""
+
+    sqlalchemy: Any
+    # What `{key}` and the like stand for in migrations.
+    ddl: Mapping[str, str]
+    migrates_itself: bool
+
+    def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
+        """A row source from one JSON parameter: an array of arrays, a column for each position."""
+        ...
+
+    def scalars(self, parameter: str) -> Any:
+        """A select of one integer column from one JSON parameter: an array of integers."""
+        ...
+
+    def texts(self, parameter: str) -> Any:
+        """A select of one text column from one JSON parameter: an array of strings."""
+        ...
+
+    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
+        """An insert of all columns that replaces the row with the same key."""
+        ...
+
+    def skip_locked(self, select: sa.Select[Any]) -> Any:
+        """The select, taking rows that no other transaction holds, where that can happen."""
+        ...
+
+    def connect(self, *, readonly: bool) -> Any:
+        """A new connection of the driver. Raises StoreError in one clear line."""
+        ...
+
+    def begin(self, cursor: Any) -> None:
+        """Start a transaction that will write."""
+        ...
+
+    def begin_read(self, cursor: Any) -> None:
+        """Start a transaction that sees one moment."""
+        ...
+
+    def translate(self, error: Exception) -> Exception:
+        """The driver's error as one of ours, with what to do."""
+        ...
+
+    def is_data_error(self, error: Exception) -> bool:
+        """Whether the error is the fault of one row and not of the database."""
+        ...
+
+    def tables(self, cursor: Any) -> list[str]:
+        """The tables there are, by name."""
+        ...
+
+    @property
+    def driver_errors(self) -> type[Exception]: ...
+
+    @property
+    def shares_connection(self) -> bool:
+        """Whether all use one connection, as an in-memory database must."""
+        ...
+
+    def now(self, cursor: Any) -> int:
+        """The time leases expire by, in epoch microseconds."""
+        ...
+
+    def version(self, connection: Any) -> int:
+        """A number that changes when another connection than this one commits."""
+        ...
+
+    def label(self) -> str:
+        """The store's address without secrets, for messages."""
+        ...

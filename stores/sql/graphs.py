@@ -1,0 +1,279 @@
+"""Storing new runs and emitted steps, and checking an emission against the run it goes into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepwell.engine.errors import Conflict, InvalidGraph, nearest
+from stepwell.engine.events import EventType
+from stepwell.engine.model import ClaimedStep, Completed, NewRun, NewStep
+from stepwell.engine.states import RunStatus, StepStatus, Verdict, verdict
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.spread import Spread
+from stepwell.stores.sql.statements import Transaction, rows_json
+from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+
+# A stored step that an edge points to: its key and status.
+Target = tuple[int, StepStatus]
+
+
+@dataclass(slots=True)
+class Emission:
+    """The new steps of one completed execution, with what their edges point to.
+
+    `joins` are the subtree dependents of the emitting step: (key, condition).
+    """
+
+    parent: ClaimedStep
+    steps: Sequence[NewStep]
+    targets: dict[str, Target] = field(default_factory=dict)
+    joins: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Placement:
+    """New steps on their way into a run, and what comes of their edges.
+
+    `unsettled` are steps that ended in this transaction and whose end was not followed yet:
+    they count as unmet, because following them will count them down.
+    """
+
+    steps: Sequence[NewStep]
+    parent: ClaimedStep | None = None
+    targets: dict[str, Target] = field(default_factory=dict)
+    unsettled: frozenset[int] = frozenset()
+    index: dict[str, int] = field(default_factory=dict)
+    edges: list[tuple[int, int, str, int]] = field(default_factory=list)
+    dropped: list[tuple[Verdict, int, int]] = field(default_factory=list)
+
+
+class Graphs:
+    """Writes graphs in a transaction given by the caller."""
+
+    def __init__(self, sql: GraphStatements, settle: SettleStatements) -> None:
+        self._sql = sql
+        self._settle = settle
+
+    def reserve(self, tx: Transaction, name: str, count: int) -> int:
+        """The first of `count` fresh keys; keys are never given twice."""
+        return int(self._sql.reserve(tx, count, name).fetchone()[0]) - count
+
+    def add_run(
+        self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
+    ) -> int:
+        """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
+        if self._sql.find_run(tx, run.id).fetchone() is not None:
+            raise Conflict(
+                f"run {run.id!r} exists already; choose another run_id, or read that run"
+            )
+        key = self.reserve(tx, "next_run", 1)
+        parents = (parent.run.key, parent.key) if parent else (None, None)
+        self._sql.add_run(
+            tx,
+            *(key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value),
+            *(run.input, run.metadata, run.tags, 0, 0, 0, *parents, tx.now, None, None),
+        )
+        data = {"steps": len(run.steps), "package": run.package}
+        ledger.event(key, EventType.RUN_CREATED, data=data)
+        self._add_steps(tx, ledger, key, run.package, _Placement(run.steps))
+        return key
+
+    def check(
+        self, tx: Transaction, completed: Sequence[Completed]
+    ) -> tuple[dict[int, Emission], dict[int, InvalidGraph]]:
+        """The emissions of these outcomes by step key, and the reasons of those that cannot be."""
+        wanted = {
+            (outcome.step.run.key, name)
+            for outcome in completed
+            for new in outcome.emitted
+            for name in (new.id, *(edge.target for edge in new.edges))
+        }
+        found: dict[tuple[int, str], Target] = {
+            (run_key, name): (key, StepStatus(status))
+            for run_key, name, key, status in self._sql.find(tx, rows_json(list(wanted)))
+        }
+        joins: dict[int, list[tuple[int, str]]] = {}
+        emitters = rows_json([outcome.step.key for outcome in completed])
+        for needs, step, condition in self._settle.subtree_dependents(tx, emitters):
+            joins.setdefault(needs, []).append((step, condition))
+        emissions: dict[int, Emission] = {}
+        refused: dict[int, InvalidGraph] = {}
+        taken: dict[tuple[int, str], Target] = {}
+        for outcome in completed:
+            run_key = outcome.step.run.key
+            try:
+                emission = self._check_one(tx, outcome, found, taken)
+                emission.joins = joins.get(outcome.step.key, [])
+                self._check_cycles(tx, emission)
+            except InvalidGraph as error:
+                refused[outcome.step.key] = error
+                continue
+            emissions[outcome.step.key] = emission
+            # Later outcomes of the group must not take the same ids again.
+            taken.update(
+                ((run_key, new.id), (0, StepStatus.PENDING)) for new in emission.steps
+            )
+        return emissions, refused
+
+    def _check_one(
+        self,
+        tx: Transaction,
+        outcome: Completed,
+        found: dict[tuple[int, str], Target],
+        taken: dict[tuple[int, str], Target],
+    ) -> Emission:
+        run_key = outcome.step.run.key
+        steps, renamed = self._without_known_dedup_keys(tx, outcome)
+        new_ids = {new.id for new in steps}
+        emission = Emission(outcome.step, steps)
+        emission.targets.update(renamed)
+        for new in steps:
+            if (run_key, new.id) in found or (run_key, new.id) in taken:
+                raise InvalidGraph(f"emit.step({new.id!r}): the run has a step with this id")
+            for edge in new.edges:
+                name = edge.target
+                if name in new_ids or name in renamed:
+                    continue
+                if (run_key, name) not in found:
+                    known = [row[0] for row in self._sql.some_ids(tx, run_key)]
+                    raise InvalidGraph(
+                        f"emit.step({new.id!r}).after: there is no step {name!r} in the run"
+                        f"{nearest(name, [*known, *new_ids])}"
+                    )
+                emission.targets[name] = found[run_key, name]
+        return emission
+
+    def _without_known_dedup_keys(
+        self, tx: Transaction, outcome: Completed
+    ) -> tuple[list[NewStep], dict[str, Target]]:
+        """The steps left to make, and where the ids of the others lead."""
+        run_key = outcome.step.run.key
+        keys = [(run_key, new.dedup_key) for new in outcome.emitted if new.dedup_key is not None]
+        if not keys:
+            return list(outcome.emitted), {}
+        known = {
+            dedup_key: (key, StepStatus(status))
+            for _, dedup_key, key, status, _ in self._sql.find_dedup(tx, rows_json(keys))
+        }
+        steps, renamed = [], {}
+        for new in outcome.emitted:
+            if new.dedup_key is not None and new.dedup_key in known:
+                renamed[new.id] = known[new.dedup_key]
+            else:
+                steps.append(new)
+        return steps, renamed
+
+    def _check_cycles(self, tx: Transaction, emission: Emission) -> None:
+        """An emitted step must not wait for something that waits for it."""
+        parent = emission.parent
+        open_targets = {
+            key for key, status in emission.targets.values() if not status.ended
+        } - {parent.key}
+        if emission.joins and open_targets:
+            joins = [step for step, _ in emission.joins]
+            after_joins = {row[0] for row in self._sql.downstream(tx, rows_json(joins))}
+            for new in emission.steps:
+                for edge in new.edges:
+                    key = emission.targets.get(edge.target, (0,))[0]
+                    if key in open_targets and (key in after_joins or key in joins):
+                        raise InvalidGraph(
+                            f"emit.step({new.id!r}).after: {edge.target!r} waits for everything "
+                            f"that {parent.id!r} emits, so this would be a cycle"
+                        )
+        subtree = [edge.target for new in emission.steps for edge in new.edges if edge.subtree]
+        if any(name in emission.targets for name in subtree):
+            above = {row[0] for row in self._sql.ancestors(tx, parent.key)}
+            for name in subtree:
+                if name in emission.targets and emission.targets[name][0] in above:
+                    raise InvalidGraph(
+                        f"emit.step(…).after_subtree: {name!r} is above the step itself, which "
+                        "would wait for its own end; depend on the steps that it emits"
+                    )
+
+    def add_emission(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        emission: Emission,
+        spread: Spread,
+        unsettled: frozenset[int],
+    ) -> None:
+        """Store emitted steps. `unsettled` ended in this transaction and were not followed yet."""
+        run = emission.parent.run
+        placement = _Placement(emission.steps, emission.parent, emission.targets, unsettled)
+        keys = self._add_steps(tx, ledger, run.key, run.package, placement)
+        for ruling, key, origin in placement.dropped:
+            spread.drop(ruling, key, origin)
+        if emission.joins and keys:
+            self._settle.add_edges.many(
+                tx,
+                [(key, step, condition, 1) for step, condition in emission.joins for key in keys],
+            )
+            rows = [(step, len(keys)) for step, _ in emission.joins]
+            self._settle.count_up(tx, rows_json(rows))
+
+    def _add_steps(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        run_key: int,
+        package: str,
+        placement: _Placement,
+    ) -> range:
+        """Insert the placement's steps and edges; returns the keys of the steps."""
+        steps, parent = placement.steps, placement.parent
+        if not steps:
+            return range(0)
+        first = self.reserve(tx, "next_step", len(steps))
+        keys = range(first, first + len(steps))
+        placement.index = {new.id: key for new, key in zip(steps, keys, strict=True)}
+        rows: list[tuple[Any, ...]] = []
+        now = tx.now
+        parent_key = parent.key if parent else None
+        for key, new in zip(keys, steps, strict=True):
+            pending = self._place_edges(tx, key, new, placement) if new.edges else 0
+            rows.append(
+                (
+                    *(key, run_key, new.id, new.kind, new.queue),
+                    StepStatus.PENDING.value if pending else StepStatus.READY.value,
+                    *(new.priority, now, pending, 0, 0, 0, new.max_attempts, new.timeout),
+                    *(new.retry, int(new.allow_failure), new.input, new.metadata, new.dedup_key),
+                    *(None if new.site == package else new.site, parent_key, 0, now),
+                )
+            )
+        self._settle.add_steps.many(tx, rows)
+        if placement.edges:
+            self._settle.add_edges.many(tx, placement.edges)
+        ledger.steps_added(run_key, len(rows), len(rows))
+        return keys
+
+    def _place_edges(
+        self, tx: Transaction, key: int, new: NewStep, placement: _Placement
+    ) -> int:
+        """Note the edges of a new step, to subtrees too; returns how many are unmet."""
+        pending = 0
+        seen: set[int] = set()
+        for edge in new.edges:
+            below: list[Target]
+            if edge.target in placement.index:
+                below = [(placement.index[edge.target], StepStatus.PENDING)]
+            else:
+                below = [placement.targets[edge.target]]
+                if edge.subtree:
+                    rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
+                    below += [(row[0], StepStatus(row[1])) for row in rows]
+            for target, status in below:
+                if target in seen or target == key:
+                    continue
+                seen.add(target)
+                condition = edge.condition.value
+                placement.edges.append((target, key, condition, int(edge.subtree)))
+                ruling = verdict(edge.condition, status)
+                if target in placement.unsettled or ruling is Verdict.WAIT:
+                    pending += 1
+                elif ruling is not Verdict.MET:
+                    pending += 1
+                    placement.dropped.append((ruling, key, target))
+        return pending

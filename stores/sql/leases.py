@@ -1,0 +1,175 @@
+"""Leases between claim and settle: renewing them, and taking back those that lapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.events import EventType
+from stepwell.engine.model import ClaimedStep, LostLease
+from stepwell.engine.payload import encode
+from stepwell.engine.states import Act, StepStatus
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.spread import Spread
+from stepwell.stores.sql.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    becomes,
+    bind,
+    literal,
+    may,
+    rows_json,
+)
+
+
+class LeaseStatements(Statements):
+    """Renewals, lapses and due waits."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        steps = schema.steps
+        held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
+        running = steps.c.status == literal(StepStatus.RUNNING)
+        self.renew = Statement(
+            sa.update(steps)
+            .values(expires_at=bind("until"))
+            .where(steps.c.id == held.c.id, steps.c.token == held.c.token, running)
+            .returning(steps.c.id),
+            *("until", "rows"),
+        )
+        self.status_of = Statement(
+            sa.select(steps.c.id, steps.c.status).where(
+                steps.c.id.in_(dialect.scalars("keys"))
+            ),
+            "keys",
+        )
+        columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
+        lapsed = (running, steps.c.expires_at <= bind("now"))
+        self.lose = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.LOSE),
+                lost_leases=steps.c.lost_leases + 1,
+                expires_at=None,
+                ended_at=bind("now"),
+                error=bind("error"),
+            )
+            .where(*lapsed, steps.c.lost_leases + 1 >= bind("most"))
+            .returning(*columns, steps.c.worker),
+            *("now", "error", "most"),
+        )
+        self.lapse = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.LAPSE),
+                lost_leases=steps.c.lost_leases + 1,
+                expires_at=None,
+                ready_at=bind("now"),
+            )
+            .where(*lapsed)
+            .returning(*columns, steps.c.worker),
+            "now",
+        )
+        due = (may(Act.WAKE, steps.c.status), steps.c.wake_at <= bind("now"))
+        self.wake = Statement(
+            sa.update(steps)
+            .values(status=becomes(Act.WAKE), ready_at=bind("now"), wake_at=None, wait_run=None)
+            .where(*due)
+            .returning(*columns),
+            "now",
+        )
+        self.anything_due = Statement(
+            sa.select(
+                sa.or_(
+                    sa.exists().where(*lapsed).correlate(None),
+                    sa.exists().where(*due).correlate(None),
+                )
+            ),
+            "now",
+        )
+        ready = steps.c.status == literal(StepStatus.READY)
+        self.next_due = Statement(
+            sa.select(
+                sa.select(sa.func.min(steps.c.expires_at)).where(running).scalar_subquery(),
+                sa.select(sa.func.min(steps.c.wake_at))
+                .where(
+                    steps.c.status == literal(StepStatus.WAITING), steps.c.wake_at.is_not(None)
+                )
+                .scalar_subquery(),
+                sa.select(sa.func.min(steps.c.ready_at))
+                .where(ready, steps.c.ready_at > bind("now"))
+                .scalar_subquery(),
+            ),
+            "now",
+        )
+
+
+class Leases:
+    """Works in a transaction given by the caller."""
+
+    def __init__(self, sql: LeaseStatements) -> None:
+        self._sql = sql
+
+    def renew(
+        self, tx: Transaction, steps: Sequence[ClaimedStep], lease: int
+    ) -> list[LostLease]:
+        """Extend the leases, and the values' `expires_at`; returns those that are gone."""
+        until = tx.now + lease
+        rows = rows_json([(step.key, step.token) for step in steps])
+        held = {row[0] for row in self._sql.renew(tx, until, rows).fetchall()}
+        gone = []
+        for step in steps:
+            if step.key in held:
+                step.expires_at = until
+            else:
+                gone.append(step)
+        if not gone:
+            return []
+        keys = rows_json([step.key for step in gone])
+        statuses = dict(self._sql.status_of(tx, keys).fetchall())
+        return [
+            LostLease(step, "canceled" if statuses.get(step.key) == "canceled" else "lapsed")
+            for step in gone
+        ]
+
+    def is_anything_due(self, tx: Transaction) -> bool:
+        """Whether reaping would do anything; needs no write."""
+        return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
+
+    def reap(self, tx: Transaction, ledger: Ledger, spread: Spread, most: int) -> int:
+        """Take back lapsed leases and wake due waits; returns how many steps moved."""
+        error = encode(
+            {
+                "code": "lease_lost",
+                "message": f"lost its lease {most} times: its worker died or hung each time",
+            },
+            "error",
+        )
+        lost = self._sql.lose(tx, tx.now, error, most).fetchall()
+        for key, run_key, attempt, lost_leases, worker in lost:
+            ledger.step_ended(run_key)
+            ledger.event(
+                *(run_key, EventType.STEP_FAILED, key, attempt, worker),
+                data={"code": "lease_lost", "lost_leases": lost_leases},
+            )
+        spread.ended(StepStatus.FAILED, [row[0] for row in lost])
+        lapsed = self._sql.lapse(tx, tx.now).fetchall()
+        for key, run_key, attempt, lost_leases, worker in lapsed:
+            data = {"worker": worker, "lost_leases": lost_leases}
+            ledger.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
+        woken = self._sql.wake(tx, tx.now).fetchall()
+        for key, run_key, attempt, _ in woken:
+            ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
+        spread.follow()
+        return len(lost) + len(lapsed) + len(woken)
+
+    def next_due(self, tx: Transaction) -> int | None:
+        """When something falls due by itself (epoch µs), or None."""
+        times = [time for time in self._sql.next_due(tx, tx.now).fetchone() if time is not None]
+        return min(times, default=None)
+
+

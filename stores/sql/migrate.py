@@ -1,0 +1,81 @@
+"""Bringing a database's schema up to date, one numbered step and transaction at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepwell.engine.errors import StoreError, StoreVersionError
+from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
+from stepwell.stores.sql.statements import Transaction
+
+
+def migrate(database: Database, *, apply: bool) -> list[int]:
+    """Apply what is missing; returns the numbers applied.
+
+    With `apply=False` a schema that is behind is refused. Raises StoreVersionError, before any
+    write, when the store is newer than this code; StoreError when it is not one of ours.
+    """
+    version = current_version(database)
+    if version == LATEST:
+        return []
+    if not apply:
+        raise StoreError(
+            f"store {database.dialect.label()}: its schema has version {version} and this code "
+            f"needs {LATEST}; run: stepwell db upgrade"
+        )
+    applied = []
+    for number, _, statements in MIGRATIONS:
+        if number > version and database.write(_apply(number, statements)):
+            applied.append(number)
+    return applied
+
+
+def current_version(database: Database) -> int:
+    """The version of the schema, 0 for an empty database."""
+    with database.read() as tx:
+        version = _read_version(tx)
+        if version is None:
+            tables = tx.dialect.tables(tx.cursor)
+            if tables:
+                raise StoreError(
+                    f"store {tx.dialect.label()}: holds other tables ({', '.join(tables[:3])}) "
+                    "and no Stepwell store; name another database"
+                )
+            return 0
+    if version > LATEST:
+        raise StoreVersionError(
+            f"store {database.dialect.label()}: its schema has version {version}, newer than "
+            f"this code, which knows {LATEST}; nothing was changed; use a newer Stepwell"
+        )
+    return version
+
+
+def _read_version(tx: Transaction) -> int | None:
+    if "meta" not in tx.dialect.tables(tx.cursor):
+        return None
+    row = tx.cursor.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+    return None if row is None else int(row[0])
+
+
+def _apply(number: int, statements: tuple[str, ...]) -> Any:
+    def work(tx: Transaction) -> bool:
+        # Another process may have been faster; its commit was waited for.
+        if (_read_version(tx) or 0) >= number:
+            return False
+        for statement in statements:
+            tx.cursor.execute(statement.format(**tx.dialect.ddl))
+        tx.cursor.execute(f"UPDATE meta SET value = {number} WHERE name = 'schema_version'")
+        return True
+
+    return work
+
+
+def upgrade_sql(ddl: dict[str, str]) -> str:
+    """All migrations as one script, for people who apply them by hand."""
+    parts = []
+    for number, title, statements in MIGRATIONS:
+        parts.append(f"-- {number:04d}: {title}\nBEGIN;")
+        parts += [statement.format(**ddl) + ";" for statement in statements]
+        parts.append(f"UPDATE meta SET value = {number} WHERE name = 'schema_version';\nCOMMIT;")
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,270 @@
+"""Acts of people on stored runs: retry a step, retry a run, cancel a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.errors import RefusedByState
+from stepwell.engine.events import EventType
+from stepwell.engine.model import Operator
+from stepwell.engine.payload import encode
+from stepwell.engine.states import (
+    RUN_ENDED,
+    Act,
+    Condition,
+    RunStatus,
+    StepStatus,
+    Verdict,
+    verdict,
+)
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.spread import Spread
+from stepwell.stores.sql.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    becomes,
+    bind,
+    literal,
+    may,
+    rows_json,
+    status_in,
+)
+
+# A stored step: key, id, status, error (JSON text).
+StepRow = tuple[int, str, str, str | None]
+
+
+class OperatorStatements(Statements):
+    """What operators' acts need beyond settling."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+        row = (steps.c.id, steps.c.step_id, steps.c.status, steps.c.error)
+        self.unsuccessful = Statement(
+            sa.select(*row, steps.c.cause).where(
+                steps.c.run_key == bind("run_key"),
+                status_in(
+                    steps.c.status,
+                    (StepStatus.FAILED, StepStatus.CANCELED, StepStatus.SKIPPED),
+                ),
+            ),
+            "run_key",
+        )
+        self.caught = Statement(
+            sa.select(dependencies.c.needs).where(
+                dependencies.c.needs.in_(dialect.scalars("keys")),
+                dependencies.c.condition == sa.literal_column("'failed'"),
+            ),
+            "keys",
+        )
+        target = steps.alias("target")
+        self.edges_into = Statement(
+            sa.select(
+                dependencies.c.step,
+                dependencies.c.condition,
+                dependencies.c.needs,
+                target.c.status,
+            )
+            .select_from(dependencies.join(target, target.c.id == dependencies.c.needs))
+            .where(dependencies.c.step.in_(dialect.scalars("keys"))),
+            "keys",
+        )
+        self.open_dependents = Statement(
+            sa.select(steps.c.id)
+            .distinct()
+            .select_from(dependencies.join(steps, steps.c.id == dependencies.c.step))
+            .where(
+                dependencies.c.needs.in_(dialect.scalars("keys")),
+                status_in(
+                    steps.c.status, (StepStatus.PENDING, StepStatus.READY, StepStatus.HELD)
+                ),
+            ),
+            "keys",
+        )
+        self.reopen = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.REOPEN),
+                failures=0,
+                lost_leases=0,
+                ended_at=None,
+                error=None,
+                cause=None,
+                wait=None,
+                wait_run=None,
+                wake_at=None,
+            )
+            .where(steps.c.id.in_(dialect.scalars("keys")), may(Act.REOPEN, steps.c.status)),
+            "keys",
+        )
+        counts = dialect.rows("rows", id=sa.BigInteger, pending=sa.BigInteger)
+        waiting_for = sa.case(
+            (counts.c.pending > 0, becomes(Act.UNREADY)),
+            (steps.c.status == literal(StepStatus.PENDING), becomes(Act.READY)),
+            else_=steps.c.status,
+        )
+        self.recount = Statement(
+            sa.update(steps)
+            .values(
+                pending=counts.c.pending,
+                ready_at=sa.case(
+                    (steps.c.status == literal(StepStatus.PENDING), bind("now")),
+                    else_=steps.c.ready_at,
+                ),
+                status=waiting_for,
+            )
+            .where(steps.c.id == counts.c.id),
+            *("now", "rows"),
+        )
+        self.reopen_run = Statement(
+            sa.update(runs)
+            .values(status=RunStatus.RUNNING.value, ended_at=None)
+            .where(runs.c.id == bind("run_key"), status_in_text(runs.c.status, RUN_ENDED)),
+            "run_key",
+        )
+        self.cancel_open = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.CANCEL),
+                ended_at=bind("now"),
+                expires_at=None,
+                wait_run=None,
+                wake_at=None,
+                error=bind("error"),
+            )
+            .where(steps.c.run_key == bind("run_key"), may(Act.CANCEL, steps.c.status))
+            .returning(steps.c.id),
+            *("now", "error", "run_key"),
+        )
+        self.children = Statement(
+            sa.select(runs.c.id).where(
+                runs.c.parent_run == bind("run_key"),
+                runs.c.parent_run.is_not(None),
+                ~status_in_text(runs.c.status, RUN_ENDED),
+            ),
+            "run_key",
+        )
+
+
+def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus]) -> Any:
+    """`column` is one of these run statuses, as literals."""
+    return column.in_([sa.literal_column(f"'{status}'") for status in sorted(statuses)])
+
+
+class Operators:
+    """Works in a transaction given by the caller."""
+
+    def __init__(self, sql: OperatorStatements) -> None:
+        self._sql = sql
+
+    def retry_step(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, run: tuple[int, str],
+        step: StepRow, by: Operator,
+    ) -> int:
+        """Reopen one failed or canceled step and all that its end dropped."""
+        run_key, _ = run
+        key, step_id, status, error = step
+        if status not in (StepStatus.FAILED, StepStatus.CANCELED):
+            raise RefusedByState(
+                f"step {step_id!r} is {status}; only failed and canceled steps can be retried"
+            )
+        rows = self._sql.unsuccessful(tx, run_key).fetchall()
+        cause = next(row[4] for row in rows if row[0] == key)
+        if cause is not None:
+            root = next((row[1] for row in rows if row[0] == cause), "an earlier step")
+            raise RefusedByState(
+                f"step {step_id!r} was canceled because step {root!r} did not succeed; "
+                f"retry {root!r}, and it comes along"
+            )
+        keys = [key, *(row[0] for row in rows if row[4] == key)]
+        reopened = self._reopen(tx, ledger, spread, run_key, keys)
+        ledger.event(
+            run_key,
+            EventType.STEP_RETRIED,
+            key,
+            data={"by": by.by, "reason": by.reason, "reopened": reopened, "error": error},
+        )
+        return reopened
+
+    def retry_run(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, run: tuple[int, str],
+        run_id: str, by: Operator,
+    ) -> int:
+        """Reopen what keeps the run from having succeeded."""
+        run_key, status = run
+        rows = self._sql.unsuccessful(tx, run_key).fetchall()
+        failed = [row[0] for row in rows if row[2] == StepStatus.FAILED]
+        caught = {row[0] for row in self._sql.caught(tx, rows_json(failed)).fetchall()}
+        roots = {key for key in failed if key not in caught}
+        # Canceled by an operator, and not because of another step.
+        roots |= {row[0] for row in rows if row[2] == StepStatus.CANCELED and row[4] is None}
+        if not roots:
+            raise RefusedByState(
+                f"run {run_id!r} is {status} and has no failed or canceled step to retry"
+            )
+        keys = [row[0] for row in rows if row[0] in roots or row[4] in roots]
+        reopened = self._reopen(tx, ledger, spread, run_key, keys)
+        ledger.event(
+            run_key,
+            EventType.RUN_RETRIED,
+            data={"by": by.by, "reason": by.reason, "steps": reopened},
+        )
+        return reopened
+
+    def _reopen(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, run_key: int, keys: list[int]
+    ) -> int:
+        sql = self._sql
+        sql.reopen_run(tx, run_key)
+        sql.reopen(tx, rows_json(keys))
+        ledger.steps_opened(run_key, len(keys))
+        touched = {*keys, *(row[0] for row in sql.open_dependents(tx, rows_json(keys)))}
+        pending = dict.fromkeys(touched, 0)
+        dropped: dict[int, tuple[Verdict, int]] = {}
+        for step, condition, needs, status in sql.edges_into(tx, rows_json(list(touched))):
+            ruling = verdict(Condition(condition), StepStatus(status))
+            if ruling is not Verdict.MET:
+                pending[step] += 1
+            if ruling in (Verdict.CANCEL, Verdict.SKIP):
+                dropped.setdefault(step, (ruling, needs))
+        sql.recount(tx, tx.now, rows_json(list(pending.items())))
+        for step, (ruling, needs) in dropped.items():
+            spread.drop(ruling, step, needs)
+        spread.follow()
+        return len(keys)
+
+    def cancel_run(
+        self, tx: Transaction, ledger: Ledger, run: tuple[int, str], run_id: str, by: Operator
+    ) -> int:
+        """Cancel a run and, below it, the runs that its steps started and wait for."""
+        run_key, status = run
+        if status == RunStatus.CANCELED:
+            return 0
+        if status in RUN_ENDED:
+            raise RefusedByState(f"run {run_id!r} is {status}; it cannot be canceled any more")
+        error = encode({"code": "canceled", "message": _why(by)}, "error")
+        total = 0
+        below = [run_key]
+        while below:
+            key = below.pop()
+            canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
+            for (step,) in canceled:
+                ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
+            ledger.steps_opened(key, -len(canceled))
+            ledger.end_canceled(
+                key, {"by": by.by, "reason": by.reason, "steps": len(canceled)}
+            )
+            total += len(canceled)
+            below.extend(row[0] for row in self._sql.children(tx, key))
+        return total
+
+
+def _why(by: Operator) -> str:
+    return f"canceled by {by.by}" + (f": {by.reason}" if by.reason else "")
+

@@ -1,0 +1,176 @@
+"""Queues' limits: how many may run, and the token bucket that survives restarts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.clock import duration_micros
+from stepwell.engine.errors import NotFound, nearest
+from stepwell.engine.model import Queue, QueueStatus
+from stepwell.engine.states import StepStatus
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    bind,
+    literal,
+)
+
+
+class QueueStatements(Statements):
+    """Definitions, counts and tokens of queues."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        queues, steps = schema.queues, schema.steps
+        self.all = Statement(sa.select(queues).order_by(queues.c.name))
+        self.define = Statement(
+            dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
+        )
+        self.running = Statement(
+            sa.select(sa.func.count()).where(
+                steps.c.status == literal(StepStatus.RUNNING), steps.c.queue == bind("queue")
+            ),
+            "queue",
+        )
+        self.ready = Statement(
+            sa.select(sa.func.count()).where(
+                steps.c.status == literal(StepStatus.READY), steps.c.queue == bind("queue")
+            ),
+            "queue",
+        )
+        self.spend = Statement(
+            sa.update(queues)
+            .values(tokens=bind("tokens"), refilled_at=bind("now"))
+            .where(queues.c.name == bind("name")),
+            *("tokens", "now", "name"),
+        )
+
+
+class _Row:
+    """A stored queue."""
+
+    __slots__ = ("burst", "max_in_flight", "name", "period", "rate", "refilled_at", "tokens")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        (
+            self.name,
+            self.max_in_flight,
+            self.rate,
+            self.period,
+            burst,
+            tokens,
+            self.refilled_at,
+        ) = row
+        self.burst: float = burst if burst is not None else max(1.0, self.rate or 1.0)
+        self.tokens: float = tokens if tokens is not None else self.burst
+
+    def tokens_at(self, now: int) -> float:
+        """Saved tokens with what came since; a clock that went back adds nothing."""
+        gained = max(0, now - self.refilled_at) * self.rate / self.period
+        return min(self.burst, self.tokens + gained)
+
+    def when_next(self, now: int) -> int:
+        """When the bucket holds a whole token."""
+        missing = max(0.0, 1.0 - self.tokens_at(now))
+        return now + int(missing * self.period / self.rate) + 1
+
+
+class QueueLimits:
+    """What each queue lets through; reads the definitions in the claim's own transaction."""
+
+    def __init__(self, sql: QueueStatements) -> None:
+        self._sql = sql
+        self._limited: dict[str, _Row] = {}
+
+    def budgets(self, tx: Transaction, names: Sequence[str] | None) -> dict[str, int | None]:
+        """How many steps each queue lets through now; None means any number."""
+        self._limited.clear()
+        budgets: dict[str, int | None] = {}
+        for row in self._sql.all(tx).fetchall():
+            name = row[0]
+            if names is not None and name not in names:
+                continue
+            budgets[name] = None
+            if row[1] is None and row[2] is None:
+                continue
+            queue = self._limited[name] = _Row(row)
+            limits = []
+            if queue.max_in_flight is not None:
+                limits.append(queue.max_in_flight - self._sql.running(tx, name).fetchone()[0])
+            if queue.rate is not None:
+                limits.append(int(queue.tokens_at(tx.now)))
+            budgets[name] = max(0, min(limits))
+        return budgets
+
+    def spend(self, tx: Transaction, names: Iterable[str]) -> int | None:
+        """Take a token for each claimed step; returns when the next one comes, if one is short."""
+        for name, count in Counter(names).items() if self._limited else ():
+            queue = self._limited.get(name)
+            if queue is not None and queue.rate is not None:
+                queue.tokens = queue.tokens_at(tx.now) - count
+                queue.refilled_at = tx.now
+                self._sql.spend(tx, queue.tokens, tx.now, name)
+        return self.next_token(tx, None)
+
+    def next_token(self, tx: Transaction, names: Sequence[str] | None) -> int | None:
+        """When a queue without a whole token gets its next one, or None."""
+        times = [
+            queue.when_next(tx.now)
+            for queue in self._limited.values()
+            if queue.rate is not None
+            and (names is None or queue.name in names)
+            and queue.tokens_at(tx.now) < 1
+        ]
+        return min(times, default=None)
+
+    def define(self, tx: Transaction, queues: Sequence[Queue]) -> bool:
+        """Store limits; tokens stay, but never more than the new burst. False if none changed."""
+        stored = {row[0]: row for row in self._sql.all(tx).fetchall()}
+        changed = False
+        for queue in queues:
+            row = stored.get(queue.name)
+            limits = (
+                queue.max_in_flight,
+                None if queue.rate_limit is None else float(queue.rate_limit),
+                duration_micros(queue.rate_period),
+                queue.burst,
+            )
+            if row is not None and tuple(row[1:5]) == limits:
+                continue
+            changed = True
+            tokens, refilled_at = (row[5], row[6]) if row is not None else (None, tx.now)
+            self._sql.define(tx, queue.name, *limits, tokens, refilled_at)
+        return changed
+
+    def statuses(self, tx: Transaction) -> list[QueueStatus]:
+        """All queues, by name."""
+        statuses = []
+        for row in self._sql.all(tx).fetchall():
+            queue = _Row(row)
+            statuses.append(
+                QueueStatus(
+                    name=queue.name,
+                    ready=self._sql.ready(tx, queue.name).fetchone()[0],
+                    running=self._sql.running(tx, queue.name).fetchone()[0],
+                    max_in_flight=queue.max_in_flight,
+                    rate_limit=queue.rate,
+                    rate_period=timedelta(microseconds=queue.period),
+                    burst=row[4],
+                    tokens=None if queue.rate is None else queue.tokens_at(tx.now),
+                )
+            )
+        return statuses
+
+    def check_known(self, tx: Transaction, names: Sequence[str] | None) -> None:
+        """Raises NotFound when a name is no queue."""
+        known = [row[0] for row in self._sql.all(tx).fetchall()]
+        for name in names or ():
+            if name not in known:
+                raise NotFound(f"there is no queue {name!r}{nearest(name, known)}")

@@ -1,0 +1,297 @@
+"""Reading runs, steps and what they left behind, as the model's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.errors import NotFound, RefusedByState, nearest
+from stepwell.engine.events import Event, EventType
+from stepwell.engine.model import (
+    ArtifactRef,
+    ClaimedStep,
+    EdgeRow,
+    Failure,
+    Record,
+    RecordRef,
+    Run,
+    RunFilter,
+    RunProgress,
+    Step,
+    StepFilter,
+    StepResult,
+    WorkerRow,
+)
+from stepwell.engine.payload import decode
+from stepwell.engine.states import Condition, RunStatus, StepStatus
+from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.reads_sql import (
+    ARTIFACT_COLUMNS,
+    ReadStatements,
+    RunQuery,
+    StepQuery,
+)
+from stepwell.stores.sql.statements import Transaction
+
+
+class Reads:
+    """The reading half of the run store."""
+
+    def __init__(self, database: Database, sql: ReadStatements) -> None:
+        self._db = database
+        self._sql = sql
+
+    def run(self, run_id: str) -> Run:
+        with self._db.read() as tx:
+            row = self._sql.run(tx, run_id).fetchone()
+            if row is None:
+                raise self._no_run(tx, run_id)
+        return _run(row)
+
+    def runs(self, where: RunFilter) -> list[Run]:
+        with self._db.read() as tx:
+            before = None
+            if where.before is not None:
+                before = self.run_key(tx, where.before)[0]
+            query = RunQuery(where, before)
+            return [_run(row) for row in query.run(tx).fetchall()]
+
+    def run_key(self, tx: Transaction, run_id: str) -> tuple[int, str]:
+        """Key and status of a run. Raises NotFound."""
+        row = self._sql.run_key(tx, run_id).fetchone()
+        if row is None:
+            raise self._no_run(tx, run_id)
+        return int(row[0]), str(row[1])
+
+    def step_row(self, tx: Transaction, run_id: str, step_id: str) -> Sequence[Any]:
+        """Key, id, status and error of a step. Raises NotFound."""
+        run_key, _ = self.run_key(tx, run_id)
+        row: Sequence[Any] | None = self._sql.step_key(tx, run_key, step_id).fetchone()
+        if row is None:
+            raise self._no_step(tx, run_key, run_id, step_id)
+        return row
+
+    def progress(self, run_id: str) -> RunProgress:
+        with self._db.read() as tx:
+            key, status = self.run_key(tx, run_id)
+            total, open_ = self._sql.run_counts(tx, key).fetchone()
+            unsuccessful = dict(self._sql.unsuccessful_counts(tx, key).fetchall())
+            running = tuple(row[0] for row in self._sql.running_steps(tx, key).fetchall())
+        ended_badly = sum(unsuccessful.values())
+        return RunProgress(
+            status=RunStatus(status),
+            total=total,
+            open=open_,
+            succeeded=total - open_ - ended_badly,
+            failed=unsuccessful.get("failed", 0),
+            canceled=unsuccessful.get("canceled", 0),
+            skipped=unsuccessful.get("skipped", 0),
+            running=running,
+        )
+
+    def steps(self, run_id: str, where: StepFilter) -> list[Step]:
+        with self._db.read() as tx:
+            key, _ = self.run_key(tx, run_id)
+            return [_step(row) for row in StepQuery(where, key).run(tx).fetchall()]
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        with self._db.read() as tx:
+            key = self.step_row(tx, run_id, step_id)[0]
+            return _step(self._sql.step(tx, key).fetchone())
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        with self._db.read() as tx:
+            key, _ = self.run_key(tx, run_id)
+            return [
+                EdgeRow(step, target, Condition(condition), bool(subtree))
+                for step, target, condition, subtree in self._sql.edges(tx, key).fetchall()
+            ]
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        with self._db.read() as tx:
+            key = self.step_row(tx, run_id, step_id)[0]
+            return self._result(tx, key, run_id, step_id)
+
+    def _result(self, tx: Transaction, key: int, run_id: str, step_id: str) -> StepResult:
+        status, error, ended_at, value, refs = self._sql.result(tx, key).fetchone()
+        if not StepStatus(status).ended:
+            raise RefusedByState(f"step {step_id!r} is {status}; it has no result yet")
+        return StepResult(
+            run_id=run_id,
+            step_id=step_id,
+            status=StepStatus(status),
+            value=None if value is None else decode(value),
+            records=tuple(RecordRef(*ref) for ref in decode(refs)) if refs else (),
+            artifacts=tuple(_artifact(row) for row in self._sql.step_artifacts(tx, key)),
+            emitted=tuple(row[0] for row in self._sql.emitted(tx, key).fetchall()),
+            error=_failure(error),
+            completed_at=to_datetime(ended_at),
+        )
+
+    def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
+        with self._db.read() as tx:
+            if key is None:
+                rows = self._sql.records(tx, package, collection).fetchall()
+            else:
+                rows = self._sql.record(tx, package, collection, key).fetchall()
+        return [
+            Record(package, collection, name, decode(value), run_id, step_id, to_datetime(at))
+            for name, value, run_id, step_id, at in rows
+        ]
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        with self._db.read() as tx:
+            if step_id is None:
+                key, _ = self.run_key(tx, run_id)
+                rows = self._sql.run_artifacts(tx, key).fetchall()
+            else:
+                key = self.step_row(tx, run_id, step_id)[0]
+                rows = self._sql.step_artifacts(tx, key).fetchall()
+        return [_artifact(row) for row in rows]
+
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        with self._db.read() as tx:
+            row = self._sql.artifact(tx, artifact_id).fetchone()
+        if row is None:
+            raise NotFound(f"there is no artifact {artifact_id!r}")
+        return _artifact(row[:-1]), row[-1]
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        with self._db.read() as tx:
+            key, _ = self.run_key(tx, run_id)
+            most = 2**62 if limit is None else limit
+            rows = self._sql.events(tx, key, after, most).fetchall()
+        return [
+            Event(
+                type=EventType(type_),
+                at=to_datetime(at),
+                run_id=run_id,
+                step_id=step_id,
+                attempt=attempt,
+                worker=worker,
+                seq=seq,
+                data=decode(data) if data else {},
+            )
+            for seq, type_, at, step_id, attempt, worker, data in rows
+        ]
+
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+        with self._db.read() as tx:
+            rows: list[tuple[str, str, str | None]] = self._sql.dependency_values(
+                tx, step.key
+            ).fetchall()
+        return rows
+
+    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
+        with self._db.read() as tx:
+            row = self._sql.step_key(tx, step.run.key, step_id).fetchone()
+            if row is None:
+                raise self._no_step(tx, step.run.key, step.run.id, step_id)
+            return self._result(tx, row[0], step.run.id, step_id)
+
+    def run_status(self, run_id: str) -> str | None:
+        with self._db.read() as tx:
+            row = self._sql.run_key(tx, run_id).fetchone()
+        return None if row is None else str(row[1])
+
+    def names(self, tx: Transaction, keys: Iterable[int], text: str) -> dict[int, str]:
+        """Run ids of run keys, or step ids of step keys ("runs" or "steps")."""
+        statement = self._sql.run_names if text == "runs" else self._sql.step_names
+        rows = statement(tx, "[" + ",".join(map(str, keys)) + "]").fetchall()
+        return dict(rows)
+
+    def workers(self) -> list[WorkerRow]:
+        with self._db.read() as tx:
+            rows = self._sql.workers(tx).fetchall()
+        return [
+            WorkerRow(
+                *(id_, host, pid, version, tuple(decode(queues)) if queues else None),
+                *(to_datetime(started), to_datetime(seen)),
+            )
+            for id_, host, pid, version, queues, started, seen in rows
+        ]
+
+    def _no_run(self, tx: Transaction, run_id: str) -> NotFound:
+        recent = [row[0] for row in self._sql.recent_runs(tx).fetchall()]
+        return NotFound(f"there is no run {run_id!r}{nearest(run_id, recent)}")
+
+    def _no_step(self, tx: Transaction, run_key: int, run_id: str, step_id: str) -> NotFound:
+        names = [row[0] for row in self._sql.some_steps(tx, run_key).fetchall()]
+        return NotFound(f"run {run_id!r} has no step {step_id!r}{nearest(step_id, names)}")
+
+
+def _run(row: Sequence[Any]) -> Run:
+    # fmt: off
+    (run_id, package, entrypoint, name, status, text, metadata, tags, total, open_,
+     created, started, ended, parent_run, parent_step) = row
+    # fmt: on
+    return Run(
+        id=run_id,
+        package=package,
+        entrypoint=entrypoint,
+        name=name,
+        status=RunStatus(status),
+        input=decode(text),
+        metadata=decode(metadata),
+        tags=tuple(decode(tags)),
+        total_steps=total,
+        open_steps=open_,
+        created_at=to_datetime(created),
+        started_at=None if started is None else to_datetime(started),
+        ended_at=None if ended is None else to_datetime(ended),
+        parent_run=parent_run,
+        parent_step=parent_step,
+    )
+
+
+def _step(row: Sequence[Any]) -> Step:
+    # fmt: off
+    (step_id, run_id, kind, queue, status, priority, text, metadata, attempt, failures,
+     max_attempts, pending, dedup_key, site, parent, allow_failure, timeout, worker,
+     error, created, ready, started, ended) = row
+    # fmt: on
+    not_ready = StepStatus(status) in (StepStatus.PENDING, StepStatus.WAITING)
+    return Step(
+        id=step_id,
+        run_id=run_id,
+        kind=kind,
+        queue=queue,
+        status=StepStatus(status),
+        priority=priority,
+        input=decode(text),
+        metadata=decode(metadata) if metadata else {},
+        attempt=attempt,
+        failures=failures,
+        max_attempts=max_attempts,
+        pending=pending,
+        dedup_key=dedup_key,
+        site=site,
+        parent=parent,
+        allow_failure=bool(allow_failure),
+        timeout=None if timeout is None else timedelta(microseconds=timeout),
+        worker=worker,
+        error=_failure(error),
+        created_at=to_datetime(created),
+        ready_at=None if not_ready else to_datetime(ready),
+        started_at=None if started is None else to_datetime(started),
+        ended_at=None if ended is None else to_datetime(ended),
+    )
+
+
+def _failure(text: str | None) -> Failure | None:
+    return None if text is None else Failure(**decode(text))
+
+
+def _artifact(row: Sequence[Any]) -> ArtifactRef:
+    values = dict(zip(ARTIFACT_COLUMNS, row, strict=True))
+    return ArtifactRef(
+        **{
+            **values,
+            "metadata": decode(values["metadata"]),
+            "created_at": to_datetime(values["created_at"]),
+        }
+    )

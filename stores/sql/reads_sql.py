@@ -1,0 +1,276 @@
+"""Statements that only read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.model import RunFilter, StepFilter
+from stepwell.engine.states import StepStatus
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
+
+runs, steps, dependencies = schema.runs, schema.steps, schema.dependencies
+results, records, artifacts = schema.results, schema.records, schema.artifacts
+
+ARTIFACT_COLUMNS = (
+    *("id", "run_id", "step_id", "name", "kind", "content_type", "size", "sha256", "uri"),
+    *("metadata", "created_at"),
+)
+
+_parent_run = runs.alias("parent_run")
+_parent_step = steps.alias("parent_step")
+_RUN = (
+    *(runs.c.run_id, runs.c.package, runs.c.entrypoint, runs.c.name, runs.c.status),
+    *(runs.c.input, runs.c.metadata, runs.c.tags, runs.c.total_steps, runs.c.open_steps),
+    *(runs.c.created_at, runs.c.started_at, runs.c.ended_at),
+    sa.select(_parent_run.c.run_id)
+    .where(_parent_run.c.id == runs.c.parent_run)
+    .scalar_subquery(),
+    sa.select(_parent_step.c.step_id)
+    .where(_parent_step.c.id == runs.c.parent_step)
+    .scalar_subquery(),
+)
+_STEP = (
+    *(steps.c.step_id, runs.c.run_id, steps.c.kind, steps.c.queue, steps.c.status),
+    *(steps.c.priority, steps.c.input, steps.c.metadata, steps.c.attempt, steps.c.failures),
+    *(steps.c.max_attempts, steps.c.pending, steps.c.dedup_key),
+    sa.func.coalesce(steps.c.site, runs.c.package),
+    sa.select(_parent_step.c.step_id)
+    .where(_parent_step.c.id == steps.c.parent)
+    .scalar_subquery(),
+    *(steps.c.allow_failure, steps.c.timeout, steps.c.worker, steps.c.error),
+    *(steps.c.created_at, steps.c.ready_at, steps.c.started_at, steps.c.ended_at),
+)
+_ARTIFACT = (
+    *(artifacts.c.artifact_id, runs.c.run_id, steps.c.step_id, artifacts.c.name),
+    *(artifacts.c.kind, artifacts.c.content_type, artifacts.c.size, artifacts.c.sha256),
+    *(artifacts.c.uri, artifacts.c.metadata, artifacts.c.created_at),
+)
+
+
+class ReadStatements:
+    """One for each question the store answers."""
+
+    def __init__(self, dialect: Any) -> None:
+        self._runs()
+        self._steps(dialect)
+        self._results()
+        self.run_names = Statement(
+            sa.select(runs.c.id, runs.c.run_id).where(runs.c.id.in_(dialect.scalars("keys"))),
+            "keys",
+        )
+        self.step_names = Statement(
+            sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
+            "keys",
+        )
+        self.workers = Statement(sa.select(schema.workers).order_by(schema.workers.c.id))
+        self.meta = Statement(sa.select(schema.meta.c.name, schema.meta.c.value))
+        self.runs_by_status = Statement(
+            sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
+        )
+        self.open_steps = Statement(
+            sa.select(sa.func.coalesce(sa.func.sum(runs.c.open_steps), 0)).where(
+                runs.c.status.in_([sa.literal_column(f"'{s}'") for s in ("pending", "running")])
+            )
+        )
+        self.running = Statement(
+            sa.select(sa.func.count()).where(steps.c.status == literal(StepStatus.RUNNING))
+        )
+
+    def _runs(self) -> None:
+        self.run = Statement(sa.select(*_RUN).where(runs.c.run_id == bind("run_id")), "run_id")
+        self.run_key = Statement(
+            sa.select(runs.c.id, runs.c.status).where(runs.c.run_id == bind("run_id")), "run_id"
+        )
+        self.recent_runs = Statement(
+            sa.select(runs.c.run_id).order_by(runs.c.id.desc()).limit(500)
+        )
+        self.run_counts = Statement(
+            sa.select(runs.c.total_steps, runs.c.open_steps).where(runs.c.id == bind("key")),
+            "key",
+        )
+        self.unsuccessful_counts = Statement(
+            sa.select(steps.c.status, sa.func.count())
+            .where(
+                steps.c.run_key == bind("key"),
+                steps.c.status.in_(
+                    [
+                        literal(status)
+                        for status in (
+                            StepStatus.FAILED,
+                            StepStatus.CANCELED,
+                            StepStatus.SKIPPED,
+                        )
+                    ]
+                ),
+            )
+            .group_by(steps.c.status),
+            "key",
+        )
+        self.running_steps = Statement(
+            sa.select(steps.c.step_id)
+            .where(steps.c.status == literal(StepStatus.RUNNING), steps.c.run_key == bind("key"))
+            .order_by(steps.c.started_at, steps.c.id)
+            .limit(1_000),
+            "key",
+        )
+
+    def _steps(self, dialect: Any) -> None:
+        joined = steps.join(runs, runs.c.id == steps.c.run_key)
+        self.step_key = Statement(
+            sa.select(steps.c.id, steps.c.step_id, steps.c.status, steps.c.error).where(
+                steps.c.run_key == bind("run_key"), steps.c.step_id == bind("step_id")
+            ),
+            *("run_key", "step_id"),
+        )
+        self.step = Statement(
+            sa.select(*_STEP).select_from(joined).where(steps.c.id == bind("key")), "key"
+        )
+        self.some_steps = Statement(
+            sa.select(steps.c.step_id)
+            .where(steps.c.run_key == bind("run_key"))
+            .order_by(steps.c.id.desc())
+            .limit(2_000),
+            "run_key",
+        )
+        target = steps.alias("target")
+        self.edges = Statement(
+            sa.select(
+                steps.c.step_id, target.c.step_id, dependencies.c.condition, dependencies.c.subtree
+            )
+            .select_from(
+                dependencies.join(steps, steps.c.id == dependencies.c.step).join(
+                    target, target.c.id == dependencies.c.needs
+                )
+            )
+            .where(steps.c.run_key == bind("run_key"))
+            .order_by(dependencies.c.step, dependencies.c.needs),
+            "run_key",
+        )
+        self.emitted = Statement(
+            sa.select(steps.c.step_id)
+            .where(steps.c.parent == bind("key"), steps.c.parent.is_not(None))
+            .order_by(steps.c.id),
+            "key",
+        )
+
+    def _results(self) -> None:
+        self.result = Statement(
+            sa.select(
+                *(steps.c.status, steps.c.error, steps.c.ended_at),
+                *(results.c.value, results.c.records),
+            )
+            .select_from(steps.outerjoin(results, results.c.step == steps.c.id))
+            .where(steps.c.id == bind("key")),
+            "key",
+        )
+        self.dependency_values = Statement(
+            sa.select(steps.c.step_id, steps.c.status, results.c.value)
+            .select_from(
+                dependencies.join(steps, steps.c.id == dependencies.c.needs).outerjoin(
+                    results, results.c.step == steps.c.id
+                )
+            )
+            .where(dependencies.c.step == bind("key"))
+            .order_by(steps.c.id),
+            "key",
+        )
+        of_record = records.outerjoin(steps, steps.c.id == records.c.step).outerjoin(
+            runs, runs.c.id == steps.c.run_key
+        )
+        written = sa.select(
+            *(records.c.key, records.c.value),
+            sa.func.coalesce(runs.c.run_id, ""),
+            sa.func.coalesce(steps.c.step_id, ""),
+            records.c.updated_at,
+        ).select_from(of_record)
+        mine = (records.c.package == bind("package"), records.c.collection == bind("collection"))
+        self.records = Statement(
+            written.where(*mine).order_by(records.c.key), *("package", "collection")
+        )
+        self.record = Statement(
+            written.where(*mine, records.c.key == bind("key")),
+            *("package", "collection", "key"),
+        )
+        of_artifact = artifacts.join(runs, runs.c.id == artifacts.c.run_key).join(
+            steps, steps.c.id == artifacts.c.step
+        )
+        found = sa.select(*_ARTIFACT).select_from(of_artifact)
+        self.run_artifacts = Statement(
+            found.where(artifacts.c.run_key == bind("key")).order_by(artifacts.c.id), "key"
+        )
+        self.step_artifacts = Statement(
+            found.where(artifacts.c.step == bind("key")).order_by(artifacts.c.id), "key"
+        )
+        self.artifact = Statement(
+            sa.select(*_ARTIFACT, artifacts.c.body)
+            .select_from(of_artifact)
+            .where(artifacts.c.artifact_id == bind("artifact_id")),
+            "artifact_id",
+        )
+        events = schema.events
+        self.events = Statement(
+            sa.select(
+                *(events.c.seq, events.c.type, events.c.at, steps.c.step_id, events.c.attempt),
+                *(events.c.worker, events.c.data),
+            )
+            .select_from(events.outerjoin(steps, steps.c.id == events.c.step))
+            .where(events.c.run_key == bind("key"), events.c.seq > bind("after"))
+            .order_by(events.c.seq)
+            .limit(bind("most")),
+            *("key", "after", "most"),
+        )
+
+
+class RunQuery:
+    """A list of runs under a filter."""
+
+    def __init__(self, where: RunFilter, before: int | None) -> None:
+        query = sa.select(*_RUN).order_by(runs.c.id.desc()).limit(bind("limit"))
+        self._values: dict[str, Any] = {"limit": where.limit}
+        for name in ("package", "status", "name"):
+            value = getattr(where, name)
+            if value is not None:
+                query = query.where(runs.c[name] == bind(name))
+                self._values[name] = str(value)
+        if where.tag is not None:
+            # Tags are a JSON array of strings, written without spaces.
+            query = query.where(sa.func.instr(runs.c.tags, bind("tag")) > 0)
+            self._values["tag"] = f'"{where.tag}"'
+        if before is not None:
+            query = query.where(runs.c.id < bind("before"))
+            self._values["before"] = before
+        self._statement = Statement(query, *self._values)
+
+    def run(self, tx: Transaction) -> Any:
+        """Its rows."""
+        return self._statement(tx, *self._values.values())
+
+
+class StepQuery:
+    """A list of a run's steps under a filter."""
+
+    def __init__(self, where: StepFilter, run_key: int) -> None:
+        joined = steps.join(runs, runs.c.id == steps.c.run_key)
+        query = (
+            sa.select(*_STEP)
+            .select_from(joined)
+            .where(steps.c.run_key == bind("run_key"))
+            .order_by(steps.c.id)
+        )
+        self._values: dict[str, Any] = {"run_key": run_key}
+        for name in ("status", "kind"):
+            value = getattr(where, name)
+            if value is not None:
+                query = query.where(steps.c[name] == bind(name))
+                self._values[name] = str(value)
+        if where.limit is not None:
+            query = query.limit(bind("limit"))
+            self._values["limit"] = where.limit
+        self._statement = Statement(query, *self._values)
+
+    def run(self, tx: Transaction) -> Any:
+        """Its rows."""
+        return self._statement(tx, *self._values.values())

@@ -1,0 +1,266 @@
+"""Settling: outcomes and all they made, in the transaction of an exchange.
+
+In this order: check the emissions, end the executions (guarded by their tokens), store what they
+made, then follow the edges of the steps that ended. `Ledger.write` closes the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepwell.engine.events import EventType
+from stepwell.engine.model import (
+    ClaimedStep,
+    Completed,
+    Exchange,
+    Failed,
+    Failure,
+    LostLease,
+    Outcome,
+    Refusal,
+    Released,
+    Suspended,
+    Wait,
+)
+from stepwell.engine.payload import encode
+from stepwell.engine.states import RUN_ENDED, StepStatus
+from stepwell.stores.sql.graphs import Emission, Graphs
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.spread import Spread
+from stepwell.stores.sql.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+
+
+class Settlement:
+    """One transaction's settling; made anew for each."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        sql: tuple[SettleStatements, GraphStatements],
+        graphs: Graphs,
+        ledger: Ledger,
+    ) -> None:
+        self._tx = tx
+        self._sql, self._graph_sql = sql
+        self._graphs = graphs
+        self._ledger = ledger
+        self._spread = Spread(tx, self._sql, ledger)
+
+    def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
+        """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`."""
+        outcomes = self._without_superseded(outcomes, result)
+        completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
+        emissions: dict[int, Emission] = {}
+        emitting = [outcome for outcome in completed if outcome.emitted]
+        if emitting:
+            emissions, refused = self._graphs.check(self._tx, emitting)
+            if refused:
+                result.refused.extend(
+                    Refusal(outcome.step, refused[outcome.step.key])
+                    for outcome in emitting
+                    if outcome.step.key in refused
+                )
+                completed = [item for item in completed if item.step.key not in refused]
+        self._settle_completed(completed, emissions, result)
+        others = [outcome for outcome in outcomes if not isinstance(outcome, Completed)]
+        if others:
+            failed = [item for item in others if isinstance(item, Failed)]
+            self._settle_failed([item for item in failed if item.retry_in is None], result)
+            self._settle_retried([item for item in failed if item.retry_in is not None], result)
+            self._settle_released([i for i in others if isinstance(i, Released)], result)
+            self._settle_suspended([i for i in others if isinstance(i, Suspended)], result)
+        self._spread.follow()
+
+    def _without_superseded(
+        self, outcomes: Sequence[Outcome], result: Exchange
+    ) -> Sequence[Outcome]:
+        """Without outcomes of a step of which the group holds a newer execution's, too."""
+        newest = {outcome.step.key: 0 for outcome in outcomes}
+        if len(newest) == len(outcomes):
+            return outcomes
+        for outcome in outcomes:
+            key = outcome.step.key
+            newest[key] = max(newest[key], outcome.step.token)
+        kept: dict[int, Outcome] = {}
+        for outcome in outcomes:
+            key = outcome.step.key
+            if outcome.step.token == newest[key] and key not in kept:
+                kept[key] = outcome
+            else:
+                self._lose(outcome.step, "superseded", result)
+        return list(kept.values())
+
+    def _guarded(
+        self,
+        statement: Statement,
+        steps: Sequence[ClaimedStep],
+        rows: Sequence[Any],
+        result: Exchange,
+        *values: Any,
+    ) -> set[int]:
+        """End executions; returns the keys of those whose leases were still held."""
+        held = {row[0] for row in statement(self._tx, *values, rows_json(rows)).fetchall()}
+        if len(held) != len(rows):
+            stale = [step for step in steps if step.key not in held]
+            status_rows = self._sql.status_of(self._tx, rows_json([step.key for step in stale]))
+            now_in = {key: status for key, _, status, _ in status_rows.fetchall()}
+            for step in stale:
+                canceled = now_in.get(step.key) == StepStatus.CANCELED
+                self._lose(step, "canceled" if canceled else "lapsed", result)
+        return held
+
+    def _lose(self, step: ClaimedStep, reason: str, result: Exchange) -> None:
+        result.lost.append(LostLease(step, reason))
+        self._ledger.event(
+            step.run.key,
+            EventType.STEP_REFUSED,
+            step.key,
+            step.attempt,
+            data={"reason": reason, "token": step.token},
+        )
+
+    def _settle_completed(
+        self, completed: Sequence[Completed], emissions: dict[int, Emission], result: Exchange
+    ) -> None:
+        if not completed:
+            return
+        tx, ledger, now = self._tx, self._ledger, self._tx.now
+        steps = [outcome.step for outcome in completed]
+        rows = [(step.key, step.token) for step in steps]
+        held = self._guarded(self._sql.succeed, steps, rows, result, now)
+        if len(held) != len(completed):
+            completed = [outcome for outcome in completed if outcome.step.key in held]
+        result_rows, record_rows, artifact_rows = [], [], []
+        for outcome in completed:
+            step = outcome.step
+            refs = None
+            if outcome.records:
+                refs = encode([(new.collection, new.key) for new in outcome.records], "records")
+                package = step.run.package
+                record_rows += [
+                    (package, new.collection, new.key, new.value, step.key, now)
+                    for new in outcome.records
+                ]
+            if outcome.artifacts:
+                artifact_rows += [
+                    (
+                        *(new.id, step.run.key, step.key, new.name, new.kind, new.content_type),
+                        *(new.metadata, new.size, new.sha256, new.uri, new.body, now),
+                    )
+                    for new in outcome.artifacts
+                ]
+            result_rows.append((step.key, outcome.value, refs, now))
+            ledger.step_ended(step.run.key)
+            ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
+        self._sql.add_results.many(tx, result_rows)
+        if record_rows:
+            self._sql.put_records.many(tx, record_rows)
+        if artifact_rows:
+            self._sql.add_artifacts.many(tx, artifact_rows)
+        unsettled = frozenset(held)
+        for key in emissions.keys() & held:
+            self._graphs.add_emission(tx, ledger, emissions[key], self._spread, unsettled)
+        self._spread.ended(StepStatus.SUCCEEDED, held)
+
+    def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:
+        if not failed:
+            return
+        steps = [outcome.step for outcome in failed]
+        rows = [(item.step.key, item.step.token, _error(item.failure)) for item in failed]
+        held = self._guarded(self._sql.fail, steps, rows, result, self._tx.now)
+        for outcome in failed:
+            step = outcome.step
+            if step.key in held:
+                data = _event_data(outcome.failure)
+                self._ledger.step_ended(step.run.key)
+                self._ledger.event(
+                    step.run.key, EventType.STEP_FAILED, step.key, step.attempt, data=data
+                )
+        self._spread.ended(StepStatus.FAILED, held)
+
+    def _settle_retried(self, failed: Sequence[Failed], result: Exchange) -> None:
+        if not failed:
+            return
+        steps = [outcome.step for outcome in failed]
+        now = self._tx.now
+        rows = [
+            (item.step.key, item.step.token, _error(item.failure), now + (item.retry_in or 0))
+            for item in failed
+        ]
+        held = self._guarded(self._sql.retry, steps, rows, result)
+        for outcome in failed:
+            step = outcome.step
+            if step.key in held:
+                seconds = (outcome.retry_in or 0) / 1e6
+                data = {**_event_data(outcome.failure), "retry_in": seconds}
+                self._ledger.event(
+                    step.run.key, EventType.STEP_RETRYING, step.key, step.attempt, data=data
+                )
+
+    def _settle_released(self, released: Sequence[Released], result: Exchange) -> None:
+        if not released:
+            return
+        steps = [outcome.step for outcome in released]
+        rows = [(step.key, step.token) for step in steps]
+        held = self._guarded(self._sql.release, steps, rows, result, self._tx.now)
+        for outcome in released:
+            step = outcome.step
+            if step.key in held:
+                self._ledger.event(
+                    step.run.key,
+                    EventType.STEP_RELEASED,
+                    step.key,
+                    step.attempt,
+                    data={"reason": outcome.reason},
+                )
+
+    def _settle_suspended(self, suspended: Sequence[Suspended], result: Exchange) -> None:
+        if not suspended:
+            return
+        steps = [outcome.step for outcome in suspended]
+        rows = []
+        for outcome in suspended:
+            wait = outcome.wait
+            until = wait.until
+            if wait.start is None and wait.run_id is not None:
+                run = self._graph_sql.find_run(self._tx, wait.run_id).fetchone()
+                if run is None or run[1] in RUN_ENDED:
+                    until = self._tx.now  # nothing will wake it any more
+            rows.append(
+                (outcome.step.key, outcome.step.token, _wait(wait), wait.run_id, until)
+            )
+        held = self._guarded(self._sql.suspend, steps, rows, result)
+        for outcome in suspended:
+            step, wait = outcome.step, outcome.wait
+            if step.key in held:
+                if wait.start is not None:
+                    self._graphs.add_run(self._tx, self._ledger, wait.start, step)
+                data = {"run_id": wait.run_id, "until": wait.until}
+                self._ledger.event(
+                    step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
+                )
+
+
+def _error(failure: Failure) -> str:
+    return encode(
+        {
+            "code": failure.code,
+            "message": failure.message,
+            "retryable": failure.retryable,
+            "details": dict(failure.details),
+            "cause": failure.cause,
+            "step": failure.step,
+        },
+        "error",
+        limit=2**31,
+    )
+
+
+def _event_data(failure: Failure) -> dict[str, Any]:
+    return {"code": failure.code, "message": failure.message}
+
+
+def _wait(wait: Wait) -> str:
+    return encode({"run_id": wait.run_id, "until": wait.until}, "wait")

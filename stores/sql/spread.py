@@ -1,0 +1,122 @@
+"""What the end of steps does to the steps that depend on them.
+
+Set-wise, level by level: all steps that ended together are looked at together, whatever their
+number. The verdicts come from `engine.states`; this module only carries them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stepwell.engine.events import EventType
+from stepwell.engine.payload import encode
+from stepwell.engine.states import Condition, StepStatus, Verdict, verdict
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.statements import Transaction, rows_json
+from stepwell.stores.sql.steps_sql import SettleStatements
+
+# step key -> key of the step whose end dropped it
+Drops = dict[int, int]
+
+
+class Spread:
+    """Collects ended and dropped steps of one transaction, then follows their edges."""
+
+    def __init__(self, tx: Transaction, sql: SettleStatements, ledger: Ledger) -> None:
+        self._tx = tx
+        self._sql = sql
+        self._ledger = ledger
+        self._ended: dict[StepStatus, list[int]] = {}
+        self._cancel: Drops = {}
+        self._skip: Drops = {}
+
+    def ended(self, status: StepStatus, keys: Iterable[int]) -> None:
+        """These steps ended now."""
+        self._ended.setdefault(status, []).extend(keys)
+
+    def drop(self, ruling: Verdict, key: int, origin: int) -> None:
+        """Cancel or skip a pending step because of how `origin` ended."""
+        (self._cancel if ruling is Verdict.CANCEL else self._skip)[key] = origin
+
+    def follow(self) -> None:
+        """Count down, cancel and skip until nothing more follows."""
+        while self._ended or self._cancel or self._skip:
+            ended, self._ended = self._ended, {}
+            met: dict[int, int] = {}
+            for status, keys in ended.items():
+                self._look_at_dependents(status, keys, met)
+            for key in self._cancel:
+                self._skip.pop(key, None)
+            for dropped in (self._cancel, self._skip):
+                for key in dropped:
+                    met.pop(key, None)
+            if met:
+                self._sql.count_down(self._tx, self._tx.now, rows_json(list(met.items())))
+            if self._cancel or self._skip:
+                self._carry_out_drops()
+
+    def _look_at_dependents(
+        self, status: StepStatus, keys: list[int], met: dict[int, int]
+    ) -> None:
+        rows = self._sql.dependents(self._tx, rows_json(keys)).fetchall()
+        for step, condition, count, origin in rows:
+            ruling = verdict(Condition(condition), status)
+            if ruling is Verdict.MET:
+                met[step] = met.get(step, 0) + count
+            else:
+                self.drop(ruling, step, origin)
+
+    def _carry_out_drops(self) -> None:
+        cancel, skip = self._cancel, self._skip
+        self._cancel, self._skip = {}, {}
+        origins = self._origins({*cancel.values(), *skip.values()})
+        for drops, statement, status, event in (
+            (cancel, self._sql.cancel, StepStatus.CANCELED, EventType.STEP_CANCELED),
+            (skip, self._sql.skip, StepStatus.SKIPPED, EventType.STEP_SKIPPED),
+        ):
+            if not drops:
+                continue
+            errors = {
+                origin: encode(_reason(status, *origins[origin]), "error")
+                for origin in set(drops.values())
+            }
+            rows = [(key, errors[origin], origins[origin][0]) for key, origin in drops.items()]
+            dropped = statement(self._tx, self._tx.now, rows_json(rows)).fetchall()
+            for key, run_key in dropped:
+                self._ledger.step_ended(run_key)
+                root, name, _ = origins[drops[key]]
+                code = _reason(status, root, name, "")["code"]
+                self._ledger.event(run_key, event, key, data={"code": code, "step": name})
+            self.ended(status, [key for key, _ in dropped])
+
+    def _origins(self, keys: set[int]) -> dict[int, tuple[int, str, str]]:
+        """Where it started, for each: the root's key, its id and its status."""
+        rows = self._sql.names(self._tx, rows_json(list(keys))).fetchall()
+        roots = {cause for _, _, cause, _ in rows if cause is not None}
+        named = {key: (key, name, status) for key, name, _, status in rows}
+        if roots:
+            for key, name, _, status in self._sql.names(self._tx, rows_json(list(roots))):
+                named.setdefault(key, (key, name, status))
+        return {
+            key: named[cause] if cause in named else named[key] for key, _, cause, _ in rows
+        }
+
+
+def _reason(status: StepStatus, root: int, name: str, root_status: str) -> dict[str, Any]:
+    """The error kept with a dropped step."""
+    if status is StepStatus.SKIPPED:
+        return {
+            "code": "branch_not_taken",
+            "message": f"skipped, because step {name!r} {_verb(root_status)}",
+            "step": name,
+        }
+    return {
+        "code": "upstream_failed",
+        "message": f"canceled, because step {name!r} {_verb(root_status)}",
+        "step": name,
+    }
+
+
+def _verb(status: str) -> str:
+    return "was " + status if status in ("canceled", "skipped") else status

@@ -1,0 +1,143 @@
+"""SQLite: one file, nothing to start. Or one in memory, for tests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
+
+from stepwell.engine.clock import Clock
+from stepwell.engine.errors import StoreError
+
+BUSY_TIMEOUT = 10.0
+# The write-ahead log is folded back after this many pages, without blocking readers (PASSIVE).
+CHECKPOINT_PAGES = 2_000
+
+_ADVICE = {
+    sqlite3.SQLITE_READONLY: "it is read-only; check the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and is writable",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database; name another file",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup",
+    sqlite3.SQLITE_FULL: "the disk is full; nothing of this was stored",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_BUSY: "another process kept it locked for too long",
+    sqlite3.SQLITE_LOCKED: "it is locked",
+    sqlite3.SQLITE_PERM: "access was denied",
+}
+
+
+class SqliteDialect:
+    """A database file, or an in-memory database with `path=None`."""
+
+    ddl: Mapping[str, str] = MappingProxyType(
+        {
+            "key": "INTEGER",
+            "identity": "INTEGER PRIMARY KEY",
+            "blob": "BLOB",
+            "clustered": " WITHOUT ROWID",
+        }
+    )
+    migrates_itself = True
+    driver_errors: type[Exception] = sqlite3.Error
+
+    def __init__(self, path: Path | None, *, clock: Clock, durability: str = "full") -> None:
+        self.sqlalchemy: Any = sqlalchemy_sqlite.dialect(paramstyle="qmark")
+        self._path = path
+        self._clock = clock
+        self._synchronous = "FULL" if durability == "full" else "NORMAL"
+
+    @property
+    def shares_connection(self) -> bool:
+        return self._path is None
+
+    def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
+        source = sa.func.json_each(sa.bindparam(parameter)).table_valued("value", name="given")
+        return sa.select(
+            *(
+                source.c.value.op("->>")(sa.literal_column(str(index))).label(name)
+                for index, name in enumerate(columns)
+            )
+        ).subquery("input")
+
+    def scalars(self, parameter: str) -> Any:
+        source = sa.func.json_each(sa.bindparam(parameter)).table_valued("value")
+        return sa.select(source.c.value)
+
+    texts = scalars
+
+    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
+        names = [column.name for column in table.columns]
+        insert = sqlalchemy_sqlite.insert(table).values({n: sa.bindparam(n) for n in names})
+        return insert.on_conflict_do_update(
+            index_elements=list(key),
+            set_={name: insert.excluded[name] for name in names if name not in key},
+        )
+
+    def skip_locked(self, select: sa.Select[Any]) -> Any:
+        return select  # one writer at a time: nobody else holds a row
+
+    def connect(self, *, readonly: bool) -> sqlite3.Connection:
+        try:
+            return self._connect(readonly)
+        except sqlite3.Error as error:
+            raise self.translate(error) from None
+
+    def _connect(self, readonly: bool) -> sqlite3.Connection:
+        # The file is opened through SQLite only: any other open and close of it in this process
+        # would drop SQLite's locks.
+        connection = sqlite3.connect(
+            ":memory:" if self._path is None else self._path,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            if self._path is not None:
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            connection.execute("PRAGMA cache_size=-16000")
+            if readonly and self._path is not None:
+                connection.execute("PRAGMA query_only=ON")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def begin(self, cursor: Any) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def begin_read(self, cursor: Any) -> None:
+        cursor.execute("BEGIN")
+
+    def now(self, cursor: Any) -> int:
+        # One machine, one clock: the database's is the process's.
+        return self._clock.micros()
+
+    def translate(self, error: Exception) -> Exception:
+        code = getattr(error, "sqlite_errorcode", None)
+        advice = _ADVICE.get(code & 0xFF) if code else None
+        return StoreError(f"store {self.label()}: {advice or 'failed'} ({error})")
+
+    def is_data_error(self, error: Exception) -> bool:
+        return isinstance(
+            error, (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)
+        )
+
+    def version(self, connection: Any) -> int:
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def tables(self, cursor: Any) -> list[str]:
+        rows = cursor.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        return [row[0] for row in rows.fetchall()]
+
+    def label(self) -> str:
+        return "memory://" if self._path is None else f"sqlite:///{self._path}"
+

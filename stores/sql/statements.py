@@ -1,0 +1,112 @@
+"""Statements: written once with SQLAlchemy Core, compiled once, run on the driver's cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_core import to_json
+
+from stepwell.engine.states import Act, StepStatus, sources, target
+from stepwell.stores.sql.dialect import Dialect
+
+
+class Statement:
+    """One statement with its parameters in a fixed order; call it with a cursor and values.
+
+    Constants inside the statement (`values(status="ready")`) are bound by themselves.
+    """
+
+    __slots__ = ("_clause", "_names", "_plan", "_plain", "_sql")
+
+    def __init__(self, clause: sa.ClauseElement, *names: str) -> None:
+        self._clause = clause
+        self._names = names
+        self._sql: str | None = None
+        self._plan: list[tuple[int, Any]] = []
+        self._plain = False
+
+    def _compile(self, dialect: Dialect) -> str:
+        compiled: Any = self._clause.compile(dialect=dialect.sqlalchemy)
+        positions = {name: index for index, name in enumerate(self._names)}
+        order = compiled.positiontup or []
+        unknown = set(positions) - set(order)
+        if unknown:
+            raise AssertionError(f"no parameters {unknown} in: {compiled}")
+        self._plan = [(positions.get(name, -1), compiled.params.get(name)) for name in order]
+        self._plain = [index for index, _ in self._plan] == list(range(len(self._names)))
+        self._sql = str(compiled)
+        return self._sql
+
+    def __call__(self, tx: Transaction, *values: Any) -> Any:
+        """Run it; returns the cursor, for its rows."""
+        sql = self._sql or self._compile(tx.dialect)
+        if not self._plain:
+            values = tuple(values[i] if i >= 0 else constant for i, constant in self._plan)
+        return tx.cursor.execute(sql, values)
+
+    def many(self, tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
+        """Run it once for each row of values."""
+        sql = self._sql or self._compile(tx.dialect)
+        if not self._plain:
+            plan = self._plan
+            rows = [tuple(row[i] if i >= 0 else const for i, const in plan) for row in rows]
+        tx.cursor.executemany(sql, rows)
+
+
+class Transaction:
+    """A driver's cursor inside a transaction, with the store's time for all of it."""
+
+    __slots__ = ("cursor", "dialect", "now")
+
+    def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
+        self.cursor = cursor
+        self.dialect = dialect
+        self.now = now
+
+
+class Statements:
+    """Base of the rooms' statement collections: made once per store, for its dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+
+def bind(name: str) -> sa.BindParameter[Any]:
+    """A parameter."""
+    return sa.bindparam(name)
+
+
+def insert(table: sa.Table, *columns: str) -> Statement:
+    """An insert of these columns, or of all."""
+    names = columns or tuple(column.name for column in table.columns)
+    return Statement(sa.insert(table).values({name: bind(name) for name in names}), *names)
+
+
+def literal(status: str) -> sa.ColumnElement[str]:
+    """A status as literal SQL: partial indexes are used only with literals."""
+    return sa.literal_column(f"'{StepStatus(status)}'", sa.Text)
+
+
+def status_in(column: sa.ColumnElement[Any], statuses: Iterable[StepStatus]) -> Any:
+    """`column` is one of `statuses`, as literals."""
+    choices = sorted(statuses)
+    if len(choices) == 1:
+        return column == literal(choices[0])
+    return column.in_([literal(status) for status in choices])
+
+
+def may(act: Act, column: sa.ColumnElement[Any]) -> Any:
+    """The guard of `act`, from the table of transitions."""
+    return status_in(column, sources(act))
+
+
+def becomes(act: Act) -> sa.ColumnElement[str]:
+    """The status `act` leads to."""
+    return literal(target(act))
+
+
+def rows_json(rows: Sequence[Any]) -> str:
+    """Rows as the one JSON parameter that `Dialect.rows` reads."""
+    return to_json(rows).decode()

@@ -1,0 +1,304 @@
+"""Statements that insert steps and move them on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.states import Act, StepStatus
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.statements import (
+    Statement,
+    Statements,
+    becomes,
+    bind,
+    insert,
+    literal,
+    may,
+)
+
+steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+
+# What a lease leaves behind when it is gone.
+_NO_LEASE: dict[str, Any] = {"expires_at": None}
+
+NEW_STEP_COLUMNS = (
+    "id",
+    "run_key",
+    "step_id",
+    "kind",
+    "queue",
+    "status",
+    "priority",
+    "ready_at",
+    "pending",
+    "attempt",
+    "failures",
+    "lost_leases",
+    "max_attempts",
+    "timeout",
+    "retry",
+    "allow_failure",
+    "input",
+    "metadata",
+    "dedup_key",
+    "site",
+    "parent",
+    "token",
+    "created_at",
+)
+
+
+class SettleStatements(Statements):
+    """Each takes many steps at once; those of an execution check its token themselves."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self._held(dialect)
+        self._edges(dialect)
+        self._spread(dialect)
+        self._effects(dialect)
+
+    def _held(self, dialect: Any) -> None:
+        """Ends of an execution: guarded by the token, in the same statement."""
+        held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
+
+        def end(act: Act, given: Any, **values: Any) -> Any:
+            return (
+                sa.update(steps)
+                .values(status=becomes(act), **_NO_LEASE, **values)
+                .where(
+                    steps.c.id == given.c.id,
+                    steps.c.token == given.c.token,
+                    may(act, steps.c.status),
+                )
+                .returning(steps.c.id)
+            )
+
+        self.succeed = Statement(
+            end(Act.SUCCEED, held, ended_at=bind("now"), error=None), "now", "rows"
+        )
+        self.release = Statement(
+            end(Act.RELEASE, held, ready_at=bind("now"), attempt=steps.c.attempt - 1),
+            "now",
+            "rows",
+        )
+        failed = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text)
+        self.fail = Statement(
+            end(
+                Act.FAIL,
+                failed,
+                ended_at=bind("now"),
+                error=failed.c.error,
+                failures=steps.c.failures + 1,
+            ),
+            "now",
+            "rows",
+        )
+        again = dialect.rows(
+            "rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text, ready_at=sa.BigInteger
+        )
+        self.retry = Statement(
+            end(
+                Act.RETRY,
+                again,
+                ready_at=again.c.ready_at,
+                error=again.c.error,
+                failures=steps.c.failures + 1,
+                wait=None,
+            ),
+            "rows",
+        )
+        waits = dialect.rows(
+            "rows",
+            id=sa.BigInteger,
+            token=sa.BigInteger,
+            wait=sa.Text,
+            wait_run=sa.Text,
+            wake_at=sa.BigInteger,
+        )
+        self.suspend = Statement(
+            end(
+                Act.SUSPEND,
+                waits,
+                attempt=steps.c.attempt - 1,
+                wait=waits.c.wait,
+                wait_run=waits.c.wait_run,
+                wake_at=waits.c.wake_at,
+            ),
+            "rows",
+        )
+        self.status_of = Statement(
+            sa.select(steps.c.id, steps.c.run_key, steps.c.status, steps.c.token).where(
+                steps.c.id.in_(dialect.scalars("keys"))
+            ),
+            "keys",
+        )
+
+    def _edges(self, dialect: Any) -> None:
+        """Who depends on the steps that ended, and who they bring children to."""
+        self.dependents = Statement(
+            sa.select(
+                dependencies.c.step,
+                dependencies.c.condition,
+                sa.func.count(),
+                sa.func.min(dependencies.c.needs),
+            )
+            .where(dependencies.c.needs.in_(dialect.scalars("keys")))
+            .group_by(dependencies.c.step, dependencies.c.condition),
+            "keys",
+        )
+        self.subtree_dependents = Statement(
+            sa.select(dependencies.c.needs, dependencies.c.step, dependencies.c.condition).where(
+                dependencies.c.needs.in_(dialect.scalars("keys")),
+                dependencies.c.subtree == 1,
+            ),
+            "keys",
+        )
+
+    def _spread(self, dialect: Any) -> None:
+        """What an end does to other steps."""
+        counts = dialect.rows("rows", id=sa.BigInteger, count=sa.BigInteger)
+        left = steps.c.pending - counts.c.count
+        self.count_down = Statement(
+            sa.update(steps)
+            .values(
+                pending=left,
+                status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
+                ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
+            )
+            .where(steps.c.id == counts.c.id, may(Act.READY, steps.c.status)),
+            "now",
+            "rows",
+        )
+        self.count_up = Statement(
+            sa.update(steps)
+            .values(pending=steps.c.pending + counts.c.count)
+            .where(steps.c.id == counts.c.id, steps.c.status == literal(StepStatus.PENDING)),
+            "rows",
+        )
+        ended = dialect.rows("rows", id=sa.BigInteger, error=sa.Text, cause=sa.BigInteger)
+
+        def drop(act: Act) -> Statement:
+            return Statement(
+                sa.update(steps)
+                .values(
+                    status=becomes(act),
+                    ended_at=bind("now"),
+                    error=ended.c.error,
+                    cause=ended.c.cause,
+                )
+                .where(steps.c.id == ended.c.id, steps.c.status == literal(StepStatus.PENDING))
+                .returning(steps.c.id, steps.c.run_key),
+                "now",
+                "rows",
+            )
+
+        self.cancel = drop(Act.CANCEL)
+        self.skip = drop(Act.SKIP)
+        self.names = Statement(
+            sa.select(steps.c.id, steps.c.step_id, steps.c.cause, steps.c.status).where(
+                steps.c.id.in_(dialect.scalars("keys"))
+            ),
+            "keys",
+        )
+
+    def _effects(self, dialect: Any) -> None:
+        """What an execution leaves behind."""
+        self.add_steps = insert(steps, *NEW_STEP_COLUMNS)
+        self.add_edges = insert(dependencies)
+        self.add_results = insert(schema.results)
+        self.add_artifacts = insert(
+            schema.artifacts,
+            *(column.name for column in schema.artifacts.columns if column.name != "id"),
+        )
+        records = schema.records
+        upsert = dialect.upsert(records, ("package", "collection", "key"))
+        self.put_records = Statement(upsert, *(column.name for column in records.columns))
+        self.clear_artifacts = Statement(
+            sa.delete(schema.artifacts).where(
+                schema.artifacts.c.step.in_(dialect.scalars("keys"))
+            ),
+            "keys",
+        )
+
+
+class GraphStatements(Statements):
+    """Look-ups that check an emission against the run it goes into."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        wanted = dialect.rows("rows", run_key=sa.BigInteger, step_id=sa.Text)
+        self.find = Statement(
+            sa.select(steps.c.run_key, steps.c.step_id, steps.c.id, steps.c.status).where(
+                steps.c.run_key == wanted.c.run_key, steps.c.step_id == wanted.c.step_id
+            ),
+            "rows",
+        )
+        keys = dialect.rows("rows", run_key=sa.BigInteger, dedup_key=sa.Text)
+        self.find_dedup = Statement(
+            sa.select(
+                steps.c.run_key, steps.c.dedup_key, steps.c.id, steps.c.status, steps.c.step_id
+            ).where(
+                steps.c.run_key == keys.c.run_key,
+                steps.c.dedup_key == keys.c.dedup_key,
+                steps.c.dedup_key.is_not(None),
+            ),
+            "rows",
+        )
+        self.some_ids = Statement(
+            sa.select(steps.c.step_id)
+            .where(steps.c.run_key == bind("run_key"))
+            .order_by(steps.c.id.desc())
+            .limit(2_000),
+            "run_key",
+        )
+        below = (
+            sa.select(steps.c.id, steps.c.status)
+            .where(steps.c.parent.in_(dialect.scalars("keys")))
+            .cte("below", recursive=True)
+        )
+        below = below.union_all(
+            sa.select(steps.c.id, steps.c.status).where(steps.c.parent == below.c.id)
+        )
+        self.descendants = Statement(sa.select(below.c.id, below.c.status), "keys")
+        above = (
+            sa.select(steps.c.id, steps.c.parent)
+            .where(steps.c.id == bind("key"))
+            .cte("above", recursive=True)
+        )
+        above = above.union_all(
+            sa.select(steps.c.id, steps.c.parent).where(steps.c.id == above.c.parent)
+        )
+        self.ancestors = Statement(sa.select(above.c.id), "key")
+        downstream = (
+            sa.select(dependencies.c.step)
+            .where(dependencies.c.needs.in_(dialect.scalars("keys")))
+            .cte("downstream", recursive=True)
+        )
+        downstream = downstream.union(
+            sa.select(dependencies.c.step).where(dependencies.c.needs == downstream.c.step)
+        )
+        self.downstream = Statement(sa.select(downstream.c.step), "keys")
+        meta = schema.meta
+        self.reserve = Statement(
+            sa.update(meta)
+            .values(value=meta.c.value + bind("count"))
+            .where(meta.c.name == bind("name"))
+            .returning(meta.c.value),
+            "count",
+            "name",
+        )
+        self.bump_control = Statement(
+            sa.update(meta)
+            .values(value=meta.c.value + 1)
+            .where(meta.c.name == sa.literal_column("'control'"))
+        )
+        self.control = Statement(
+            sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
+        )
+        self.add_run = insert(runs)
+        self.find_run = Statement(
+            sa.select(runs.c.id, runs.c.status).where(runs.c.run_id == bind("run_id")), "run_id"
+        )

@@ -1,0 +1,319 @@
+"""The run store: every contract of `engine.ports.RunStore`, over one database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from stepwell.engine.clock import to_datetime, to_micros
+from stepwell.engine.errors import InvalidInput, StepwellError
+from stepwell.engine.events import Event, EventType, Observers
+from stepwell.engine.model import (
+    ClaimedStep,
+    ClaimRequest,
+    Completed,
+    EngineStatus,
+    Exchange,
+    LostLease,
+    NewRun,
+    Operator,
+    Outcome,
+    Queue,
+    QueueStatus,
+    Refusal,
+    Run,
+    WorkerRow,
+)
+from stepwell.engine.payload import decode, encode
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.claim import Claims, ClaimStatements
+from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.graphs import Graphs
+from stepwell.stores.sql.leases import Leases, LeaseStatements
+from stepwell.stores.sql.ledger import Ledger, LedgerStatements
+from stepwell.stores.sql.migrate import migrate
+from stepwell.stores.sql.operators import Operators, OperatorStatements
+from stepwell.stores.sql.queues import QueueLimits, QueueStatements
+from stepwell.stores.sql.reads import Reads
+from stepwell.stores.sql.reads_sql import ReadStatements
+from stepwell.stores.sql.settle import Settlement
+from stepwell.stores.sql.spread import Spread
+from stepwell.stores.sql.statements import Statement, Transaction, bind
+from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+
+T = TypeVar("T")
+
+
+class SqlRunStore(Reads):
+    """Runs, steps and everything about them. Safe to use from many threads."""
+
+    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
+        self.observers = observers or Observers()
+        self.database = Database(dialect)
+        self._read_sql = ReadStatements(dialect)
+        super().__init__(self.database, self._read_sql)
+        self._dialect = dialect
+        self._settle_sql = SettleStatements(dialect)
+        self._graph_sql = GraphStatements(dialect)
+        self._ledger_sql = LedgerStatements(dialect)
+        self._graphs = Graphs(self._graph_sql, self._settle_sql)
+        self._queues = QueueLimits(QueueStatements(dialect))
+        self._claims = Claims(ClaimStatements(dialect), self._queues)
+        self._leases = Leases(LeaseStatements(dialect))
+        self._operators = Operators(OperatorStatements(dialect))
+        workers = schema.workers
+        self._put_worker = Statement(
+            dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
+        )
+        self._drop_worker = Statement(sa.delete(workers).where(workers.c.id == bind("id")), "id")
+
+    @classmethod
+    def open(cls, dialect: Dialect, observers: Observers | None = None) -> SqlRunStore:
+        """Connect, and bring the schema up to date where the database does that itself.
+
+        Raises StoreError, or StoreVersionError when the store is newer than this code.
+        """
+        store = cls(dialect, observers)
+        store.database.open()
+        try:
+            migrate(store.database, apply=dialect.migrates_itself)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    # --- writes -----------------------------------------------------------------------------
+
+    def create_run(self, run: NewRun) -> Run:
+        """See `ports.Runs`."""
+        self._write(lambda tx, ledger: self._graphs.add_run(tx, ledger, run))
+        return self.run(run.id)
+
+    def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
+        """See `ports.Claims`."""
+        try:
+            return self._exchange(settle, claim)
+        except StepwellError:
+            self._claims.forget_runs()
+            raise
+        except self._dialect.driver_errors as error:
+            self._claims.forget_runs()
+            if not settle:
+                raise self._dialect.translate(error) from error
+            return self._exchange_one_by_one(settle, claim)
+
+    def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
+        def work(tx: Transaction, ledger: Ledger) -> Exchange:
+            result = Exchange()
+            if settle:
+                statements = (self._settle_sql, self._graph_sql)
+                Settlement(tx, statements, self._graphs, ledger).settle(settle, result)
+                # Ended runs free what the claim looks at next.
+                ledger.write()
+            if claim is not None:
+                self._claims.claim(tx, ledger, claim, result)
+            result.control = self._graph_sql.control(tx).fetchone()[0]
+            result.ended_runs = ledger.ended_runs
+            return result
+
+        return self._write(work)
+
+    def _exchange_one_by_one(
+        self, settle: Sequence[Outcome], claim: ClaimRequest | None
+    ) -> Exchange:
+        """The group holds a poisoned outcome: find the guilty one, and let the others through."""
+        total = Exchange()
+        for outcome in settle:
+            try:
+                one = self._exchange((outcome,), None)
+            except self._dialect.driver_errors as error:
+                self._claims.forget_runs()
+                what = "result and effects" if isinstance(outcome, Completed) else "outcome"
+                reason = InvalidInput(f"the store refused the step's {what}: {error}")
+                total.refused.append(Refusal(outcome.step, reason))
+                continue
+            total.lost += one.lost
+            total.refused += one.refused
+            total.ended_runs += one.ended_runs
+        claimed = self._exchange((), claim)
+        total.claimed, total.control = claimed.claimed, claimed.control
+        total.wake_at = claimed.wake_at
+        return total
+
+    def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
+        """See `ports.Claims`."""
+        if not steps:
+            return []
+        return self.database.write(lambda tx: self._leases.renew(tx, steps, lease))
+
+    def reap(self, max_lost_leases: int) -> int:
+        """See `ports.Claims`."""
+        with self.database.read() as tx:
+            if not self._leases.is_anything_due(tx):
+                return 0
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            spread = Spread(tx, self._settle_sql, ledger)
+            return self._leases.reap(tx, ledger, spread, max_lost_leases)
+
+        return self._write(work)
+
+    def next_due(self) -> int | None:
+        """See `ports.Claims`."""
+        with self.database.read() as tx:
+            return self._leases.next_due(tx)
+
+    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+        """See `ports.Operators`."""
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            key, name, status, error = self.step_row(tx, run_id, step_id)
+            run, spread = self.run_key(tx, run_id), Spread(tx, self._settle_sql, ledger)
+            step = (key, name, status, error)
+            return self._operators.retry_step(tx, ledger, spread, run, step, by)
+
+        return self._act(work)
+
+    def retry_run(self, run_id: str, by: Operator) -> int:
+        """See `ports.Operators`."""
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            run, spread = self.run_key(tx, run_id), Spread(tx, self._settle_sql, ledger)
+            return self._operators.retry_run(tx, ledger, spread, run, run_id, by)
+
+        return self._act(work)
+
+    def cancel_run(self, run_id: str, by: Operator) -> int:
+        """See `ports.Operators`."""
+        return self._act(
+            lambda tx, ledger: self._operators.cancel_run(
+                tx, ledger, self.run_key(tx, run_id), run_id, by
+            )
+        )
+
+    def define_queues(self, queues: Sequence[Queue]) -> None:
+        """See `ports.Queues`."""
+        self.database.write(lambda tx: self._queues.define(tx, queues))
+
+    def check_queues(self, names: Sequence[str] | None) -> None:
+        """Raises NotFound when a name is no queue."""
+        with self.database.read() as tx:
+            self._queues.check_known(tx, names)
+
+    def record_worker(self, worker: WorkerRow) -> None:
+        """See `ports.Queues`."""
+        queues = None if worker.queues is None else encode(list(worker.queues), "queues")
+        times = (to_micros(worker.started_at), to_micros(worker.seen_at))
+        self.database.write(
+            lambda tx: self._put_worker(
+                tx, worker.id, worker.host, worker.pid, worker.version, queues, *times
+            )
+        )
+
+    def forget_worker(self, worker_id: str) -> None:
+        """See `ports.Queues`."""
+        self.database.write(lambda tx: self._drop_worker(tx, worker_id))
+
+    # --- reads that need more than a statement ------------------------------------------------
+
+    def queues(self) -> list[QueueStatus]:
+        """See `ports.Queues`."""
+        with self.database.read() as tx:
+            return self._queues.statuses(tx)
+
+    def status(self) -> EngineStatus:
+        """See `ports.Queues`."""
+        with self.database.read() as tx:
+            sql = self._read_sql
+            return EngineStatus(
+                store=self._dialect.label(),
+                schema_version=dict(sql.meta(tx).fetchall())["schema_version"],
+                runs=dict(sql.runs_by_status(tx).fetchall()),
+                open_steps=sql.open_steps(tx).fetchone()[0],
+                running_steps=sql.running(tx).fetchone()[0],
+                queues=self._queues.statuses(tx),
+                workers=len(sql.workers(tx).fetchall()),
+            )
+
+    def now(self) -> int:
+        """See `ports.RunStore`."""
+        with self.database.read() as tx:
+            return tx.now
+
+    def watch(self) -> StoreWatch:
+        """See `ports.RunStore`."""
+        return StoreWatch(self.database)
+
+    def close(self) -> None:
+        """See `ports.RunStore`."""
+        self.database.close()
+
+    # --- how writes go --------------------------------------------------------------------
+
+    def _write(self, work: Callable[[Transaction, Ledger], T]) -> T:
+        ledgers: list[Ledger] = []
+
+        def in_transaction(tx: Transaction) -> T:
+            ledger = Ledger(tx, self._ledger_sql)
+            result = work(tx, ledger)
+            ledger.write()
+            ledgers.append(ledger)
+            return result
+
+        result = self.database.write(in_transaction)
+        if self.observers:
+            self._publish(ledgers[-1])
+        return result
+
+    def _act(self, work: Callable[[Transaction, Ledger], int]) -> int:
+        """An operator's act: workers elsewhere see the control number change."""
+
+        def with_control(tx: Transaction, ledger: Ledger) -> int:
+            changed = work(tx, ledger)
+            self._graph_sql.bump_control(tx)
+            return changed
+
+        return self._write(with_control)
+
+    def _publish(self, ledger: Ledger) -> None:
+        """Tell this process's observers what was committed."""
+        stored = ledger.stored
+        if not stored:
+            return
+        with self.database.read() as tx:
+            run_ids = self.names(tx, {row[0] for row in stored}, "runs")
+            keys = {row[2][2] for row in stored if row[2][2] is not None}
+            step_ids = self.names(tx, keys, "steps")
+        for run_key, seq, (type_, at, step, attempt, worker, data) in stored:
+            self.observers.publish(
+                Event(
+                    type=EventType(type_),
+                    at=to_datetime(at),
+                    run_id=run_ids.get(run_key),
+                    step_id=None if step is None else step_ids.get(step),
+                    attempt=attempt,
+                    worker=worker,
+                    seq=seq,
+                    data=decode(data) if data else {},
+                )
+            )
+
+
+class StoreWatch:
+    """Notices commits of other connections; see `ports.Watch`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen = database.version()
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call."""
+        version = self._database.version()
+        changed, self._seen = version != self._seen, version
+        return changed
+
+    def close(self) -> None:
+        """Nothing to give back."""
