@@ -79,7 +79,7 @@ class RunBuilder:
         check_id(self.name, "run.name")
         if not isinstance(self.metadata, dict):
             raise InvalidInput(f"run.metadata: must be a dict, got {self.metadata!r:.80}")
-        if isinstance(self.tags, str):
+        if not isinstance(self.tags, list):
             raise InvalidInput(f"run.tags: must be a list of strings, got {self.tags!r:.80}")
         tags = [check_id(tag, "run.tags") for tag in self.tags]
         return NewRun(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,7 +121,7 @@ class StepContext:
         self._worker_id = worker_id
         self._services = services
         self._limit = services.settings.payload_limit
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._on_cancel: list[Callable[[], object]] = []
         self._closed = False
         self._graph: Graph | None = None
@@ -214,7 +213,7 @@ class StepContext:
     @property
     def cancelled(self) -> bool:
         """True once the step should stop: canceled, timed out, or its lease is gone."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback` when `cancelled` becomes true: at once if it is, else in some thread."""
@@ -442,7 +441,7 @@ class StepContext:
 
     def cancel(self) -> None:
         """Set `cancelled` and call each callback that waits for it once."""
-        self._cancelled.set()
+        self._cancelled = True
         while self._on_cancel:
             try:
                 self._on_cancel.pop()()

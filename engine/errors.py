@@ -40,99 +40,99 @@ from typing import Any, ClassVar
 class StepwellError(Exception):
     """The root. `code` is stable and meant for programs; the message is meant for people."""
 
-    code: ClassVar[str] = "stepwell_error"
+    code: str = "stepwell_error"
     exit_code: ClassVar[int] = 1
 
 
 class InvalidInput(StepwellError):
     """What was handed over is wrong; nothing of it was stored."""
 
-    code: ClassVar[str] = "invalid_input"
+    code: str = "invalid_input"
     exit_code: ClassVar[int] = 2
 
 
 class InvalidGraph(InvalidInput):
     """A graph or an emission that cannot be: it was refused whole."""
 
-    code: ClassVar[str] = "invalid_graph"
+    code: str = "invalid_graph"
 
 
 class InvalidPayload(InvalidInput):
     """A value that cannot be JSON, or is larger than the limit."""
 
-    code: ClassVar[str] = "invalid_payload"
+    code: str = "invalid_payload"
 
 
 class InvalidPackage(InvalidInput):
     """A package, entrypoint or executor that is declared wrongly."""
 
-    code: ClassVar[str] = "invalid_package"
+    code: str = "invalid_package"
 
 
 class InvalidSettings(InvalidInput):
     """A setting that is unknown or out of its range."""
 
-    code: ClassVar[str] = "invalid_settings"
+    code: str = "invalid_settings"
 
 
 class NotFound(StepwellError):
     """There is no such thing."""
 
-    code: ClassVar[str] = "not_found"
+    code: str = "not_found"
     exit_code: ClassVar[int] = 3
 
 
 class Conflict(StepwellError):
     """Something else already has this id."""
 
-    code: ClassVar[str] = "conflict"
+    code: str = "conflict"
     exit_code: ClassVar[int] = 4
 
 
 class WaitTimeout(StepwellError):
     """The wait is over before what was waited for happened; nothing was stopped."""
 
-    code: ClassVar[str] = "wait_timeout"
+    code: str = "wait_timeout"
     exit_code: ClassVar[int] = 5
 
 
 class RefusedByState(StepwellError):
     """The run or step is in a state that does not allow the act."""
 
-    code: ClassVar[str] = "refused_by_state"
+    code: str = "refused_by_state"
     exit_code: ClassVar[int] = 7
 
 
 class RuntimeClosed(StepwellError):
     """The runtime was closed, or is draining and takes no new work."""
 
-    code: ClassVar[str] = "runtime_closed"
+    code: str = "runtime_closed"
     exit_code: ClassVar[int] = 7
 
 
 class StoreError(StepwellError):
     """The store cannot be opened, read or written."""
 
-    code: ClassVar[str] = "store_error"
+    code: str = "store_error"
     exit_code: ClassVar[int] = 8
 
 
 class StoreVersionError(StoreError):
     """The store was written by a newer version; it was not touched."""
 
-    code: ClassVar[str] = "store_version"
+    code: str = "store_version"
 
 
 class CorruptData(StoreError):
     """Stored bytes do not match the digest recorded for them."""
 
-    code: ClassVar[str] = "corrupt_data"
+    code: str = "corrupt_data"
 
 
 class LeaseLost(StepwellError):
     """The lease ended: another worker has the step, or it was canceled. Never retried."""
 
-    code: ClassVar[str] = "lease_lost"
+    code: str = "lease_lost"
     exit_code: ClassVar[int] = 7
 
 
@@ -142,7 +142,7 @@ class StepError(StepwellError):
     `details` must be JSON; `retryable` None means: as the retry policy says.
     """
 
-    code: str = "step_error"  # type: ignore[misc]  # here the code belongs to the instance
+    code: str = "step_error"
     retryable: bool | None = None
 
     def __init__(

@@ -50,7 +50,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.STEP_STARTED: "an execution begins (live)",
     EventType.STEP_SUCCEEDED: "a step's result and all it made were committed",
     EventType.STEP_FAILED: "a step failed for good; data: code, message, details, cause",
-    EventType.STEP_RETRYING: "an attempt failed and will be repeated; data: code, message, retry_in",
+    EventType.STEP_RETRYING: "an attempt failed, to be repeated; data: code, message, retry_in",
     EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
     EventType.STEP_WAITING: "a step suspended itself; data: run_id, until",
     EventType.STEP_WOKEN: "what a step waited for happened; it is ready again",
@@ -97,35 +97,44 @@ class Observers:
     """Who wants to know. An observer that raises is logged and does not harm the work."""
 
     def __init__(self) -> None:
-        self._observers: list[Observer] = []
+        self._observers: list[tuple[Observer, Callable[[EventType], bool]]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._observers)
-
-    def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer` with every event from now on; returns how to stop that."""
-        self._observers.append(observer)
+    def subscribe(
+        self, observer: Observer, wants: Callable[[EventType], bool] = lambda _: True
+    ) -> Callable[[], None]:
+        """Call `observer` with every event of the types it `wants`; returns how to stop that."""
+        entry = (observer, wants)
+        self._observers.append(entry)
 
         def unsubscribe() -> None:
-            if observer in self._observers:
-                self._observers.remove(observer)
+            if entry in self._observers:
+                self._observers.remove(entry)
 
         return unsubscribe
 
+    def wanted(self, type: EventType) -> bool:
+        """Whether anybody wants events of this type; making one costs time."""
+        return any(wants(type) for _, wants in self._observers)
+
     def publish(self, event: Event) -> None:
-        """Hand `event` to all observers, in the order they subscribed."""
-        for observer in tuple(self._observers):
+        """Hand `event` to all who want it, in the order they subscribed."""
+        for observer, wants in tuple(self._observers):
+            if not wants(event.type):
+                continue
             try:
                 observer(event)
             except Exception:
                 _log.exception("observer failed", extra={"action": "observer_failed"})
 
 
+def wants_log(type: EventType) -> bool:
+    """Whether the log would show events of this type."""
+    return _log.isEnabledFor(_LEVELS.get(type, logging.INFO))
+
+
 def log_event(event: Event) -> None:
     """The log subscriber: one line per event, its type as the stable field `action`."""
     level = _LEVELS.get(event.type, logging.INFO)
-    if not _log.isEnabledFor(level):
-        return
     subject = "/".join(part for part in (event.run_id, event.step_id) if part)
     details = " ".join(f"{key}={value}" for key, value in event.data.items())
     _log.log(

@@ -70,8 +70,8 @@ class Execution:
         return self.step.kind
 
     def begin(self) -> bool:
-        """Mark the start of the body; False when the execution was withdrawn before."""
-        if not self._take_ticket():
+        """Mark the start of the body; False when it was withdrawn or canceled before."""
+        if self.context.cancelled or not self._take_ticket():
             return False
         self.started = True
         if self.on_begin is not None:

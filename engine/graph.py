@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict
 
-from stepwell import engine
+import stepwell.engine as engine
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest
 from stepwell.engine.ids import check_id, child_id
@@ -22,6 +22,9 @@ from stepwell.engine.states import Condition
 
 MAX_TIMEOUT = timedelta(days=366)
 MAX_PRIORITY = 1_000_000
+
+# Queue, retry policy (JSON text), most attempts, timeout (µs), priority.
+_Plan = tuple[str, str | None, int, int | None, int]
 
 After = StepHandle[Any] | Dependency | str | Iterable[StepHandle[Any] | Dependency | str]
 
@@ -70,23 +73,11 @@ class Graph:
         self._counts: dict[str, int] = {}
         self._forward: list[tuple[str, str]] = []
         self._queues = frozenset(catalog.queue_names())
-        self._plans: dict[str, tuple[str, str | None, int, int | None, int]] = {}
+        self._plans: dict[str, _Plan] = {}
 
     def add(self, executor: Any, value: Any, options: StepOptions) -> StepHandle[Any]:
         """Add one step; returns its handle. Raises InvalidInput naming the step and the field."""
-        kind = executor if isinstance(executor, str) else getattr(executor, "kind", executor)
-        if not isinstance(kind, str):
-            raise InvalidGraph(
-                f"{self._path}.step: needs an executor or the name of a kind, got {executor!r:.80}"
-            )
-        unknown = options.keys() - StepOptions.__annotations__.keys()
-        if unknown:
-            name = min(unknown)
-            raise InvalidGraph(
-                f"{self._path}.step({kind}): unknown option {name!r}"
-                f"{nearest(name, StepOptions.__annotations__)}"
-            )
-        queue, retry, max_attempts, timeout, priority = self._plan(kind)
+        kind = self._kind_of(executor, options)
         step_id = options.get("id")
         if step_id is None:
             step_id = self._automatic_id(kind)
@@ -100,15 +91,10 @@ class Graph:
             check_id(dedup_key, f"{where}.dedup_key")
             if dedup_key in self._dedup:
                 return StepHandle(self._dedup[dedup_key])
+        plan = self._plan(kind)
         if len(options) > ("id" in options) + ("after" in options):
-            if options.get("queue") is not None:
-                queue = self._known_queue(options["queue"], where)
-            if options.get("retry") is not None:
-                retry, max_attempts = _retry(options["retry"], where)
-            if options.get("timeout") is not None:
-                timeout = check_timeout(options["timeout"], f"{where}.timeout")
-            if options.get("priority") is not None:
-                priority = check_priority(options["priority"], f"{where}.priority")
+            plan = self._overridden(plan, options, where)
+        queue, retry, max_attempts, timeout, priority = plan
         text = encode(value, f"{where}.input", self._limit)
         self._catalog.validate_input(kind, value, text, f"{where}.input")
         metadata = options.get("metadata")
@@ -155,7 +141,35 @@ class Graph:
                 )
         return self.steps
 
-    def _plan(self, kind: str) -> tuple[str, str | None, int, int | None, int]:
+    def _kind_of(self, executor: Any, options: StepOptions) -> str:
+        kind = executor if isinstance(executor, str) else getattr(executor, "kind", executor)
+        if not isinstance(kind, str):
+            raise InvalidGraph(
+                f"{self._path}.step: needs an executor or the name of a kind, got {executor!r:.80}"
+            )
+        unknown = options.keys() - StepOptions.__annotations__.keys()
+        if unknown:
+            name = min(unknown)
+            raise InvalidGraph(
+                f"{self._path}.step({kind}): unknown option {name!r}"
+                f"{nearest(name, StepOptions.__annotations__)}"
+            )
+        return kind
+
+    def _overridden(self, plan: _Plan, options: StepOptions, where: str) -> _Plan:
+        """The kind's plan with what this step says otherwise."""
+        queue, retry, max_attempts, timeout, priority = plan
+        if (given := options.get("queue")) is not None:
+            queue = self._known_queue(given, where)
+        if (policy := options.get("retry")) is not None:
+            retry, max_attempts = _retry(policy, where)
+        if (limit := options.get("timeout")) is not None:
+            timeout = check_timeout(limit, f"{where}.timeout")
+        if (rank := options.get("priority")) is not None:
+            priority = check_priority(rank, f"{where}.priority")
+        return queue, retry, max_attempts, timeout, priority
+
+    def _plan(self, kind: str) -> _Plan:
         """What steps of a kind get by default, looked up once per graph."""
         plan = self._plans.get(kind)
         if plan is None:

@@ -57,7 +57,7 @@ def check_id(value: object, field: str) -> str:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise InvalidInput(
-            f"{field}: {ascii(value[:40])} has a lone surrogate; use valid Unicode text"
+            f"{field}: {value[:40]!a} has a lone surrogate; use valid Unicode text"
         ) from None
     if not 0 < size <= MAX_ID_BYTES:
         got = "an empty string" if size == 0 else f"{size} bytes ({value[:30]!r}…)"

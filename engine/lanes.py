@@ -23,7 +23,10 @@ SAMPLE_STEPS = 64
 
 
 class _LaneState:
-    """One pool with the kinds it runs, what is claimed for it, and how fast it is."""
+    """One pool with the kinds it runs, what is claimed for it, and how fast it is.
+
+    The rate is steps finished per second in which there was something to do.
+    """
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
@@ -33,7 +36,24 @@ class _LaneState:
         self.claimed = 0
         self.finished = 0
         self.rate = 0.0
-        self.sampled_at: float | None = None
+        self._busy = 0.0
+        self._busy_since: float | None = None
+
+    def add(self, count: int, now: float) -> None:
+        """`count` more steps are claimed."""
+        if self._busy_since is None:
+            self._busy_since = now
+        self.claimed += count
+
+    def measure(self, now: float) -> None:
+        """Take a sample of the rate, once it says something."""
+        if self._busy_since is not None:
+            self._busy += now - self._busy_since
+            self._busy_since = now if self.claimed else None
+        enough = self.finished >= SAMPLE_STEPS or self._busy >= AHEAD
+        if enough and self._busy > 0:
+            self.rate += (self.finished / self._busy - self.rate) * SMOOTHING
+            self.finished, self._busy = 0, 0.0
 
     def window(self, limit: int) -> int:
         """How many steps may be claimed for this pool."""
@@ -99,10 +119,7 @@ class Lanes:
         lane = self._of_kind[kind]
         if lane.pool is None:
             lane.pool = self._make_pool(lane.name, lane.size, self._deliver)
-        if lane.claimed == 0:
-            lane.sampled_at = self._monotonic()
-            lane.finished = 0
-        lane.claimed += len(executions)
+        lane.add(len(executions), self._monotonic())
         lane.pool.submit(executions)
 
     def freed(self, kind: str) -> None:
@@ -112,18 +129,10 @@ class Lanes:
         lane.finished += 1
 
     def measure(self) -> None:
-        """Take a sample of each pool's rate, once it says something."""
+        """Take a sample of each pool's rate."""
         now = self._monotonic()
         for lane in self._lanes.values():
-            if lane.sampled_at is None:
-                continue
-            seconds = now - lane.sampled_at
-            if lane.finished < SAMPLE_STEPS and seconds < AHEAD:
-                continue
-            if seconds > 0:
-                sample = lane.finished / seconds
-                lane.rate += (sample - lane.rate) * SMOOTHING
-            lane.finished, lane.sampled_at = 0, now
+            lane.measure(now)
 
     def surplus(self) -> dict[str, int]:
         """How many more are claimed than the window allows, by the name of the pool."""

@@ -111,10 +111,12 @@ class Package:
         self.queues.append(queue)
 
     @overload
-    def entrypoint(self, function: F, /) -> F: ...
+    def entrypoint(self, function: F) -> F: ...
     @overload
     def entrypoint(self, *, name: str) -> Callable[[F], F]: ...
-    def entrypoint(self, function: F | None = None, /, *, name: str | None = None) -> Any:
+    def entrypoint(
+        self, function: Callable[..., Any] | None = None, *, name: str | None = None
+    ) -> Any:
         """Declare how runs begin: `@package.entrypoint`, or with a `name` where there are several.
 
         The function takes a `RunBuilder` and, if it wants, the run's input.
@@ -189,8 +191,7 @@ class Package:
             return next(iter(self.entrypoints.values()))
         if name not in self.entrypoints:
             raise NotFound(
-                f"package {self.name!r} has no entrypoint {name!r}"
-                f"{nearest(name, self.entrypoints)}"
+                f"package {self.name!r} has no entrypoint {name!r}{nearest(name, self.entrypoints)}"
             )
         return self.entrypoints[name]
 

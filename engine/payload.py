@@ -204,7 +204,7 @@ def _check_text(text: str, path: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidPayload(
-            f"{path}: {ascii(text[:40])} has a lone surrogate; use valid Unicode text"
+            f"{path}: {text[:40]!a} has a lone surrogate; use valid Unicode text"
         ) from None
 
 

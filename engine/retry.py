@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from stepwell import engine
+import stepwell.engine as engine
 from stepwell.engine.errors import InvalidInput, Permanent, Retryable, RetryAfter, StepError
 from stepwell.engine.payload import decode, encode
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import Clock
@@ -53,6 +53,8 @@ from stepwell.engine.queues import check_queue
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
+
+S = TypeVar("S", RunStatus, StepStatus)
 
 WAIT_EAGER = 0.001
 WAIT_IDLE = 0.02
@@ -261,18 +263,20 @@ class Runtime:
         deadline = None if timeout is None else monotonic() + timeout
         timed_out = False
         with self._worker(None) as worker:
-            seen = -1
+            seen, looked_at = -1, 0.0
 
             def until() -> bool:
-                nonlocal seen, timed_out
-                if deadline is not None and monotonic() >= deadline:
-                    timed_out = True
+                nonlocal seen, looked_at, timed_out
+                now = monotonic()
+                timed_out = deadline is not None and now >= deadline
                 if run_id is None:
                     return timed_out or worker.is_idle()
-                if seen == self._ended_count and not worker.is_quiet:
-                    return timed_out
-                seen = self._ended_count
-                return timed_out or RunStatus(self._store.run_status(run_id) or "failed").ended
+                # It ends here, which is told, or in another process, which is looked for.
+                if seen != self._ended_count or now - looked_at >= WAIT_IDLE:
+                    seen, looked_at = self._ended_count, now
+                    if RunStatus(self._store.run_status(run_id) or "failed").ended:
+                        return True
+                return timed_out
 
             worker.run(until)
         if timed_out and (run_id is None or not self.run(run_id).status.ended):
@@ -437,9 +441,7 @@ class Runtime:
 
     def records(self, package: str, collection: str) -> dict[str, Any]:
         """The values of a package's collection by key."""
-        return {
-            record.key: record.value for record in self._store.records(package, collection)
-        }
+        return {record.key: record.value for record in self._store.records(package, collection)}
 
     def record(self, package: str, collection: str, key: str) -> Record:
         """One record with who wrote it and when. Raises NotFound."""
@@ -532,10 +534,11 @@ def _operator(by: str, reason: str) -> Operator:
     return Operator(by, decode(encode(reason, "reason")))
 
 
-def _status(enum: type[Any], value: str) -> Any:
+def _status(statuses: type[S], value: str) -> S:
     try:
-        return enum(value)
+        return statuses(value)
     except ValueError:
+        known = [str(status) for status in statuses]
         raise InvalidInput(
-            f"status: there is no status {value!r}{nearest(str(value), list(enum))}"
+            f"status: there is no status {value!r}{nearest(str(value), known)}"
         ) from None

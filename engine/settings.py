@@ -101,8 +101,8 @@ def _number(field: dataclasses.Field[Any], value: Any) -> float | int:
     """`value` as the number the field wants, within its range. Text from flags is taken."""
     name, meta = f"settings.{field.name}", field.metadata
     whole = isinstance(field.default, int)
-    if isinstance(value, timedelta) and meta["unit"] == "seconds":
-        value = value.total_seconds()
+    if isinstance(value, timedelta):
+        value = value.total_seconds() if meta["unit"] == "seconds" else None
     try:
         number = None if isinstance(value, bool) else (int if whole else float)(value)
     except (TypeError, ValueError, OverflowError):

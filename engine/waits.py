@@ -6,9 +6,7 @@ from tenacity import RetryCallState, wait_exponential, wait_fixed, wait_incremen
 from tenacity.wait import wait_base
 
 
-def seconds(
-    kind: str, attempt: int, initial: float, maximum: float, multiplier: float
-) -> float:
+def seconds(kind: str, attempt: int, initial: float, maximum: float, multiplier: float) -> float:
     """The wait after failed attempt number `attempt` (from 1), in seconds, without jitter."""
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
     state.attempt_number = attempt

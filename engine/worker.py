@@ -21,20 +21,19 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, to_datetime
 from stepwell.engine.context import Services
-from stepwell.engine.errors import StepError, StepwellError, StoreError
+from stepwell.engine.errors import RuntimeClosed, StepError, StepwellError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail
+from stepwell.engine.in_flight import InFlight, Tally
 from stepwell.engine.lanes import Lanes
 from stepwell.engine.model import (
     ClaimedStep,
     ClaimRequest,
-    Completed,
     CycleResult,
     Exchange,
     Failed,
     Outcome,
     Released,
-    Suspended,
     WorkerRow,
 )
 from stepwell.engine.ports import Pool, RunStore
@@ -85,8 +84,7 @@ class Worker:
         self._queues = queues
         self._lease = int(parts.settings.lease * 1e6)
         self._inbox: SimpleQueue[tuple[Execution, Outcome] | None] = SimpleQueue()
-        self._in_flight: dict[int, Execution] = {}
-        self._timed: dict[int, Execution] = {}
+        self._in_flight = InFlight()
         self._unsettled: list[Outcome] = []
         self._lanes = Lanes(
             parts.services.catalog,
@@ -99,9 +97,8 @@ class Worker:
         self._control = 0
         self._hungry = True
         self._wake_at: int | None = None
-        self._suspect: int | None = None
         self._stop_grace: float | None = None
-        self._tally = dict.fromkeys(CycleResult.__dataclass_fields__, 0)
+        self._tally = Tally()
         now = self._clock.monotonic()
         self._renewed = self._next_renewal = self._next_reap = self._last_work = now
         self._started_at = 0
@@ -155,22 +152,17 @@ class Worker:
         finally:
             self._shut_down()
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether the last cycle found nothing to do."""
-        return not self._unsettled and not self._hungry
-
     def is_idle(self) -> bool:
         """Whether nothing is in flight and nothing will fall due."""
         busy = self._in_flight or self._unsettled or self._hungry or not self._inbox.empty()
-        return not busy and self._store.next_due() is None
+        return not busy and self._wake_at is None and self._store.next_due() is None
 
     def run_once(self) -> CycleResult:
         """Claim once, run everything claimed to its end, and settle it."""
-        self._tally = dict.fromkeys(CycleResult.__dataclass_fields__, 0)
-        self._tally["refreshed"] = self._store.reap(self._settings.max_lost_leases)
+        self._tally = Tally()
+        self._tally.refreshed(self._store.reap(self._settings.max_lost_leases))
         try:
-            self._exchange((), self._request())
+            self._exchange([], self._request())
             self._hungry = False
             while self._in_flight or self._unsettled:
                 self._tend()
@@ -181,7 +173,7 @@ class Worker:
             self._give_back_all()
             self._lanes.shutdown(0)
             self._watch.close()
-        return CycleResult(**self._tally)
+        return self._tally.result()
 
     def cycle(self) -> bool:
         """One cycle without waiting; returns whether there was anything to do."""
@@ -219,13 +211,11 @@ class Worker:
     def _take(self, items: list[tuple[Execution, Outcome]]) -> None:
         """Outcomes of executions that still count go on to be settled; late ones are dropped."""
         for execution, outcome in items:
-            if self._in_flight.get(execution.step.key) is execution:
+            if execution in self._in_flight:
                 self._finish(execution, outcome)
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
-        key = execution.step.key
-        del self._in_flight[key]
-        self._timed.pop(key, None)
+        self._in_flight.remove(execution)
         self._lanes.freed(execution.step.kind)
         self._unsettled.append(outcome)
 
@@ -234,12 +224,10 @@ class Worker:
         if not lanes:
             return None
         return ClaimRequest(
-            self.id, self._queues, lanes, self._lease, suspects=self._suspect is None
+            self.id, self._queues, lanes, self._lease, suspects=not self._in_flight.has_suspect
         )
 
-    def _exchange(
-        self, outcomes: Sequence[Outcome], request: ClaimRequest | None
-    ) -> Exchange | None:
+    def _exchange(self, outcomes: list[Outcome], request: ClaimRequest | None) -> Exchange | None:
         """Settle and claim; on store trouble keeps the outcomes for later and returns None."""
         before = self._clock.monotonic()
         try:
@@ -249,7 +237,8 @@ class Worker:
             return None
         self._store_trouble = 0.0
         self._unsettled = []
-        self._count(outcomes, exchanged)
+        self._tally.add(outcomes, exchanged)
+        self._lanes.measure()
         if not self._in_flight:
             self._renewed = before
         for refusal in exchanged.refused:
@@ -271,7 +260,7 @@ class Worker:
         """Make executions of the claimed steps and hand them to their pools."""
         if not claimed:
             return
-        observed = bool(self._parts.observers)
+        observed = self._parts.observers.wanted(EventType.STEP_STARTED)
         by_kind: dict[str, list[Execution]] = {}
         for step in claimed:
             try:
@@ -280,9 +269,7 @@ class Worker:
             except StepwellError as error:
                 self._unsettled.append(fail(step, error, None))
                 continue
-            self._in_flight[step.key] = execution
-            if step.lost_leases:
-                self._suspect = step.key
+            self._in_flight.add(execution)
             by_kind.setdefault(step.kind, []).append(execution)
         for kind, executions in by_kind.items():
             self._lanes.submit(kind, executions)
@@ -292,8 +279,8 @@ class Worker:
         step = execution.step
         if step.timeout is not None:
             execution.deadline = self._clock.monotonic() + step.timeout / 1e6
-            self._timed[step.key] = execution
-        if self._parts.observers:
+            self._in_flight.watch_time(execution)
+        if self._parts.observers.wanted(EventType.STEP_STARTED):
             self._parts.observers.publish(
                 Event(
                     EventType.STEP_STARTED,
@@ -325,7 +312,7 @@ class Worker:
             if now >= until or self._watch.changed():
                 self._hungry = True
                 return
-            if self._timed and self._expire_overdue(now):
+            if self._expire_overdue(now):
                 return
             eager = eager and now - self._last_work < EAGER_FOR
 
@@ -354,15 +341,14 @@ class Worker:
             self._renew()
         if now >= self._next_reap:
             self._reap(now)
-        if self._timed:
-            self._expire_overdue(now)
+        self._expire_overdue(now)
 
     def _renew(self) -> None:
         """Extend all leases in one statement; stop what is not ours any more."""
         before = self._clock.monotonic()
         self._next_renewal = before + self._settings.lease / 3
         self._give_back_surplus()
-        steps = [execution.step for execution in self._in_flight.values()]
+        steps = [execution.step for execution in self._in_flight]
         try:
             lost = self._store.renew(self.id, steps, self._lease)
             if self._started_at:
@@ -372,8 +358,8 @@ class Worker:
             return
         self._renewed = before
         for lease in lost:
-            execution = self._in_flight.get(lease.step.key)
-            if execution is not None and execution.step is lease.step:
+            execution = self._in_flight.holder(lease.step)
+            if execution is not None:
                 self._abandon(execution)
 
     def _reap(self, now: float) -> None:
@@ -386,15 +372,8 @@ class Worker:
 
     def _expire_overdue(self, now: float) -> bool:
         """Fail what ran longer than its timeout; whether there was any."""
-        overdue = [
-            execution
-            for execution in tuple(self._timed.values())
-            if execution.deadline is not None and now >= execution.deadline
-        ]
+        overdue = self._in_flight.overdue(now)
         for execution in overdue:
-            if self._in_flight.get(execution.step.key) is not execution:
-                self._timed.pop(execution.step.key, None)
-                continue
             seconds = (execution.step.timeout or 0) / 1e6
             error = StepError("timeout", f"ran longer than its timeout of {seconds:g} s")
             outcome = execution.failed(error)
@@ -404,8 +383,7 @@ class Worker:
 
     def _abandon(self, execution: Execution) -> None:
         """Stop an execution that is not ours any more; what it makes is refused anyway."""
-        self._in_flight.pop(execution.step.key, None)
-        self._timed.pop(execution.step.key, None)
+        self._in_flight.remove(execution)
         if not execution.withdraw():
             self._lanes.cancel(execution)
         self._lanes.freed(execution.step.kind)
@@ -415,7 +393,7 @@ class Worker:
         """Release what was claimed ahead when the work turned out slower than before."""
         for pool, surplus in self._lanes.surplus().items():
             left = surplus
-            for execution in reversed(tuple(self._in_flight.values())):
+            for execution in reversed(tuple(self._in_flight)):
                 if left == 0:
                     break
                 if self._lanes.pool_of(execution.step.kind) == pool and execution.withdraw():
@@ -430,7 +408,7 @@ class Worker:
             _log.warning("%s; trying again", error, extra={"action": "store_trouble"})
         self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), STORE_RETRY_MAX)
         if now - self._renewed > self._settings.lease * 0.9:
-            for execution in tuple(self._in_flight.values()):
+            for execution in self._in_flight:
                 self._abandon(execution)
             self._unsettled = []
             raise error
@@ -463,7 +441,7 @@ class Worker:
         if self.draining:
             self._announce(EventType.WORKER_DRAINING)
         begun = self._clock.monotonic()
-        for execution in tuple(self._in_flight.values()):
+        for execution in self._in_flight:
             if execution.withdraw():
                 self._finish(execution, Released(execution.step, "worker stopped"))
         try:
@@ -477,7 +455,7 @@ class Worker:
                     self._exchange(self._unsettled, None)
             self._give_back_all()
             self._store.forget_worker(self.id)
-        except StoreError as error:
+        except (StoreError, RuntimeClosed) as error:
             _log.warning("%s; leases will lapse", error, extra={"action": "store_trouble"})
         finally:
             self._lanes.shutdown(self._settings.kill_grace)
@@ -486,37 +464,10 @@ class Worker:
 
     def _give_back_all(self) -> None:
         """Release uncharged what is still running."""
-        for execution in tuple(self._in_flight.values()):
+        for execution in self._in_flight:
             outcome = Released(execution.step, "worker stopped")
             if not execution.withdraw():
                 self._lanes.cancel(execution)
             self._finish(execution, outcome)
         if self._unsettled:
             self._exchange(self._unsettled, None)
-
-    def _count(self, outcomes: Sequence[Outcome], exchanged: Exchange) -> None:
-        tally = self._tally
-        lost = {id(lease.step) for lease in exchanged.lost}
-        refused = {id(refusal.step) for refusal in exchanged.refused}
-        for outcome in outcomes:
-            if outcome.step.key == self._suspect:
-                self._suspect = None
-                self._hungry = True
-            if id(outcome.step) in refused:
-                continue
-            if id(outcome.step) in lost:
-                tally["lost"] += 1
-                continue
-            if isinstance(outcome, Released):
-                tally["released"] += 1
-                continue
-            tally["processed"] += 1
-            if isinstance(outcome, Completed):
-                tally["succeeded"] += 1
-            elif isinstance(outcome, Suspended):
-                tally["waiting"] += 1
-            else:
-                tally["failed" if outcome.retry_in is None else "retried"] += 1
-        self._lanes.measure()
-
-

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from stepwell import executors
+import stepwell.executors as executors
 from stepwell.engine.errors import InvalidPackage, NotFound, nearest
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor

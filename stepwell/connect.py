@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepwell import stores
+import stepwell.stores as stores
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, StoreError
-from stepwell.engine.events import Observers, log_event
+from stepwell.engine.events import Observers, log_event, wants_log
 from stepwell.engine.model import Queue
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
@@ -61,7 +61,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings or {})
     clock = clock or SystemClock()
     observers = Observers()
-    observers.subscribe(log_event)
+    observers.subscribe(log_event, wants_log)
     folder = Path(home if home is not None else DEFAULT_HOME)
     in_memory = store_url == MEMORY and home is None
     if store_url is None:
@@ -109,9 +109,7 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
-def _artifacts(
-    given: str | ArtifactStore | None, home: Path, in_memory: bool
-) -> ArtifactStore:
+def _artifacts(given: str | ArtifactStore | None, home: Path, in_memory: bool) -> ArtifactStore:
     if given is None:
         return MemoryArtifactStore() if in_memory else FileArtifactStore(home / "artifacts")
     if not isinstance(given, str):

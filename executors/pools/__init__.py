@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepwell import executors
+import stepwell.executors as executors
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.context import Services
 from stepwell.engine.errors import InvalidSettings, nearest

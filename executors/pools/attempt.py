@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from stepwell import executors
+import stepwell.executors as executors
 from stepwell.engine.model import Failed, Failure, Outcome
 from stepwell.engine.ports import Task
 

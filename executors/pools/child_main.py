@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from stepwell import executors
+import stepwell.executors as executors
 from stepwell.engine.context import Services
 from stepwell.engine.errors import Canceled
 from stepwell.engine.execution import Execution
@@ -52,11 +52,13 @@ class ParentReads:
         """Hand a reply to who waits for it."""
         self._waiting.pop(reply["call"]).put(reply)
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+    # Which step it is about, the parent knows.
+
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:  # noqa: ARG002
         rows = self.call("dependency_values")
         return [(step_id, status, text) for step_id, status, text in rows]
 
-    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
+    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:  # noqa: ARG002
         result: StepResult = restore(StepResult, self.call("dependency_result", step_id=step_id))
         return result
 
@@ -108,7 +110,7 @@ class Child:
             except OSError:
                 _die()
 
-    def on_sigterm(self, signum: int, frame: object) -> None:
+    def on_sigterm(self, signum: int, frame: object) -> None:  # noqa: ARG002  # signal's
         """Unwind a body whose parent canceled it; a signal from elsewhere is not for us."""
         if self._in_body and self._cancelled == self._number:
             raise Canceled
@@ -156,6 +158,8 @@ class Child:
                         self._reads.answered(header)
                     case "stop":
                         self._inbox.put(None)
+                    case _:
+                        pass
         except BaseException:  # EOFError when the parent died; whatever it is, we are alone
             _die()
 

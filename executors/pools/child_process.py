@@ -99,6 +99,12 @@ class ChildProcess:
             self.kill()
             self.bury()
 
+    def end(self) -> int:
+        """The exit code of a child that is dying, or does not talk any more and is killed."""
+        if not wait([self.sentinel], STOP_GRACE):
+            self.kill()
+        return self.bury()
+
     def bury(self) -> int:
         """Wait for the child's end and give everything back; its exit code, or minus a signal."""
         wait([self.sentinel])

@@ -2,7 +2,7 @@
 
 A canceled body is asked, then told, then killed::
 
-    "cancel" (step.cancelled) ── kill_grace ──▶ SIGTERM (Canceled is raised) ── TERM_GRACE ──▶ SIGKILL
+    step.cancelled ── kill_grace ──▶ SIGTERM, which raises Canceled ── TERM_GRACE ──▶ SIGKILL
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import wait
 from queue import SimpleQueue
 from typing import Any
@@ -48,10 +49,8 @@ class _Keeper:
 
     def ring(self) -> None:
         """Wake the thread, so that it looks at `canceled`."""
-        try:
+        with suppress(BlockingIOError):  # then it has been rung often enough
             os.write(self._rope, b"!")
-        except BlockingIOError:  # it has been rung often enough
-            pass
 
     def run(self, task: Task) -> Outcome | None:
         """The outcome of a task, whatever becomes of the child."""
@@ -98,20 +97,178 @@ class _Keeper:
 
     def _attend(self, task: Task, child: ChildProcess) -> Outcome:
         """Serve the child while it runs the step."""
-        press = self._press(task, child)
-        timeout = next(press)
+        pressure = _Pressure(child, self._number, self.grace, self._clock)
+        timeout = None
         while True:
             ready = wait([child.connection, child.sentinel, self._bell], timeout)
             if child.connection in ready or child.sentinel in ready:
                 message = child.receive()
                 if message is None:
                     self.child = None
-                    child.kill()
-                    return failure(task, describe_end(child.bury()))
+                    return failure(task, describe_end(child.end()))
                 header, bodies = message
                 if header["type"] == "outcome":
-                    self._spare(child, press.send(None) if self._rung(ready) else None)
+                    if pressure.is_hard:
+                        self.child = None
+                        child.kill()
+                        child.bury()
                     return unpack_outcome(task.step, header, bodies)
                 child.send(self._answer(task, header))
-            self._rung(ready)
-            timeout = next(press)
+            if self._bell in ready:
+                os.read(self._bell, 4096)
+            timeout = pressure.press(not ready) if self.canceled is task else None
+
+    def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
+        """The reply to a child's call: what it may ask of the store and the packages."""
+        services, reads = self._services, self._services.reads
+        reply: dict[str, Any] = {"type": "reply", "call": header["call"]}
+        try:
+            match header["what"]:
+                case "dependency_values":
+                    reply["value"] = reads.dependency_values(task.step)
+                case "dependency_result":
+                    reply["value"] = reads.dependency_result(task.step, header["step_id"])
+                case "run_status":
+                    reply["value"] = reads.run_status(header["run_id"])
+                case _:  # "build_run"
+                    value = decode(header["input"])
+                    reply["value"] = services.build_run(
+                        header["package"], value, header["entrypoint"], header["run_id"]
+                    )
+        except Exception as error:
+            reply |= pack_error(error)
+        return reply
+
+
+class _Pressure:
+    """How far a child was pressed to end a canceled step."""
+
+    def __init__(self, child: ChildProcess, number: int, grace: float, clock: Clock) -> None:
+        self._child = child
+        self._clock = clock
+        self._deadline: float | None = clock.monotonic()
+        self._number = number
+        self._stages: Iterator[tuple[Callable[[], None], float | None]] = iter(
+            (
+                (self._tell, grace),
+                (self._terminate, min(grace, TERM_GRACE)),
+                (child.kill, None),
+            )
+        )
+        self.is_hard = False
+
+    def press(self, waited: bool) -> float | None:
+        """Do what is due; returns the seconds until more is, or None when all was done.
+
+        `waited` says that the seconds of the last call are over, whatever the clock says.
+        """
+        while self._deadline is not None:
+            left = self._deadline - self._clock.monotonic()
+            if left > 0 and not waited:
+                return left
+            waited = False
+            act, patience = next(self._stages)
+            act()
+            self._deadline = None if patience is None else self._clock.monotonic() + patience
+        return None
+
+    def _tell(self) -> None:
+        self._child.send({"type": "cancel", "number": self._number})
+
+    def _terminate(self) -> None:
+        self.is_hard = True
+        self._child.terminate()
+
+
+class ProcessPool:
+    """`size` child processes, started when there is work for them and used again.
+
+    They are started fresh ("forkserver", else "spawn"), so a program that uses them needs the
+    usual `if __name__ == "__main__":`. A child that dies costs its step the attempt, no more.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        deliver: Deliver,
+        services: Services,
+        worker_id: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self.size = size
+        self._deliver = deliver
+        self._services = services
+        self._worker_id = worker_id
+        self._clock = clock or SystemClock()
+        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._open: dict[Task, None] = {}
+        self._keepers: dict[_Keeper, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self._open[task] = None
+        with self._lock:
+            while len(self._keepers) < min(self.size, len(self._open)):
+                self._hire()
+        for task in tasks:
+            self._queue.put(task)
+
+    def free_slots(self) -> int:
+        return max(0, self.size - len(self._open))
+
+    def cancel(self, task: Task) -> None:
+        task.cancel()
+        with self._lock:
+            for keeper in self._keepers:
+                if keeper.task is task:
+                    keeper.canceled = task
+                    keeper.ring()
+                    return
+        self._open.pop(task, None)
+
+    def shutdown(self, grace: float) -> None:
+        deadline = self._clock.monotonic() + grace
+        self._queue.put(None)
+        with self._lock:
+            keepers, self._keepers = self._keepers, {}
+        for thread in keepers.values():
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        for task in tuple(self._open):
+            task.cancel()
+        for keeper, thread in keepers.items():
+            if thread.is_alive() and keeper.task is not None:
+                keeper.grace = 0.0
+                keeper.canceled = keeper.task
+                keeper.ring()
+            thread.join()
+        atexit.unregister(self._kill_all)
+
+    def _hire(self) -> None:
+        if not self._keepers:
+            # Before multiprocessing's own, which would wait for our children to end by themselves.
+            atexit.register(self._kill_all)
+        name = f"stepwell-process-{len(self._keepers) + 1}"
+        keeper = _Keeper(name, self._services, self._worker_id, self._clock)
+        thread = threading.Thread(target=self._work, args=(keeper,), name=name, daemon=True)
+        self._keepers[keeper] = thread
+        thread.start()
+
+    def _work(self, keeper: _Keeper) -> None:
+        try:
+            while (task := self._queue.get()) is not None:
+                keeper.task = task
+                outcome = keeper.run(task) if task in self._open else None
+                self._open.pop(task, None)
+                keeper.task = None
+                if outcome is not None:
+                    hand_over(task, outcome, self._deliver)
+                outcome = None
+            self._queue.put(None)  # for the next thread
+        finally:
+            keeper.close()
+
+    def _kill_all(self) -> None:
+        for keeper in tuple(self._keepers):
+            if keeper.child is not None:
+                keeper.child.kill()

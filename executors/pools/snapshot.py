@@ -39,17 +39,19 @@ class DistantExecutor:
     @property
     def found(self) -> Executor:
         """The executor itself. Raises InvalidPackage, or what importing its module raises."""
-        if self._found is None:
-            if self._find is None:
-                raise InvalidPackage(self._reason)
-            try:
-                self._found = self._find(*self._arguments)
-            except AttributeError as error:
-                raise InvalidPackage(
-                    f"executor {self.kind!r}: a child process cannot find it: {error}; "
-                    "pool='process' needs it at the top level of an importable module"
-                ) from error
-        return self._found
+        if self._found is not None:
+            return self._found
+        if self._find is None:
+            raise InvalidPackage(self._reason)
+        try:
+            found: Executor = self._find(*self._arguments)
+        except AttributeError as error:
+            raise InvalidPackage(
+                f"executor {self.kind!r}: a child process cannot find it: {error}; "
+                "pool='process' needs it at the top level of an importable module"
+            ) from error
+        self._found = found
+        return found
 
     def execute(self, step: Any) -> Any:
         """Run one step."""
@@ -97,7 +99,10 @@ class Snapshot:
     def site(self, kind: str) -> str | None:
         return self.sites.get(kind)
 
-    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
+    def pool_name(self, kind: str) -> str:
+        return self.options(kind).pool or "thread"
+
+    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:  # noqa: ARG002  # the text says it all
         if kind not in self._signatures:
             self._signatures[kind] = self._signature(kind)
         signature = self._signatures[kind]
@@ -116,6 +121,9 @@ class Snapshot:
 
     def register(self, executor: Executor) -> None:
         raise StepwellError(f"executor {executor.kind!r}: a child process cannot register it")
+
+    def add_package(self, package: Any) -> None:
+        raise StepwellError(f"{package!r}: a child process cannot register it")
 
     def define_queue(self, queue: Queue) -> None:
         raise StepwellError(f"queue {queue.name!r}: a child process cannot define it")

@@ -84,7 +84,8 @@ class AsyncioPool:
         loop = asyncio.get_running_loop()
         for task in tasks:
             if task in self._open:
-                loop.create_task(self._run(task))  # kept by the loop until it runs, then by us
+                # Kept by the loop until it begins, and then by `_running`.
+                loop.create_task(self._run(task))  # noqa: RUF006
 
     async def _run(self, task: Task) -> None:
         outcome = None

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, RunInfo
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.ledger import Ledger
@@ -27,6 +27,8 @@ from stepwell.stores.sql.statements import (
 )
 
 CACHED_RUNS = 10_000
+# Rows looked at beyond what is asked for, because suspects among them may be passed over.
+SPARE = 100
 
 _COLUMNS = (
     *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
@@ -47,14 +49,15 @@ class ClaimStatements(Statements):
                 .where(
                     may(Act.CLAIM, steps.c.status),
                     steps.c.queue == bind("queue"),
+                    steps.c.kind == bind("kind"),
                     steps.c.ready_at <= bind("now"),
-                    steps.c.kind.in_(dialect.texts("kinds")),
                 )
                 .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
                 .limit(bind("limit"))
             ),
-            *("queue", "now", "kinds", "limit"),
+            *("queue", "kind", "now", "limit"),
         )
+        self.ready_kinds = Statement(_ready_kinds(steps), "queue")
         self.take = Statement(
             sa.update(steps)
             .values(
@@ -90,6 +93,20 @@ class ClaimStatements(Statements):
         )
 
 
+def _ready_kinds(steps: sa.Table) -> sa.Select[Any]:
+    """The kinds that are ready in a queue: the index read from one kind to the next one."""
+
+    def first(*after: Any) -> Any:
+        return sa.select(sa.func.min(steps.c.kind).label("kind")).where(
+            may(Act.CLAIM, steps.c.status), steps.c.queue == bind("queue"), *after
+        )
+
+    kinds = first().cte("kinds", recursive=True)
+    following = first(steps.c.kind > kinds.c.kind).correlate(kinds).scalar_subquery()
+    kinds = kinds.union_all(sa.select(following).where(kinds.c.kind.is_not(None)))
+    return sa.select(kinds.c.kind).where(kinds.c.kind.is_not(None))
+
+
 class Claims:
     """Claims in a transaction given by the caller; keeps what executions know of their runs."""
 
@@ -102,9 +119,19 @@ class Claims:
         self, tx: Transaction, ledger: Ledger, request: ClaimRequest, result: Exchange
     ) -> None:
         """Take up to each lane's limit of steps; they are in `result.claimed` afterwards."""
-        rows = self._choose(tx, request, result)
-        if not rows:
-            return
+        rows = self._choose(tx, request)
+        if rows:
+            self._take(tx, ledger, request, rows, result)
+        result.wake_at = self._limits.next_token(tx)
+
+    def _take(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        request: ClaimRequest,
+        rows: list[tuple[Any, ...]],
+        result: Exchange,
+    ) -> None:
         expires = tx.now + request.lease
         keys = rows_json([row[2] for row in rows])
         self._sql.take(tx, request.worker_id, tx.now, expires, keys)
@@ -113,41 +140,43 @@ class Claims:
         for row in rows:
             result.claimed.append(_claimed(row, runs[row[3]], parents, tx.now, expires))
 
-    def _choose(
-        self, tx: Transaction, request: ClaimRequest, result: Exchange
-    ) -> list[tuple[Any, ...]]:
+    def _choose(self, tx: Transaction, request: ClaimRequest) -> list[tuple[Any, ...]]:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
+        budgets = self._limits.budgets(tx, request.queues)
+        ready = {
+            queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
+            for queue, budget in budgets.items()
+            if budget is None or budget > 0
+        }
         chosen: list[tuple[Any, ...]] = []
         suspects_left = int(request.suspects)
-        budgets = self._limits.budgets(tx, request.queues)
         for lane in request.lanes:
-            if lane.limit <= 0:
-                continue
-            kinds = encode(list(lane.kinds), "kinds")
-            found: list[Sequence[tuple[Any, ...]]] = []
-            for queue, budget in budgets.items():
-                limit = lane.limit if budget is None else min(lane.limit, budget)
-                if limit > 0:
-                    cursor = self._sql.find_ready(tx, queue, tx.now, kinds, limit)
-                    found.append(cursor.fetchall())
             left = lane.limit
-            for row in found[0] if len(found) == 1 else merge(*found):
-                if left == 0:
-                    break
-                if row[10]:
+            cursors = [
+                self._sql.find_ready.rows(tx, queue, kind, tx.now, left + SPARE)
+                for queue, kinds in ready.items()
+                for kind in kinds.intersection(lane.kinds)
+                if left > 0
+            ]
+            for row in cursors[0] if len(cursors) == 1 else merge(*cursors):
+                queue, lost_leases = row[6], row[10]
+                budget = budgets[queue]
+                if budget == 0:
+                    continue
+                if lost_leases:
                     # One suspect at a time: it may be what killed its worker.
                     if not suspects_left:
                         continue
                     suspects_left -= 1
-                left -= 1
-                chosen.append(row)
-                budget = budgets[row[6]]
                 if budget is not None:
-                    budgets[row[6]] = budget - 1
-        if chosen:
-            result.wake_at = self._limits.spend(tx, (row[6] for row in chosen))
-        else:
-            result.wake_at = self._limits.next_token(tx, request.queues)
+                    budgets[queue] = budget - 1
+                chosen.append(row)
+                left -= 1
+                if left == 0:
+                    break
+            for cursor in cursors:
+                cursor.close()
+        self._limits.spend(tx, (row[6] for row in chosen))
         return chosen
 
     def _load_runs(self, tx: Transaction, ledger: Ledger, keys: set[int]) -> dict[int, RunInfo]:

@@ -112,9 +112,7 @@ class Graphs:
                 continue
             emissions[outcome.step.key] = emission
             # Later outcomes of the group must not take the same ids again.
-            taken.update(
-                ((run_key, new.id), (0, StepStatus.PENDING)) for new in emission.steps
-            )
+            taken.update(((run_key, new.id), (0, StepStatus.PENDING)) for new in emission.steps)
         return emissions, refused
 
     def _check_one(
@@ -168,9 +166,9 @@ class Graphs:
     def _check_cycles(self, tx: Transaction, emission: Emission) -> None:
         """An emitted step must not wait for something that waits for it."""
         parent = emission.parent
-        open_targets = {
-            key for key, status in emission.targets.values() if not status.ended
-        } - {parent.key}
+        open_targets = {key for key, status in emission.targets.values() if not status.ended} - {
+            parent.key
+        }
         if emission.joins and open_targets:
             joins = [step for step, _ in emission.joins]
             after_joins = {row[0] for row in self._sql.downstream(tx, rows_json(joins))}
@@ -249,9 +247,7 @@ class Graphs:
         ledger.steps_added(run_key, len(rows), len(rows))
         return keys
 
-    def _place_edges(
-        self, tx: Transaction, key: int, new: NewStep, placement: _Placement
-    ) -> int:
+    def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:
         """Note the edges of a new step, to subtrees too; returns how many are unmet."""
         pending = 0
         seen: set[int] = set()

@@ -37,14 +37,17 @@ class LeaseStatements(Statements):
         self.renew = Statement(
             sa.update(steps)
             .values(expires_at=bind("until"))
-            .where(steps.c.id == held.c.id, steps.c.token == held.c.token, running)
+            .where(
+                steps.c.id == held.c.id,
+                steps.c.token == held.c.token,
+                steps.c.worker == bind("worker"),
+                running,
+            )
             .returning(steps.c.id),
-            *("until", "rows"),
+            *("until", "worker", "rows"),
         )
         self.status_of = Statement(
-            sa.select(steps.c.id, steps.c.status).where(
-                steps.c.id.in_(dialect.scalars("keys"))
-            ),
+            sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
         )
         columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
@@ -96,9 +99,7 @@ class LeaseStatements(Statements):
             sa.select(
                 sa.select(sa.func.min(steps.c.expires_at)).where(running).scalar_subquery(),
                 sa.select(sa.func.min(steps.c.wake_at))
-                .where(
-                    steps.c.status == literal(StepStatus.WAITING), steps.c.wake_at.is_not(None)
-                )
+                .where(steps.c.status == literal(StepStatus.WAITING), steps.c.wake_at.is_not(None))
                 .scalar_subquery(),
                 sa.select(sa.func.min(steps.c.ready_at))
                 .where(ready, steps.c.ready_at > bind("now"))
@@ -115,12 +116,12 @@ class Leases:
         self._sql = sql
 
     def renew(
-        self, tx: Transaction, steps: Sequence[ClaimedStep], lease: int
+        self, tx: Transaction, worker_id: str, steps: Sequence[ClaimedStep], lease: int
     ) -> list[LostLease]:
         """Extend the leases, and the values' `expires_at`; returns those that are gone."""
         until = tx.now + lease
         rows = rows_json([(step.key, step.token) for step in steps])
-        held = {row[0] for row in self._sql.renew(tx, until, rows).fetchall()}
+        held = {row[0] for row in self._sql.renew(tx, until, worker_id, rows).fetchall()}
         gone = []
         for step in steps:
             if step.key in held:
@@ -171,5 +172,3 @@ class Leases:
         """When something falls due by itself (epoch µs), or None."""
         times = [time for time in self._sql.next_due(tx, tx.now).fetchone() if time is not None]
         return min(times, default=None)
-
-

@@ -15,6 +15,7 @@ from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus, run_end
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
+    UNSUCCESSFUL,
     Statement,
     Statements,
     Transaction,
@@ -24,6 +25,7 @@ from stepwell.stores.sql.statements import (
     literal,
     may,
     rows_json,
+    status_in,
 )
 
 _RUN_END_EVENT = {
@@ -60,6 +62,8 @@ class LedgerStatements(Statements):
             sa.select(sa.literal(1))
             .where(
                 steps.c.run_key == bind("run_key"),
+                # The wider condition is the partial index's own.
+                status_in(steps.c.status, UNSUCCESSFUL),
                 steps.c.status == literal(StepStatus.FAILED),
                 steps.c.allow_failure == 0,
                 ~sa.exists().where(

@@ -24,6 +24,7 @@ from stepwell.stores.sql import schema
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
+    UNSUCCESSFUL,
     Statement,
     Statements,
     Transaction,
@@ -49,10 +50,7 @@ class OperatorStatements(Statements):
         self.unsuccessful = Statement(
             sa.select(*row, steps.c.cause).where(
                 steps.c.run_key == bind("run_key"),
-                status_in(
-                    steps.c.status,
-                    (StepStatus.FAILED, StepStatus.CANCELED, StepStatus.SKIPPED),
-                ),
+                status_in(steps.c.status, UNSUCCESSFUL),
             ),
             "run_key",
         )
@@ -81,9 +79,7 @@ class OperatorStatements(Statements):
             .select_from(dependencies.join(steps, steps.c.id == dependencies.c.step))
             .where(
                 dependencies.c.needs.in_(dialect.scalars("keys")),
-                status_in(
-                    steps.c.status, (StepStatus.PENDING, StepStatus.READY, StepStatus.HELD)
-                ),
+                status_in(steps.c.status, (StepStatus.PENDING, StepStatus.READY, StepStatus.HELD)),
             ),
             "keys",
         )
@@ -164,8 +160,13 @@ class Operators:
         self._sql = sql
 
     def retry_step(
-        self, tx: Transaction, ledger: Ledger, spread: Spread, run: tuple[int, str],
-        step: StepRow, by: Operator,
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        spread: Spread,
+        run: tuple[int, str],
+        step: StepRow,
+        by: Operator,
     ) -> int:
         """Reopen one failed or canceled step and all that its end dropped."""
         run_key, _ = run
@@ -193,8 +194,13 @@ class Operators:
         return reopened
 
     def retry_run(
-        self, tx: Transaction, ledger: Ledger, spread: Spread, run: tuple[int, str],
-        run_id: str, by: Operator,
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        spread: Spread,
+        run: tuple[int, str],
+        run_id: str,
+        by: Operator,
     ) -> int:
         """Reopen what keeps the run from having succeeded."""
         run_key, status = run
@@ -257,9 +263,7 @@ class Operators:
             for (step,) in canceled:
                 ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
             ledger.steps_opened(key, -len(canceled))
-            ledger.end_canceled(
-                key, {"by": by.by, "reason": by.reason, "steps": len(canceled)}
-            )
+            ledger.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
             total += len(canceled)
             below.extend(row[0] for row in self._sql.children(tx, key))
         return total
@@ -267,4 +271,3 @@ class Operators:
 
 def _why(by: Operator) -> str:
     return f"canceled by {by.by}" + (f": {by.reason}" if by.reason else "")
-

@@ -45,6 +45,12 @@ class QueueStatements(Statements):
             ),
             "queue",
         )
+        self.any_ready = Statement(
+            sa.select(steps.c.id)
+            .where(steps.c.status == literal(StepStatus.READY), steps.c.queue == bind("queue"))
+            .limit(1),
+            "queue",
+        )
         self.spend = Statement(
             sa.update(queues)
             .values(tokens=bind("tokens"), refilled_at=bind("now"))
@@ -74,7 +80,7 @@ class _Row:
     def tokens_at(self, now: int) -> float:
         """Saved tokens with what came since; a clock that went back adds nothing."""
         gained = max(0, now - self.refilled_at) * self.rate / self.period
-        return min(self.burst, self.tokens + gained)
+        return float(min(self.burst, self.tokens + gained))
 
     def when_next(self, now: int) -> int:
         """When the bucket holds a whole token."""
@@ -109,24 +115,23 @@ class QueueLimits:
             budgets[name] = max(0, min(limits))
         return budgets
 
-    def spend(self, tx: Transaction, names: Iterable[str]) -> int | None:
-        """Take a token for each claimed step; returns when the next one comes, if one is short."""
+    def spend(self, tx: Transaction, names: Iterable[str]) -> None:
+        """Take a token for each claimed step."""
         for name, count in Counter(names).items() if self._limited else ():
             queue = self._limited.get(name)
             if queue is not None and queue.rate is not None:
                 queue.tokens = queue.tokens_at(tx.now) - count
                 queue.refilled_at = tx.now
                 self._sql.spend(tx, queue.tokens, tx.now, name)
-        return self.next_token(tx, None)
 
-    def next_token(self, tx: Transaction, names: Sequence[str] | None) -> int | None:
-        """When a queue without a whole token gets its next one, or None."""
+    def next_token(self, tx: Transaction) -> int | None:
+        """When a queue in which something waits for a token gets its next one, or None."""
         times = [
             queue.when_next(tx.now)
             for queue in self._limited.values()
             if queue.rate is not None
-            and (names is None or queue.name in names)
             and queue.tokens_at(tx.now) < 1
+            and self._sql.any_ready(tx, queue.name).fetchone() is not None
         ]
         return min(times, default=None)
 

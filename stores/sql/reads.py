@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import NotFound, RefusedByState, nearest
 from stepwell.engine.events import Event, EventType

@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from stepwell.engine.model import RunFilter, StepFilter
 from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import schema
-from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
+from stepwell.stores.sql.statements import (
+    UNSUCCESSFUL,
+    Statement,
+    Transaction,
+    bind,
+    literal,
+    status_in,
+)
 
 runs, steps, dependencies = schema.runs, schema.steps, schema.dependencies
 results, records, artifacts = schema.results, schema.records, schema.artifacts
@@ -25,9 +32,7 @@ _RUN = (
     *(runs.c.run_id, runs.c.package, runs.c.entrypoint, runs.c.name, runs.c.status),
     *(runs.c.input, runs.c.metadata, runs.c.tags, runs.c.total_steps, runs.c.open_steps),
     *(runs.c.created_at, runs.c.started_at, runs.c.ended_at),
-    sa.select(_parent_run.c.run_id)
-    .where(_parent_run.c.id == runs.c.parent_run)
-    .scalar_subquery(),
+    sa.select(_parent_run.c.run_id).where(_parent_run.c.id == runs.c.parent_run).scalar_subquery(),
     sa.select(_parent_step.c.step_id)
     .where(_parent_step.c.id == runs.c.parent_step)
     .scalar_subquery(),
@@ -37,9 +42,7 @@ _STEP = (
     *(steps.c.priority, steps.c.input, steps.c.metadata, steps.c.attempt, steps.c.failures),
     *(steps.c.max_attempts, steps.c.pending, steps.c.dedup_key),
     sa.func.coalesce(steps.c.site, runs.c.package),
-    sa.select(_parent_step.c.step_id)
-    .where(_parent_step.c.id == steps.c.parent)
-    .scalar_subquery(),
+    sa.select(_parent_step.c.step_id).where(_parent_step.c.id == steps.c.parent).scalar_subquery(),
     *(steps.c.allow_failure, steps.c.timeout, steps.c.worker, steps.c.error),
     *(steps.c.created_at, steps.c.ready_at, steps.c.started_at, steps.c.ended_at),
 )
@@ -55,7 +58,7 @@ class ReadStatements:
 
     def __init__(self, dialect: Any) -> None:
         self._runs()
-        self._steps(dialect)
+        self._steps()
         self._results()
         self.run_names = Statement(
             sa.select(runs.c.id, runs.c.run_id).where(runs.c.id.in_(dialect.scalars("keys"))),
@@ -84,9 +87,7 @@ class ReadStatements:
         self.run_key = Statement(
             sa.select(runs.c.id, runs.c.status).where(runs.c.run_id == bind("run_id")), "run_id"
         )
-        self.recent_runs = Statement(
-            sa.select(runs.c.run_id).order_by(runs.c.id.desc()).limit(500)
-        )
+        self.recent_runs = Statement(sa.select(runs.c.run_id).order_by(runs.c.id.desc()).limit(500))
         self.run_counts = Statement(
             sa.select(runs.c.total_steps, runs.c.open_steps).where(runs.c.id == bind("key")),
             "key",
@@ -95,29 +96,24 @@ class ReadStatements:
             sa.select(steps.c.status, sa.func.count())
             .where(
                 steps.c.run_key == bind("key"),
-                steps.c.status.in_(
-                    [
-                        literal(status)
-                        for status in (
-                            StepStatus.FAILED,
-                            StepStatus.CANCELED,
-                            StepStatus.SKIPPED,
-                        )
-                    ]
-                ),
+                status_in(steps.c.status, UNSUCCESSFUL),
             )
             .group_by(steps.c.status),
             "key",
         )
         self.running_steps = Statement(
             sa.select(steps.c.step_id)
-            .where(steps.c.status == literal(StepStatus.RUNNING), steps.c.run_key == bind("key"))
+            # The sum keeps the index of the run's steps out: few steps run, but a run has many.
+            .where(
+                steps.c.status == literal(StepStatus.RUNNING),
+                steps.c.run_key + sa.literal_column("0") == bind("key"),
+            )
             .order_by(steps.c.started_at, steps.c.id)
             .limit(1_000),
             "key",
         )
 
-    def _steps(self, dialect: Any) -> None:
+    def _steps(self) -> None:
         joined = steps.join(runs, runs.c.id == steps.c.run_key)
         self.step_key = Statement(
             sa.select(steps.c.id, steps.c.step_id, steps.c.status, steps.c.error).where(

@@ -228,9 +228,7 @@ class Settlement:
                 run = self._graph_sql.find_run(self._tx, wait.run_id).fetchone()
                 if run is None or run[1] in RUN_ENDED:
                     until = self._tx.now  # nothing will wake it any more
-            rows.append(
-                (outcome.step.key, outcome.step.token, _wait(wait), wait.run_id, until)
-            )
+            rows.append((outcome.step.key, outcome.step.token, _wait(wait), wait.run_id, until))
         held = self._guarded(self._sql.suspend, steps, rows, result)
         for outcome in suspended:
             step, wait = outcome.step, outcome.wait

@@ -20,6 +20,9 @@ from stepwell.stores.sql.steps_sql import SettleStatements
 Drops = dict[int, int]
 
 
+_CODES = {StepStatus.CANCELED: "upstream_failed", StepStatus.SKIPPED: "branch_not_taken"}
+
+
 class Spread:
     """Collects ended and dropped steps of one transaction, then follows their edges."""
 
@@ -56,9 +59,7 @@ class Spread:
             if self._cancel or self._skip:
                 self._carry_out_drops()
 
-    def _look_at_dependents(
-        self, status: StepStatus, keys: list[int], met: dict[int, int]
-    ) -> None:
+    def _look_at_dependents(self, status: StepStatus, keys: list[int], met: dict[int, int]) -> None:
         rows = self._sql.dependents(self._tx, rows_json(keys)).fetchall()
         for step, condition, count, origin in rows:
             ruling = verdict(Condition(condition), status)
@@ -78,15 +79,15 @@ class Spread:
             if not drops:
                 continue
             errors = {
-                origin: encode(_reason(status, *origins[origin]), "error")
+                origin: encode(_reason(status, *origins[origin][1:]), "error")
                 for origin in set(drops.values())
             }
             rows = [(key, errors[origin], origins[origin][0]) for key, origin in drops.items()]
             dropped = statement(self._tx, self._tx.now, rows_json(rows)).fetchall()
             for key, run_key in dropped:
                 self._ledger.step_ended(run_key)
-                root, name, _ = origins[drops[key]]
-                code = _reason(status, root, name, "")["code"]
+                name = origins[drops[key]][1]
+                code = _CODES[status]
                 self._ledger.event(run_key, event, key, data={"code": code, "step": name})
             self.ended(status, [key for key, _ in dropped])
 
@@ -98,24 +99,13 @@ class Spread:
         if roots:
             for key, name, _, status in self._sql.names(self._tx, rows_json(list(roots))):
                 named.setdefault(key, (key, name, status))
-        return {
-            key: named[cause] if cause in named else named[key] for key, _, cause, _ in rows
-        }
+        return {key: named[cause] if cause in named else named[key] for key, _, cause, _ in rows}
 
 
-def _reason(status: StepStatus, root: int, name: str, root_status: str) -> dict[str, Any]:
+def _reason(status: StepStatus, name: str, root_status: str) -> dict[str, Any]:
     """The error kept with a dropped step."""
-    if status is StepStatus.SKIPPED:
-        return {
-            "code": "branch_not_taken",
-            "message": f"skipped, because step {name!r} {_verb(root_status)}",
-            "step": name,
-        }
-    return {
-        "code": "upstream_failed",
-        "message": f"canceled, because step {name!r} {_verb(root_status)}",
-        "step": name,
-    }
+    message = f"{status}, because step {name!r} {_verb(root_status)}"
+    return {"code": _CODES[status], "message": message, "step": name}
 
 
 def _verb(status: str) -> str:

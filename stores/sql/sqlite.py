@@ -117,7 +117,7 @@ class SqliteDialect:
     def begin_read(self, cursor: Any) -> None:
         cursor.execute("BEGIN")
 
-    def now(self, cursor: Any) -> int:
+    def now(self, cursor: Any) -> int:  # noqa: ARG002  # other databases ask theirs
         # One machine, one clock: the database's is the process's.
         return self._clock.micros()
 
@@ -140,4 +140,3 @@ class SqliteDialect:
 
     def label(self) -> str:
         return "memory://" if self._path is None else f"sqlite:///{self._path}"
-

@@ -18,7 +18,7 @@ class Statement:
     Constants inside the statement (`values(status="ready")`) are bound by themselves.
     """
 
-    __slots__ = ("_clause", "_names", "_plan", "_plain", "_sql")
+    __slots__ = ("_clause", "_names", "_plain", "_plan", "_sql")
 
     def __init__(self, clause: sa.ClauseElement, *names: str) -> None:
         self._clause = clause
@@ -45,6 +45,10 @@ class Statement:
         if not self._plain:
             values = tuple(values[i] if i >= 0 else constant for i, constant in self._plan)
         return tx.cursor.execute(sql, values)
+
+    def rows(self, tx: Transaction, *values: Any) -> Any:
+        """Run it on a cursor of its own; returns that, for rows read one by one. Close it."""
+        return self(Transaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
 
     def many(self, tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
         """Run it once for each row of values."""
@@ -95,6 +99,10 @@ def status_in(column: sa.ColumnElement[Any], statuses: Iterable[StepStatus]) -> 
     if len(choices) == 1:
         return column == literal(choices[0])
     return column.in_([literal(status) for status in choices])
+
+
+# As in the partial index of the schema.
+UNSUCCESSFUL = (StepStatus.CANCELED, StepStatus.FAILED, StepStatus.SKIPPED)
 
 
 def may(act: Act, column: sa.ColumnElement[Any]) -> Any:

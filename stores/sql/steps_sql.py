@@ -217,9 +217,7 @@ class SettleStatements(Statements):
         upsert = dialect.upsert(records, ("package", "collection", "key"))
         self.put_records = Statement(upsert, *(column.name for column in records.columns))
         self.clear_artifacts = Statement(
-            sa.delete(schema.artifacts).where(
-                schema.artifacts.c.step.in_(dialect.scalars("keys"))
-            ),
+            sa.delete(schema.artifacts).where(schema.artifacts.c.step.in_(dialect.scalars("keys"))),
             "keys",
         )
 

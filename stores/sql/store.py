@@ -147,7 +147,7 @@ class SqlRunStore(Reads):
         """See `ports.Claims`."""
         if not steps:
             return []
-        return self.database.write(lambda tx: self._leases.renew(tx, steps, lease))
+        return self.database.write(lambda tx: self._leases.renew(tx, worker_id, steps, lease))
 
     def reap(self, max_lost_leases: int) -> int:
         """See `ports.Claims`."""
@@ -264,8 +264,7 @@ class SqlRunStore(Reads):
             return result
 
         result = self.database.write(in_transaction)
-        if self.observers:
-            self._publish(ledgers[-1])
+        self._publish(ledgers[-1])
         return result
 
     def _act(self, work: Callable[[Transaction, Ledger], int]) -> int:
@@ -280,7 +279,9 @@ class SqlRunStore(Reads):
 
     def _publish(self, ledger: Ledger) -> None:
         """Tell this process's observers what was committed."""
-        stored = ledger.stored
+        types = {row[2][0] for row in ledger.stored}
+        wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
+        stored = [row for row in ledger.stored if row[2][0] in wanted]
         if not stored:
             return
         with self.database.read() as tx:

@@ -4,9 +4,7 @@
 primary key the table's own order, where the database knows that.
 """
 
-_STATUSES = (
-    "'pending','ready','running','waiting','held','succeeded','failed','canceled','skipped'"
-)
+_STATUSES = "'pending','ready','running','waiting','held','succeeded','failed','canceled','skipped'"
 
 STATEMENTS: tuple[str, ...] = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value {key} NOT NULL)",
@@ -72,14 +70,15 @@ STATEMENTS: tuple[str, ...] = (
         CHECK (status <> 'ready' OR pending = 0)
     )""",
     # Partial indexes for the hot states only: a step that ended costs them nothing.
-    "CREATE INDEX steps_ready ON steps (queue, priority, ready_at, id, kind) "
+    # The kind comes before the order, so that steps nobody here can run are never waded through.
+    "CREATE INDEX steps_ready ON steps (queue, kind, priority, ready_at, id) "
     "WHERE status = 'ready'",
     "CREATE INDEX steps_running ON steps (queue, expires_at) WHERE status = 'running'",
     "CREATE INDEX steps_due ON steps (wake_at) WHERE status = 'waiting' AND wake_at IS NOT NULL",
     "CREATE INDEX steps_awaiting_run ON steps (wait_run) "
     "WHERE status = 'waiting' AND wait_run IS NOT NULL",
     "CREATE INDEX steps_unsuccessful ON steps (run_key, status) "
-    "WHERE status IN ('failed', 'canceled', 'skipped')",
+    "WHERE status IN ('canceled', 'failed', 'skipped')",
     "CREATE INDEX steps_by_parent ON steps (parent) WHERE parent IS NOT NULL",
     "CREATE INDEX steps_by_cause ON steps (cause) WHERE cause IS NOT NULL",
     "CREATE UNIQUE INDEX steps_dedup ON steps (run_key, dedup_key) WHERE dedup_key IS NOT NULL",

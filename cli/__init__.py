@@ -1,0 +1,17 @@
+"""The command line: click commands, and the only reader of flags and environment.
+
+What needs a slow library is loaded when first used, through this seam.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+_LAZY = {
+    "live": "rich",
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,69 @@
+"""How errors end a command: one line on stderr, an exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from stepwell.cli.output import clean, json_text
+from stepwell.engine.errors import StepwellError
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# The table in the reference; the codes of errors stand at their classes in engine/errors.py.
+EXIT_CODES = {
+    0: "done; for `run`: the run succeeded",
+    1: "the run failed, or something unexpected happened",
+    2: "wrong usage or bad input; nothing was stored",
+    3: "there is no such run, step, package, queue, record or artifact",
+    4: "conflict: the id is taken",
+    5: "the wait timed out; the run goes on",
+    6: "the run was canceled",
+    7: "refused: the state of the run or step does not allow it",
+    8: "the store cannot be opened, read, written or migrated",
+    130: "SIGINT (Ctrl-C)",
+    143: "SIGTERM",
+}
+
+
+def report(error: BaseException, *, json: bool) -> int:
+    """Write what went wrong to stderr; returns the exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message(), file=sys.stderr)
+        return EXIT_USAGE
+    code, message, exit_code = _describe(error)
+    print(f"error: {clean(message)}", file=sys.stderr)
+    if json:
+        print(
+            json_text({"error": {"code": code, "message": message}}, indent=None, ascii_only=True),
+            file=sys.stderr,
+        )
+    return exit_code
+
+
+def _describe(error: BaseException) -> tuple[str, str, int]:
+    if isinstance(error, StepwellError):
+        return error.code, str(error), error.exit_code
+    if isinstance(error, click.UsageError):
+        text = error.format_message()
+        text = text[:1].lower() + text[1:]
+        path = error.ctx.command_path if error.ctx is not None else "stepwell"
+        return "usage", f"{text.rstrip('.')}; see {path} --help", EXIT_USAGE
+    if isinstance(error, click.ClickException):
+        return "usage", error.format_message(), EXIT_USAGE
+    if os.environ.get("STEPWELL_DEBUG"):
+        traceback.print_exception(error)
+        advice = ""
+    else:
+        advice = "; set STEPWELL_DEBUG=1 for the traceback"
+    try:
+        said = str(error)
+    except Exception:
+        said = ""
+    name = type(error).__name__
+    return "unexpected", f"unexpected {name}{': ' if said else ''}{said}{advice}", EXIT_FAILURE

@@ -1,0 +1,125 @@
+"""The entry: `stepwell COMMAND`. Commands are loaded when they are called, not for `--help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from stepwell.cli.errors import EXIT_INTERRUPTED, report
+from stepwell.cli.options import add_shared_options
+from stepwell.cli.session import Session
+from stepwell.cli.signals import Interrupted, unwinding
+
+# Name → where the command is (module:attribute below cli/commands), and its line in the help.
+COMMANDS = {
+    "run": ("run:run", "Start a run and work on it until it ends."),
+    "start": ("start:start", "Start a run for workers to work on; prints its id."),
+    "run-once": ("run_once:run_once", "Claim once, run what was claimed, settle it, and end."),
+    "worker": ("worker:worker", "Work on all runs until told to stop."),
+    "list": ("list_runs:list_runs", "List runs, newest first."),
+    "show": ("show:show", "Show a run with its steps, or one step."),
+    "graph": ("graph:graph", "Draw a run's graph of steps."),
+    "events": ("events:events", "Print what happened in a run."),
+    "result": ("result:result", "Show what an ended step left behind."),
+    "records": ("records:records", "Show a package's records."),
+    "artifacts": ("artifacts:artifacts", "List the artifacts of a run or step."),
+    "artifact": ("artifacts:artifact", "Write an artifact's bytes to stdout or a file."),
+    "retry": ("operate:retry", "Run failed steps of an ended run again."),
+    "cancel": ("operate:cancel", "Cancel a run and the runs it started."),
+    "status": ("overview:status", "Show the store at a glance."),
+    "queues": ("overview:queues", "List queues with what is in them."),
+    "workers": ("overview:workers", "List workers that have not stopped."),
+    "packages": ("packages:packages", "List packages with their entrypoints and kinds."),
+    "db": ("db:db", "Look after the store's schema."),
+    "version": ("version:version", "Print the version."),
+}
+
+
+class CommandLine(click.Group):
+    """The group of all commands. It knows their names and loads the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(
+            import_module(f"stepwell.cli.commands.{module}"), attribute
+        )
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(  # type: ignore[override]  # narrower than click's overloads, and never returns
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run a command and end the program with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        extra.pop("standalone_mode", None)
+        session = Session()
+        session.output.json = "--json" in given
+        try:
+            with unwinding():
+                code = self._run(given, session, extra)
+        except Interrupted as interrupt:
+            code = interrupt.exit_code
+        sys.exit(code)
+
+    def _run(self, args: list[str], session: Session, extra: dict[str, Any]) -> int:
+        try:
+            code = super().main(
+                args, prog_name="stepwell", standalone_mode=False, obj=session, **extra
+            )
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_stdout()
+            return session.exit_code
+        except click.Abort:
+            return EXIT_INTERRUPTED
+        except Exception as error:
+            return report(error, json=session.output.json)
+        return code if isinstance(code, int) else session.exit_code
+
+
+def _forget_stdout() -> None:
+    """Nobody reads stdout any more; what is still buffered goes nowhere, without a message."""
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+
+
+@add_shared_options
+@click.group(
+    cls=CommandLine,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def command_line() -> None:
+    """Stepwell runs durable graphs of steps.
+
+    Data goes to stdout and talk to stderr. Where a command takes RUN, give its id, the
+    beginning of it (at least 4 characters), or `last`.
+    """
+
+
+def main() -> NoReturn:
+    """The console script `stepwell`, and `python -m stepwell`."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A character the terminal cannot show is no reason to fail.
+            reconfigure(errors="backslashreplace")
+    command_line.main()

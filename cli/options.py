@@ -1,0 +1,108 @@
+"""Options that many commands share. They are remembered in the session, not passed on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from stepwell.cli.session import Session
+from stepwell.engine.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=click.Command)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep a flag; one given to the command holds over the same one given before it."""
+    if value is None or value is False or value == () or param.name is None:
+        return
+    session = ctx.ensure_object(Session)
+    if param.name == "json":
+        session.output.json = True
+    elif param.name == "app":
+        session.flags["app"] = [*session.flags.get("app", []), *value]
+    else:
+        session.flags[param.name] = value
+
+
+def _kept(*names: str, **attributes: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=_remember, **attributes)
+
+
+def shared_options() -> list[click.Parameter]:
+    """The options every command takes, before or after its name."""
+    return [
+        _kept(
+            "--store",
+            metavar="URL",
+            help="The store: sqlite:///engine.db or memory://. Default: engine.db in --home.",
+        ),
+        _kept(
+            "--home",
+            metavar="DIR",
+            help="The folder for local files.  [default: .stepwell]",
+        ),
+        _kept(
+            "--app",
+            metavar="M:A",
+            multiple=True,
+            help="A package, or a list of them: module:attribute or file.py:attribute. Repeatable.",
+        ),
+        _kept("--json", is_flag=True, help="Write JSON."),
+    ]
+
+
+def add_shared_options(command: C) -> C:
+    """Give a command the shared options, after its own."""
+    command.params.extend(shared_options())
+    return command
+
+
+class Command(click.Command):
+    """A command with the shared options after its own."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        add_shared_options(self)
+
+
+def settings_options(function: F) -> F:
+    """Give a command a flag for every setting of the engine."""
+    for field in reversed(fields(Settings)):
+        meta = field.metadata
+        unit = meta.get("unit", "")
+        span = f" {meta['low']:g} to {meta['high']:g} {unit}." if "low" in meta else ""
+        option = click.option(
+            f"--{field.name.replace('_', '-')}",
+            metavar="full|relaxed" if not unit else "SECONDS" if unit == "seconds" else "N",
+            expose_value=False,
+            callback=_remember,
+            help=f"{meta['text'][:1].upper()}{meta['text'][1:]}.{span}  [default: {field.default}]",
+        )
+        function = option(function)
+    return function
+
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds over zero."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number. Fails for what is none, and for zero, infinity and less than zero."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"must be a number of seconds over 0, got {value!r}", param, ctx)
+        return number
+
+
+SECONDS = Seconds()

@@ -1,0 +1,217 @@
+"""What the commands write: data on stdout, talk on stderr.
+
+People get tables with everything unprintable escaped; programs get JSON with snake_case keys and
+times in UTC with a Z.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, TextIO
+
+COLOURS = {
+    "succeeded": "32",
+    "failed": "31",
+    "running": "36",
+    "canceled": "33",
+    "waiting": "35",
+    "paused": "35",
+    "held": "35",
+    "skipped": "2",
+    "pending": "2",
+}
+NARROWEST = 12
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """`text` with control and other unprintable characters escaped; `lines` keeps line ends."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or (lines and char == "\n")
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def plain(value: Any) -> Any:
+    """A model value as plain JSON values: times as text with a Z, durations in seconds."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return value
+
+
+def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+    """`value` as JSON without a character that a terminal would act on."""
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=ascii_only)
+    if text.isascii():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text
+    )
+
+
+def moment(value: datetime | None) -> str:
+    """A time for people: UTC, to the second."""
+    return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def duration(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives to `text`."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+class Output:
+    """Where a command writes to. `json` says whether a program reads it."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+
+    # --- data -------------------------------------------------------------------------------
+
+    def line(self, text: str = "") -> None:
+        """One line of data; what is unprintable in it is escaped."""
+        print(clean(text))
+
+    def text(self, text: str) -> None:
+        """Several lines of data."""
+        print(clean(text, lines=True))
+
+    def value(self, value: Any, *, indent: int | None = 2) -> None:
+        """Data as JSON; `indent` None writes it on one line."""
+        print(json_text(value, indent=indent, ascii_only=not _speaks_unicode(sys.stdout)))
+
+    def fields(self, pairs: Mapping[str, Any]) -> None:
+        """Names and values below each other; empty ones are left out."""
+        shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "")}
+        left = max(map(len, shown), default=0)
+        for name, value in shown.items():
+            first, *more = value.split("\n")
+            print(f"{name:<{left}}  {self.tint(first) if name == 'status' else first}")
+            for line in more:
+                print(f"{'':<{left}}  {line}")
+
+    def table(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """A table; on a terminal the last column is cut to fit. Nothing without rows."""
+        cells = [[_cell(value).replace("\n", "\\n") for value in row] for row in rows]
+        if not cells:
+            return
+        titles = [name.upper().replace("_", " ") for name in names]
+        widths = [
+            max(width(row[index]) for row in [titles, *cells]) for index in range(len(titles))
+        ]
+        room = self._room(widths)
+        print(_row(titles, widths, room))
+        status = names.index("status") if "status" in names else None
+        for row in cells:
+            line = _row(row, widths, room)
+            if status is not None and self.colours:
+                start = sum(widths[:status]) + 2 * status
+                # Statuses are ASCII and stand in front, so columns are characters here.
+                end = start + len(row[status])
+                if line[start:end] == row[status]:
+                    line = line[:start] + self.tint(row[status]) + line[end:]
+            print(line)
+
+    def _room(self, widths: Sequence[int]) -> int | None:
+        """How wide the last column may be, or None where nothing bounds it."""
+        if not sys.stdout.isatty():
+            return None
+        columns = shutil.get_terminal_size().columns
+        return max(NARROWEST, columns - sum(widths[:-1]) - 2 * (len(widths) - 1))
+
+    @property
+    def colours(self) -> bool:
+        """Whether data may be coloured."""
+        return colours_wanted(sys.stdout)
+
+    def tint(self, status: str) -> str:
+        """A status in its colour."""
+        code = COLOURS.get(status)
+        return f"\x1b[{code}m{status}\x1b[0m" if code and self.colours else status
+
+    # --- talk -------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """One line for the person at the terminal."""
+        print(clean(text), file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """One line about something that is wrong but does not stop the command."""
+        self.say(f"warning: {text}")
+
+
+def colours_wanted(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal and nobody asked for no colours."""
+    return (
+        stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, str):
+        return clean(value, lines=True)
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, timedelta):
+        return duration(value.total_seconds())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return json_text(value, indent=None)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], room: int | None) -> str:
+    last = cells[-1]
+    if room is not None and width(last) > room:
+        last = last[: room - 1] + "…"
+    padded = [
+        cell + " " * (wide - width(cell)) for cell, wide in zip(cells[:-1], widths, strict=False)
+    ]
+    return "  ".join([*padded, last]).rstrip()

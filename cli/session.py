@@ -1,0 +1,96 @@
+"""One call of the command line: its flags, its settings, and the store it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stepwell.cli.apps import Apps, load_apps
+from stepwell.cli.output import Output
+from stepwell.cli.settings import Configuration, configure
+from stepwell.connect import DEFAULT_HOME, MEMORY, connect
+from stepwell.engine.errors import InvalidPackage, NotFound, StoreError, nearest
+from stepwell.engine.runtime import Runtime
+
+SQLITE = "sqlite:///"
+
+
+class Session:
+    """What the commands share. Nothing is read, loaded or opened before a command asks."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, Any] = {}
+        self.output = Output()
+        self.exit_code = 0
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """Flags over environment over file over defaults. Raises InvalidSettings."""
+        return configure(self.flags, self.output.warn)
+
+    @cached_property
+    def apps(self) -> Apps:
+        """The packages there are; broken installed ones are reported and left out."""
+        return load_apps(self.configuration.app, self.output.warn)
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL, whether it was named or follows from home."""
+        config = self.configuration
+        if config.store is not None:
+            return config.store
+        return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / 'engine.db'}"
+
+    def check_store_exists(self) -> None:
+        """Raises StoreError where there is no store to read; nothing is made."""
+        url = self.store_url
+        if url == MEMORY:
+            raise StoreError(
+                "memory:// keeps nothing from one command to the next; name a store with "
+                "--store or --home"
+            )
+        if not url.startswith(SQLITE):
+            return  # what the URL should be is said by who opens it
+        path = Path(url.removeprefix(SQLITE))
+        try:
+            empty = path.is_file() and path.stat().st_size == 0
+            missing = not path.exists()
+        except OSError as error:
+            raise StoreError(f"store {url}: cannot be opened: {error.strerror}") from None
+        if missing or empty:
+            raise StoreError(
+                f"there is no store at {url}; start a run first, or name one with --store or --home"
+            )
+
+    def check_package(self, name: str) -> None:
+        """Raises NotFound, before anything is opened, when no such package was loaded."""
+        known = self.apps.names
+        if name not in known:
+            none = "" if known else "; none is installed, name one with --app module:attribute"
+            raise NotFound(f"there is no package {name!r}{nearest(name, known)}{none}")
+
+    @contextmanager
+    def reading(self) -> Iterator[Runtime]:
+        """A runtime on a store that is there already, without packages."""
+        self.check_store_exists()
+        with self._connect(()) as runtime:
+            yield runtime
+
+    @contextmanager
+    def working(self) -> Iterator[Runtime]:
+        """A runtime with all packages; makes the store if there is none."""
+        apps = self.apps
+        with self._connect(apps.named) as runtime:
+            for entry, package in apps.installed:
+                try:
+                    runtime.register_package(package)
+                except InvalidPackage as error:
+                    self.output.warn(f"package {entry!r} is left out: {error}")
+            yield runtime
+
+    def _connect(self, packages: Any) -> Runtime:
+        config = self.configuration
+        return connect(config.store, packages=packages, home=config.home, settings=config.engine)

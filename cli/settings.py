@@ -1,0 +1,163 @@
+"""Settings from four places: flag, then `STEPWELL_…` variable, then file, then default.
+
+The file is the first found from the working folder upwards: `stepwell.toml`, or a
+`pyproject.toml` with a table `[tool.stepwell]`. Relative paths in it start at its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from pathlib import Path
+from typing import Any
+
+from stepwell.engine.errors import InvalidSettings, nearest
+from stepwell.engine.settings import Settings
+
+PREFIX = "STEPWELL_"
+PLACES = ("store", "home", "app")
+ENGINE = tuple(field.name for field in fields_of(Settings))
+NAMES = (*PLACES, *ENGINE)
+# Variables that are read elsewhere in this room.
+OTHER_VARIABLES = ("STEPWELL_DEBUG",)
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a command works with. None means the default of `connect()`."""
+
+    store: str | None
+    home: str | None
+    app: tuple[str, ...]
+    engine: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value, and how a message names the place it came from."""
+
+    value: Any
+    source: str
+
+
+def configure(flags: Mapping[str, Any], warn: Warn) -> Configuration:
+    """The settings that hold. Raises InvalidSettings naming the setting and where it stands."""
+    given = {**_from_file(Path.cwd()), **_from_environment(os.environ, warn), **_from_flags(flags)}
+    return Configuration(
+        store=_text(given.get("store")),
+        home=_text(given.get("home")),
+        app=_texts(given.get("app")),
+        engine=_engine(given),
+    )
+
+
+def _from_flags(flags: Mapping[str, Any]) -> dict[str, _Given]:
+    return {
+        name: _Given(value, f"--{name.replace('_', '-')}")
+        for name, value in flags.items()
+        if name in NAMES
+    }
+
+
+def _from_environment(environment: Mapping[str, str], warn: Warn) -> dict[str, _Given]:
+    known = {f"{PREFIX}{name.upper()}": name for name in NAMES}
+    given = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or not value:
+            continue
+        if variable in known:
+            name = known[variable]
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            given[name] = _Given(parts if name == "app" else value, variable)
+        elif "did you mean" in (hint := nearest(variable, known)):
+            # Others may use the prefix for their own; only what looks like a slip is reported.
+            warn(f"{variable} is no setting{hint}")
+    return given
+
+
+def _from_file(folder: Path) -> dict[str, _Given]:
+    for place in (folder, *folder.parents):
+        own = place / "stepwell.toml"
+        if own.is_file():
+            return _read(own, _parse(own), "")
+        project = place / "pyproject.toml"
+        if project.is_file():
+            tool = _parse(project).get("tool")
+            table = tool.get("stepwell") if isinstance(tool, dict) else None
+            if table is not None:
+                return _read(project, table, "tool.stepwell.")
+    return {}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidSettings(f"{path}: is not TOML: {error}") from None
+
+
+def _read(path: Path, table: Any, prefix: str) -> dict[str, _Given]:
+    if not isinstance(table, dict):
+        raise InvalidSettings(f"{path}: {prefix.rstrip('.')}: must be a table, got {table!r:.80}")
+    given = {}
+    for name, value in table.items():
+        source = f"{path}: {prefix}{name}"
+        if name not in NAMES:
+            raise InvalidSettings(f"{source}: unknown setting{nearest(name, NAMES)}")
+        given[name] = _Given(_from_folder(name, value, path.parent), source)
+    return given
+
+
+def _from_folder(name: str, value: Any, folder: Path) -> Any:
+    """Paths in a file mean the same from wherever the command is called."""
+    if name == "home" and isinstance(value, str):
+        return str(folder / value)
+    if name == "store" and isinstance(value, str) and value.startswith("sqlite:///"):
+        return f"sqlite:///{folder / value.removeprefix('sqlite:///')}"
+    if name == "app":
+        specs = [value] if isinstance(value, str) else value
+        if not isinstance(specs, list):
+            return value
+        return [
+            str(folder / spec) if isinstance(spec, str) and ".py:" in spec else spec
+            for spec in specs
+        ]
+    return value
+
+
+def _text(given: _Given | None) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given.value, str) or not given.value or "\0" in given.value:
+        raise InvalidSettings(f"{given.source}: must be text, got {given.value!r:.80}")
+    return given.value
+
+
+def _texts(given: _Given | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    value = given.value
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise InvalidSettings(f"{given.source}: must be a list of text, got {value!r:.80}")
+    return tuple(value)
+
+
+def _engine(given: Mapping[str, _Given]) -> Settings:
+    values = {}
+    for name in ENGINE:
+        if name in given:
+            value, source = given[name].value, given[name].source
+            try:
+                Settings.of({name: value})
+            except InvalidSettings as error:
+                said = str(error).removeprefix(f"settings.{name}: ")
+                raise InvalidSettings(f"{source}: {said}") from None
+            values[name] = value
+    return Settings.of(values)

@@ -1,0 +1,79 @@
+"""SIGINT and SIGTERM: unwind the program, or first let its workers drain."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from stepwell.engine.runtime import Runtime
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to end; derived so that `except Exception` lets it pass."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class Drain:
+    """Tells a runtime's workers to stop: at the first signal in peace, at the second at once.
+
+    A third one ends the process where it stands, and leases lapse.
+    """
+
+    def __init__(self, runtime: Runtime, grace: float) -> None:
+        self._runtime = runtime
+        self._grace = grace
+        self.received: list[int] = []
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        self.received.append(signum)
+        count = len(self.received)
+        if count > 2:
+            os._exit(128 + signum)
+        told = self._runtime.stop_workers(None if count == 1 else 0)
+        if not told:
+            # Nobody works yet, or any more: there is nothing to wait for.
+            raise Interrupted(signum)
+        name = signal.Signals(signum).name
+        if count == 1:
+            line = f"{name}: running steps may finish within {self._grace:g} s; again stops at once"
+        else:
+            line = f"{name}: stopping at once; running steps are given back"
+        # Not through sys.stderr, which the interrupted code may be writing to right now.
+        os.write(2, f"{line}\n".encode())
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Within the block either signal raises Interrupted in the main thread."""
+
+    def unwind(signum: int, _frame: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    with _handled_by(unwind):
+        yield
+
+
+@contextmanager
+def draining(runtime: Runtime, grace: float | None = None) -> Iterator[Drain]:
+    """Within the block the signals drain the runtime's workers; says which ones came."""
+    drain = Drain(runtime, runtime.settings.grace if grace is None else grace)
+    with _handled_by(drain):
+        yield drain
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, previous in before.items():
+            signal.signal(signum, previous)

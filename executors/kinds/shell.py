@@ -1,0 +1,117 @@
+"""The kind `shell.run`: runs a program, keeps its output, and ends all of it when it must."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.context import StepContext
+from stepwell.engine.errors import Canceled, Permanent, StepError
+from stepwell.engine.package import ExecutorFunction
+from stepwell.executors.kinds import BUILT_IN
+from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command
+from stepwell.executors.kinds.spool import Spool
+
+TAIL = 4_000
+
+# What programs need to run at all; everything else is for `env` to say.
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+
+class ShellRun(BaseModel):
+    """A program and how to run it. No shell is involved unless `argv` names one.
+
+    `env` is added to a few inherited variables (PATH, HOME, …); `timeout` and `grace` (from
+    SIGTERM to SIGKILL) are seconds; `max_output` bounds what is kept of stdout and of stderr.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    argv: list[str] = Field(min_length=1)
+    cwd: Path | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    stdin: str = ""
+    timeout: float | None = Field(default=None, gt=0)
+    grace: float = Field(default=3.0, ge=0)
+    ok_codes: list[int] = Field(default_factory=lambda: [0])
+    max_output: int = Field(default=100 * 1024 * 1024, ge=0)
+
+    @field_validator("argv", mode="before")
+    @classmethod
+    def _no_command_line(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(
+                'must be a list such as ["ls", "-l"]; for a shell\'s syntax say ["sh", "-c", "…"]'
+            )
+        return value
+
+    @field_validator("argv", "env")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if any("\0" in text for text in value):
+            raise ValueError("must not contain NUL characters")
+        return value
+
+
+def run_shell(step: StepContext, request: ShellRun) -> dict[str, Any]:
+    """Run the program; its output becomes the artifacts `stdout` and `stderr`."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with Spool(request.max_output) as out, Spool(request.max_output) as err:
+        command = _start(request)
+        step.on_cancel(command.cancel)
+        end = command.watch(out, err, request.timeout, request.grace, clock)
+        result = {
+            "exit_code": command.exit_code,
+            "seconds": round(clock.monotonic() - began, 6),
+            "stdout_tail": out.tail(TAIL),
+            "stderr_tail": err.tail(TAIL),
+            "stdout_size": out.total,
+            "stderr_size": err.total,
+            "stdout_truncated": out.truncated,
+            "stderr_truncated": err.truncated,
+        }
+        if end == CANCELED:
+            raise Canceled
+        if end == TIMED_OUT:
+            raise StepError(
+                "timeout",
+                f"{request.argv[0]!r} was killed after {request.timeout:g} seconds",
+                details=result,
+            )
+        if command.exit_code not in request.ok_codes:
+            last = err.tail(300).strip().rpartition("\n")[2]
+            raise StepError(
+                "exit_status",
+                f"{request.argv[0]!r} {_ended(command.exit_code)}{f': {last}' if last else ''}",
+                details=result,
+            )
+        out.keep(step, "stdout", "text/plain")
+        err.keep(step, "stderr", "text/plain")
+    return result
+
+
+def _start(request: ShellRun) -> Command:
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment |= request.env
+    if request.cwd is not None and not request.cwd.is_dir():
+        raise Permanent("no_such_folder", f"cwd: there is no folder {str(request.cwd)!r}")
+    try:
+        return Command(request.argv, request.cwd, environment, request.stdin)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Permanent(
+            "no_such_program", f"there is no program {request.argv[0]!r} on the PATH"
+        ) from None
+    except (PermissionError, OSError) as error:
+        raise Permanent("not_runnable", f"cannot run {request.argv[0]!r}: {error}") from None
+
+
+def _ended(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+run = ExecutorFunction("shell.run", run_shell, BUILT_IN["shell.run"].options)

@@ -1,0 +1,126 @@
+"""Executors for the process pool: at the top level of a module, where a child can find them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.context import StepContext
+from stepwell.engine.errors import Permanent, Suspend
+from stepwell.engine.model import Wait
+from stepwell.engine.package import Package
+from stepwell.engine.retry import Retry
+
+pack = Package("pack")
+
+
+class Order(BaseModel):
+    item: str
+    count: int = 1
+
+
+@pack.entrypoint
+def main(run: RunBuilder) -> None:
+    run.step("test.pid")
+
+
+@pack.executor("test.pid", pool="process")
+def pid() -> int:
+    return os.getpid()
+
+
+@pack.executor("test.coroutine", pool="process")
+async def coroutine(order: Order) -> str:
+    return order.item
+
+
+@pack.executor("test.exit", pool="process", retry=Retry(max_attempts=3))
+def exit_at_once() -> None:
+    os._exit(3)
+
+
+@pack.executor("test.crash", pool="process")
+def crash() -> None:
+    ctypes.string_at(0)
+
+
+@pack.executor("test.raise", pool="process")
+def raise_it(name: str) -> None:
+    if name == "Permanent":
+        raise Permanent("no_way", "never", details={"why": "so"})
+    raise {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}[name]
+
+
+@pack.executor("test.everything", pool="process")
+def everything(step: StepContext, order: Order) -> dict[str, Any]:
+    step.record("orders", order.item, {"count": order.count})
+    step.artifact("raw", b"\xff\x00raw")
+    step.artifact("note", "text")
+    first = step.emit("test.coroutine", Order(item="ink"), id="first")
+    step.emit("test.pid", after=[first])
+    return {
+        "dependencies": step.dependencies(),
+        "status": step.run_status("other"),
+        "result": step.dependency_result("before").value,
+        "key": step.idempotency_key,
+    }
+
+
+@pack.executor("test.bad_emit", pool="process")
+def bad_emit(step: StepContext) -> None:
+    step.emit("test.coroutine", {"count": "many"})
+
+
+@pack.executor("test.large", pool="process")
+def large(step: StepContext) -> None:
+    step.store_artifact("large", b"x")
+
+
+@pack.executor("test.suspend", pool="process")
+def suspend(step: StepContext) -> None:
+    child = step.child_run("pack", {"n": 1})
+    raise Suspend(Wait(run_id=child.id, start=child))
+
+
+def tell(path: str, text: str) -> None:
+    """Write a line to a FIFO or file that the test reads."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+@pack.executor("test.wait", pool="process")
+def wait_for_cancel(step: StepContext, path: str) -> str:
+    canceled = threading.Event()
+    step.on_cancel(canceled.set)
+    tell(path, str(os.getpid()))
+    canceled.wait()
+    return f"canceled={step.cancelled}"
+
+
+@pack.executor("test.unwind", pool="process")
+def unwind_on_sigterm(path: str) -> None:
+    tell(path, str(os.getpid()))
+    try:
+        threading.Event().wait()
+    finally:
+        tell(path, "unwound")
+
+
+@pack.executor("test.stubborn", pool="process")
+def ignore_everything(path: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    tell(path, f"{os.getpid()} {grandchild.pid}")
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            continue

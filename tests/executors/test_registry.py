@@ -1,0 +1,159 @@
+"""The registry: who runs what, and what is refused."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.errors import InvalidInput, InvalidPackage, InvalidPayload, NotFound
+from stepwell.engine.model import ExecutorOptions, Queue
+from stepwell.engine.package import ExecutorFunction, Package
+from stepwell.executors.registry import Registry
+
+
+class Order(BaseModel):
+    item: str
+
+
+def package(name: str, *kinds: str, queues: tuple[Queue, ...] = ()) -> Package:
+    made = Package(name, queues=queues)
+
+    @made.entrypoint
+    def main(run: RunBuilder) -> None: ...
+
+    for kind in kinds:
+        made.executor(kind)(lambda: None)
+    return made
+
+
+def free(kind: str, function: Any = lambda: None, **options: Any) -> ExecutorFunction[Any, Any]:
+    return ExecutorFunction(kind, function, ExecutorOptions(**options))
+
+
+class Bare:
+    kind = "bare"
+
+    async def execute(self, step: object) -> None: ...
+
+
+def test_kinds_belong_to_their_package() -> None:
+    registry = Registry([package("a", "a.x"), package("b", "b.x")])
+    registry.register(free("loose"))
+
+    assert [registry.site(k) for k in ("a.x", "b.x", "loose", "shell.run")] == [
+        "a",
+        "b",
+        None,
+        None,
+    ]
+    assert {"a.x", "b.x", "loose", "shell.run", "http.fetch", "run.start"} == set(registry.kinds())
+    assert registry.executor("a.x").kind == "a.x"
+
+
+def test_a_kind_of_two_packages_is_refused_and_nothing_is_taken() -> None:
+    registry = Registry([package("a", "x")])
+
+    with pytest.raises(
+        InvalidPackage, match=r"'x' is registered twice \(package a and package b\)"
+    ):
+        registry.add_package(package("b", "y", "x", queues=(Queue("slow"),)))
+
+    assert "y" not in registry.kinds()
+    assert "slow" not in registry.queue_names()
+    assert list(registry.packages) == ["a"]
+
+
+def test_other_duplicates_are_refused() -> None:
+    pack = package("a", "x")
+    registry = Registry([pack])
+    registry.add_package(pack)  # the same once more is no other
+
+    with pytest.raises(InvalidPackage, match="package a and no package"):
+        registry.register(free("x"))
+    with pytest.raises(InvalidPackage, match="built in"):
+        registry.register(free("shell.run"))
+    with pytest.raises(InvalidPackage, match="package 'a' is registered twice"):
+        registry.add_package(package("a"))
+    with pytest.raises(InvalidPackage, match="execute"):
+        registry.register(object())  # type: ignore[arg-type]
+    with pytest.raises(InvalidPackage, match="must hold"):
+        registry.add_package("a")  # type: ignore[arg-type]
+
+
+def test_unknown_names_are_answered_with_the_nearest() -> None:
+    registry = Registry([package("shop", "shop.price")])
+
+    with pytest.raises(NotFound, match=r"did you mean 'shop\.price'"):
+        registry.executor("shop.prise")
+    with pytest.raises(NotFound, match="did you mean 'shop'"):
+        registry.package("shap")
+    assert registry.package("shop").name == "shop"
+
+
+@pytest.mark.parametrize("kind", ["shell.run", "http.fetch", "run.start"])
+def test_built_in_kinds_load_with_the_options_announced(kind: str) -> None:
+    registry = Registry()
+    announced = registry.options(kind)
+
+    executor = registry.executor(kind)
+
+    assert isinstance(executor, ExecutorFunction)
+    assert executor.kind == kind
+    assert executor.options is announced
+
+
+def test_pools_follow_the_body_unless_said() -> None:
+    async def coroutine() -> None: ...
+
+    registry = Registry()
+    registry.register(free("plain"))
+    registry.register(free("coroutine", coroutine))
+    registry.register(free("said", coroutine, pool="thread"))
+    registry.register(Bare())
+
+    pools = [registry.pool_name(k) for k in ("plain", "coroutine", "said", "bare", "shell.run")]
+    assert pools == ["thread", "asyncio", "thread", "asyncio", "thread"]
+    assert registry.options("bare") == ExecutorOptions()
+
+
+def test_typed_inputs_are_checked() -> None:
+    def typed(order: Order) -> None: ...
+
+    registry = Registry()
+    registry.register(free("typed", typed))
+    registry.register(free("untyped"))
+
+    registry.validate_input("typed", {"item": "pen"}, '{"item":"pen"}', "run.input")
+    registry.validate_input("untyped", 1, "1", "run.input")
+    with pytest.raises(InvalidPayload, match=r"run\.input\.item"):
+        registry.validate_input("typed", {}, "{}", "run.input")
+
+
+def test_an_instance_of_the_class_is_not_validated_again() -> None:
+    def typed(order: Order) -> None: ...
+
+    registry = Registry()
+    registry.register(free("typed", typed))
+
+    registry.validate_input("typed", Order(item="pen"), "not read", "run.input")
+
+
+def test_queues() -> None:
+    registry = Registry([package("a", queues=(Queue("slow", max_in_flight=1),))])
+    registry.define_queue(Queue("slow", max_in_flight=1))
+    registry.define_queue(Queue("default", max_in_flight=5))
+
+    assert list(registry.queue_names()) == ["default", "slow"]
+    assert registry.queues["default"].max_in_flight == 5
+    with pytest.raises(InvalidPackage, match="'slow' is declared twice with different limits"):
+        registry.define_queue(Queue("slow", max_in_flight=2))
+    with pytest.raises(InvalidInput):
+        registry.define_queue(Queue("slow", max_in_flight=0))
+
+
+def test_a_wrong_signature_is_refused_when_registered() -> None:
+    def wrong(step: object, one: int, two: int) -> None: ...
+
+    with pytest.raises(InvalidPackage, match="one input"):
+        Registry().register(free("wrong", wrong))

@@ -1,0 +1,197 @@
+"""`shell.run` with real programs."""
+
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, StepError
+from stepwell.engine.execution import Execution
+from stepwell.executors.kinds.shell import run
+from tests.executors.fakes import PATIENCE, FakeArtifacts, claimed, services
+
+PYTHON = sys.executable
+# Starts a program that lives on, tells both numbers through a FIFO, and waits with it.
+FAMILY = (
+    "import subprocess, sys, os, time, signal\n"
+    "{ignore}"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "open({fifo!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\n"
+    "time.sleep(600)\n"
+)
+IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+
+def shell(**request: Any) -> tuple[Execution, FakeArtifacts]:
+    artifacts = FakeArtifacts()
+    return Execution(claimed("shell.run", request), "w", services(artifacts=artifacts)), artifacts
+
+
+def result(**request: Any) -> dict[str, Any]:
+    execution, _ = shell(**request)
+    value: dict[str, Any] = execution.invoke()
+    return value
+
+
+def python(source: str) -> list[str]:
+    return [PYTHON, "-c", source]
+
+
+def is_alive(pid: int) -> bool:
+    """Wait for a process to end; True when it did not."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        return not select.select([handle], [], [], PATIENCE)[0]
+    finally:
+        os.close(handle)
+
+
+def test_output_becomes_artifacts() -> None:
+    execution, _ = shell(argv=python("import sys; print('out'); print('err', file=sys.stderr)"))
+
+    value = execution.invoke()
+
+    assert value["exit_code"] == 0
+    assert (value["stdout_tail"], value["stderr_tail"]) == ("out\n", "err\n")
+    assert value["seconds"] > 0
+    bodies = {name: made.body for name, made in execution.context.artifacts.items()}
+    assert bodies == {"stdout": b"out\n", "stderr": b"err\n"}
+
+
+def test_stdin_folder_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hidden")
+    source = (
+        "import os, sys; print(sys.stdin.read(), os.getcwd(), os.environ['COLOR'], "
+        "'SECRET_TOKEN' in os.environ, 'PATH' in os.environ)"
+    )
+
+    value = result(argv=python(source), stdin="héllo", cwd=str(tmp_path), env={"COLOR": "red"})
+
+    assert value["stdout_tail"].split() == ["héllo", str(tmp_path), "red", "False", "True"]
+
+
+def test_much_output_is_cut_at_the_limit_and_stored() -> None:
+    execution, artifacts = shell(
+        argv=python("import sys; sys.stdout.write('x' * 1_000_000)"), max_output=100_000
+    )
+
+    value = execution.invoke()
+
+    assert (value["stdout_size"], value["stdout_truncated"]) == (1_000_000, True)
+    assert value["stderr_truncated"] is False
+    assert artifacts.stored == [b"x" * 100_000]
+
+
+def test_other_exit_codes_fail_with_details() -> None:
+    with pytest.raises(StepError, match="exit code 4: broken") as caught:
+        result(argv=python("import sys; print('broken', file=sys.stderr); sys.exit(4)"))
+
+    assert caught.value.code == "exit_status"
+    assert caught.value.retryable is None
+    assert caught.value.details["exit_code"] == 4
+    assert caught.value.details["stderr_tail"] == "broken\n"
+
+
+def test_codes_that_are_said_to_be_fine() -> None:
+    assert result(argv=python("raise SystemExit(4)"), ok_codes=[0, 4])["exit_code"] == 4
+
+
+def test_a_program_killed_by_a_signal() -> None:
+    with pytest.raises(StepError, match="killed by signal 9"):
+        result(argv=python("import os; os.kill(os.getpid(), 9)"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"argv": ["no-such-program-here"]}, "no_such_program"),
+        ({"argv": ["/"]}, "not_runnable"),
+        ({"argv": ["true"], "cwd": "/no/such/folder"}, "no_such_folder"),
+    ],
+)
+def test_what_cannot_be_run_is_permanent(request_: dict[str, Any], code: str) -> None:
+    with pytest.raises(Permanent) as caught:
+        result(**request_)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"argv": "ls -l"}, r"input\.argv.*list such as"),
+        ({"argv": []}, r"input\.argv"),
+        ({"argv": ["a\0b"]}, "NUL"),
+        ({"argv": ["true"], "timeout": 0}, r"input\.timeout"),
+        ({"argv": ["true"], "shell": True}, r"input\.shell"),
+        ({}, r"input\.argv"),
+    ],
+)
+def test_wrong_inputs_are_refused(request_: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidPayload, match=message):
+        result(**request_)
+
+
+def test_a_timeout_kills_the_whole_family(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    told: list[int] = []
+    reader = threading.Thread(target=lambda: told.extend(map(int, fifo.read_text().split())))
+    reader.start()
+    source = FAMILY.format(fifo=str(fifo), ignore=IGNORE)
+
+    with pytest.raises(StepError, match="killed after") as caught:
+        result(argv=python(source), timeout=3, grace=0.1)
+
+    reader.join(PATIENCE)
+    assert caught.value.code == "timeout"
+    assert caught.value.details["exit_code"] == -9
+    assert not any(map(is_alive, told))
+    assert len(told) == 2
+
+
+def test_a_flood_of_output_does_not_hold_up_the_timeout() -> None:
+    with pytest.raises(StepError, match="killed after"):
+        result(argv=["yes"], timeout=0.2, max_output=1000)
+
+
+def test_a_cancel_kills_the_whole_family(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    execution, _ = shell(argv=python(FAMILY.format(fifo=str(fifo), ignore="")), grace=PATIENCE)
+    told: list[int] = []
+
+    def cancel_when_it_runs() -> None:
+        told.extend(map(int, fifo.read_text().split()))
+        execution.cancel()
+
+    thread = threading.Thread(target=cancel_when_it_runs)
+    thread.start()
+    with pytest.raises(Canceled):
+        execution.invoke()
+
+    thread.join(PATIENCE)
+    assert len(told) == 2
+    assert not any(map(is_alive, told))
+
+
+def test_a_background_child_does_not_hold_up_the_end() -> None:
+    source = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)\n"
+    )
+
+    value = result(argv=python(source))
+
+    os.kill(int(value["stdout_tail"]), 9)
+
+
+def test_it_is_an_executor_for_threads() -> None:
+    assert (run.kind, run.options.pool) == ("shell.run", "thread")

@@ -1,0 +1,207 @@
+"""What only threads, and what only the event loop does: parallel bodies, cancel, shutdown."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from stepwell.engine.model import Failed
+from stepwell.executors.pools.tasks import AsyncioPool
+from stepwell.executors.pools.threads import ThreadPool
+from tests.executors.fakes import PATIENCE, FakeTask, Outbox
+
+
+class Held:
+    """A body that says when it began and ends when it is let go."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.gate = threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def __call__(self) -> str:
+        self.thread = threading.current_thread()
+        self.began.set()
+        assert self.gate.wait(PATIENCE)
+        return "let go"
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.gate.set()
+
+
+@pytest.fixture
+def loop(outbox: Outbox) -> Iterator[AsyncioPool]:
+    pool = AsyncioPool(10, outbox)
+    yield pool
+    pool.shutdown(PATIENCE)
+
+
+def test_threads_work_side_by_side(outbox: Outbox) -> None:
+    pool = ThreadPool(3, outbox)
+    meeting = threading.Barrier(3)
+
+    pool.submit([FakeTask(lambda: meeting.wait(PATIENCE) >= 0) for _ in range(3)])
+
+    assert [outbox.value() for _ in range(3)] == ["true"] * 3
+    pool.shutdown(PATIENCE)
+
+
+def test_a_canceled_thread_frees_its_slot_and_ends_on_its_own(outbox: Outbox, held: Held) -> None:
+    pool = ThreadPool(1, outbox)
+    stuck = FakeTask(held)
+    pool.submit([stuck])
+    assert held.began.wait(PATIENCE)
+    assert pool.free_slots() == 0
+
+    pool.cancel(stuck)
+
+    assert stuck.canceled.is_set()
+    assert pool.free_slots() == 1
+    pool.submit([FakeTask(lambda: "next")])
+    assert outbox.value() == '"next"'
+    pool.shutdown(PATIENCE)  # does not wait for what was given up
+    held.gate.set()
+    assert outbox.value() == '"let go"'
+    assert held.thread is not None
+    held.thread.join(PATIENCE)
+    assert not held.thread.is_alive()
+
+
+def test_a_canceled_task_in_the_queue_never_runs(outbox: Outbox, held: Held) -> None:
+    pool = ThreadPool(1, outbox)
+    waiting = FakeTask(lambda: "wrong")
+    pool.submit([FakeTask(held), waiting])
+    assert held.began.wait(PATIENCE)
+
+    pool.cancel(waiting)
+    held.gate.set()
+
+    assert outbox.value() == '"let go"'
+    pool.shutdown(PATIENCE)
+    assert not waiting.begun
+    assert outbox.is_empty()
+    assert pool.free_slots() == 1
+
+
+def test_canceling_what_has_ended_changes_nothing(outbox: Outbox) -> None:
+    pool = ThreadPool(1, outbox)
+    task = FakeTask()
+    pool.submit([task])
+    outbox.take()
+
+    pool.cancel(task)
+
+    assert pool.free_slots() == 1
+    pool.shutdown(PATIENCE)
+
+
+def test_shutdown_waits_no_longer_than_its_grace(outbox: Outbox, held: Held) -> None:
+    pool = ThreadPool(1, outbox)
+    stuck, queued = FakeTask(held), FakeTask()
+    pool.submit([stuck, queued])
+    assert held.began.wait(PATIENCE)
+
+    pool.shutdown(0)
+
+    assert stuck.canceled.is_set()
+    held.gate.set()
+    outbox.take()
+    assert held.thread is not None
+    held.thread.join(PATIENCE)
+    assert not queued.begun
+
+
+def test_coroutines_share_one_thread(outbox: Outbox, loop: AsyncioPool) -> None:
+    async def body() -> str:
+        return threading.current_thread().name
+
+    loop.submit([FakeTask(body), FakeTask(body)])
+
+    assert [outbox.value(), outbox.value()] == ['"stepwell-asyncio"'] * 2
+
+
+def test_a_canceled_coroutine_is_unwound(outbox: Outbox, loop: AsyncioPool) -> None:
+    began, unwound = threading.Event(), threading.Event()
+
+    async def body() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            unwound.set()
+
+    task = FakeTask(body)
+    loop.submit([task])
+    assert began.wait(PATIENCE)
+    assert loop.free_slots() == 9
+
+    loop.cancel(task)
+
+    assert loop.free_slots() == 10
+    assert unwound.wait(PATIENCE)
+    outcome = outbox.outcome()
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.code == "CancelledError"
+
+
+def test_the_loop_survives_what_bodies_start_beside_them(outbox: Outbox, loop: AsyncioPool) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def body() -> None:
+        beside = asyncio.create_task(leave())
+        await asyncio.wait([beside])
+        assert isinstance(beside.exception(), SystemExit)
+
+    def stop() -> None:
+        asyncio.get_running_loop().stop()
+
+    loop.submit([FakeTask(body)])
+    assert outbox.value() == "null"
+    loop.submit([FakeTask(stop)])
+    assert outbox.value() == "null"
+    loop.submit([FakeTask(lambda: "alive")])
+
+    assert outbox.value() == '"alive"'
+
+
+def test_shutdown_cancels_coroutines_after_the_grace(outbox: Outbox) -> None:
+    pool = AsyncioPool(1, outbox)
+    began = threading.Event()
+
+    async def body() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    task = FakeTask(body)
+    pool.submit([task])
+    assert began.wait(PATIENCE)
+
+    pool.shutdown(0)
+
+    assert task.canceled.is_set()
+    assert outbox.failure().code == "CancelledError"
+
+
+def test_a_coroutine_runs_in_a_thread_whose_loop_is_busy(outbox: Outbox) -> None:
+    async def body() -> str:
+        return "ran"
+
+    async def host() -> None:
+        pool = ThreadPool(1, outbox)
+        from stepwell.executors.awaitables import run
+
+        assert run(body()) == "ran"
+        pool.shutdown(0)
+
+    asyncio.run(host())
