@@ -18,7 +18,9 @@ WORKERS ?= auto
 # Further arguments for pytest: make test ARGS="-k lease -x"
 ARGS ?=
 
-DEMO := $(BIN)/stepwell --home .stepwell run code_census
+DEMO_HOME := .stepwell
+DEMO = $(BIN)/stepwell --home $(DEMO_HOME) run code_census && \
+	$(BIN)/python -m code_census summary --home $(DEMO_HOME)
 BENCH := $(BIN)/python -m benchmarks
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
@@ -50,7 +52,7 @@ $(STAMP): requirements/dev.txt pyproject.toml setup.py
 
 .PHONY: demo
 demo: setup .venv/.sample ## run the code census sample, from nothing to its result
-	$(DEMO)
+	@$(DEMO)
 
 .venv/.sample: $(STAMP) $(wildcard $(SAMPLE)/pyproject.toml)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e $(SAMPLE)

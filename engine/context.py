@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
@@ -18,35 +18,31 @@ from pydantic import TypeAdapter, ValidationError
 
 from stepwell.engine.builder import Typed
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.errors import InvalidInput, InvalidPayload, NotFound, StepwellError, nearest
+from stepwell.engine.effects import ArtifactLabel, Effects
+from stepwell.engine.errors import InvalidPayload, NotFound, StepwellError, nearest
 from stepwell.engine.graph import Graph, StepOptions
-from stepwell.engine.ids import artifact_id, check_id
 from stepwell.engine.model import (
     ArtifactRef,
     ClaimedStep,
     Lease,
-    NewArtifact,
-    NewRecord,
     NewRun,
     RunInfo,
     Step,
     StepHandle,
     StepResult,
 )
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload import decode
 from stepwell.engine.ports import (
     ArtifactStore,
     Catalog,
     DependencyReads,
     Executor,
-    Parameters,
-    Projection,
     ProjectionStore,
-    Transaction,
 )
 from stepwell.engine.settings import Settings
 from stepwell.engine.signature import explain
 from stepwell.engine.states import StepStatus
+from stepwell.engine.step_views import StepLogger, StepProjection
 
 T = TypeVar("T")
 
@@ -70,44 +66,6 @@ class Services:
     app: Any = None
 
 
-class StepLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds run, step and attempt to every line, as text and as fields."""
-
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        extra = dict(self.extra or {})
-        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
-        return f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}] {msg}", kwargs
-
-
-class StepProjection:
-    """A projection as one step sees it: `once` needs no key, because the step is the key."""
-
-    def __init__(self, projection: Projection, key: str) -> None:
-        self._projection = projection
-        self._key = key
-
-    def execute(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run one statement and commit; returns the number of rows it changed."""
-        return self._projection.execute(sql, parameters)
-
-    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
-        """Run one statement for every row in one transaction; returns rows changed."""
-        return self._projection.execute_many(sql, rows)
-
-    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
-        """Run one statement; returns its rows as dictionaries."""
-        return self._projection.query(sql, parameters)
-
-    def once(self, apply: Callable[[Transaction], object], key: str = "") -> bool:
-        """Run `apply` in one transaction, at most once for this step (and `key`).
-
-        Returns False, without calling it, when an earlier attempt committed it already.
-        """
-        return self._projection.once(f"{self._key}#{key}" if key else self._key, apply)
-
-
 class StepContext:
     """One execution of one step.
 
@@ -128,8 +86,7 @@ class StepContext:
         self._dependencies: dict[str, tuple[str, str | None]] | None = None
         self._logger: StepLogger | None = None
         self.returned: Any = None
-        self.records: dict[tuple[str, str], NewRecord] = {}
-        self.artifacts: dict[str, NewArtifact] = {}
+        self.effects = Effects(claimed, services.artifacts, services.settings)
 
     # --- what it is -----------------------------------------------------------------------
 
@@ -289,102 +246,23 @@ class StepContext:
     def record(self, collection: str, key: str, value: Any) -> None:
         """Upsert a JSON document into a collection of the package, with this step's commit."""
         self._check_open("record")
-        check_id(collection, "record.collection")
-        check_id(key, "record.key")
-        text = encode(value, f"record {collection}/{key}", self._limit)
-        self.records[collection, key] = NewRecord(collection, key, text)
+        self.effects.record(collection, key, value)
 
-    def artifact(
-        self,
-        name: str,
-        data: bytes | str,
-        *,
-        content_type: str = "application/octet-stream",
-        kind: str = "file",
-        metadata: Mapping[str, Any] | None = None,
-        id: str | None = None,
-    ) -> ArtifactRef:
+    def artifact(self, name: str, data: bytes | str, **label: Unpack[ArtifactLabel]) -> ArtifactRef:
         """Keep bytes (text is written as UTF-8): inline when small, else in the artifact store.
 
-        `name` is unique among the step's artifacts; it is a label and never a path.
+        `name` is unique among the step's artifacts; it is a label and never a path. See
+        `ArtifactLabel` for the rest.
         """
-        body = data.encode() if isinstance(data, str) else bytes(data)
-        if len(body) > self._services.settings.inline_limit:
-            return self.store_artifact(
-                name, body, content_type=content_type, kind=kind, metadata=metadata, id=id
-            )
-        digest = hashlib.sha256(body).hexdigest()
-        return self._add_artifact(
-            (name, kind, content_type, metadata, id), len(body), digest, body, None
-        )
+        self._check_open("artifact")
+        return self.effects.artifact(name, data, label)
 
     def store_artifact(
-        self,
-        name: str,
-        data: bytes | str | BinaryIO,
-        *,
-        content_type: str = "application/octet-stream",
-        kind: str = "file",
-        metadata: Mapping[str, Any] | None = None,
-        id: str | None = None,
+        self, name: str, data: bytes | str | BinaryIO, **label: Unpack[ArtifactLabel]
     ) -> ArtifactRef:
         """Keep bytes, text or a binary stream in the artifact store, whatever the size."""
-        self._check_artifact(name, id)
-        blob = self._services.artifacts.put(data.encode() if isinstance(data, str) else data)
-        return self._add_artifact(
-            (name, kind, content_type, metadata, id), blob.size, blob.sha256, None, blob.uri
-        )
-
-    def _check_artifact(self, name: str, id: str | None) -> None:
-        self._check_open("artifact")
-        check_id(name, "artifact.name")
-        if "/" in name or "\\" in name or name in (".", ".."):
-            raise InvalidInput(
-                f"artifact.name: {name!r} looks like a path; use a plain name such as 'report.html'"
-            )
-        if name in self.artifacts:
-            raise InvalidInput(f"artifact.name: {name!r} was given twice in this step")
-        if id is not None:
-            check_id(id, "artifact.id")
-
-    def _add_artifact(
-        self,
-        label: tuple[str, str, str, Mapping[str, Any] | None, str | None],
-        size: int,
-        sha256: str,
-        body: bytes | None,
-        uri: str | None,
-    ) -> ArtifactRef:
-        name, kind, content_type, metadata, given_id = label
-        self._check_artifact(name, given_id)
-        check_id(kind, "artifact.kind")
-        check_id(content_type, "artifact.content_type")
-        claimed = self._claimed
-        new = NewArtifact(
-            id=given_id or artifact_id(claimed.run.id, claimed.id, name),
-            name=name,
-            kind=kind,
-            content_type=content_type,
-            metadata=encode(dict(metadata or {}), f"artifact {name!r}.metadata", self._limit),
-            size=size,
-            sha256=sha256,
-            body=body,
-            uri=uri,
-        )
-        self.artifacts[name] = new
-        return ArtifactRef(
-            id=new.id,
-            run_id=claimed.run.id,
-            step_id=claimed.id,
-            name=name,
-            kind=kind,
-            content_type=content_type,
-            size=size,
-            sha256=sha256,
-            uri=uri,
-            metadata=dict(metadata or {}),
-            created_at=self.now,
-        )
+        self._check_open("store_artifact")
+        return self.effects.stored_artifact(name, data, label)
 
     def projection(self, name: str) -> StepProjection:
         """The package's read-model database of this name."""

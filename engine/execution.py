@@ -103,8 +103,8 @@ class Execution:
             outcome = Completed(
                 self.step,
                 encode(value, "result", self.services.settings.payload_limit),
-                tuple(context.records.values()),
-                tuple(context.artifacts.values()),
+                tuple(context.effects.records.values()),
+                tuple(context.effects.artifacts.values()),
                 context.finish_emitted(),
             )
         except BaseException as error:

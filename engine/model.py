@@ -503,7 +503,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs to list; None means any. Newest first."""
+    """Which runs to list; None means any. Newest first. `prefix` is how their ids begin."""
 
     package: str | None = None
     status: RunStatus | None = None
@@ -511,6 +511,7 @@ class RunFilter:
     name: str | None = None
     limit: int = 100
     before: str | None = None
+    prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

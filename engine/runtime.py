@@ -6,38 +6,22 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any, BinaryIO, TypeVar
+from typing import Any
 
-from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import Clock
 from stepwell.engine.context import Services
 from stepwell.engine.errors import (
     InvalidInput,
-    NotFound,
     RuntimeClosed,
     WaitTimeout,
-    nearest,
 )
-from stepwell.engine.events import Event, Observer, Observers
+from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.model import (
-    ArtifactRef,
     CycleResult,
-    EdgeRow,
-    EngineStatus,
-    NewRun,
     Operator,
     Queue,
-    QueueStatus,
-    Record,
     Run,
-    RunFilter,
-    RunProgress,
-    Step,
-    StepFilter,
-    StepResult,
-    WorkerRow,
 )
 from stepwell.engine.package import Package, check_executor
 from stepwell.engine.payload import decode, encode
@@ -45,16 +29,15 @@ from stepwell.engine.ports import (
     ArtifactStore,
     Catalog,
     Executor,
-    Projection,
     ProjectionStore,
     RunStore,
 )
+from stepwell.engine.queries import Queries
 from stepwell.engine.queues import check_queue
+from stepwell.engine.run_factory import RunFactory, RunLabels
 from stepwell.engine.settings import Settings
-from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.engine.states import RunStatus
 from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
-
-S = TypeVar("S", RunStatus, StepStatus)
 
 WAIT_EAGER = 0.001
 WAIT_IDLE = 0.02
@@ -102,7 +85,7 @@ class RunHandle:
         return self._runtime.cancel_run(self.id, reason=reason, by=by)
 
 
-class Runtime:
+class Runtime(Queries):
     """A store with packages, and everything that can be done with them.
 
     Made by `connect()`; use it as a context manager, or call `close()`. Safe for many threads.
@@ -110,18 +93,19 @@ class Runtime:
 
     def __init__(self, parts: RuntimeParts) -> None:
         self._parts = parts
-        self._store = parts.store
+        super().__init__(parts.store, parts.artifacts, parts.projections)
         self._catalog = parts.catalog
         self.settings = parts.settings
         self.home = parts.home
         self._packages: dict[str, Package] = {}
+        self._factory = RunFactory(parts.catalog, self._packages, parts.settings)
         self._services = Services(
             catalog=parts.catalog,
             reads=parts.store,
             artifacts=parts.artifacts,
             projections=parts.projections,
             settings=parts.settings,
-            build_run=self._build_run,
+            build_run=self._factory.build,
             app=parts.app,
         )
         self._workers: list[Worker] = []
@@ -196,54 +180,12 @@ class Runtime:
             run_id = new_run_id(self._parts.clock.micros())
         check_id(run_id, "run_id")
         package_name = package.name if isinstance(package, Package) else package
-        new = self._build_run(
-            package_name, input, entrypoint, run_id, name=name, metadata=metadata, tags=tags
-        )
+        labels = RunLabels(name, metadata, tags)
+        new = self._factory.build(package_name, input, entrypoint, run_id, labels)
         run = self._store.create_run(new)
         for worker in tuple(self._workers):
             worker.wake()
         return RunHandle(self, run)
-
-    def _build_run(
-        self,
-        package: str,
-        input: Any,
-        entrypoint: str | None,
-        run_id: str,
-        *,
-        name: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        tags: Sequence[str] = (),
-    ) -> NewRun:
-        found = self._find_package(package).find_entrypoint(entrypoint)
-        limit = self.settings.payload_limit
-        builder = RunBuilder(
-            self._catalog,
-            run_id=run_id,
-            package=package,
-            raw_input=encode(input, "input", limit),
-            limit=limit,
-        )
-        if metadata is not None:
-            if not isinstance(metadata, Mapping):
-                raise InvalidInput(f"metadata: must be a mapping, got {metadata!r:.80}")
-            builder.metadata.update(metadata)
-        if isinstance(tags, str):
-            raise InvalidInput(f"tags: must be a list of strings, got {tags!r:.80}")
-        builder.tags.extend(tags)
-        found.build(builder)
-        if name is not None:
-            builder.name = check_id(name, "name")
-        return builder.finish(found.name)
-
-    def _find_package(self, name: str) -> Package:
-        package = self._packages.get(name) if isinstance(name, str) else None
-        if package is None:
-            raise NotFound(
-                f"there is no package {name!r}{nearest(str(name), self._packages)}"
-                + ("" if self._packages else "; none is registered: use --app or packages=[…]")
-            )
-        return package
 
     # --- working --------------------------------------------------------------------------
 
@@ -297,6 +239,16 @@ class Runtime:
         until = None if stop is None else stop.is_set
         with self._worker(queues, poll_interval) as worker:
             worker.run(until, max_cycles)
+
+    def stop_workers(self, grace: float | None = None) -> int:
+        """Tell all workers of this runtime to stop, as `Worker.stop()`; returns how many.
+
+        Does not wait for them, and may be called from a signal handler.
+        """
+        workers = tuple(self._workers)
+        for worker in workers:
+            worker.stop(grace)
+        return len(workers)
 
     @contextmanager
     def worker(
@@ -385,105 +337,6 @@ class Runtime:
                 if self._ended_count == seen:
                     self._ended.wait(pause)
 
-    # --- looking --------------------------------------------------------------------------
-
-    def run(self, run_id: str) -> Run:
-        """The run as it is now. Raises NotFound."""
-        return self._store.run(run_id)
-
-    def runs(
-        self,
-        *,
-        package: str | None = None,
-        status: RunStatus | str | None = None,
-        name: str | None = None,
-        tag: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> list[Run]:
-        """Matching runs, newest first; `before` continues after the last run of a page."""
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
-            raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
-        wanted = None if status is None else _status(RunStatus, status)
-        return self._store.runs(RunFilter(package, wanted, tag, name, limit, before))
-
-    def progress(self, run_id: str) -> RunProgress:
-        """Counts of a run's steps; cheap, however large the run is."""
-        return self._store.progress(run_id)
-
-    def steps(
-        self,
-        run_id: str,
-        *,
-        status: StepStatus | str | None = None,
-        kind: str | None = None,
-        limit: int | None = None,
-    ) -> list[Step]:
-        """Matching steps of a run, in order of creation."""
-        wanted = None if status is None else _status(StepStatus, status)
-        return self._store.steps(run_id, StepFilter(wanted, kind, limit))
-
-    def step(self, run_id: str, step_id: str) -> Step:
-        """One step as it is now. Raises NotFound."""
-        return self._store.step(run_id, step_id)
-
-    def edges(self, run_id: str) -> list[EdgeRow]:
-        """All dependencies between a run's steps."""
-        return self._store.edges(run_id)
-
-    def result(self, run_id: str, step_id: str) -> StepResult:
-        """What an ended step left behind. Raises RefusedByState while it has not ended."""
-        return self._store.result(run_id, step_id)
-
-    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
-        """The run's events with a larger number than `after`."""
-        return self._store.events(run_id, after, limit)
-
-    def records(self, package: str, collection: str) -> dict[str, Any]:
-        """The values of a package's collection by key."""
-        return {record.key: record.value for record in self._store.records(package, collection)}
-
-    def record(self, package: str, collection: str, key: str) -> Record:
-        """One record with who wrote it and when. Raises NotFound."""
-        found = self._store.records(package, collection, key)
-        if not found:
-            keys = [record.key for record in self._store.records(package, collection)]
-            raise NotFound(
-                f"there is no record {key!r} in {package}/{collection}{nearest(key, keys)}"
-            )
-        return found[0]
-
-    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
-        """Artifacts of a run, or of one of its steps."""
-        return self._store.artifacts(run_id, step_id)
-
-    def artifact(self, artifact_id: str) -> ArtifactRef:
-        """One artifact, without its bytes. Raises NotFound."""
-        return self._store.artifact(artifact_id)[0]
-
-    def open_artifact(self, artifact_id: str) -> BinaryIO:
-        """The bytes of an artifact, checked against their digest; the caller closes it."""
-        ref, body = self._store.artifact(artifact_id)
-        if body is not None:
-            return BytesIO(body)
-        return self._parts.artifacts.open(ref.sha256)
-
-    def projection(self, name: str) -> Projection:
-        """A projection database by name."""
-        return self._parts.projections.projection(name)
-
-    def queues(self) -> list[QueueStatus]:
-        """All queues with what is in them."""
-        return self._store.queues()
-
-    def workers(self) -> list[WorkerRow]:
-        """Workers that have not stopped."""
-        return self._store.workers()
-
-    def status(self) -> EngineStatus:
-        """The store at a glance."""
-        return self._store.status()
-
     # --- operator acts --------------------------------------------------------------------
 
     def retry_step(
@@ -532,13 +385,3 @@ def _operator(by: str, reason: str) -> Operator:
     if not isinstance(reason, str) or len(reason) > 2_000:
         raise InvalidInput("reason: must be text of at most 2000 characters")
     return Operator(by, decode(encode(reason, "reason")))
-
-
-def _status(statuses: type[S], value: str) -> S:
-    try:
-        return statuses(value)
-    except ValueError:
-        known = [str(status) for status in statuses]
-        raise InvalidInput(
-            f"status: there is no status {value!r}{nearest(str(value), known)}"
-        ) from None

@@ -9,9 +9,9 @@ from typing import Any
 
 import stepwell.stores as stores
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.errors import InvalidInput, StoreError
+from stepwell.engine.errors import InvalidInput, NotFound, StoreError
 from stepwell.engine.events import Observers, log_event, wants_log
-from stepwell.engine.model import Queue
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
 from stepwell.engine.runtime import Runtime, RuntimeParts
@@ -91,13 +91,22 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 version=VERSION,
             )
         )
-        store.define_queues(list(registry.queues.values()))
+        _define_queues(store, queues)
         for package in packages:
             runtime.register_package(package)
     except BaseException:
         store.close()
         raise
     return runtime
+
+
+def _define_queues(store: RunStore, queues: Sequence[Queue]) -> None:
+    """Store the limits given; the default queue keeps those that somebody else gave it."""
+    try:
+        store.check_queues([DEFAULT_QUEUE])
+    except NotFound:
+        store.define_queues([Queue(DEFAULT_QUEUE)])
+    store.define_queues(list(queues))
 
 
 def _make_folder(folder: Path) -> None:

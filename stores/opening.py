@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import InvalidInput, nearest
 from stepwell.engine.events import Observers
+from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.migrate import current_version, migrate, upgrade_sql
+from stepwell.stores.sql.migrations import LATEST
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
 
@@ -43,3 +48,33 @@ def _dialect(url: str, clock: Clock, durability: str) -> SqliteDialect:
         path = Path(rest[1:])
         return SqliteDialect(path, clock=clock, durability=durability)
     raise InvalidInput(f"store: unknown kind of URL {scheme!r}{nearest(scheme, SCHEMES)}")
+
+
+def schema_version(url: str, *, clock: Clock) -> tuple[int, int]:
+    """The version of the schema at `url` and the newest this code knows; changes nothing.
+
+    Raises as `open_run_store`, and StoreVersionError when the store is newer than this code.
+    """
+    with _database(url, clock) as database:
+        return current_version(database), LATEST
+
+
+def upgrade(url: str, *, clock: Clock) -> list[int]:
+    """Bring the schema at `url` up to date; returns the numbers of the migrations applied."""
+    with _database(url, clock) as database:
+        return migrate(database, apply=True)
+
+
+def migration_script(url: str, *, clock: Clock) -> str:
+    """All migrations for the database that `url` names, as one SQL script. Opens nothing."""
+    return upgrade_sql(dict(_dialect(url, clock, "full").ddl))
+
+
+@contextmanager
+def _database(url: str, clock: Clock) -> Iterator[Database]:
+    database = Database(_dialect(url, clock, "full"))
+    database.open()
+    try:
+        yield database
+    finally:
+        database.close()

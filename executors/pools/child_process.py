@@ -15,6 +15,8 @@ from stepwell.executors.pools.child_main import main
 from stepwell.executors.pools.snapshot import Setup
 from stepwell.executors.pools.wire import pack, unpack
 
+# How long a child may take to import the program and be ready, in seconds.
+START_GRACE = 60.0
 # How long a child may take to leave when it is told to stop, in seconds.
 STOP_GRACE = 2.0
 
@@ -54,14 +56,15 @@ class ChildProcess:
 
     def is_ready(self) -> bool:
         """Wait until the child takes steps; False when it died on the way, and is gone."""
-        wait([self.connection, self.sentinel])
+        wait([self.connection, self.sentinel], START_GRACE)
         if self.receive() is not None:
             return True
-        self.bury()
+        self.end()
         return False
 
-    def is_alive(self) -> bool:
-        return not wait([self.sentinel], 0)
+    def is_idle(self) -> bool:
+        """Whether a child without a step is there; one that died closed its end first of all."""
+        return not wait([self.connection, self.sentinel], 0)
 
     def send(self, header: dict[str, Any]) -> None:
         """Send a message; one to a child that just died is lost, as its end will tell."""
@@ -86,7 +89,7 @@ class ChildProcess:
         """Send SIGKILL to the child and all it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        if self.is_alive():  # killed before it had a group of its own
+        if not wait([self.sentinel], 0):  # killed before it had a group of its own
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 

@@ -76,7 +76,7 @@ class _Keeper:
         """A child that is there and knows every kind; a new one where there was none."""
         child = self.child
         if child is not None:
-            if not child.is_alive():
+            if not child.is_idle():
                 self.child = None
                 child.bury()
             elif child.kinds != len(self._services.catalog.kinds()):

@@ -25,13 +25,19 @@ from stepwell.stores.sql.statements import (
     rows_json,
 )
 
+steps = schema.steps
+
 
 class LeaseStatements(Statements):
     """Renewals, lapses and due waits."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        steps = schema.steps
+        self._renewals(dialect)
+        self._lapses()
+        self._times()
+
+    def _renewals(self, dialect: Any) -> None:
         held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
         running = steps.c.status == literal(StepStatus.RUNNING)
         self.renew = Statement(
@@ -50,6 +56,9 @@ class LeaseStatements(Statements):
             sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
         )
+
+    def _lapses(self) -> None:
+        running = steps.c.status == literal(StepStatus.RUNNING)
         columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
         lapsed = (running, steps.c.expires_at <= bind("now"))
         self.lose = Statement(
@@ -94,6 +103,9 @@ class LeaseStatements(Statements):
             ),
             "now",
         )
+
+    def _times(self) -> None:
+        running = steps.c.status == literal(StepStatus.RUNNING)
         ready = steps.c.status == literal(StepStatus.READY)
         self.next_due = Statement(
             sa.select(

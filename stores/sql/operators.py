@@ -40,12 +40,19 @@ from stepwell.stores.sql.statements import (
 StepRow = tuple[int, str, str, str | None]
 
 
+steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+
+
 class OperatorStatements(Statements):
     """What operators' acts need beyond settling."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+        self._look(dialect)
+        self._reopen(dialect)
+        self._cancel()
+
+    def _look(self, dialect: Any) -> None:
         row = (steps.c.id, steps.c.step_id, steps.c.status, steps.c.error)
         self.unsuccessful = Statement(
             sa.select(*row, steps.c.cause).where(
@@ -83,6 +90,8 @@ class OperatorStatements(Statements):
             ),
             "keys",
         )
+
+    def _reopen(self, dialect: Any) -> None:
         self.reopen = Statement(
             sa.update(steps)
             .values(
@@ -124,6 +133,8 @@ class OperatorStatements(Statements):
             .where(runs.c.id == bind("run_key"), status_in_text(runs.c.status, RUN_ENDED)),
             "run_key",
         )
+
+    def _cancel(self) -> None:
         self.cancel_open = Statement(
             sa.update(steps)
             .values(

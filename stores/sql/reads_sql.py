@@ -60,6 +60,7 @@ class ReadStatements:
         self._runs()
         self._steps()
         self._results()
+        self._left_behind()
         self.run_names = Statement(
             sa.select(runs.c.id, runs.c.run_id).where(runs.c.id.in_(dialect.scalars("keys"))),
             "keys",
@@ -190,6 +191,8 @@ class ReadStatements:
             written.where(*mine, records.c.key == bind("key")),
             *("package", "collection", "key"),
         )
+
+    def _left_behind(self) -> None:
         of_artifact = artifacts.join(runs, runs.c.id == artifacts.c.run_key).join(
             steps, steps.c.id == artifacts.c.step
         )
@@ -235,6 +238,11 @@ class RunQuery:
             # Tags are a JSON array of strings, written without spaces.
             query = query.where(sa.func.instr(runs.c.tags, bind("tag")) > 0)
             self._values["tag"] = f'"{where.tag}"'
+        if where.prefix is not None:
+            # No range of ids: text order is the database's own, and differs between them.
+            beginning = sa.func.substr(runs.c.run_id, 1, len(where.prefix))
+            query = query.where(beginning == bind("prefix"))
+            self._values["prefix"] = where.prefix
         if before is not None:
             query = query.where(runs.c.id < bind("before"))
             self._values["before"] = before

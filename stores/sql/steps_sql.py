@@ -50,12 +50,27 @@ NEW_STEP_COLUMNS = (
 )
 
 
+def _end(act: Act, given: Any, **values: Any) -> Any:
+    """End an execution, if its lease is still the one that is `given`."""
+    return (
+        sa.update(steps)
+        .values(status=becomes(act), **_NO_LEASE, **values)
+        .where(
+            steps.c.id == given.c.id,
+            steps.c.token == given.c.token,
+            may(act, steps.c.status),
+        )
+        .returning(steps.c.id)
+    )
+
+
 class SettleStatements(Statements):
     """Each takes many steps at once; those of an execution check its token themselves."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         self._held(dialect)
+        self._waits(dialect)
         self._edges(dialect)
         self._spread(dialect)
         self._effects(dialect)
@@ -63,30 +78,17 @@ class SettleStatements(Statements):
     def _held(self, dialect: Any) -> None:
         """Ends of an execution: guarded by the token, in the same statement."""
         held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
-
-        def end(act: Act, given: Any, **values: Any) -> Any:
-            return (
-                sa.update(steps)
-                .values(status=becomes(act), **_NO_LEASE, **values)
-                .where(
-                    steps.c.id == given.c.id,
-                    steps.c.token == given.c.token,
-                    may(act, steps.c.status),
-                )
-                .returning(steps.c.id)
-            )
-
         self.succeed = Statement(
-            end(Act.SUCCEED, held, ended_at=bind("now"), error=None), "now", "rows"
+            _end(Act.SUCCEED, held, ended_at=bind("now"), error=None), "now", "rows"
         )
         self.release = Statement(
-            end(Act.RELEASE, held, ready_at=bind("now"), attempt=steps.c.attempt - 1),
+            _end(Act.RELEASE, held, ready_at=bind("now"), attempt=steps.c.attempt - 1),
             "now",
             "rows",
         )
         failed = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text)
         self.fail = Statement(
-            end(
+            _end(
                 Act.FAIL,
                 failed,
                 ended_at=bind("now"),
@@ -100,7 +102,7 @@ class SettleStatements(Statements):
             "rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text, ready_at=sa.BigInteger
         )
         self.retry = Statement(
-            end(
+            _end(
                 Act.RETRY,
                 again,
                 ready_at=again.c.ready_at,
@@ -110,6 +112,8 @@ class SettleStatements(Statements):
             ),
             "rows",
         )
+
+    def _waits(self, dialect: Any) -> None:
         waits = dialect.rows(
             "rows",
             id=sa.BigInteger,
@@ -119,7 +123,7 @@ class SettleStatements(Statements):
             wake_at=sa.BigInteger,
         )
         self.suspend = Statement(
-            end(
+            _end(
                 Act.SUSPEND,
                 waits,
                 attempt=steps.c.attempt - 1,
@@ -227,6 +231,11 @@ class GraphStatements(Statements):
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
+        self._look_up(dialect)
+        self._follow(dialect)
+        self._write()
+
+    def _look_up(self, dialect: Any) -> None:
         wanted = dialect.rows("rows", run_key=sa.BigInteger, step_id=sa.Text)
         self.find = Statement(
             sa.select(steps.c.run_key, steps.c.step_id, steps.c.id, steps.c.status).where(
@@ -252,6 +261,9 @@ class GraphStatements(Statements):
             .limit(2_000),
             "run_key",
         )
+
+    def _follow(self, dialect: Any) -> None:
+        """Up and down the graph, at any depth."""
         below = (
             sa.select(steps.c.id, steps.c.status)
             .where(steps.c.parent.in_(dialect.scalars("keys")))
@@ -279,6 +291,8 @@ class GraphStatements(Statements):
             sa.select(dependencies.c.step).where(dependencies.c.needs == downstream.c.step)
         )
         self.downstream = Statement(sa.select(downstream.c.step), "keys")
+
+    def _write(self) -> None:
         meta = schema.meta
         self.reserve = Statement(
             sa.update(meta)

@@ -14,9 +14,15 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers"}
 
 # What may be larger, and why. The key is what the message names; an entry that no longer
 # matches anything fails, so the list only shrinks unless someone argues for a line.
-ALLOWED_MODULES: dict[str, str] = {}
+ALLOWED_MODULES: dict[str, str] = {
+    "engine/model.py": "the vocabulary: one small value after another, with what each field means",
+    "engine/ports.py": "the contracts; most of it is the text of their rules",
+    "engine/worker.py": "one service, one file: its stages are read together",
+}
 ALLOWED_FUNCTIONS: dict[str, str] = {}
-ALLOWED_PARAMETERS: dict[str, str] = {}
+ALLOWED_PARAMETERS: dict[str, str] = {
+    "stepwell/connect.py:connect": "the public surface: one keyword for each part of a runtime",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

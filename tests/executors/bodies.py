@@ -96,6 +96,12 @@ def tell(path: str, text: str) -> None:
         file.write(text + "\n")
 
 
+@pack.executor("test.signal", pool="process")
+def signal_to_itself(number: int) -> int:
+    os.kill(os.getpid(), number)
+    return os.getpid()
+
+
 @pack.executor("test.wait", pool="process")
 def wait_for_cancel(step: StepContext, path: str) -> str:
     canceled = threading.Event()

@@ -14,6 +14,7 @@ from stepwell.engine.model import (
     ExecutorOptions,
     Failed,
     Failure,
+    NewArtifact,
     NewRun,
     Outcome,
     RunInfo,
@@ -182,6 +183,13 @@ def services(
         settings=Settings(**settings),
         build_run=no_run,
     )
+
+
+def artifacts_of(made: Execution, value: Any) -> dict[str, NewArtifact]:
+    """What an execution that returned `value` would commit, by name."""
+    outcome = made.completed(value)
+    assert isinstance(outcome, Completed), outcome
+    return {artifact.name: artifact for artifact in outcome.artifacts}
 
 
 def execution(function: Callable[..., Any], input: Any = None, **changes: Any) -> Execution:

@@ -14,7 +14,7 @@ import pytest
 from stepwell.engine.errors import InvalidPayload, Permanent, Retryable, RetryAfter, StepError
 from stepwell.engine.execution import Execution
 from stepwell.executors import kinds
-from tests.executors.fakes import FakeArtifacts, claimed, services
+from tests.executors.fakes import FakeArtifacts, artifacts_of, claimed, services
 
 LARGE = b"x" * 200_000
 
@@ -99,7 +99,7 @@ def test_the_body_becomes_an_artifact(site: str) -> None:
 
     value = asyncio.run(made.invoke())
 
-    body = made.context.artifacts["body"]
+    body = artifacts_of(made, value)["body"]
     assert (body.body, body.content_type) == (b"hello", "text/plain")
     assert value["artifact_id"] == body.id
     assert value["sha256"] == body.sha256
@@ -119,8 +119,8 @@ def test_a_large_body_goes_to_the_artifact_store(site: str) -> None:
 def test_method_headers_and_bodies(site: str) -> None:
     for extra, body in (({"body": "plain"}, "plain"), ({"json": {"a": 1}}, '{"a": 1}')):
         made, _ = execution(site, method="POST", headers={"X-Test": "yes"}, **extra)
-        asyncio.run(made.invoke())
-        said = json.loads(made.context.artifacts["body"].body or b"")
+        value = asyncio.run(made.invoke())
+        said = json.loads(artifacts_of(made, value)["body"].body or b"")
         assert (said["body"], said["x"]) == (body, "yes")
         assert body == "plain" or said["type"] == "application/json"
 

@@ -299,19 +299,13 @@ def test_a_child_that_ignores_everything_is_killed_with_its_children(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_from_elsewhere_do_not_stop_a_child(
-    pool: ProcessPool, outbox: Outbox, task: Make, ears: Ears, number: signal.Signals
+    pool: ProcessPool, outbox: Outbox, task: Make, number: signal.Signals
 ) -> None:
-    waiting = task("test.wait", ears.path)
-    pool.submit([waiting])
-    child = int(ears.line())
-    assert os.getpgid(child) != os.getpgrp()
+    pool.submit([task("test.signal", int(number)), task("test.pid")])
 
-    os.kill(child, number)
-    pool.cancel(waiting)
-
-    assert outbox.value() == '"canceled=True"'
-    pool.submit([task("test.pid")])
-    assert outbox.value() == str(child)
+    child = outbox.value()
+    assert outbox.value() == child
+    assert os.getpgid(int(child)) != os.getpgrp()
 
 
 def test_shutdown_kills_what_does_not_end(

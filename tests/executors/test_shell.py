@@ -12,7 +12,7 @@ import pytest
 from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, StepError
 from stepwell.engine.execution import Execution
 from stepwell.executors.kinds.shell import run
-from tests.executors.fakes import PATIENCE, FakeArtifacts, claimed, services
+from tests.executors.fakes import PATIENCE, FakeArtifacts, artifacts_of, claimed, services
 
 PYTHON = sys.executable
 # Starts a program that lives on, tells both numbers through a FIFO, and waits with it.
@@ -61,7 +61,7 @@ def test_output_becomes_artifacts() -> None:
     assert value["exit_code"] == 0
     assert (value["stdout_tail"], value["stderr_tail"]) == ("out\n", "err\n")
     assert value["seconds"] > 0
-    bodies = {name: made.body for name, made in execution.context.artifacts.items()}
+    bodies = {name: made.body for name, made in artifacts_of(execution, value).items()}
     assert bodies == {"stdout": b"out\n", "stderr": b"err\n"}
 
 

@@ -42,8 +42,7 @@ def _summary(home: Path, run_id: str | None) -> int:
     with connect(home=home, packages=[census]) as runtime:
         run = _find(runtime, home, run_id)
         if run.status != "succeeded":
-            print(f"run {run.id} is {run.status}: {run.open_steps} of its {run.total_steps} steps")
-            print(f"are open. Work on it: stepwell --home {home} worker")
+            print(_unfinished(run, home))
             return NOT_DONE
         page = home / f"{PROJECTION}.html"
         (artifact,) = (each for each in runtime.artifacts(run.id) if each.name == REPORT)
@@ -70,6 +69,16 @@ def _find(runtime: Runtime, home: Path, run_id: str | None) -> Run:
     if not runs:
         raise NotFound(f"there is no census in {home}; {_how_to_run(home)}")
     return runs[0]
+
+
+def _unfinished(run: Run, home: Path) -> str:
+    state = f"run {run.id} is {run.status}"
+    if run.status.ended:
+        return f"{state}; see what happened: stepwell --home {home} show {run.id}"
+    return (
+        f"{state}: {run.open_steps} of its {run.total_steps} steps are open\n"
+        f"work on them with: stepwell --home {home} worker"
+    )
 
 
 def _how_to_run(home: Path) -> str:

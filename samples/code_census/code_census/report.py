@@ -39,8 +39,8 @@ Reading and counting took {census.seconds:.1f} s of work.</p>
 <h2 id="sizes">Sizes of files, in lines</h2>
 <div class="panel">{size_histogram(census.sizes)}</div>
 </section>
-{_files("largest", "Largest files", census.largest)}
-{_files("slowest", "Slowest files", census.slowest)}
+{_files("largest", "Largest files", "Those with the most lines", census.largest)}
+{_files("slowest", "Slowest files", "Those that took longest to count", census.slowest)}
 {_failures(census)}
 </main>
 <footer>
@@ -91,7 +91,7 @@ def _packages(packages: Sequence[Package]) -> str:
 </section>"""
 
 
-def _files(anchor: str, title: str, found: Sequence[File]) -> str:
+def _files(anchor: str, title: str, caption: str, found: Sequence[File]) -> str:
     rows = [
         (file.path, file.lines, file.functions, file.branches, file.depth, f"{file.seconds:.3f}")
         for file in found
@@ -99,7 +99,7 @@ def _files(anchor: str, title: str, found: Sequence[File]) -> str:
     head = ("File", "Lines", "Functions", "Branches", "Depth", "Seconds")
     return f"""<section aria-labelledby="{anchor}">
 <h2 id="{anchor}">{title}</h2>
-<div class="panel">{_table(title, head, rows)}</div>
+<div class="panel">{_table(caption, head, rows)}</div>
 </section>"""
 
 

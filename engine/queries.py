@@ -1,0 +1,149 @@
+"""Looking at runs, steps and what they left behind."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
+
+from stepwell.engine.errors import InvalidInput, NotFound, nearest
+from stepwell.engine.events import Event
+from stepwell.engine.model import (
+    ArtifactRef,
+    EdgeRow,
+    EngineStatus,
+    QueueStatus,
+    Record,
+    Run,
+    RunFilter,
+    RunProgress,
+    Step,
+    StepFilter,
+    StepResult,
+    WorkerRow,
+)
+from stepwell.engine.ports import ArtifactStore, Projection, ProjectionStore, RunStore
+from stepwell.engine.states import RunStatus, StepStatus
+
+S = TypeVar("S", RunStatus, StepStatus)
+
+
+class Queries:
+    """The reading half of a runtime. Nothing here changes anything."""
+
+    def __init__(
+        self, store: RunStore, artifacts: ArtifactStore, projections: ProjectionStore
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._projections = projections
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now. Raises NotFound."""
+        return self._store.run(run_id)
+
+    def runs(
+        self,
+        *,
+        package: str | None = None,
+        status: RunStatus | str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+        prefix: str | None = None,
+    ) -> list[Run]:
+        """Matching runs, newest first; `before` continues after the last run of a page.
+
+        `prefix` is how their ids begin.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
+            raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
+        wanted = None if status is None else _status(RunStatus, status)
+        return self._store.runs(RunFilter(package, wanted, tag, name, limit, before, prefix))
+
+    def progress(self, run_id: str) -> RunProgress:
+        """Counts of a run's steps; cheap, however large the run is."""
+        return self._store.progress(run_id)
+
+    def steps(
+        self,
+        run_id: str,
+        *,
+        status: StepStatus | str | None = None,
+        kind: str | None = None,
+        limit: int | None = None,
+    ) -> list[Step]:
+        """Matching steps of a run, in order of creation."""
+        wanted = None if status is None else _status(StepStatus, status)
+        return self._store.steps(run_id, StepFilter(wanted, kind, limit))
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        """One step as it is now. Raises NotFound."""
+        return self._store.step(run_id, step_id)
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        """All dependencies between a run's steps."""
+        return self._store.edges(run_id)
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        """What an ended step left behind. Raises RefusedByState while it has not ended."""
+        return self._store.result(run_id, step_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The run's events with a larger number than `after`."""
+        return self._store.events(run_id, after, limit)
+
+    def records(self, package: str, collection: str) -> dict[str, Any]:
+        """The values of a package's collection by key."""
+        return {record.key: record.value for record in self._store.records(package, collection)}
+
+    def record(self, package: str, collection: str, key: str) -> Record:
+        """One record with who wrote it and when. Raises NotFound."""
+        found = self._store.records(package, collection, key)
+        if not found:
+            keys = [record.key for record in self._store.records(package, collection)]
+            raise NotFound(
+                f"there is no record {key!r} in {package}/{collection}{nearest(key, keys)}"
+            )
+        return found[0]
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        """Artifacts of a run, or of one of its steps."""
+        return self._store.artifacts(run_id, step_id)
+
+    def artifact(self, artifact_id: str) -> ArtifactRef:
+        """One artifact, without its bytes. Raises NotFound."""
+        return self._store.artifact(artifact_id)[0]
+
+    def open_artifact(self, artifact_id: str) -> BinaryIO:
+        """The bytes of an artifact, checked against their digest; the caller closes it."""
+        ref, body = self._store.artifact(artifact_id)
+        if body is not None:
+            return BytesIO(body)
+        return self._artifacts.open(ref.sha256)
+
+    def projection(self, name: str) -> Projection:
+        """A projection database by name."""
+        return self._projections.projection(name)
+
+    def queues(self) -> list[QueueStatus]:
+        """All queues with what is in them."""
+        return self._store.queues()
+
+    def workers(self) -> list[WorkerRow]:
+        """Workers that have not stopped."""
+        return self._store.workers()
+
+    def status(self) -> EngineStatus:
+        """The store at a glance."""
+        return self._store.status()
+
+
+def _status(statuses: type[S], value: str) -> S:
+    try:
+        return statuses(value)
+    except ValueError:
+        known = [str(status) for status in statuses]
+        raise InvalidInput(
+            f"status: there is no status {value!r}{nearest(str(value), known)}"
+        ) from None

@@ -1,0 +1,77 @@
+"""Building a run: from a package's name and an input to the graph that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.errors import InvalidInput, NotFound, nearest
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import NewRun
+from stepwell.engine.package import Package
+from stepwell.engine.payload import encode
+from stepwell.engine.ports import Catalog
+from stepwell.engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunLabels:
+    """What the caller adds to what the entrypoint sets; `name` replaces its name."""
+
+    name: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    tags: Sequence[str] = ()
+
+
+_NO_LABELS = RunLabels()
+
+
+class RunFactory:
+    """Calls entrypoints. `packages` may grow while it is used."""
+
+    def __init__(
+        self, catalog: Catalog, packages: Mapping[str, Package], settings: Settings
+    ) -> None:
+        self._catalog = catalog
+        self._packages = packages
+        self._limit = settings.payload_limit
+
+    def build(
+        self,
+        package: str,
+        input: Any,
+        entrypoint: str | None,
+        run_id: str,
+        labels: RunLabels = _NO_LABELS,
+    ) -> NewRun:
+        """The run to be stored. Raises InvalidInput or NotFound; nothing is stored here."""
+        found = self._find(package).find_entrypoint(entrypoint)
+        builder = RunBuilder(
+            self._catalog,
+            run_id=run_id,
+            package=package,
+            raw_input=encode(input, "input", self._limit),
+            limit=self._limit,
+        )
+        if labels.metadata is not None:
+            if not isinstance(labels.metadata, Mapping):
+                raise InvalidInput(f"metadata: must be a mapping, got {labels.metadata!r:.80}")
+            builder.metadata.update(labels.metadata)
+        if isinstance(labels.tags, str):
+            raise InvalidInput(f"tags: must be a list of strings, got {labels.tags!r:.80}")
+        builder.tags.extend(labels.tags)
+        found.build(builder)
+        if labels.name is not None:
+            builder.name = check_id(labels.name, "name")
+        return builder.finish(found.name)
+
+    def _find(self, name: Any) -> Package:
+        package = self._packages.get(name) if isinstance(name, str) else None
+        if package is None:
+            raise NotFound(
+                f"there is no package {name!r}{nearest(str(name), self._packages)}"
+                + ("" if self._packages else "; none is registered: use --app or packages=[…]")
+            )
+        return package

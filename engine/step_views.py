@@ -1,0 +1,47 @@
+"""What a step sees of the log and of a projection: the same things, knowing which step it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any
+
+from stepwell.engine.ports import Parameters, Projection, Transaction
+
+
+class StepLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds run, step and attempt to every line, as text and as fields."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = dict(self.extra or {})
+        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
+        return f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}] {msg}", kwargs
+
+
+class StepProjection:
+    """A projection as one step sees it: `once` needs no key, because the step is the key."""
+
+    def __init__(self, projection: Projection, key: str) -> None:
+        self._projection = projection
+        self._key = key
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run one statement and commit; returns the number of rows it changed."""
+        return self._projection.execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run one statement for every row in one transaction; returns rows changed."""
+        return self._projection.execute_many(sql, rows)
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """Run one statement; returns its rows as dictionaries."""
+        return self._projection.query(sql, parameters)
+
+    def once(self, apply: Callable[[Transaction], object], key: str = "") -> bool:
+        """Run `apply` in one transaction, at most once for this step (and `key`).
+
+        Returns False, without calling it, when an earlier attempt committed it already.
+        """
+        return self._projection.once(f"{self._key}#{key}" if key else self._key, apply)
