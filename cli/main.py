@@ -50,9 +50,7 @@ class CommandLine(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        found: click.Command = getattr(
-            import_module(f"stepwell.cli.commands.{module}"), attribute
-        )
+        found: click.Command = getattr(import_module(f"stepwell.cli.commands.{module}"), attribute)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

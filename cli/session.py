@@ -65,6 +65,18 @@ class Session:
                 f"there is no store at {url}; start a run first, or name one with --store or --home"
             )
 
+    def make_home(self) -> None:
+        """Make the home folder where the store is to be in it. Raises StoreError."""
+        if self.configuration.store is not None:
+            return
+        folder = Path(self.configuration.home or DEFAULT_HOME)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"home {str(folder)!r}: cannot make the folder: {error.strerror}"
+            ) from None
+
     def check_package(self, name: str) -> None:
         """Raises NotFound, before anything is opened, when no such package was loaded."""
         known = self.apps.names

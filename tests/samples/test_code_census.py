@@ -103,10 +103,8 @@ def test_the_totals_of_packages_are_records(runtime: Runtime) -> None:
 
     records = runtime.records("code_census", "packages")
 
-    assert records.keys() == {
-        f"package:{name}" for name in ("bom", "empty", "latin", "pkg", "plain")
-    }
-    assert records["package:pkg"] == {
+    assert records.keys() == {*("bom", "empty", "latin", "pkg", "plain")}
+    assert records["pkg"] == {
         "run": "second",
         "files": len(in_pkg),
         **{
@@ -209,8 +207,11 @@ def test_the_limit_takes_the_first_files_and_the_pattern_chooses(
         assert counted(runtime, "chosen").keys() == {"pkg/inner/deep/down.py"}
 
 
-def test_a_census_of_nothing_has_a_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [[], ["empty.py"]], ids=["no file", "an empty file"])
+def test_a_census_of_nothing_has_a_report(tmp_path: Path, names: list[str]) -> None:
     (tmp_path / "tree").mkdir()
+    for name in names:
+        (tmp_path / "tree" / name).touch()
 
     run_census(tmp_path / "home", "r", folder=str(tmp_path / "tree"))
 

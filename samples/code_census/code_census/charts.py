@@ -19,7 +19,7 @@ PARTS = ("code", "notes", "blank")
 def package_bars(packages: Sequence[Package]) -> str:
     """A bar for each package: its lines of code, of notes, and blank ones."""
     room = WIDTH - NAME_WIDTH - VALUE_WIDTH
-    scale = room / max(1, *(each.lines for each in packages))
+    scale = room / max([1, *(package.lines for package in packages)])
     rows = []
     for index, package in enumerate(packages):
         top = index * ROW
@@ -47,7 +47,7 @@ def size_histogram(sizes: Sequence[int]) -> str:
     labels.append(f"{lows[-1]:,} and more")
     wide = WIDTH / len(counts)
     foot, head = 24, 20
-    scale = (HEIGHT - foot - head) / max(*counts, 1)
+    scale = (HEIGHT - foot - head) / max(1, *counts)
     parts = []
     for index, (count, label) in enumerate(zip(counts, labels, strict=True)):
         high = count * scale

@@ -37,7 +37,7 @@ Reading and counting took {census.seconds:.1f} s of work.</p>
 {_packages(census.packages)}
 <section aria-labelledby="sizes">
 <h2 id="sizes">Sizes of files, in lines</h2>
-<div class="panel">{size_histogram(census.sizes)}</div>
+{_panel("Sizes of files", size_histogram(census.sizes))}
 </section>
 {_files("largest", "Largest files", "Those with the most lines", census.largest)}
 {_files("slowest", "Slowest files", "Those that took longest to count", census.slowest)}
@@ -86,8 +86,8 @@ def _packages(packages: Sequence[Package]) -> str:
     )
     return f"""<section aria-labelledby="packages">
 <h2 id="packages">Largest packages, in lines</h2>
-<div class="panel"><p class="keys">{keys}</p>{package_bars(top)}</div>
-<details><summary>All packages as a table</summary><div class="panel">{table}</div></details>
+{_panel("Largest packages", f'<p class="keys">{keys}</p>{package_bars(top)}')}
+<details><summary>All packages as a table</summary>{_panel("All packages", table)}</details>
 </section>"""
 
 
@@ -99,7 +99,7 @@ def _files(anchor: str, title: str, caption: str, found: Sequence[File]) -> str:
     head = ("File", "Lines", "Functions", "Branches", "Depth", "Seconds")
     return f"""<section aria-labelledby="{anchor}">
 <h2 id="{anchor}">{title}</h2>
-<div class="panel">{_table(caption, head, rows)}</div>
+{_panel(title, _table(caption, head, rows))}
 </section>"""
 
 
@@ -111,8 +111,13 @@ def _failures(census: Census) -> str:
         body = "<p>Every file was counted.</p>"
     return f"""<section aria-labelledby="failures">
 <h2 id="failures">Not counted</h2>
-<div class="panel">{body}</div>
+{_panel("Not counted", body)}
 </section>"""
+
+
+def _panel(label: str, content: str) -> str:
+    """A box that scrolls sideways where it must, with the keyboard too."""
+    return f'<div class="panel" role="group" tabindex="0" aria-label="{label}">{content}</div>'
 
 
 def _table(

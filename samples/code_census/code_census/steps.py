@@ -128,7 +128,7 @@ def tally(step: StepContext) -> Tally:
     )
     totals = _totals(step.run.id, files)
     for name, total in totals.items():
-        step.record("packages", tree.step_id("package", name), total)
+        step.record("packages", tree.plain_id(name), total)
     return Tally(files=len(files), failures=len(failures), packages=len(totals))
 
 

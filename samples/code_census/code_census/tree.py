@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 # Folders whose files belong to somebody else, or were not written by anybody.
 SKIPPED = {"site-packages", "dist-packages", "__pycache__"}
-ID_BYTES = 200
+# An id has at most 200 bytes; this leaves room for what is put before a path.
+LONGEST = 190
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,14 @@ def printable(text: str) -> str:
 
 
 def step_id(kind: str, path: str) -> str:
-    """`file:json/decoder.py`. A path that cannot stand in an id is shortened, with a digest."""
-    plain = f"{kind}:{path}"
-    shown = printable(plain)
-    if shown == plain and len(plain.encode()) <= ID_BYTES:
-        return plain
-    digest = hashlib.sha256(plain.encode()).hexdigest()[:16]
-    tail = shown.removeprefix(f"{kind}:").encode()[-120:].decode(errors="ignore")
-    return f"{kind}:{digest}:{tail}"
+    """The id of the step for a path: `file:json/decoder.py`."""
+    return f"{kind}:{plain_id(path)}"
+
+
+def plain_id(path: str) -> str:
+    """The path; or its end behind a digest, when it is too long for an id or would not show."""
+    shown = printable(path)
+    if shown == path and len(path.encode()) <= LONGEST:
+        return path
+    digest = hashlib.sha256(path.encode()).hexdigest()[:16]
+    return f"{digest}:{shown.encode()[-120:].decode(errors='ignore')}"

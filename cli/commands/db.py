@@ -1,0 +1,61 @@
+"""`stepwell db`: the store's schema."""
+
+from __future__ import annotations
+
+import click
+
+from stepwell import stores
+from stepwell.cli.options import Command
+from stepwell.cli.session import SQLITE, Session
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import StoreError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def db() -> None:
+    """Look after the store's schema."""
+
+
+@db.command(cls=Command)
+@click.pass_obj
+def upgrade(session: Session) -> None:
+    """Bring the schema up to date; makes the store if there is none."""
+    out = session.output
+    url = session.store_url
+    session.make_home()
+    applied = stores.opening.upgrade(url, clock=SystemClock())
+    if out.json:
+        out.value({"store": url, "applied": applied})
+    else:
+        numbers = ", ".join(f"{number:04d}" for number in applied)
+        out.line(f"{url}: applied {numbers}" if applied else f"{url}: is up to date")
+
+
+@db.command(cls=Command)
+@click.pass_obj
+def check(session: Session) -> None:
+    """Say whether the schema is up to date; exit code 8 when it is not."""
+    out = session.output
+    session.check_store_exists()
+    url = session.store_url
+    version, latest = stores.opening.schema_version(url, clock=SystemClock())
+    current = version == latest
+    if out.json:
+        out.value({"store": url, "schema_version": version, "latest": latest, "current": current})
+    else:
+        out.line(f"{url}: schema {version} of {latest}")
+    if not current:
+        raise StoreError(f"store {url}: its schema is behind; run: stepwell db upgrade")
+
+
+@db.command(cls=Command)
+@click.pass_obj
+def sql(session: Session) -> None:
+    """Print all migrations as one SQL script; opens no store."""
+    out = session.output
+    url = session.configuration.store or f"{SQLITE}engine.db"
+    script = stores.opening.migration_script(url, clock=SystemClock())
+    if out.json:
+        out.value({"sql": script})
+    else:
+        out.text(script.rstrip("\n"))

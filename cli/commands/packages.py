@@ -1,0 +1,109 @@
+"""`stepwell packages`: what can be run here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from pydantic import TypeAdapter
+
+from stepwell.cli.options import Command
+from stepwell.cli.session import Session
+from stepwell.engine.errors import InvalidPackage
+from stepwell.engine.package import Entrypoint, Package
+from stepwell.executors.registry import Registry
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def packages(session: Session) -> None:
+    """List packages with their entrypoints and kinds.
+
+    Opens no store. With --json every entrypoint has the JSON schema of its input.
+    """
+    out = session.output
+    found = _sound(session)
+    if out.json:
+        out.value([_description(package) for package in found])
+        return
+    for index, package in enumerate(found):
+        if index:
+            out.line()
+        out.fields(
+            {
+                "package": package.name,
+                "title": package.title if package.title != package.name else "",
+                "entrypoints": "\n".join(
+                    f"{name}({summary(_schema(entrypoint))})"
+                    for name, entrypoint in package.entrypoints.items()
+                ),
+                "kinds": "\n".join(package.executors),
+                "queues": "\n".join(queue.name for queue in package.queues),
+            }
+        )
+    if not found:
+        out.say("no packages; install one, or name one with --app module:attribute")
+
+
+def _sound(session: Session) -> list[Package]:
+    """The packages that can be registered; an installed one that cannot is reported."""
+    registry = Registry()
+    for package in session.apps.named:
+        registry.add_package(package)
+    for entry, package in session.apps.installed:
+        try:
+            registry.add_package(package)
+        except InvalidPackage as error:
+            session.output.warn(f"package {entry!r} is left out: {error}")
+    return list(registry.packages.values())
+
+
+def _description(package: Package) -> dict[str, Any]:
+    return {
+        "name": package.name,
+        "title": package.title,
+        "entrypoints": [
+            {
+                "name": name,
+                "takes_input": entrypoint.signature.takes_input,
+                "input_schema": _schema(entrypoint),
+            }
+            for name, entrypoint in package.entrypoints.items()
+        ],
+        "kinds": list(package.executors),
+        "queues": [queue.name for queue in package.queues],
+    }
+
+
+def _schema(entrypoint: Entrypoint) -> dict[str, Any] | None:
+    """The JSON schema of its input; None where it takes none, or any."""
+    wanted = entrypoint.signature.input_type
+    return None if wanted is None else TypeAdapter(wanted).json_schema()
+
+
+def summary(schema: Mapping[str, Any] | None) -> str:
+    """A schema in a few words: `id: string, items: string[], note?: string`."""
+    if schema is None:
+        return ""
+    definitions = schema.get("$defs", {})
+    required = schema.get("required", ())
+    if "properties" not in schema:
+        return _type(schema, definitions)
+    return ", ".join(
+        f"{name}{'' if name in required else '?'}: {_type(part, definitions)}"
+        for name, part in schema["properties"].items()
+    )
+
+
+def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "enum" in schema:
+        return " | ".join(repr(value) for value in schema["enum"])
+    if "anyOf" in schema:
+        return " | ".join(_type(part, definitions) for part in schema["anyOf"])
+    kind = schema.get("type", "any")
+    if kind == "array":
+        return f"{_type(schema.get('items', {}), definitions)}[]"
+    return str(schema.get("format", kind))

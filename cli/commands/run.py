@@ -1,0 +1,57 @@
+"""`stepwell run`: start a run, or go on with one, and work on it until it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stepwell.cli.logs import show_log
+from stepwell.cli.lookup import find_run
+from stepwell.cli.options import SECONDS, Command, settings_options
+from stepwell.cli.session import Session
+from stepwell.cli.starting import Start, start_options
+from stepwell.cli.working import work_until_end
+
+
+@click.command(cls=Command)
+@click.argument("target", metavar="[PACKAGE[:ENTRYPOINT]]", required=False)
+@start_options
+@click.option("--resume", metavar="RUN", help="Go on with this run instead of starting one.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after that long.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+@settings_options
+@click.pass_obj
+def run(
+    session: Session,
+    target: str | None,
+    resume: str | None,
+    timeout: float | None,
+    quiet: bool,
+    **given: Any,
+) -> int:
+    """Start a run and work on it until it ends.
+
+    Prints the results of its last steps. Ctrl-C lets running steps finish within --grace and
+    says how to go on. Exit code: 0 succeeded, 1 failed, 5 timed out, 6 canceled.
+    """
+    if (target is None) == (resume is None):
+        raise click.UsageError("give either a PACKAGE or --resume RUN")
+    show_log(events=False, quiet=quiet)
+    if target is not None:
+        start = Start.of(session, target, given)
+        with session.working() as runtime:
+            handle = start.on(runtime)
+            if not quiet:
+                session.output.say(f"run {handle.id} of {handle.package} started")
+            return work_until_end(session, runtime, handle.id, timeout, quiet=quiet)
+    for name, value in given.items():
+        if value:
+            flag = {"assignments": "set", "tags": "tag"}.get(name, name).replace("_", "-")
+            raise click.UsageError(f"--{flag} does not go with --resume")
+    session.check_store_exists()
+    with session.working() as runtime:
+        found = find_run(runtime, resume or "")
+        if not found.status.ended:
+            session.check_package(found.package)
+        return work_until_end(session, runtime, found.id, timeout, quiet=quiet)

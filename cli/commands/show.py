@@ -1,0 +1,122 @@
+"""`stepwell show`: a run with its steps, or one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stepwell.cli.lookup import find_run
+from stepwell.cli.options import Command
+from stepwell.cli.output import json_text
+from stepwell.cli.session import Session
+from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
+
+
+@click.command(cls=Command)
+@click.argument("run", metavar="RUN")
+@click.argument("step", metavar="[STEP]", required=False)
+@click.option("--status", metavar="STATUS", help="Only steps in this status.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="At most so many steps.",
+)
+@click.pass_obj
+def show(session: Session, run: str, step: str | None, status: str | None, limit: int) -> None:
+    """Show a run with its steps, or one step."""
+    out = session.output
+    with session.reading() as runtime:
+        found = find_run(runtime, run)
+        if step is not None:
+            one = runtime.step(found.id, step)
+            edges = [edge for edge in runtime.edges(found.id) if edge.step == step]
+            if out.json:
+                out.value({"step": one, "dependencies": edges})
+            else:
+                out.fields(_step_fields(one, edges))
+            return
+        progress = runtime.progress(found.id)
+        steps = runtime.steps(found.id, status=status, limit=limit)
+    if out.json:
+        out.value({"run": found, "progress": progress, "steps": steps})
+        return
+    out.fields(_run_fields(found, progress))
+    if steps:
+        out.line()
+    out.table(
+        ("step", "status", "kind", "attempt", "error"),
+        [
+            (item.id, item.status, item.kind, item.attempt, _failure(item.error, short=True))
+            for item in steps
+        ],
+    )
+    if status is None and progress.total > len(steps):
+        out.say(f"{progress.total - len(steps):,} more steps; see --limit and --status")
+
+
+def _run_fields(run: Run, progress: RunProgress) -> dict[str, Any]:
+    counts = [f"{progress.total:,} in all"]
+    for name in ("open", "succeeded", "failed", "canceled", "skipped"):
+        if number := getattr(progress, name):
+            counts.append(f"{number:,} {name}")
+    return {
+        "run": run.id,
+        "name": run.name if run.name != run.package else "",
+        "package": run.package,
+        "entrypoint": run.entrypoint,
+        "status": run.status,
+        "steps": ", ".join(counts),
+        "running": ", ".join(progress.running[:10]),
+        "input": json_text(run.input),
+        "metadata": json_text(run.metadata) if run.metadata else "",
+        "tags": ", ".join(run.tags),
+        "parent": f"{run.parent_run} {run.parent_step}" if run.parent_run else "",
+        "created": run.created_at,
+        "started": run.started_at,
+        "ended": run.ended_at,
+    }
+
+
+def _step_fields(step: Step, edges: list[EdgeRow]) -> dict[str, Any]:
+    return {
+        "step": step.id,
+        "run": step.run_id,
+        "kind": step.kind,
+        "status": step.status,
+        "error": _failure(step.error),
+        "queue": step.queue,
+        "priority": step.priority,
+        "attempt": f"{step.attempt} ({step.failures} failed of {step.max_attempts} allowed)",
+        "waits for": f"{step.pending:,} steps" if step.pending else "",
+        "depends on": "\n".join(_edge(edge) for edge in edges),
+        "emitted by": step.parent,
+        "worker": step.worker,
+        "timeout": step.timeout,
+        "dedup key": step.dedup_key,
+        "input": json_text(step.input),
+        "metadata": json_text(step.metadata) if step.metadata else "",
+        "created": step.created_at,
+        "ready": step.ready_at,
+        "started": step.started_at,
+        "ended": step.ended_at,
+    }
+
+
+def _edge(edge: EdgeRow) -> str:
+    subtree = " and all it emits" if edge.subtree else ""
+    return f"{edge.target}{subtree} ({edge.condition.value})"
+
+
+def _failure(failure: Failure | None, *, short: bool = False) -> str:
+    if failure is None:
+        return ""
+    origin = f" (from {failure.step})" if failure.step else ""
+    text = f"{failure.code}: {failure.message}{origin}"
+    if short:
+        return text.partition("\n")[0]
+    details = f"\n{json_text(failure.details)}" if failure.details else ""
+    return text + details

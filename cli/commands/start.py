@@ -1,0 +1,27 @@
+"""`stepwell start`: only start a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stepwell.cli.options import Command, settings_options
+from stepwell.cli.session import Session
+from stepwell.cli.starting import Start, start_options
+
+
+@click.command(cls=Command)
+@click.argument("target", metavar="PACKAGE[:ENTRYPOINT]")
+@start_options
+@settings_options
+@click.pass_obj
+def start(session: Session, target: str, **given: Any) -> None:
+    """Start a run for workers to work on; prints its id."""
+    wanted = Start.of(session, target, given)
+    with session.working() as runtime:
+        handle = wanted.on(runtime)
+        if session.output.json:
+            session.output.value(runtime.run(handle.id))
+        else:
+            session.output.line(handle.id)

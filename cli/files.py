@@ -1,0 +1,35 @@
+"""Files that commands write with `--output`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from stepwell.engine.errors import InvalidInput
+
+
+def write_file(source: BinaryIO, path: Path) -> None:
+    """Write all of `source` to `path`, or leave what was there.
+
+    Raises InvalidInput when that cannot be.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                shutil.copyfileobj(source, target)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"--output: cannot write {str(path)!r}: {reason}") from None

@@ -1,0 +1,85 @@
+"""Values that people type: a run's input, single fields of it, and metadata."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from stepwell.engine.errors import InvalidInput, InvalidPayload
+from stepwell.engine.payload import parse
+
+
+def run_input(text: str | None, assignments: Sequence[str]) -> Any:
+    """The input given by `--input`, with the fields set by `--set` in it; None without both.
+
+    Raises InvalidInput for what cannot be read or parsed, and for paths that contradict.
+    """
+    value = None if text is None else parse(_source(text), "--input")
+    if not assignments:
+        return value
+    if text is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise InvalidInput(f"--set: the input must be an object for that, got {_kind(value)}")
+    paths: dict[tuple[str, ...], str] = {}
+    for assignment in assignments:
+        path, item = _assignment(assignment, "--set", "a.b=value")
+        keys = tuple(path.split("."))
+        if "" in keys:
+            raise InvalidInput(f"--set {path!r}: a part of the path is empty")
+        for other, text_of_other in paths.items():
+            if keys[: len(other)] == other or other[: len(keys)] == keys:
+                raise InvalidInput(f"--set {path!r}: contradicts --set {text_of_other!r}")
+        paths[keys] = path
+        _put(value, keys, item, path)
+    return value
+
+
+def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
+    """Keys and values from `k=v`, a value being JSON if it parses; None for none."""
+    result: dict[str, Any] = {}
+    for assignment in assignments:
+        key, value = _assignment(assignment, flag, "key=value")
+        if key in result:
+            raise InvalidInput(f"{flag} {key!r}: is given twice")
+        result[key] = value
+    return result or None
+
+
+def _source(text: str) -> str | bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return text
+    try:
+        with open(text[1:], "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"--input: cannot read {text[1:]!r}: {reason}") from None
+
+
+def _assignment(text: str, flag: str, form: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise InvalidInput(f"{flag} {text!r}: must be {form}")
+    try:
+        return key, parse(value, key)
+    except InvalidPayload:
+        return key, value
+
+
+def _put(target: dict[str, Any], keys: tuple[str, ...], item: Any, path: str) -> None:
+    for index, key in enumerate(keys[:-1]):
+        below = target.setdefault(key, {})
+        if not isinstance(below, dict):
+            here = ".".join(keys[: index + 1])
+            raise InvalidInput(f"--set {path!r}: {here!r} is {_kind(below)}, not an object")
+        target = below
+    target[keys[-1]] = item
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
+    return "null" if value is None else names.get(type(value), "a number")

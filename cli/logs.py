@@ -1,0 +1,56 @@
+"""The log of Stepwell and of executors, on stderr, for commands that work."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+from stepwell.cli.output import clean
+
+
+class LineFormatter(logging.Formatter):
+    """One line per record, what is unprintable in it escaped; a traceback keeps its lines."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record), lines=bool(record.exc_info))
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that moment; a live display puts itself there."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def _not_an_event(record: logging.LogRecord) -> bool:
+    return record.name != "stepwell"
+
+
+def show_log(*, events: bool, quiet: bool) -> None:
+    """Show the log on stderr: with `events` what happens to runs and steps, too.
+
+    Quiet shows errors only.
+    """
+    logger = logging.getLogger("stepwell")
+    for handler in tuple(logger.handlers):
+        if isinstance(handler, _Stderr):
+            logger.removeHandler(handler)
+    handler = _Stderr()
+    handler.setFormatter(LineFormatter())
+    if not events:
+        handler.addFilter(_not_an_event)
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.ERROR if quiet else logging.INFO if events else logging.WARNING)

@@ -1,0 +1,34 @@
+"""Which run a person means: its id, a unique beginning of it, or `last`."""
+
+from __future__ import annotations
+
+from stepwell.engine.errors import InvalidInput, NotFound
+from stepwell.engine.model import Run
+from stepwell.engine.runtime import Runtime
+
+LAST = "last"
+SHORTEST = 4
+SHOWN = 3
+
+
+def find_run(runtime: Runtime, text: str) -> Run:
+    """The run with exactly this id, or else the one that is meant.
+
+    Raises NotFound for none, InvalidInput for a beginning that several runs share.
+    """
+    try:
+        return runtime.run(text)
+    except NotFound:
+        if text == LAST:
+            newest = runtime.runs(limit=1)
+            if not newest:
+                raise NotFound("there is no run yet; start one with: stepwell run") from None
+            return newest[0]
+        found = runtime.runs(prefix=text, limit=SHOWN + 1) if len(text) >= SHORTEST else []
+        if not found:
+            raise
+    if len(found) > 1:
+        names = ", ".join(repr(run.id) for run in found[:SHOWN])
+        more = ", …" if len(found) > SHOWN else ""
+        raise InvalidInput(f"run {text!r} is how several begin ({names}{more}); give more of it")
+    return found[0]

@@ -1,0 +1,85 @@
+"""What `run` and `start` have in common: the options that say what to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from stepwell.cli.inputs import pairs, run_input
+from stepwell.cli.session import Session
+from stepwell.engine.runtime import RunHandle, Runtime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--input",
+        metavar="JSON|@FILE|-",
+        help="The run's input: JSON, a file with it, or - for stdin.",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        metavar="K=V",
+        multiple=True,
+        help="Set one field of the input; K may be a path such as a.b, V is JSON if it parses "
+        "and else text. Repeatable.",
+    ),
+    click.option("--name", help="The run's name."),
+    click.option("--run-id", metavar="ID", help="The run's id.  [default: a new one]"),
+    click.option(
+        "--metadata", metavar="K=V", multiple=True, help="Metadata of the run. Repeatable."
+    ),
+    click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag the run. Repeatable."),
+)
+
+
+def start_options(function: F) -> F:
+    """Give a command the options that say what to start."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run to be started, checked as far as that can be without a store."""
+
+    package: str
+    entrypoint: str | None
+    input: Any
+    name: str | None
+    run_id: str | None
+    metadata: dict[str, Any] | None
+    tags: Sequence[str]
+
+    @classmethod
+    def of(cls, session: Session, target: str, given: dict[str, Any]) -> Start:
+        """From what was typed. Raises before any store is opened or made."""
+        package, _, entrypoint = target.partition(":")
+        start = cls(
+            package=package,
+            entrypoint=entrypoint or None,
+            input=run_input(given["input"], given["assignments"]),
+            name=given["name"],
+            run_id=given["run_id"],
+            metadata=pairs(given["metadata"], "--metadata"),
+            tags=given["tags"],
+        )
+        session.check_package(package)
+        return start
+
+    def on(self, runtime: Runtime) -> RunHandle:
+        """Start it; on return it is durable."""
+        return runtime.start_run(
+            self.package,
+            self.input,
+            entrypoint=self.entrypoint,
+            run_id=self.run_id,
+            name=self.name,
+            metadata=self.metadata,
+            tags=self.tags,
+        )

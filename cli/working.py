@@ -1,0 +1,92 @@
+"""Working on one run until it ends, and telling how it ended: what `stepwell run` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepwell.cli.output import duration
+from stepwell.cli.progress import shown
+from stepwell.cli.session import Session
+from stepwell.cli.signals import draining
+from stepwell.engine.errors import WaitTimeout
+from stepwell.engine.model import Run
+from stepwell.engine.runtime import Runtime
+from stepwell.engine.states import RunStatus, StepStatus
+
+EXIT_OF = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.CANCELED: 6}
+FAILURES_SHOWN = 10
+RESULTS_SHOWN = 10
+# To find the last steps, all edges are read; in larger runs nobody waits for that.
+RESULTS_UP_TO = 50_000
+
+
+def work_until_end(
+    session: Session, runtime: Runtime, run_id: str, timeout: float | None, *, quiet: bool
+) -> int:
+    """Work in this thread until the run ends; prints how it ended and returns the exit code.
+
+    A first SIGINT or SIGTERM lets running steps finish within the grace period and leaves the
+    run as it is. Raises WaitTimeout after `timeout` seconds.
+    """
+    out = session.output
+    with (
+        draining(runtime) as drain,
+        shown(lambda: runtime.progress(run_id), out.say, quiet=quiet),
+    ):
+        try:
+            runtime.drain(run_id, timeout)
+        except WaitTimeout as error:
+            raise WaitTimeout(f"{error}; go on with: stepwell run --resume {run_id}") from None
+    run = runtime.run(run_id)
+    if not run.status.ended:
+        out.say(
+            f"run {run_id} is interrupted; go on with: stepwell run --resume {run_id}, "
+            "or let a worker finish it: stepwell worker"
+        )
+        return 128 + drain.received[-1] if drain.received else 0
+    session.exit_code = EXIT_OF[run.status]
+    _tell(session, runtime, run)
+    return session.exit_code
+
+
+def _tell(session: Session, runtime: Runtime, run: Run) -> None:
+    out = session.output
+    progress = runtime.progress(run.id)
+    results = _last_results(runtime, run)
+    if out.json:
+        out.value({"run": run, "progress": progress, "results": results})
+    else:
+        for step_id, value in results.items():
+            _print_result(session, step_id, value)
+    for step in runtime.steps(run.id, status=StepStatus.FAILED, limit=FAILURES_SHOWN):
+        if step.error is not None:
+            out.say(f"step {step.id} failed: {step.error.code}: {step.error.message}")
+    if progress.failed > FAILURES_SHOWN:
+        out.say(
+            f"… and {progress.failed - FAILURES_SHOWN} more: stepwell show {run.id} --status failed"
+        )
+    took = ""
+    if run.ended_at is not None:
+        took = f" in {duration((run.ended_at - run.created_at).total_seconds())}"
+    out.say(f"run {run.id} {run.status.value}{took}, {progress.total:,} steps")
+
+
+def _print_result(session: Session, step_id: str, value: Any) -> None:
+    """A text is printed as it is: a summary that its step wrote for people."""
+    if isinstance(value, str):
+        session.output.text(f"{step_id}:\n{value}" if "\n" in value else f"{step_id}: {value}")
+    else:
+        session.output.fields({step_id: value if value is not None else "null"})
+
+
+def _last_results(runtime: Runtime, run: Run) -> dict[str, Any]:
+    """Results of the steps that end the graph: the succeeded ones that no step depends on."""
+    if run.total_steps > RESULTS_UP_TO:
+        return {}
+    needed = {edge.target for edge in runtime.edges(run.id)}
+    last = [
+        step.id
+        for step in runtime.steps(run.id, status=StepStatus.SUCCEEDED)
+        if step.id not in needed
+    ]
+    return {id: runtime.result(run.id, id).value for id in last[:RESULTS_SHOWN]}
