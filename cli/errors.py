@@ -9,7 +9,7 @@ import traceback
 import click
 
 from stepwell.cli.output import clean, json_text
-from stepwell.engine.errors import StepwellError
+from stepwell.engine.errors import StepwellError, nearest
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -46,12 +46,19 @@ def report(error: BaseException, *, json: bool) -> int:
     return exit_code
 
 
+def _usage(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        hint = nearest(error.option_name, error.possibilities or ())
+        return f"no such option {error.option_name!r}{hint if 'did you' in hint else ''}"
+    text = error.format_message()
+    return text[:1].lower() + text[1:]
+
+
 def _describe(error: BaseException) -> tuple[str, str, int]:
     if isinstance(error, StepwellError):
         return error.code, str(error), error.exit_code
     if isinstance(error, click.UsageError):
-        text = error.format_message()
-        text = text[:1].lower() + text[1:]
+        text = _usage(error)
         path = error.ctx.command_path if error.ctx is not None else "stepwell"
         return "usage", f"{text.rstrip('.')}; see {path} --help", EXIT_USAGE
     if isinstance(error, click.ClickException):

@@ -22,16 +22,9 @@ class LineFormatter(logging.Formatter):
 class _Stderr(logging.StreamHandler[TextIO]):
     """Writes to what sys.stderr is at that moment; a live display puts itself there."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: TextIO) -> None:
-        raise AttributeError("the stream is always sys.stderr")
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _not_an_event(record: logging.LogRecord) -> bool:

@@ -14,6 +14,7 @@ from stepwell.cli.errors import EXIT_INTERRUPTED, report
 from stepwell.cli.options import add_shared_options
 from stepwell.cli.session import Session
 from stepwell.cli.signals import Interrupted, unwinding
+from stepwell.engine.errors import nearest
 
 # Name → where the command is (module:attribute below cli/commands), and its line in the help.
 COMMANDS = {
@@ -43,29 +44,41 @@ COMMANDS = {
 class CommandLine(click.Group):
     """The group of all commands. It knows their names and loads the one that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's
+        cmd_name: str,
+    ) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(f"stepwell.cli.commands.{module}"), attribute)
         return found
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing:
+            raise click.UsageError(f"no such command {name!r}{nearest(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's
+        formatter: click.HelpFormatter,
+    ) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-    def main(  # type: ignore[override]  # narrower than click's overloads, and never returns
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        **extra: Any,
-    ) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # click's may return
         """Run a command and end the program with its exit code."""
         given = list(sys.argv[1:] if args is None else args)
-        extra.pop("standalone_mode", None)
+        for ours in ("prog_name", "standalone_mode"):
+            extra.pop(ours, None)
         session = Session()
         session.output.json = "--json" in given
         try:

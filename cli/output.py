@@ -29,6 +29,7 @@ COLOURS = {
     "pending": "2",
 }
 NARROWEST = 12
+SHORT_JSON = 70
 
 
 def clean(text: str, *, lines: bool = False) -> str:
@@ -70,6 +71,12 @@ def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -
     return "".join(
         char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text
     )
+
+
+def json_cell(value: Any) -> str:
+    """`value` as JSON for a person: on one line if it is short."""
+    line = json_text(value, indent=None)
+    return line if len(line) <= SHORT_JSON else json_text(value)
 
 
 def moment(value: datetime | None) -> str:

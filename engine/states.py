@@ -124,7 +124,7 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.SUCCEEDED: frozenset(),
     # Only an operator's audited retry leads out of a terminal state.
     RunStatus.FAILED: frozenset({RunStatus.RUNNING}),
-    RunStatus.CANCELED: frozenset({RunStatus.RUNNING}),
+    RunStatus.CANCELED: frozenset({RunStatus.RUNNING, RunStatus.PENDING}),  # if it never started
 }
 
 

@@ -86,24 +86,34 @@ def summary(schema: Mapping[str, Any] | None) -> str:
     """A schema in a few words: `id: string, items: string[], note?: string`."""
     if schema is None:
         return ""
-    definitions = schema.get("$defs", {})
-    required = schema.get("required", ())
-    if "properties" not in schema:
-        return _type(schema, definitions)
+    shape = _object(schema, schema.get("$defs", {}))
+    if "properties" not in shape:
+        return _type(schema)
+    required = shape.get("required", ())
     return ", ".join(
-        f"{name}{'' if name in required else '?'}: {_type(part, definitions)}"
-        for name, part in schema["properties"].items()
+        f"{name}{'' if name in required else '?'}: {_type(part)}"
+        for name, part in shape["properties"].items()
     )
 
 
-def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a schema refers to, also where it may be null instead."""
+    parts = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
+    if len(parts) == 1:
+        schema = parts[0]
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found: Mapping[str, Any] = definitions.get(name, schema)
+    return found
+
+
+def _type(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "enum" in schema:
         return " | ".join(repr(value) for value in schema["enum"])
     if "anyOf" in schema:
-        return " | ".join(_type(part, definitions) for part in schema["anyOf"])
+        return " | ".join(_type(part) for part in schema["anyOf"])
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"{_type(schema.get('items', {}), definitions)}[]"
+        return f"{_type(schema.get('items', {}))}[]"
     return str(schema.get("format", kind))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stepwell.cli.options import Command
-from stepwell.cli.output import json_text
+from stepwell.cli.output import json_cell, json_text
 from stepwell.cli.session import Session
 
 
@@ -29,7 +29,7 @@ def records(session: Session, package: str, collection: str, key: str | None) ->
                 out.fields(
                     {
                         "key": record.key,
-                        "value": json_text(record.value),
+                        "value": json_cell(record.value),
                         "run": record.run_id,
                         "step": record.step_id,
                         "updated": record.updated_at,

@@ -6,7 +6,7 @@ import click
 
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
-from stepwell.cli.output import json_text
+from stepwell.cli.output import json_cell
 from stepwell.cli.session import Session
 
 
@@ -30,10 +30,10 @@ def result(session: Session, run: str, step: str) -> None:
         {
             "status": found.status,
             "completed": found.completed_at,
-            "value": found.value if isinstance(found.value, str) else json_text(found.value),
+            "value": found.value if isinstance(found.value, str) else json_cell(found.value),
             "error": "" if error is None else f"{error.code}: {error.message}",
             "from": error.step if error else "",
-            "details": json_text(error.details) if error and error.details else "",
+            "details": json_cell(error.details) if error and error.details else "",
             "records": "\n".join(f"{ref.collection}/{ref.key}" for ref in found.records),
             "artifacts": "\n".join(f"{ref.id}  {ref.name}" for ref in found.artifacts),
             "emitted": "\n".join(found.emitted),

@@ -24,6 +24,7 @@ from stepwell.cli.working import work_until_end
 @click.pass_obj
 def run(
     session: Session,
+    /,
     target: str | None,
     resume: str | None,
     timeout: float | None,

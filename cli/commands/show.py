@@ -8,7 +8,7 @@ import click
 
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
-from stepwell.cli.output import json_text
+from stepwell.cli.output import json_cell
 from stepwell.cli.session import Session
 from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
 
@@ -71,8 +71,8 @@ def _run_fields(run: Run, progress: RunProgress) -> dict[str, Any]:
         "status": run.status,
         "steps": ", ".join(counts),
         "running": ", ".join(progress.running[:10]),
-        "input": json_text(run.input),
-        "metadata": json_text(run.metadata) if run.metadata else "",
+        "input": json_cell(run.input),
+        "metadata": json_cell(run.metadata) if run.metadata else "",
         "tags": ", ".join(run.tags),
         "parent": f"{run.parent_run} {run.parent_step}" if run.parent_run else "",
         "created": run.created_at,
@@ -97,8 +97,8 @@ def _step_fields(step: Step, edges: list[EdgeRow]) -> dict[str, Any]:
         "worker": step.worker,
         "timeout": step.timeout,
         "dedup key": step.dedup_key,
-        "input": json_text(step.input),
-        "metadata": json_text(step.metadata) if step.metadata else "",
+        "input": json_cell(step.input),
+        "metadata": json_cell(step.metadata) if step.metadata else "",
         "created": step.created_at,
         "ready": step.ready_at,
         "started": step.started_at,
@@ -118,5 +118,5 @@ def _failure(failure: Failure | None, *, short: bool = False) -> str:
     text = f"{failure.code}: {failure.message}{origin}"
     if short:
         return text.partition("\n")[0]
-    details = f"\n{json_text(failure.details)}" if failure.details else ""
+    details = f"\n{json_cell(failure.details)}" if failure.details else ""
     return text + details

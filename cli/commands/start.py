@@ -16,7 +16,7 @@ from stepwell.cli.starting import Start, start_options
 @start_options
 @settings_options
 @click.pass_obj
-def start(session: Session, target: str, **given: Any) -> None:
+def start(session: Session, /, target: str, **given: Any) -> None:
     """Start a run for workers to work on; prints its id."""
     wanted = Start.of(session, target, given)
     with session.working() as runtime:

@@ -19,6 +19,8 @@ from stepwell.stores.sql.statements import Transaction
 T = TypeVar("T")
 
 MAX_GROUP = 256
+# How often a transaction is tried that lost a deadlock, say.
+MAX_TRIES = 5
 
 
 class _Ticket(Generic[T]):
@@ -62,7 +64,7 @@ class Database:
         ticket = _Ticket(work)
         self._waiting.append(ticket)
         with self._turn:
-            if not ticket.done:
+            while not ticket.done:  # a crowd is larger than one group
                 self._commit_group()
         if ticket.error is not None:
             raise self._readable(ticket.error)
@@ -72,28 +74,53 @@ class Database:
         group: list[_Ticket[Any]] = []
         while self._waiting and len(group) < MAX_GROUP:
             group.append(self._waiting.popleft())
-        try:
-            self._check_open()
-            cursor = self._cursor
-            self.dialect.begin(cursor)
+        for attempt in range(MAX_TRIES):
             try:
-                tx = Transaction(cursor, self.dialect, self.dialect.now(cursor))
-                if len(group) == 1:
-                    group[0].result = group[0].work(tx)
-                else:
-                    for ticket in group:
-                        _run_in_savepoint(ticket, tx)
-                cursor.execute("COMMIT")
-                self.transactions += 1
-            except BaseException:
-                with suppress(self.dialect.driver_errors):
-                    cursor.execute("ROLLBACK")
-                raise
-        except BaseException as error:
-            for ticket in group:
-                ticket.error = ticket.error or error
+                self._check_open()
+                self._commit(group)
+            except self.dialect.driver_errors as error:
+                if self.dialect.is_passing(error) and attempt + 1 < MAX_TRIES:
+                    continue
+                _fail(group, error)
+            except BaseException as error:
+                _fail(group, error)
+            break
         for ticket in group:
             ticket.done = True
+
+    def _commit(self, group: list[_Ticket[Any]]) -> None:
+        """Run the writes of a group in one transaction."""
+        if not self.dialect.is_open(self._writer):
+            self.open()
+        cursor = self._cursor
+        self.dialect.begin(cursor)
+        try:
+            tx = Transaction(cursor, self.dialect, self.dialect.now(cursor))
+            if len(group) == 1:
+                group[0].result = group[0].work(tx)
+            else:
+                for ticket in group:
+                    self._run_in_savepoint(ticket, tx)
+            if tx.news:
+                self.dialect.notify(cursor)
+            cursor.execute("COMMIT")
+            self.transactions += 1
+        except BaseException:
+            with suppress(self.dialect.driver_errors):
+                cursor.execute("ROLLBACK")
+            raise
+
+    def _run_in_savepoint(self, ticket: _Ticket[Any], tx: Transaction) -> None:
+        tx.cursor.execute("SAVEPOINT one")
+        try:
+            ticket.error = None
+            ticket.result = ticket.work(tx)
+        except Exception as error:
+            if isinstance(error, self.dialect.driver_errors) and self.dialect.is_passing(error):
+                raise  # the whole group is tried again
+            tx.cursor.execute("ROLLBACK TO one")
+            ticket.error = error
+        tx.cursor.execute("RELEASE one")
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -107,11 +134,7 @@ class Database:
                 finally:
                     cursor.close()
             return
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self.dialect.connect(readonly=True)
-            self._readers.append(connection)
+        connection = self._reader()
         cursor = connection.cursor()
         try:
             self.dialect.begin_read(cursor)
@@ -124,11 +147,21 @@ class Database:
             cursor.close()
             self._idle.append(connection)
 
+    def _reader(self) -> Any:
+        while self._idle:
+            connection = self._idle.pop()
+            if self.dialect.is_open(connection):
+                return connection
+            self._readers.remove(connection)
+        connection = self.dialect.connect(readonly=True)
+        self._readers.append(connection)
+        return connection
+
     def version(self) -> int:
         """A number that changes when another process or connection commits."""
         with self._turn:
             self._check_open()
-            return self.dialect.version(self._writer)
+            return self.dialect.connection_version(self._writer)
 
     def close(self) -> None:
         """Close all connections."""
@@ -152,11 +185,6 @@ class Database:
         return error
 
 
-def _run_in_savepoint(ticket: _Ticket[Any], tx: Transaction) -> None:
-    tx.cursor.execute("SAVEPOINT one")
-    try:
-        ticket.result = ticket.work(tx)
-    except Exception as error:
-        tx.cursor.execute("ROLLBACK TO one")
-        ticket.error = error
-    tx.cursor.execute("RELEASE one")
+def _fail(group: list[_Ticket[Any]], error: BaseException) -> None:
+    for ticket in group:
+        ticket.error = ticket.error or error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -72,8 +72,28 @@ class Dialect(Protocol):
         """The time leases expire by, in epoch microseconds."""
         ...
 
-    def version(self, connection: Any) -> int:
+    def watch(self, version: Callable[[], int]) -> Any:
+        """A `ports.Watch`; `version()` asks `connection_version` of the writer."""
+        ...
+
+    def connection_version(self, connection: Any) -> int:
         """A number that changes when another connection than this one commits."""
+        ...
+
+    def notify(self, cursor: Any) -> None:
+        """Hint to other processes, when this transaction commits, that there is news."""
+        ...
+
+    def is_open(self, connection: Any) -> bool:
+        """Whether the connection can still be used; one that cannot is made anew."""
+        ...
+
+    def is_passing(self, error: Exception) -> bool:
+        """Whether the same transaction may well succeed when it is tried again at once."""
+        ...
+
+    def lock_migrations(self, cursor: Any) -> None:
+        """Keep other processes from migrating until this transaction ends."""
         ...
 
     def label(self) -> str:

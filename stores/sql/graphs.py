@@ -23,13 +23,23 @@ Target = tuple[int, StepStatus]
 class Emission:
     """The new steps of one completed execution, with what their edges point to.
 
-    `joins` are the subtree dependents of the emitting step: (key, condition).
+    `joins` are the subtree dependents of the emitting step: (key, condition). They will wait for
+    the new steps, and so for the stored ones that these wait for.
     """
 
     parent: ClaimedStep
     steps: Sequence[NewStep]
     targets: dict[str, Target] = field(default_factory=dict)
     joins: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def open_targets(self) -> dict[str, int]:
+        """Keys of the targets that have not ended, by the name an edge gives them."""
+        return {
+            name: key
+            for name, (key, status) in self.targets.items()
+            if not status.ended and key != self.parent.key
+        }
 
 
 @dataclass(slots=True)
@@ -65,9 +75,7 @@ class Graphs:
     ) -> int:
         """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
         if self._sql.find_run(tx, run.id).fetchone() is not None:
-            raise Conflict(
-                f"run {run.id!r} exists already; choose another run_id, or read that run"
-            )
+            raise id_is_taken(run.id)
         key = self.reserve(tx, "next_run", 1)
         parents = (parent.run.key, parent.key) if parent else (None, None)
         self._sql.add_run(
@@ -101,12 +109,13 @@ class Graphs:
         emissions: dict[int, Emission] = {}
         refused: dict[int, InvalidGraph] = {}
         taken: dict[tuple[int, str], Target] = {}
+        new_waits: list[tuple[int, int]] = []
         for outcome in completed:
             run_key = outcome.step.run.key
             try:
                 emission = self._check_one(tx, outcome, found, taken)
                 emission.joins = joins.get(outcome.step.key, [])
-                self._check_cycles(tx, emission)
+                new_waits += self._check_cycles(tx, emission, new_waits)
             except InvalidGraph as error:
                 refused[outcome.step.key] = error
                 continue
@@ -163,32 +172,56 @@ class Graphs:
                 steps.append(new)
         return steps, renamed
 
-    def _check_cycles(self, tx: Transaction, emission: Emission) -> None:
-        """An emitted step must not wait for something that waits for it."""
+    def _check_cycles(
+        self, tx: Transaction, emission: Emission, new_waits: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """An emitted step must not wait for something that waits for it.
+
+        `new_waits` are what other emissions of this transaction add: (target, who will wait for
+        it). Returns what this one adds.
+        """
         parent = emission.parent
-        open_targets = {key for key, status in emission.targets.values() if not status.ended} - {
-            parent.key
-        }
-        if emission.joins and open_targets:
-            joins = [step for step, _ in emission.joins]
-            after_joins = {row[0] for row in self._sql.downstream(tx, rows_json(joins))}
-            for new in emission.steps:
-                for edge in new.edges:
-                    key = emission.targets.get(edge.target, (0,))[0]
-                    if key in open_targets and (key in after_joins or key in joins):
-                        raise InvalidGraph(
-                            f"emit.step({new.id!r}).after: {edge.target!r} waits for everything "
-                            f"that {parent.id!r} emits, so this would be a cycle"
-                        )
-        subtree = [edge.target for new in emission.steps for edge in new.edges if edge.subtree]
-        if any(name in emission.targets for name in subtree):
+        subtree = {edge.target for new in emission.steps for edge in new.edges if edge.subtree}
+        subtree &= emission.targets.keys()
+        if subtree:
             above = {row[0] for row in self._sql.ancestors(tx, parent.key)}
-            for name in subtree:
-                if name in emission.targets and emission.targets[name][0] in above:
+            for name in sorted(subtree):
+                if emission.targets[name][0] in above:
                     raise InvalidGraph(
                         f"emit.step(…).after_subtree: {name!r} is above the step itself, which "
                         "would wait for its own end; depend on the steps that it emits"
                     )
+        if not emission.joins:
+            return []
+        targets = {name: {key} for name, key in emission.open_targets.items()}
+        for name in subtree:
+            rows = self._sql.descendants(tx, rows_json([emission.targets[name][0]])).fetchall()
+            open_below = {key for key, status in rows if not StepStatus(status).ended}
+            targets.setdefault(name, set()).update(open_below - {parent.key})
+        if not any(targets.values()):
+            return []
+        joins = {step for step, _ in emission.joins}
+        after_joins = self._waiting_for(tx, joins, new_waits)
+        for new in emission.steps:
+            for edge in new.edges:
+                if not after_joins.isdisjoint(targets.get(edge.target, ())):
+                    raise InvalidGraph(
+                        f"emit.step({new.id!r}).after: {edge.target!r} waits for everything "
+                        f"that {parent.id!r} emits, so this would be a cycle"
+                    )
+        return [(key, join) for keys in targets.values() for key in keys for join in joins]
+
+    def _waiting_for(
+        self, tx: Transaction, steps: set[int], new_waits: Sequence[tuple[int, int]]
+    ) -> set[int]:
+        """`steps` and all that wait for them at any distance, also by way of `new_waits`."""
+        waiting: set[int] = set()
+        fresh = steps
+        while fresh:
+            waiting |= fresh
+            waiting |= {row[0] for row in self._sql.downstream(tx, rows_json(list(fresh)))}
+            fresh = {step for needs, step in new_waits if needs in waiting} - waiting
+        return waiting
 
     def add_emission(
         self,
@@ -273,3 +306,8 @@ class Graphs:
                     pending += 1
                     placement.dropped.append((ruling, key, target))
         return pending
+
+
+def id_is_taken(run_id: str) -> Conflict:
+    """The error of a second run with the same id."""
+    return Conflict(f"run {run_id!r} exists already; choose another run_id, or read that run")

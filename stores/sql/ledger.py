@@ -74,6 +74,18 @@ class LedgerStatements(Statements):
             .limit(1),
             "run_key",
         )
+        # What an operator canceled and nobody retried; what followed from a failure has a cause.
+        self.has_canceled_root = Statement(
+            sa.select(sa.literal(1))
+            .where(
+                steps.c.run_key == bind("run_key"),
+                status_in(steps.c.status, UNSUCCESSFUL),
+                steps.c.status == literal(StepStatus.CANCELED),
+                steps.c.cause.is_(None),
+            )
+            .limit(1),
+            "run_key",
+        )
         self.end_run = Statement(
             sa.update(runs)
             .values(status=bind("status"), ended_at=bind("now"))
@@ -153,7 +165,7 @@ class Ledger:
                 for seq, event in enumerate(mine, last_seq - len(mine) + 1):
                     stored.append((run_key, seq, *event))
                     self.stored.append((run_key, seq, event))
-                if still_open == 0 and open_.get(run_key) and status not in RUN_ENDED:
+                if still_open == 0 and run_key in open_ and status not in RUN_ENDED:
                     self._end(run_key)
             if stored:
                 self._sql.add_events.many(self._tx, stored)
@@ -170,8 +182,9 @@ class Ledger:
     ) -> None:
         tx = self._tx
         if status is None:
+            canceled = self._sql.has_canceled_root(tx, run_key).fetchone() is not None
             failed = self._sql.has_unhandled_failure(tx, run_key).fetchone() is not None
-            status = run_end(canceled=False, unhandled_failures=failed)
+            status = run_end(canceled=canceled, unhandled_failures=failed)
         (run_id,) = self._sql.end_run(tx, status.value, tx.now, run_key).fetchone()
         self.event(run_key, _RUN_END_EVENT[status], data=data)
         self.ended_runs.append(run_id)

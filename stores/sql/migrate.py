@@ -55,7 +55,7 @@ def _read_version(tx: Transaction) -> int | None:
     if "meta" not in tx.dialect.tables(tx.cursor):
         return None
     row = tx.cursor.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
-    return None if row is None else int(row[0])
+    return row[0] if row is not None and isinstance(row[0], int) else None
 
 
 def _apply(number: int, statements: tuple[str, ...]) -> Any:

@@ -129,7 +129,13 @@ class OperatorStatements(Statements):
         )
         self.reopen_run = Statement(
             sa.update(runs)
-            .values(status=RunStatus.RUNNING.value, ended_at=None)
+            .values(
+                status=sa.case(
+                    (runs.c.started_at.is_(None), RunStatus.PENDING.value),
+                    else_=RunStatus.RUNNING.value,
+                ),
+                ended_at=None,
+            )
             .where(runs.c.id == bind("run_key"), status_in_text(runs.c.status, RUN_ENDED)),
             "run_key",
         )
@@ -194,6 +200,13 @@ class Operators:
                 f"step {step_id!r} was canceled because step {root!r} did not succeed; "
                 f"retry {root!r}, and it comes along"
             )
+        names = {row[0]: row[1] for row in rows}
+        for _, condition, needs, ended in self._sql.edges_into(tx, rows_json([key])).fetchall():
+            if verdict(Condition(condition), StepStatus(ended)) is Verdict.CANCEL:
+                raise RefusedByState(
+                    f"step {step_id!r} needs step {names[needs]!r}, which is {ended}; "
+                    f"retry {names[needs]!r} first, or the whole run"
+                )
         keys = [key, *(row[0] for row in rows if row[4] == key)]
         reopened = self._reopen(tx, ledger, spread, run_key, keys)
         ledger.event(

@@ -121,8 +121,9 @@ class QueueLimits:
             queue = self._limited.get(name)
             if queue is not None and queue.rate is not None:
                 queue.tokens = queue.tokens_at(tx.now) - count
-                queue.refilled_at = tx.now
-                self._sql.spend(tx, queue.tokens, tx.now, name)
+                # Time that a clock went back was paid for once already.
+                queue.refilled_at = max(queue.refilled_at, tx.now)
+                self._sql.spend(tx, queue.tokens, queue.refilled_at, name)
 
     def next_token(self, tx: Transaction) -> int | None:
         """When a queue in which something waits for a token gets its next one, or None."""

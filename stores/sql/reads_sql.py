@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.model import RunFilter, StepFilter
+from stepwell.engine.payload import encode
 from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
@@ -235,9 +236,12 @@ class RunQuery:
                 query = query.where(runs.c[name] == bind(name))
                 self._values[name] = str(value)
         if where.tag is not None:
-            # Tags are a JSON array of strings, written without spaces.
-            query = query.where(sa.func.instr(runs.c.tags, bind("tag")) > 0)
-            self._values["tag"] = f'"{where.tag}"'
+            # Tags are a JSON array of strings, written without spaces: only where one begins is a
+            # quotation mark preceded by a bracket or a comma.
+            tag = encode(where.tag, "tag")
+            found = [sa.func.instr(runs.c.tags, bind(name)) > 0 for name in ("first", "next")]
+            query = query.where(sa.or_(*found))
+            self._values |= {"first": f"[{tag}", "next": f",{tag}"}
         if where.prefix is not None:
             # No range of ids: text order is the database's own, and differs between them.
             beginning = sa.func.substr(runs.c.run_id, 1, len(where.prefix))

@@ -6,7 +6,7 @@ made, then follow the edges of the steps that ended. `Ledger.write` closes the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepwell.engine.events import EventType
@@ -25,7 +25,7 @@ from stepwell.engine.model import (
 )
 from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, StepStatus
-from stepwell.stores.sql.graphs import Emission, Graphs
+from stepwell.stores.sql.graphs import Emission, Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, rows_json
@@ -57,11 +57,8 @@ class Settlement:
         if emitting:
             emissions, refused = self._graphs.check(self._tx, emitting)
             if refused:
-                result.refused.extend(
-                    Refusal(outcome.step, refused[outcome.step.key])
-                    for outcome in emitting
-                    if outcome.step.key in refused
-                )
+                guilty = [item.step for item in emitting if item.step.key in refused]
+                self._refuse(guilty, refused, result)
                 completed = [item for item in completed if item.step.key not in refused]
         self._settle_completed(completed, emissions, result)
         others = [outcome for outcome in outcomes if not isinstance(outcome, Completed)]
@@ -91,6 +88,20 @@ class Settlement:
             else:
                 self._lose(outcome.step, "superseded", result)
         return list(kept.values())
+
+    def _refuse(
+        self, guilty: Sequence[ClaimedStep], errors: Mapping[int, Exception], result: Exchange
+    ) -> None:
+        """Report what cannot be settled; of a step that is not held any more, that it is lost."""
+        keys = rows_json([step.key for step in guilty])
+        rows = self._sql.status_of(self._tx, keys).fetchall()
+        now_in = {key: (token, status) for key, _, status, token in rows}
+        for step in guilty:
+            token, status = now_in.get(step.key, (None, ""))
+            if (token, status) == (step.token, StepStatus.RUNNING):
+                result.refused.append(Refusal(step, errors[step.key]))
+            else:
+                self._lose(step, "canceled" if status == "canceled" else "lapsed", result)
 
     def _guarded(
         self,
@@ -204,7 +215,7 @@ class Settlement:
             return
         steps = [outcome.step for outcome in released]
         rows = [(step.key, step.token) for step in steps]
-        held = self._guarded(self._sql.release, steps, rows, result, self._tx.now)
+        held = self._guarded(self._sql.release, steps, rows, result)
         for outcome in released:
             step = outcome.step
             if step.key in held:
@@ -217,6 +228,7 @@ class Settlement:
                 )
 
     def _settle_suspended(self, suspended: Sequence[Suspended], result: Exchange) -> None:
+        suspended = self._with_free_run_ids(suspended, result)
         if not suspended:
             return
         steps = [outcome.step for outcome in suspended]
@@ -239,6 +251,25 @@ class Settlement:
                 self._ledger.event(
                     step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
                 )
+
+    def _with_free_run_ids(
+        self, suspended: Sequence[Suspended], result: Exchange
+    ) -> Sequence[Suspended]:
+        """Without those that start a run whose id is taken, which are refused."""
+        taken: set[str] = set()
+        errors: dict[int, Exception] = {}
+        for outcome in suspended:
+            start = outcome.wait.start
+            if start is None:
+                continue
+            if start.id in taken or self._graph_sql.find_run(self._tx, start.id).fetchone():
+                errors[outcome.step.key] = id_is_taken(start.id)
+            taken.add(start.id)
+        if not errors:
+            return suspended
+        guilty = [outcome.step for outcome in suspended if outcome.step.key in errors]
+        self._refuse(guilty, errors, result)
+        return [outcome for outcome in suspended if outcome.step.key not in errors]
 
 
 def _error(failure: Failure) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -99,17 +99,39 @@ class SqliteDialect:
         )
         try:
             if self._path is not None:
-                connection.execute("PRAGMA journal_mode=WAL")
+                self._enter_wal(connection)
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute("PRAGMA cache_size=-16000")
             if readonly and self._path is not None:
                 connection.execute("PRAGMA query_only=ON")
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
         return connection
+
+    def _enter_wal(self, connection: sqlite3.Connection) -> None:
+        """Processes that make the file together race for this; SQLite does not wait there."""
+        for last in (*[False] * 99, True):
+            try:
+                tables = self.tables(connection)
+                if tables and "meta" not in tables:
+                    return  # somebody else's database, which stays as it is: it will be refused
+                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if last or (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_BUSY:
+                    raise
+                # Waits, with the busy timeout, for the one that is switching.
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                continue
+            if mode != "wal":
+                raise StoreError(
+                    f"store {self.label()}: its file system cannot do write-ahead logging; "
+                    "put it on a local disk"
+                )
+            return
 
     def begin(self, cursor: Any) -> None:
         cursor.execute("BEGIN IMMEDIATE")
@@ -131,8 +153,23 @@ class SqliteDialect:
             error, (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)
         )
 
-    def version(self, connection: Any) -> int:
+    def watch(self, version: Callable[[], int]) -> SqliteWatch:
+        return SqliteWatch(version)
+
+    def connection_version(self, connection: Any) -> int:
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def notify(self, cursor: Any) -> None:
+        """Others see `PRAGMA data_version` change."""
+
+    def is_open(self, connection: Any) -> bool:  # noqa: ARG002  # a file does not go away
+        return True
+
+    def is_passing(self, error: Exception) -> bool:  # noqa: ARG002  # one writer at a time
+        return False
+
+    def lock_migrations(self, cursor: Any) -> None:
+        """BEGIN IMMEDIATE has done it."""
 
     def tables(self, cursor: Any) -> list[str]:
         rows = cursor.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
@@ -140,3 +177,20 @@ class SqliteDialect:
 
     def label(self) -> str:
         return "memory://" if self._path is None else f"sqlite:///{self._path}"
+
+
+class SqliteWatch:
+    """Notices commits of other connections by the writer's data version."""
+
+    def __init__(self, version: Callable[[], int]) -> None:
+        self._version = version
+        self._seen = version()
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call."""
+        version = self._version()
+        changed, self._seen = version != self._seen, version
+        return changed
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -60,14 +60,18 @@ class Statement:
 
 
 class Transaction:
-    """A driver's cursor inside a transaction, with the store's time for all of it."""
+    """A driver's cursor inside a transaction, with the store's time for all of it.
 
-    __slots__ = ("cursor", "dialect", "now")
+    `news` is set when its commit may give other processes something to do.
+    """
+
+    __slots__ = ("cursor", "dialect", "news", "now")
 
     def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
         self.cursor = cursor
         self.dialect = dialect
         self.now = now
+        self.news = False
 
 
 class Statements:

@@ -82,8 +82,8 @@ class SettleStatements(Statements):
             _end(Act.SUCCEED, held, ended_at=bind("now"), error=None), "now", "rows"
         )
         self.release = Statement(
-            _end(Act.RELEASE, held, ready_at=bind("now"), attempt=steps.c.attempt - 1),
-            "now",
+            # The ready time stays: it keeps its place in the queue.
+            _end(Act.RELEASE, held, attempt=steps.c.attempt - 1),
             "rows",
         )
         failed = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text)

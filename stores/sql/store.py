@@ -27,6 +27,7 @@ from stepwell.engine.model import (
     WorkerRow,
 )
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.ports import Watch
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.claim import Claims, ClaimStatements
 from stepwell.stores.sql.database import Database
@@ -243,9 +244,10 @@ class SqlRunStore(Reads):
         with self.database.read() as tx:
             return tx.now
 
-    def watch(self) -> StoreWatch:
+    def watch(self) -> Watch:
         """See `ports.RunStore`."""
-        return StoreWatch(self.database)
+        watch: Watch = self._dialect.watch(self.database.version)
+        return watch
 
     def close(self) -> None:
         """See `ports.RunStore`."""
@@ -302,19 +304,3 @@ class SqlRunStore(Reads):
                 )
             )
 
-
-class StoreWatch:
-    """Notices commits of other connections; see `ports.Watch`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._seen = database.version()
-
-    def changed(self) -> bool:
-        """Whether another connection committed since the last call."""
-        version = self._database.version()
-        changed, self._seen = version != self._seen, version
-        return changed
-
-    def close(self) -> None:
-        """Nothing to give back."""

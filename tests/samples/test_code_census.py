@@ -334,7 +334,7 @@ def test_the_summary_of_an_open_run_says_how_to_end_it(
 
     text = capsys.readouterr().out
     assert text.startswith("run open is pending: 3 of its 3 steps are open")
-    assert f"stepwell --home {tmp_path} worker" in text
+    assert f"stepwell --home {tmp_path} run --resume open" in text
 
 
 def test_the_package_is_found_by_its_entry_point() -> None:

@@ -77,7 +77,7 @@ def _unfinished(run: Run, home: Path) -> str:
         return f"{state}; see what happened: stepwell --home {home} show {run.id}"
     return (
         f"{state}: {run.open_steps} of its {run.total_steps} steps are open\n"
-        f"work on them with: stepwell --home {home} worker"
+        f"go on with: stepwell --home {home} run --resume {run.id}"
     )
 
 

@@ -238,7 +238,7 @@ class RunListTests(RunStoreCase):
             (RunFilter(package="p", before="r3"), ["r1"]),
             (RunFilter(before="r1"), []),
         ],
-        ids=str,
+        ids=lambda value: None,
     )
     def test_filter(self, four: Bench, where: RunFilter, expected: list[str]) -> None:
         assert [run.id for run in four.store.runs(where)] == expected

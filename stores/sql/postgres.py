@@ -1,0 +1,190 @@
+"""PostgreSQL, through psycopg: one database for many machines.
+
+Leases expire by the database's clock. Hints that there is work travel by LISTEN/NOTIFY; nothing
+depends on their arrival.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
+
+from stepwell.engine.errors import StoreError
+
+CHANNEL = "stepwell"
+CONNECT_TIMEOUT = 10
+# Whoever migrates holds this advisory lock (the letters of "stepwell").
+MIGRATION_LOCK = 0x7374657077656C6C
+
+_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@|password=\S+")
+
+
+class PostgresDialect:
+    """The database at a libpq URL."""
+
+    ddl: Mapping[str, str] = MappingProxyType(
+        {
+            "key": "BIGINT",
+            "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+            "blob": "BYTEA",
+            "clustered": "",
+        }
+    )
+    migrates_itself = False
+    shares_connection = False
+    driver_errors: type[Exception] = psycopg.Error
+
+    def __init__(self, url: str, *, durability: str = "full") -> None:
+        self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(paramstyle="format")
+        self._url = url
+        self._synchronous = "on" if durability == "full" else "off"
+
+    def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
+        source = sa.func.jsonb_array_elements(
+            sa.cast(sa.bindparam(parameter), postgresql.JSONB)
+        ).table_valued("value", name="given")
+        return sa.select(
+            *(
+                sa.cast(source.c.value.op("->>")(sa.literal_column(str(index))), kind).label(name)
+                for index, (name, kind) in enumerate(columns.items())
+            )
+        ).subquery("input")
+
+    def scalars(self, parameter: str) -> Any:
+        return sa.select(sa.cast(self._texts(parameter).c.value, sa.BigInteger))
+
+    def texts(self, parameter: str) -> Any:
+        return sa.select(self._texts(parameter).c.value)
+
+    def _texts(self, parameter: str) -> Any:
+        return sa.func.jsonb_array_elements_text(
+            sa.cast(sa.bindparam(parameter), postgresql.JSONB)
+        ).table_valued("value")
+
+    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
+        names = [column.name for column in table.columns]
+        insert = postgresql.insert(table).values({name: sa.bindparam(name) for name in names})
+        return insert.on_conflict_do_update(
+            index_elements=list(key),
+            set_={name: insert.excluded[name] for name in names if name not in key},
+        )
+
+    def skip_locked(self, select: sa.Select[Any]) -> Any:
+        # Materialized, so that the rows are locked once and the limit means what it says,
+        # whatever plan is chosen.
+        ready = select.with_for_update(skip_locked=True).cte("ready").prefix_with("MATERIALIZED")
+        order = [ready.c[name] for name in ("priority", "ready_at", "id")]
+        return sa.select(ready).order_by(*order)
+
+    def connect(self, *, readonly: bool) -> Any:
+        try:
+            connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT,
+                application_name="stepwell",
+                prepare_threshold=2,
+            )
+            connection.execute(f"SET synchronous_commit = {self._synchronous}")
+            connection.execute("SET TIME ZONE 'UTC'")
+            if readonly:
+                connection.execute("SET default_transaction_read_only = on")
+        except psycopg.Error as error:
+            raise self.translate(error) from None
+        return connection
+
+    def is_open(self, connection: Any) -> bool:
+        return not connection.closed
+
+    def begin(self, cursor: Any) -> None:
+        cursor.execute("BEGIN")
+
+    def begin_read(self, cursor: Any) -> None:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def now(self, cursor: Any) -> int:
+        row = cursor.execute(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        ).fetchone()
+        return int(row[0])
+
+    def translate(self, error: Exception) -> Exception:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return StoreError(f"store {self.label()}: {_PASSWORD.sub('…', text)}; {_advice(error)}")
+
+    def is_data_error(self, error: Exception) -> bool:
+        return isinstance(error, (psycopg.IntegrityError, psycopg.DataError))
+
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure))
+
+    def tables(self, cursor: Any) -> list[str]:
+        rows = cursor.execute(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = current_schema() ORDER BY table_name"
+        )
+        return [row[0] for row in rows.fetchall()]
+
+    def lock_migrations(self, cursor: Any) -> None:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+
+    def notify(self, cursor: Any) -> None:
+        cursor.execute(f"NOTIFY {CHANNEL}")
+
+    def watch(self, _: Any) -> PostgresWatch:
+        return PostgresWatch(self)
+
+    def label(self) -> str:
+        return _PASSWORD.sub(r"\1:…@", self._url)
+
+
+class PostgresWatch:
+    """Listens for hints on a connection of its own; a lost one is made again."""
+
+    def __init__(self, dialect: PostgresDialect) -> None:
+        self._dialect = dialect
+        self._connection: Any = None
+        self._listen()
+
+    def _listen(self) -> None:
+        with suppress(StoreError, psycopg.Error):
+            self._connection = self._dialect.connect(readonly=False)
+            self._connection.execute(f"LISTEN {CHANNEL}")
+
+    def changed(self) -> bool:
+        """Whether a hint came since the last call. True after a lost connection, to be sure."""
+        if self._connection is None or self._connection.closed:
+            self._listen()
+            return self._connection is not None and not self._connection.closed
+        try:
+            return any(True for _ in self._connection.notifies(timeout=0))
+        except psycopg.Error:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            return True
+
+    def close(self) -> None:
+        """Close its connection."""
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if "password authentication" in text or isinstance(error, errors.InvalidPassword):
+        return "check user and password"
+    if "does not exist" in text and "database" in text:
+        return "create the database first, or name another"
+    if isinstance(error, psycopg.OperationalError):
+        return "check that the server runs and can be reached"
+    return "nothing of this was stored"

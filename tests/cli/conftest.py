@@ -1,0 +1,120 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stepwell.cli.main import command_line
+
+STEPWELL = Path(sys.executable).with_name("stepwell")
+YARD = f"{Path(__file__).with_name('yard.py')}:yard"
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would change the command line's behaviour."""
+    unwanted = ("STEPWELL_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+
+
+class CommandLine:
+    """Calls commands inside this process, in a folder of its own."""
+
+    def __call__(self, *args: str, input: str | None = None) -> Result:
+        return CliRunner().invoke(command_line, list(args), input=input)
+
+    def yard(self, *args: str, input: str | None = None) -> Result:
+        return self("--app", YARD, *args, input=input)
+
+    def json(self, *args: str) -> Any:
+        result = self(*args, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    def run(self, *assignments: str, code: int = 0) -> str:
+        """Run the yard's package; returns the run's id."""
+        fields = [part for assignment in assignments for part in ("--set", assignment)]
+        result = self.yard("run", "yard:start", *(fields or ["--set", "ok=1"]), "--json")
+        assert result.exit_code == code, result.stderr
+        return str(json.loads(result.stdout)["run"]["id"])
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name not in clean_environment():
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    logger = logging.getLogger("stepwell")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    yield CommandLine()
+    logger.setLevel(before[0])
+    logger.propagate = before[1]
+    logger.handlers[:] = before[2]
+
+
+@dataclass
+class Shell:
+    """Starts the console script in a folder, as a person's shell would."""
+
+    folder: Path
+
+    def start(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
+        environment = {**clean_environment(), **options.pop("env", {})}
+        return subprocess.Popen(
+            [str(STEPWELL), *args],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            **options,
+        )
+
+    def __call__(self, *args: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        process = self.start(*args, **options)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@dataclass
+class Gate:
+    """A step that says when it is there, and then waits to be let through."""
+
+    folder: Path
+
+    def wait(self) -> None:
+        """Return once the step is there."""
+        (self.folder / "here").read_text()
+
+    def open(self) -> None:
+        (self.folder / "go").write_text("gone through")
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> list[Gate]:
+    made = []
+    for number in range(2):
+        folder = tmp_path / f"gate{number}"
+        folder.mkdir()
+        os.mkfifo(folder / "here")
+        os.mkfifo(folder / "go")
+        made.append(Gate(folder))
+    return made
+
+
+def through(gates: list[Gate]) -> str:
+    """The assignment that makes a run wait at these gates, one after the other."""
+    return f"gates={json.dumps([str(gate.folder) for gate in gates])}"

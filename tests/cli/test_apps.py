@@ -1,0 +1,106 @@
+"""Where packages come from, and what is said when one cannot be loaded."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from stepwell.cli import apps
+from stepwell.cli.apps import load_app, load_apps
+from stepwell.engine.errors import InvalidPackage
+from tests.cli.conftest import YARD, CommandLine
+
+pytestmark = pytest.mark.usefixtures("cli")
+
+Installed = Callable[..., None]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Installed:
+    def install(**values: str) -> None:
+        entries = [EntryPoint(name, value, apps.GROUP) for name, value in values.items()]
+        monkeypatch.setattr(apps, "entry_points", lambda group: entries)
+
+    return install
+
+
+def test_a_module_of_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "barn_one.py").write_text(
+        "from stepwell import Package\nprint('talk')\nclass holder: barn = Package('barn')\n"
+    )
+
+    assert [package.name for package in load_app("barn_one:holder.barn")] == ["barn"]
+
+
+def test_a_file_with_a_list_of_packages() -> None:
+    assert [p.name for p in load_app(YARD.replace(":yard", ":both"))] == ["yard", "twin"]
+
+
+def test_the_same_package_named_twice_counts_once(installed: Installed) -> None:
+    installed()
+
+    found = load_apps([YARD, YARD.replace(":yard", ":both")], lambda _: None)
+
+    assert found.names == ["yard", "twin"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero ("),
+        ("import sys; sys.exit(3)", "SystemExit: 3 ("),
+        ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at"),
+        ("def (", "SyntaxError: "),
+    ],
+)
+def test_a_module_that_breaks_on_import(tmp_path: Path, source: str, reason: str) -> None:
+    name = f"broken_{abs(hash(source))}"
+    (tmp_path / f"{name}.py").write_text(source)
+
+    with pytest.raises(InvalidPackage) as caught:
+        load_app(f"{name}:x")
+
+    assert str(caught.value).startswith(f"--app '{name}:x': importing '{name}' failed: {reason}")
+
+
+def test_a_misspelt_module_gets_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "haystack_two.py").write_text("")
+
+    with pytest.raises(InvalidPackage, match="no module 'haystack_tow'; did you mean 'haystack_t"):
+        load_app("haystack_tow:x")
+
+
+def test_a_file_that_has_the_name_of_another_module(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("")
+
+    with pytest.raises(InvalidPackage, match="the file has the name of another module .*rename"):
+        load_app("json.py:x")
+
+
+def test_broken_installed_packages_are_reported_and_the_others_load(
+    cli: CommandLine, installed: Installed, tmp_path: Path
+) -> None:
+    (tmp_path / "shed.py").write_text(
+        "from stepwell import Package\nempty = Package('empty')\ngood = Package('good')\n"
+        "@good.entrypoint\ndef start(run): run.step('shell.run', {'argv': ['true']})\n"
+    )
+    installed(a="shed:nothing", b="shed:empty", c="shed:good", d="no_such_module_here:x")
+
+    result = cli("--app", "shed:good", "packages")
+
+    assert result.exit_code == 0
+    assert "package      good\n" in result.stdout
+    first, second, third = result.stderr.splitlines()
+    assert first.startswith("warning: package 'a' could not be loaded: AttributeError: ")
+    assert second.startswith("warning: package 'd' could not be loaded: ModuleNotFoundError: ")
+    assert third.startswith("warning: package 'b' is left out: package 'empty' has no entrypoint")
+
+
+def test_a_named_package_takes_the_place_of_an_installed_one(installed: Installed) -> None:
+    installed(yard="tests.cli.yard:yard")
+
+    found = load_apps([YARD], lambda _: None)
+
+    assert [package.name for package in found.named] == ["yard"]
+    assert found.installed == ()

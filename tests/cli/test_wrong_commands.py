@@ -1,0 +1,179 @@
+"""Every wrong command: its exit code, the one line it gets, and that it stored nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import YARD, CommandLine
+
+USAGE = 2
+CASES: list[tuple[str, int, str]] = [
+    # usage
+    ("lits", 2, "no such command 'lits'; did you mean 'list'?; see stepwell --help"),
+    ("list --stauts x", 2, "no such option '--stauts'; did you mean '--status'?; see stepwell list"),
+    ("list --limit 0", 2, "invalid value for '--limit': 0 is not in the range"),
+    ("show", 2, "missing argument 'RUN'; see stepwell show --help"),
+    ("show a b c", 2, "got unexpected extra argument (c); see stepwell show --help"),
+    ("run", 2, "give either a PACKAGE or --resume RUN; see stepwell run --help"),
+    ("run yard --resume last", 2, "give either a PACKAGE or --resume RUN; see stepwell run"),
+    ("run --resume last --set a=1", 2, "--set does not go with --resume; see stepwell run --help"),
+    ("run --resume last --tag a", 2, "--tag does not go with --resume; see stepwell run --help"),
+    ("run yard --timeout 0", 2, "invalid value for '--timeout': must be a number of seconds over"),
+    ("run yard --timeout nan", 2, "invalid value for '--timeout': must be a number of seconds"),
+    ("worker --queues a,,b", 2, "invalid value for '--queues': must be names with commas between"),
+    ("graph last --format gif", 2, "invalid value for '--format': 'gif' is not one of 'tree'"),
+    ("events last --after -1", 2, "invalid value for '--after': -1 is not in the range"),
+    ("db upgrad", 2, "no such command 'upgrad'"),
+    # packages
+    ("run yrd", 3, "there is no package 'yrd'; did you mean 'yard'?"),
+    ("run yard:strat", 3, "package 'yard' has no entrypoint 'strat'; did you mean 'start'?"),
+    ("run yard", 2, "package 'yard' has several entrypoints; choose one of 'start', 'two'"),
+    ("--app nope run yard", 2, "--app 'nope': must be module:attribute or path/to/file.py:attri"),
+    ("--app yrad:yard packages", 2, "--app 'yrad:yard': there is no module 'yrad'"),
+    ("--app HERE.py:yrad packages", 2, "--app 'HERE.py:yrad': 'HERE.py' has no attribute 'yrad'; "),
+    ("--app HERE.py:not_a_package packages", 2, "--app 'HERE.py:not_a_package': must be a Package"),
+    ("--app nope.py:x packages", 2, "--app 'nope.py:x': there is no file 'nope.py'"),
+    # input
+    ("run yard:start", 2, "input: input should be an object, got None"),
+    ("run yard:start --input {", 2, "--input: not JSON: Expecting property name"),
+    ('run yard:start --input {"a":1,"a":2}', 2, "--input: the key 'a' is given twice"),
+    ("run yard:start --input NaN", 2, "--input: NaN is not JSON"),
+    ("run yard:start --input @nope.json", 2, "--input: cannot read 'nope.json': No such file or"),
+    ('run yard:start --input {"ok":"x"}', 2, "input.ok: input should be a valid integer, unable"),
+    ("run yard:start --set ok", 2, "--set 'ok': must be a.b=value"),
+    ("run yard:start --set =1", 2, "--set '=1': must be a.b=value"),
+    ("run yard:start --set a..b=1", 2, "--set 'a..b': a part of the path is empty"),
+    ("run yard:start --set a=1 --set a=2", 2, "--set 'a': contradicts --set 'a'"),
+    ("run yard:start --set a.b=1 --set a=2", 2, "--set 'a': contradicts --set 'a.b'"),
+    ('run yard:start --input {"a":1} --set a.b=1', 2, "--set 'a.b': 'a' is a number, not an obj"),
+    ("run yard:start --input [] --set a=1", 2, "--set: the input must be an object for that, got"),
+    ("start yard:start --set ok=x", 2, "input.ok: input should be a valid integer"),
+    ("start yard:two --metadata a", 2, "--metadata 'a': must be key=value"),
+    ("start yard:two --metadata a=1 --metadata a=2", 2, "--metadata 'a': is given twice"),
+    ("start yard:two --run-id " + "x" * 201, 2, "run_id: must have 1 to 200 bytes, got 201 bytes"),
+    ("start yard:start --set note=" + "x" * 99 + " --payload-limit 50", 2, "input: 110 bytes of"),
+    # settings
+    ("worker --grace -1", 2, "--grace: must be from 0 to 86400 seconds, got '-1'"),
+    ("worker --threads many", 2, "--threads: must be a whole number of steps, got 'many'"),
+    ("run yard:two --durability maybe", 2, "--durability: must be 'full' or 'relaxed', got 'maybe'"),
+    ("--store engine.db worker", 2, "store: 'engine.db' is not a URL; write sqlite:///engine.db"),
+    ("--store sqlit:///x worker", 2, "store: unknown kind of URL 'sqlit'; did you mean 'sqlite'?"),
+    # no store
+    *(
+        (f"{command}", 8, "there is no store at sqlite:///.stepwell/engine.db; start a run first,")
+        for command in (
+            *("list", "show last", "graph last", "events last", "result last x", "records a b"),
+            *("artifacts last", "artifact a", "retry last", "cancel last", "status", "queues"),
+            *("workers", "db check", "run --resume last"),
+        )
+    ),
+    ("--store memory:// list", 8, "memory:// keeps nothing from one command to the next; name a"),
+    ("--store sqlite:///nope.db list", 8, "there is no store at sqlite:///nope.db; start a run"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "line"), CASES, ids=[case[0][:60] for case in CASES])
+def test_wrong_command(cli: CommandLine, tmp_path: Path, command: str, code: int, line: str) -> None:
+    yard = YARD.removesuffix(".py:yard")
+    words = [word.replace("HERE", yard) for word in command.split(" ")]
+    line = line.replace("HERE", yard)
+
+    result = cli.yard(*words)
+
+    assert result.stderr.splitlines()[0].startswith(f"error: {line}")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert nothing_stored(cli, tmp_path)
+
+
+def nothing_stored(cli: CommandLine, folder: Path) -> bool:
+    """No run; and where no store was needed, none was made."""
+    if not (folder / ".stepwell" / "engine.db").exists():
+        return list(folder.iterdir()) == []
+    return cli.json("list") == []
+
+
+STORED: list[tuple[str, int, str]] = [
+    ("show nope", 3, "there is no run 'nope'"),
+    ("show last nope", 3, "run 'run-two' has no step 'nope'"),
+    ("show run-one ok:1", 3, "run 'run-one' has no step 'ok:1'; did you mean 'ok:0'?"),
+    ("show run-", 2, "run 'run-' is how several begin ('run-one', 'run-two'); give more of it"),
+    ("show run", 3, "there is no run 'run'"),
+    ("show last --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeed"),
+    ("list --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeeded'?"),
+    ("list --before nope", 3, "there is no run 'nope'"),
+    ("records yard notes nope", 3, "there is no record 'nope' in yard/notes"),
+    ("artifact nope", 3, "there is no artifact 'nope'"),
+    ("retry run-one", 7, "run 'run-one' is succeeded and has no failed or canceled step to retry"),
+    ("retry run-one --step ok:0", 7, "step 'ok:0' is succeeded"),
+    ("cancel run-one", 7, "run 'run-one' is succeeded; it cannot be canceled any more"),
+    ("cancel last --by x\ty", 2, "by: 'x\\ty' has the unprintable character '\\t'"),
+    ("result run-two ok:0", 7, "step 'ok:0' is ready; it has no result yet"),
+    ("start yard:two --run-id run-one", 4, "run 'run-one' exists already"),
+    ("worker --queues slwo", 3, "there is no queue 'slwo'; did you mean 'slow'?"),
+    ("graph last --output no/x.svg", 2, "--output: cannot write 'no/x.svg': No such file or dire"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "line"), STORED, ids=[case[0] for case in STORED])
+def test_wrong_command_on_a_store(cli: CommandLine, command: str, code: int, line: str) -> None:
+    cli.yard("run", "yard:start", "--run-id", "run-one", "--set", "ok=1")
+    cli.yard("start", "yard:start", "--run-id", "run-two", "--set", "ok=1")
+    before = cli.json("list")
+
+    result = cli.yard(*command.split(" "))
+
+    assert result.stderr.splitlines()[0].startswith(f"error: {line}")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert cli.json("list") == before
+
+
+def test_with_json_the_error_is_an_object_too(cli: CommandLine) -> None:
+    result = cli.yard("run", "yrd", "--json")
+
+    line, data = result.stderr.splitlines()
+    assert line == "error: there is no package 'yrd'; did you mean 'yard'?"
+    assert data == (
+        '{"error": {"code": "not_found", '
+        '"message": "there is no package \'yrd\'; did you mean \'yard\'?"}}'
+    )
+    assert result.exit_code == 3
+
+
+def test_a_store_that_is_no_database(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "engine.db").write_bytes(b"not a database, but long enough to be looked at" * 30)
+
+    result = cli("--store", "sqlite:///engine.db", "list")
+
+    assert result.stderr.startswith("error: store sqlite:///engine.db: it is not a SQLite database")
+    assert result.exit_code == 8
+
+
+def test_an_unexpected_error_is_one_line(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by\nzero")
+
+    monkeypatch.setattr("stepwell.cli.session.connect", broken)
+
+    result = cli.yard("run", "yard:two")
+
+    assert result.stderr == (
+        "error: unexpected ZeroDivisionError: division by\\nzero; "
+        "set STEPWELL_DEBUG=1 for the traceback\n"
+    )
+    assert result.exit_code == 1
+
+
+def test_the_traceback_on_request(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("stepwell.cli.session.connect", broken)
+    monkeypatch.setenv("STEPWELL_DEBUG", "1")
+
+    result = cli.yard("run", "yard:two")
+
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("error: unexpected ZeroDivisionError\n")

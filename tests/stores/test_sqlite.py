@@ -1,0 +1,636 @@
+"""What is SQLite's own: files, pragmas, processes, migrations, and groups of writes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from stepwell.engine.clock import SystemClock, VirtualClock
+from stepwell.engine.errors import InvalidInput, RuntimeClosed, StoreError, StoreVersionError
+from stepwell.engine.events import Event, Observers
+from stepwell.engine.model import Queue, RunFilter
+from stepwell.stores.opening import open_run_store
+from stepwell.stores.sql import schema, sqlite
+from stepwell.stores.sql.database import MAX_GROUP, Database
+from stepwell.stores.sql.migrate import migrate, upgrade_sql
+from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
+from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.statements import Statement, Transaction, bind
+from stepwell.stores.sql.store import SqlRunStore
+from stepwell.testing.builders import completed, new_artifact, new_run, new_step
+from stepwell.testing.run_store.case import Bench
+
+NOBODY = 65534
+
+
+def open_file(path: Path, **options: Any) -> SqlRunStore:
+    return SqlRunStore.open(SqliteDialect(path, clock=VirtualClock(), **options))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "engine.db"
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of a user who is not root, as whom the test runs."""
+    with tempfile.TemporaryDirectory() as name:
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.chmod(name, 0o755)
+            if is_root:
+                os.seteuid(0)
+
+
+def refused(path: Path) -> str:
+    """The one line with which opening the store is refused."""
+    with pytest.raises(StoreError) as caught:
+        open_file(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"store sqlite:///{path}: ")
+    return message.removeprefix(f"store sqlite:///{path}: ")
+
+
+class TestSchema:
+    def test_tables_for_statements_equal_the_migrated_database(self, path: Path) -> None:
+        open_file(path).close()
+        engine = sa.create_engine(f"sqlite:///{path}")
+        inspector = sa.inspect(engine)
+
+        tables = {
+            name: [
+                (column["name"], column["type"]._type_affinity)
+                for column in inspector.get_columns(name)
+            ]
+            for name in inspector.get_table_names()
+        }
+        engine.dispose()
+
+        assert tables == {
+            name: [(column.name, column.type._type_affinity) for column in table.columns]
+            for name, table in schema.METADATA.tables.items()
+        }
+
+    def test_script_for_people_makes_the_same_database(self, path: Path, tmp_path: Path) -> None:
+        open_file(path).close()
+        other = tmp_path / "by-hand.db"
+        connection = sqlite3.connect(other)
+        connection.executescript(upgrade_sql(dict(SqliteDialect.ddl)))
+        connection.close()
+
+        def schema_of(file: Path) -> list[Any]:
+            connection = sqlite3.connect(file)
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
+            found = rows.fetchall()
+            connection.close()
+            return found
+
+        assert schema_of(other) == schema_of(path)
+        store = open_file(other)
+        assert store.status().schema_version == LATEST
+        store.close()
+
+    def test_migrations_are_numbered_from_one(self) -> None:
+        assert [number for number, _, _ in MIGRATIONS] == list(range(1, LATEST + 1))
+
+    def test_opening_again_migrates_nothing(self, path: Path) -> None:
+        open_file(path).close()
+        store = open_file(path)
+
+        assert migrate(store.database, apply=True) == []
+        assert store.database.transactions == 0
+        store.close()
+
+    def test_server_database_is_not_migrated_on_opening(self, path: Path) -> None:
+        class ServerDialect(SqliteDialect):
+            migrates_itself = False
+
+        with pytest.raises(StoreError, match="version 0 and this code needs .*stepwell db upgrade"):
+            SqlRunStore.open(ServerDialect(path, clock=VirtualClock()))
+
+    def test_statement_with_a_parameter_it_does_not_have(self, path: Path) -> None:
+        statement = Statement(sa.select(schema.meta.c.name), "unused")
+
+        with pytest.raises(AssertionError, match="no parameters {'unused'}"):
+            statement(Transaction(None, SqliteDialect(path, clock=VirtualClock()), 0))
+
+
+class TestRefusedFiles:
+    def test_newer_store_is_refused_before_any_write(self, path: Path) -> None:
+        open_file(path).close()
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.execute("UPDATE meta SET value = 999 WHERE name = 'schema_version'")
+        connection.close()
+        before = hashlib.sha256(path.read_bytes()).hexdigest()
+
+        with pytest.raises(StoreVersionError, match="has version 999, newer than this code"):
+            open_file(path)
+
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+    def test_file_that_is_not_a_database(self, path: Path) -> None:
+        path.write_text("# Shopping list\n" * 100)
+
+        assert "it is not a SQLite database; name another file" in refused(path)
+        assert path.read_text().startswith("# Shopping list")
+
+    def test_folder(self, path: Path) -> None:
+        path.mkdir()
+
+        assert "it cannot be opened" in refused(path)
+
+    def test_missing_folder(self, path: Path) -> None:
+        assert "check that the folder exists" in refused(path / "nowhere" / "engine.db")
+
+    def test_database_of_another_program_is_left_as_it_is(self, path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+        connection.close()
+        before = path.read_bytes()
+
+        assert "holds other tables (recipes) and no Stepwell store" in refused(path)
+
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "CREATE TABLE meta (id INTEGER)",
+            "CREATE TABLE meta (name TEXT, value INTEGER)",
+            "CREATE TABLE meta AS SELECT 'schema_version' AS name, 'three' AS value",
+        ],
+    )
+    def test_database_with_another_table_of_the_same_name(self, path: Path, table: str) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute(table)
+        connection.commit()
+        connection.close()
+
+        refused(path)
+
+    def test_damaged_file(self, path: Path) -> None:
+        store = open_file(path)
+        for number in range(50):
+            store.create_run(new_run(f"r{number}", new_step("a")))
+        store.close()
+        data = bytearray(path.read_bytes())
+        data[4096:] = b"\xff" * (len(data) - 4096)
+        path.write_bytes(bytes(data))
+
+        with pytest.raises(StoreError, match="damaged; restore a backup"):
+            open_file(path).runs(RunFilter())
+
+    def test_read_only_file(self, unprivileged: Path) -> None:
+        path = unprivileged / "engine.db"
+        open_file(path).close()
+        path.chmod(0o444)
+        store = None
+        with pytest.raises(StoreError, match="read-only; check the permissions"):
+            store = open_file(path)
+            store.create_run(new_run("r", new_step("a")))
+        if store is not None:
+            store.close()
+
+    def test_read_only_folder(self, unprivileged: Path) -> None:
+        unprivileged.chmod(0o555)
+
+        assert "check that the folder exists and is writable" in refused(
+            unprivileged / "engine.db"
+        )
+
+    def test_locked_for_too_long(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
+        store = open_file(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StoreError, match="another process kept it locked for too long"):
+            store.create_run(new_run("r", new_step("a")))
+
+        other.execute("ROLLBACK")
+        other.close()
+        assert store.create_run(new_run("r", new_step("a"))).id == "r"
+        store.close()
+
+    def test_file_system_without_write_ahead_logging(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Stubborn(sqlite3.Connection):
+            def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+                asked = sql == "PRAGMA journal_mode=WAL"
+                return super().execute("PRAGMA journal_mode" if asked else sql, *parameters)
+
+        plain = sqlite3.connect
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *given, **options: plain(*given, factory=Stubborn, **options)
+        )
+
+        assert "its file system cannot do write-ahead logging" in refused(path)
+
+
+FULL_DISK = """
+import subprocess, sys
+from pathlib import Path
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import StoreError
+from stepwell.stores.opening import open_run_store
+from stepwell.testing.builders import new_run, new_step
+
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1]], check=True)
+store = open_run_store(f"sqlite:////{sys.argv[1]}/engine.db", clock=SystemClock())
+store.create_run(new_run("first", new_step("a")))
+try:
+    store.create_run(new_run("huge", new_step("a"), input="x" * 2_000_000))
+except StoreError as error:
+    print(error)
+print(store.run_status("huge"), store.create_run(new_run("second", new_step("a"))).id)
+store.close()
+"""
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    unshare = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*unshare, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs unshare to mount a small file system")
+
+    done = subprocess.run(
+        [*unshare, sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    message, after = done.stdout.splitlines()
+    assert "the disk is full; nothing of this was stored" in message
+    assert after == "None second"
+
+
+class TestPragmas:
+    @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("relaxed", 1)])
+    def test_synchronous(self, path: Path, durability: str, level: int) -> None:
+        dialect = SqliteDialect(path, clock=VirtualClock(), durability=durability)
+
+        for readonly in (False, True):
+            connection = dialect.connect(readonly=readonly)
+            assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+            connection.close()
+
+    def test_store_that_is_open_writes_with_full_synchronization(self, path: Path) -> None:
+        store = open_file(path)
+
+        level = store.database.write(
+            lambda tx: tx.cursor.execute("PRAGMA synchronous").fetchone()[0]
+        )
+
+        assert level == 2
+        store.close()
+
+    def test_write_ahead_log_and_foreign_keys(self, path: Path) -> None:
+        connection = SqliteDialect(path, clock=VirtualClock()).connect(readonly=False)
+
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+        connection.close()
+
+    def test_reading_connection_cannot_write(self, path: Path) -> None:
+        open_file(path).close()
+        connection = SqliteDialect(path, clock=VirtualClock()).connect(readonly=True)
+
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("UPDATE meta SET value = 0")
+        connection.close()
+
+    def test_readers_are_not_blocked_by_a_writer(self, path: Path) -> None:
+        store = open_file(path)
+        store.create_run(new_run("r", new_step("a")))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE runs SET status = 'paused'")
+
+        assert store.run("r").status == "pending"
+        other.execute("COMMIT")
+        assert store.run("r").status == "paused"
+        other.close()
+        store.close()
+
+
+class TestOpening:
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("engine.db", "'engine.db' is not a URL; write sqlite:///engine.db for a file"),
+            ("sqlite://engine.db", "'sqlite://engine.db' names no file"),
+            ("sqlite:///", "'sqlite:///' names no file"),
+            ("memory://x", "memory:// takes nothing behind it, got 'memory://x'"),
+            ("sqlit:///x", "unknown kind of URL 'sqlit'; did you mean 'sqlite'?"),
+        ],
+    )
+    def test_url_that_cannot_be(self, url: str, message: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            open_run_store(url, clock=VirtualClock())
+
+        assert message in str(caught.value)
+
+    def test_absolute_and_relative_paths(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        open_run_store("sqlite:///engine.db", clock=VirtualClock()).close()
+        assert path.exists()
+
+        store = open_run_store(f"sqlite:///{path}", clock=VirtualClock())
+        assert store.status().store == f"sqlite:///{path}"
+        store.close()
+
+    def test_memory(self) -> None:
+        store = open_run_store("memory://", clock=VirtualClock())
+
+        assert store.status().store == "memory://"
+        store.close()
+
+    def test_closed_store_refuses_everything_and_closes_twice(self, path: Path) -> None:
+        store = open_file(path)
+        store.close()
+        store.close()
+
+        with pytest.raises(RuntimeClosed, match="is closed"):
+            store.runs(RunFilter())
+        with pytest.raises(RuntimeClosed, match="is closed"):
+            store.create_run(new_run("r", new_step("a")))
+        with pytest.raises(RuntimeClosed, match="is closed"):
+            store.watch()
+
+
+OPENER = """
+import sys
+from stepwell.engine.clock import SystemClock
+from stepwell.stores.opening import open_run_store
+from stepwell.testing.builders import new_run, new_step
+
+folder, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(12):
+    store = open_run_store(f"sqlite:///{folder}/{number}.db", clock=SystemClock())
+    store.create_run(new_run(name, new_step("a")))
+    store.close()
+"""
+
+WORKER = """
+import sys
+from pathlib import Path
+from stepwell.engine.clock import SystemClock
+from stepwell.stores.opening import open_run_store
+from stepwell.testing.builders import claim_request, completed
+
+path, name = sys.argv[1:]
+store = open_run_store(f"sqlite:///{path}", clock=SystemClock())
+print("ready", flush=True)
+sys.stdin.readline()
+outcomes, done = [], []
+while True:
+    exchange = store.exchange(outcomes, claim_request(3, worker=name))
+    assert not exchange.lost and not exchange.refused
+    if not exchange.claimed:
+        break
+    done += [step.id for step in exchange.claimed]
+    outcomes = [completed(step, name) for step in exchange.claimed]
+store.close()
+print(" ".join(done))
+"""
+
+
+def run_at_once(script: str, *arguments: tuple[str, ...]) -> list[str]:
+    """What each process printed; they go on together once all are ready."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *given],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for given in arguments
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    printed = []
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        printed.append(out)
+    return printed
+
+
+class TestProcesses:
+    def test_five_processes_open_a_new_file_at_the_same_moment(self, tmp_path: Path) -> None:
+        names = [f"p{number}" for number in range(5)]
+
+        run_at_once(OPENER, *((str(tmp_path), name) for name in names))
+
+        for number in range(12):
+            store = open_file(tmp_path / f"{number}.db")
+            assert sorted(run.id for run in store.runs(RunFilter())) == names
+            store.close()
+
+    def test_two_processes_work_on_one_file(self, path: Path) -> None:
+        store = SqlRunStore.open(SqliteDialect(path, clock=SystemClock()))
+        store.define_queues([Queue("default")])
+        steps = [f"s{number}" for number in range(120)]
+        store.create_run(new_run("r", *(new_step(step) for step in steps)))
+
+        printed = run_at_once(WORKER, (str(path), "w1"), (str(path), "w2"))
+
+        done = [name for out in printed for name in out.split()]
+        assert sorted(done) == sorted(steps)
+        assert store.run("r").status == "succeeded"
+        store.close()
+
+
+class CountingDeque(deque[Any]):
+    """Says when it holds as many tickets as are wanted."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__()
+        self.full = threading.Event()
+        self._wanted = wanted
+
+    def append(self, item: Any) -> None:
+        super().append(item)
+        if len(self) >= self._wanted:
+            self.full.set()
+
+
+class TestGroupCommit:
+    """Writes that wait for the writer at the same moment share a transaction."""
+
+    def group(self, database: Database, works: list[Any]) -> list[Any]:
+        """What each write gave, when all waited for the same one before them."""
+        waiting = database._waiting = CountingDeque(len(works))
+        begun, go_on = threading.Event(), threading.Event()
+
+        def first(tx: Transaction) -> None:
+            begun.set()
+            assert go_on.wait(30)
+
+        results: list[Any] = [None] * len(works)
+
+        def write(number: int) -> None:
+            try:
+                results[number] = database.write(works[number])
+            except BaseException as error:
+                results[number] = error
+
+        threads = [threading.Thread(target=database.write, args=(first,))]
+        threads[0].start()
+        assert begun.wait(30)
+        threads += [threading.Thread(target=write, args=(n,)) for n in range(len(works))]
+        for thread in threads[1:]:
+            thread.start()
+        assert waiting.full.wait(30)
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        return results
+
+    @pytest.fixture
+    def store(self, path: Path) -> Iterator[SqlRunStore]:
+        store = open_file(path)
+        store.database.transactions = 0
+        yield store
+        store.close()
+
+    def put(self, name: str) -> Any:
+        def work(tx: Transaction) -> str:
+            tx.cursor.execute("INSERT INTO meta (name, value) VALUES (?, 1)", (name,))
+            return name
+
+        return work
+
+    def names(self, store: SqlRunStore) -> set[str]:
+        with store.database.read() as tx:
+            rows = tx.cursor.execute("SELECT name FROM meta WHERE value = 1").fetchall()
+        return {row[0] for row in rows if row[0].startswith("n")} - {"next_run", "next_step"}
+
+    def test_many_writes_are_one_transaction(self, store: SqlRunStore) -> None:
+        names = [f"n{number}" for number in range(40)]
+
+        assert self.group(store.database, [self.put(name) for name in names]) == names
+
+        assert store.database.transactions == 2  # the one that was waited for, and the group
+        assert self.names(store) == set(names)
+
+    def test_more_than_a_group_takes_get_their_results_too(self, store: SqlRunStore) -> None:
+        names = [f"n{number}" for number in range(MAX_GROUP + 40)]
+
+        assert self.group(store.database, [self.put(name) for name in names]) == names
+
+        assert self.names(store) == set(names)
+
+    def test_one_that_raises_fails_alone(self, store: SqlRunStore) -> None:
+        def fails(tx: Transaction) -> None:
+            self.put("n-bad")(tx)
+            raise InvalidInput("no")
+
+        good, bad, twice, other = self.group(
+            store.database, [self.put("n1"), fails, self.put("next_run"), self.put("n2")]
+        )
+
+        assert (good, other) == ("n1", "n2")
+        assert isinstance(bad, InvalidInput)
+        assert isinstance(twice, sqlite3.IntegrityError)
+        assert self.names(store) == {"n1", "n2"}
+
+    def test_one_that_breaks_the_transaction_fails_all(self, store: SqlRunStore) -> None:
+        def breaks(tx: Transaction) -> None:
+            tx.cursor.execute("ROLLBACK")
+
+        results = self.group(store.database, [self.put("n1"), breaks, self.put("n2")])
+
+        assert all(isinstance(result, Exception) for result in results)
+        assert self.names(store) == set()
+        store.database.write(self.put("n3"))
+        assert self.names(store) == {"n3"}
+
+    def test_bad_statement_of_our_own_is_a_store_error(self, store: SqlRunStore) -> None:
+        with pytest.raises(StoreError, match="failed .*no such table"):
+            store.database.write(lambda tx: tx.cursor.execute("INSERT INTO nowhere VALUES (1)"))
+        with (
+            pytest.raises(StoreError, match="no such table"),
+            store.database.read() as tx,
+        ):
+            tx.cursor.execute("SELECT * FROM nowhere")
+
+
+class TestObservers:
+    def test_stored_events_are_published_after_the_commit(self, path: Path) -> None:
+        seen: list[Event] = []
+        observers = Observers()
+        observers.subscribe(seen.append)
+        store = SqlRunStore.open(SqliteDialect(path, clock=VirtualClock()), observers)
+        store.define_queues([Queue("default")])
+        bench = Bench(store, VirtualClock())
+        bench.create(new_step("a"))
+        bench.work_off()
+
+        assert seen == store.events("r")
+        store.close()
+
+
+def test_poisoned_outcome_of_a_group_fails_alone(path: Path) -> None:
+    store = open_file(path)
+    store.define_queues([Queue("default")])
+    bench = Bench(store, VirtualClock())
+    bench.create(*(new_step(name) for name in "abc"), new_step("d", "a", "c"))
+    a, b, c = bench.claim()
+    neither_inline_nor_elsewhere = new_artifact("x", b"", uri="")
+    poison = completed(b, artifacts=[neither_inline_nor_elsewhere])
+    object.__setattr__(neither_inline_nor_elsewhere, "body", None)
+    object.__setattr__(neither_inline_nor_elsewhere, "uri", None)
+
+    exchange = bench.exchange(completed(a), poison, completed(c))
+
+    (refusal,) = exchange.refused
+    assert refusal.step is b
+    assert "refused the step's result and effects: CHECK constraint failed" in str(refusal.error)
+    assert [step.id for step in exchange.claimed] == ["d"]
+    store.close()
+
+
+def test_bound_parameters_are_put_where_the_statement_wants_them(path: Path) -> None:
+    store = open_file(path)
+    statement = Statement(
+        sa.select(bind("b") + bind("a") * sa.literal(10) + bind("b")), "a", "b"
+    )
+
+    with store.database.read() as tx:
+        assert statement(tx, 3, 1).fetchone()[0] == 32
+
+    store.close()
