@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stepwell import cli
+from stepwell.cli.output import counted
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StepwellError
 from stepwell.engine.model import RunProgress
@@ -71,7 +72,7 @@ def describe(snapshot: Snapshot) -> str:
     """A snapshot in one line."""
     counts = snapshot.counts
     parts = [f"{counts.status.value:<9} {snapshot.percent:>3} %"]
-    parts.append(f"{snapshot.ended:,} of {counts.total:,} steps")
+    parts.append(f"{snapshot.ended:,} of {counted(counts.total, 'step')}")
     parts += [
         f"{number:,} {name}"
         for name in ("failed", "canceled", "skipped")

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,9 @@ def _from_environment(environment: Mapping[str, str], warn: Warn) -> dict[str, _
             name = known[variable]
             parts = [part.strip() for part in value.split(",") if part.strip()]
             given[name] = _Given(parts if name == "app" else value, variable)
-        elif "did you mean" in (hint := nearest(variable, known)):
+        elif close := get_close_matches(variable.removeprefix(PREFIX).lower(), NAMES, n=1):
             # Others may use the prefix for their own; only what looks like a slip is reported.
-            warn(f"{variable} is no setting{hint}")
+            warn(f"{variable} is no setting; did you mean {PREFIX}{close[0].upper()}?")
     return given
 
 

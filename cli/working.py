@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepwell.cli.output import duration
+from stepwell.cli.output import counted, duration
 from stepwell.cli.progress import shown
 from stepwell.cli.session import Session
 from stepwell.cli.signals import draining
@@ -68,7 +68,7 @@ def _tell(session: Session, runtime: Runtime, run: Run) -> None:
     took = ""
     if run.ended_at is not None:
         took = f" in {duration((run.ended_at - run.created_at).total_seconds())}"
-    out.say(f"run {run.id} {run.status.value}{took}, {progress.total:,} steps")
+    out.say(f"run {run.id} {run.status.value}{took}, {counted(progress.total, 'step')}")
 
 
 def _print_result(session: Session, step_id: str, value: Any) -> None:

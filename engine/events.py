@@ -41,7 +41,7 @@ class EventType(StrEnum):
 
 
 DESCRIPTIONS: dict[EventType, str] = {
-    EventType.RUN_CREATED: "a run was stored with its first steps; data: steps",
+    EventType.RUN_CREATED: "a run was stored with its first steps; data: steps, package",
     EventType.RUN_STARTED: "the first step of a run was claimed",
     EventType.RUN_SUCCEEDED: "every step ended and no failure was left unhandled",
     EventType.RUN_FAILED: "nothing is open and a failure was left unhandled",
@@ -53,12 +53,12 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.STEP_RETRYING: "an attempt failed, to be repeated; data: code, message, retry_in",
     EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
     EventType.STEP_WAITING: "a step suspended itself; data: run_id, until",
-    EventType.STEP_WOKEN: "what a step waited for happened; it is ready again",
+    EventType.STEP_WOKEN: "what a step waited for happened; it is ready again; data: run_id",
     EventType.STEP_CANCELED: "a step was canceled; data: code, step (the one that started it)",
-    EventType.STEP_SKIPPED: "a branch was not taken; data: step (the one that decided it)",
+    EventType.STEP_SKIPPED: "a branch was not taken; data: code, step (the one that decided it)",
     EventType.STEP_LAPSED: "a lease ran out and the step is ready again; data: worker, lost_leases",
-    EventType.STEP_REFUSED: "a late outcome was refused by its token; data: reason",
-    EventType.STEP_RETRIED: "an operator retried a step; data: by, reason, reopened",
+    EventType.STEP_REFUSED: "a late outcome was refused by its token; data: reason, token",
+    EventType.STEP_RETRIED: "an operator retried a step; data: by, reason, reopened, error",
     EventType.WORKER_STARTED: "a worker began to claim (live)",
     EventType.WORKER_DRAINING: "a worker claims no more and lets its steps finish (live)",
     EventType.WORKER_STOPPED: "a worker stopped (live)",

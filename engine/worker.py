@@ -187,7 +187,9 @@ class Worker:
             return False
         asked = sum(lane.limit for lane in request.lanes) if request else 0
         # With less than asked for, there is nothing more until something changes.
-        self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
+        # But the end of a run may wake a step that waited for it.
+        full = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
+        self._hungry = full or bool(exchanged.ended_runs)
         self._wake_at = exchanged.wake_at
         self._last_work = self._clock.monotonic()
         return True

@@ -7,11 +7,12 @@ from importlib import import_module
 from types import ModuleType
 
 _LAZY = {
-    "opening": "sqlalchemy",
+    "opening": "opening",  # sqlalchemy
+    "postgres": "sql.postgres",  # psycopg
 }
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"{__name__}.{_LAZY[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,30 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import stepwell.stores as stores
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import InvalidInput, nearest
+from stepwell.engine.errors import InvalidInput, StoreError, nearest
 from stepwell.engine.events import Observers
 from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.migrate import current_version, migrate, upgrade_sql
 from stepwell.stores.sql.migrations import LATEST
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
 
-SCHEMES = ("sqlite", "memory")
+SCHEMES = ("sqlite", "memory", "postgresql")
 
 
 def open_run_store(
     url: str, *, clock: Clock, durability: str = "full", observers: Observers | None = None
 ) -> SqlRunStore:
-    """The run store at `url`: `sqlite:///path` (three slashes and a relative path, or four) or
-    `memory://`.
+    """The run store at `url`: `sqlite:///path` (three slashes and a relative path, or four),
+    `memory://`, or `postgresql://…` as libpq takes it.
 
     Raises InvalidInput for a URL that cannot be, StoreError when the store cannot be opened.
     """
     return SqlRunStore.open(_dialect(url, clock, durability), observers)
 
 
-def _dialect(url: str, clock: Clock, durability: str) -> SqliteDialect:
+def _dialect(url: str, clock: Clock, durability: str) -> Dialect:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise InvalidInput(
@@ -47,7 +49,17 @@ def _dialect(url: str, clock: Clock, durability: str) -> SqliteDialect:
             )
         path = Path(rest[1:])
         return SqliteDialect(path, clock=clock, durability=durability)
+    if scheme in ("postgresql", "postgres"):
+        return _postgres(url, durability)
     raise InvalidInput(f"store: unknown kind of URL {scheme!r}{nearest(scheme, SCHEMES)}")
+
+
+def _postgres(url: str, durability: str) -> Dialect:
+    try:
+        dialect: Dialect = stores.postgres.PostgresDialect(url, durability=durability)
+    except ImportError:
+        raise StoreError("store: PostgreSQL needs its driver; install stepwell[postgres]") from None
+    return dialect
 
 
 def schema_version(url: str, *, clock: Clock) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import click
 
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
+from stepwell.cli.output import counted
 from stepwell.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +43,7 @@ def retry(session: Session, run: str, step: str | None, reason: str, by: str) ->
     if out.json:
         out.value({"run_id": run_id, "step_id": step, "steps": count})
     else:
-        out.line(f"{count:,} steps of run {run_id} run again")
+        out.line(f"{counted(count, 'step')} of run {run_id} to run again")
     out.say(f"work on them with: stepwell run --resume {run_id}, or stepwell worker")
 
 
@@ -63,4 +64,4 @@ def cancel(session: Session, run: str, reason: str, by: str) -> None:
     if out.json:
         out.value({"run_id": run_id, "steps": count})
     else:
-        out.line(f"run {run_id} is canceled, with {count:,} steps")
+        out.line(f"run {run_id} is canceled, with {counted(count, 'step')}")

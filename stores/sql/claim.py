@@ -114,6 +114,7 @@ class Claims:
         self._sql = sql
         self._limits = limits
         self._runs: OrderedDict[int, RunInfo] = OrderedDict()
+        self._fresh: dict[int, RunInfo] = {}
 
     def claim(
         self, tx: Transaction, ledger: Ledger, request: ClaimRequest, result: Exchange
@@ -180,18 +181,16 @@ class Claims:
         return chosen
 
     def _load_runs(self, tx: Transaction, ledger: Ledger, keys: set[int]) -> dict[int, RunInfo]:
-        cache = self._runs
-        missing = [key for key in keys if key not in cache]
+        known = {key: self._runs[key] for key in keys if key in self._runs}
+        fresh: dict[int, RunInfo] = {}
+        missing = [key for key in keys if key not in known]
         if missing:
             pending = []
-            for key, *columns, created_at, status in self._sql.load_runs(
-                tx, rows_json(missing)
-            ).fetchall():
-                run_id, package, entrypoint, name, metadata, tags, text = columns
+            for row in self._sql.load_runs(tx, rows_json(missing)).fetchall():
+                key, run_id, package, entrypoint, name, metadata, tags, text, created, status = row
                 labels = tuple(decode(tags))
-                cache[key] = RunInfo(
-                    *(key, run_id, package, entrypoint, name, decode(metadata), labels),
-                    *(text, created_at),
+                fresh[key] = RunInfo(
+                    key, run_id, package, entrypoint, name, decode(metadata), labels, text, created
                 )
                 if status == RunStatus.PENDING:
                     pending.append(key)
@@ -199,14 +198,15 @@ class Claims:
                 self._sql.start_runs(tx, tx.now, rows_json(pending))
                 for key in pending:
                     ledger.event(key, EventType.RUN_STARTED)
-        runs = {key: cache[key] for key in keys}
-        while len(cache) > CACHED_RUNS:
-            cache.popitem(last=False)
-        return runs
+        self._fresh = fresh
+        return {**known, **fresh}
 
-    def forget_runs(self) -> None:
-        """After a transaction that was rolled back: what it read and started may not be so."""
-        self._runs.clear()
+    def remember_runs(self) -> None:
+        """Keep what the last claim read, once it was committed."""
+        self._runs.update(self._fresh)
+        self._fresh = {}
+        while len(self._runs) > CACHED_RUNS:
+            self._runs.popitem(last=False)
 
     def _parents(self, tx: Transaction, keys: set[int]) -> dict[int, str]:
         if not keys:

@@ -15,6 +15,8 @@ class Dialect(Protocol):
     # What `{key}` and the like stand for in migrations.
     ddl: Mapping[str, str]
     migrates_itself: bool
+    # Whether several transactions write at the same time, so that order takes locks.
+    concurrent: bool
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
         """A row source from one JSON parameter: an array of arrays, a column for each position."""

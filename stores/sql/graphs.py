@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,15 @@ class Graphs:
     def reserve(self, tx: Transaction, name: str, count: int) -> int:
         """The first of `count` fresh keys; keys are never given twice."""
         return int(self._sql.reserve(tx, count, name).fetchone()[0]) - count
+
+    def lock_runs(self, tx: Transaction, keys: Iterable[int]) -> None:
+        """Where transactions run side by side, let only one at a time change these runs.
+
+        A run is locked before its steps, always and in the order of keys: no deadlocks, and no
+        edge to a step whose end was followed a moment ago.
+        """
+        if tx.dialect.concurrent:
+            self._sql.lock_runs(tx, rows_json(sorted(keys))).fetchall()
 
     def add_run(
         self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None

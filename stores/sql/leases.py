@@ -94,6 +94,10 @@ class LeaseStatements(Statements):
             .returning(*columns),
             "now",
         )
+        self.due_runs = Statement(
+            sa.select(steps.c.run_key).where(sa.or_(sa.and_(*lapsed), sa.and_(*due))).distinct(),
+            "now",
+        )
         self.anything_due = Statement(
             sa.select(
                 sa.or_(
@@ -152,6 +156,10 @@ class Leases:
     def is_anything_due(self, tx: Transaction) -> bool:
         """Whether reaping would do anything; needs no write."""
         return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
+
+    def due_runs(self, tx: Transaction) -> list[int]:
+        """The runs that reaping would change."""
+        return [row[0] for row in self._sql.due_runs(tx, tx.now).fetchall()]
 
     def reap(self, tx: Transaction, ledger: Ledger, spread: Spread, most: int) -> int:
         """Take back lapsed leases and wake due waits; returns how many steps moved."""

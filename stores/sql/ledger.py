@@ -34,6 +34,20 @@ _RUN_END_EVENT = {
     RunStatus.CANCELED: EventType.RUN_CANCELED,
 }
 
+# Events after which another process may have something to do.
+_NEWS = frozenset(
+    {
+        EventType.RUN_CREATED,
+        EventType.RUN_RETRIED,
+        *_RUN_END_EVENT.values(),
+        EventType.STEP_RETRIED,
+        EventType.STEP_RETRYING,
+        EventType.STEP_RELEASED,
+        EventType.STEP_WOKEN,
+        EventType.STEP_LAPSED,
+    }
+)
+
 # type, at, step key, attempt, worker, data (JSON text)
 EventRow = tuple[str, int, int | None, int | None, str | None, str | None]
 
@@ -140,6 +154,8 @@ class Ledger:
         data: Mapping[str, Any] | None = None,
     ) -> None:
         """Add an event to the run; it is numbered when the ledger is written."""
+        if type in _NEWS:
+            self._tx.news = True
         text = encode(dict(data), "event", limit=2**31) if data else None
         row = (type.value, self._tx.now, step, attempt, worker, text)
         events = self._events.get(run_key)

@@ -60,6 +60,7 @@ def _read_version(tx: Transaction) -> int | None:
 
 def _apply(number: int, statements: tuple[str, ...]) -> Any:
     def work(tx: Transaction) -> bool:
+        tx.dialect.lock_migrations(tx.cursor)
         # Another process may have been faster; its commit was waited for.
         if (_read_version(tx) or 0) >= number:
             return False

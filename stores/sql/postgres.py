@@ -25,6 +25,16 @@ CONNECT_TIMEOUT = 10
 # Whoever migrates holds this advisory lock (the letters of "stepwell").
 MIGRATION_LOCK = 0x7374657077656C6C
 
+# Every hot statement has its index and few rows. Plans are made once, for that, and do not change
+# to scans and hashes with the statistics of a table that was empty a moment ago.
+_PLANS = (
+    "plan_cache_mode = force_generic_plan",
+    "enable_seqscan = off",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "jit = off",
+)
+
 _PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@|password=\S+")
 
 
@@ -40,11 +50,14 @@ class PostgresDialect:
         }
     )
     migrates_itself = False
+    concurrent = True
     shares_connection = False
     driver_errors: type[Exception] = psycopg.Error
 
     def __init__(self, url: str, *, durability: str = "full") -> None:
-        self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(paramstyle="format")
+        self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(  # type: ignore[no-untyped-call]  # without annotations
+            paramstyle="format"
+        )
         self._url = url
         self._synchronous = "on" if durability == "full" else "off"
 
@@ -94,8 +107,8 @@ class PostgresDialect:
                 application_name="stepwell",
                 prepare_threshold=2,
             )
-            connection.execute(f"SET synchronous_commit = {self._synchronous}")
-            connection.execute("SET TIME ZONE 'UTC'")
+            for setting in (*_PLANS, f"synchronous_commit = {self._synchronous}"):
+                connection.execute(f"SET {setting}")
             if readonly:
                 connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as error:

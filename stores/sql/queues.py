@@ -30,6 +30,12 @@ class QueueStatements(Statements):
         super().__init__(dialect)
         queues, steps = schema.queues, schema.steps
         self.all = Statement(sa.select(queues).order_by(queues.c.name))
+        self.lock_limited = Statement(
+            sa.select(queues.c.name)
+            .where(sa.or_(queues.c.max_in_flight.is_not(None), queues.c.rate_limit.is_not(None)))
+            .order_by(queues.c.name)
+            .with_for_update()
+        )
         self.define = Statement(
             dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
         )
@@ -94,6 +100,11 @@ class QueueLimits:
     def __init__(self, sql: QueueStatements) -> None:
         self._sql = sql
         self._limited: dict[str, _Row] = {}
+
+    def lock(self, tx: Transaction) -> None:
+        """Where transactions run side by side, let only one at a time spend limits."""
+        if tx.dialect.concurrent:
+            self._sql.lock_limited(tx).fetchall()
 
     def budgets(self, tx: Transaction, names: Sequence[str] | None) -> dict[str, int | None]:
         """How many steps each queue lets through now; None means any number."""

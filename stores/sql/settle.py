@@ -50,6 +50,7 @@ class Settlement:
 
     def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
         """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`."""
+        self._graphs.lock_runs(self._tx, {outcome.step.run.key for outcome in outcomes})
         outcomes = self._without_superseded(outcomes, result)
         completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
         emissions: dict[int, Emission] = {}

@@ -43,6 +43,7 @@ class SqliteDialect:
         }
     )
     migrates_itself = True
+    concurrent = False
     driver_errors: type[Exception] = sqlite3.Error
 
     def __init__(self, path: Path | None, *, clock: Clock, durability: str = "full") -> None:

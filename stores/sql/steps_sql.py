@@ -294,6 +294,13 @@ class GraphStatements(Statements):
 
     def _write(self) -> None:
         meta = schema.meta
+        self.lock_runs = Statement(
+            sa.select(runs.c.id)
+            .where(runs.c.id.in_(self.dialect.scalars("keys")))
+            .order_by(runs.c.id)
+            .with_for_update(),
+            "keys",
+        )
         self.reserve = Statement(
             sa.update(meta)
             .values(value=meta.c.value + bind("count"))

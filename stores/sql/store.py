@@ -8,7 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_datetime, to_micros
-from stepwell.engine.errors import InvalidInput, StepwellError
+from stepwell.engine.errors import InvalidInput
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.model import (
     ClaimedStep,
@@ -97,11 +97,7 @@ class SqlRunStore(Reads):
         """See `ports.Claims`."""
         try:
             return self._exchange(settle, claim)
-        except StepwellError:
-            self._claims.forget_runs()
-            raise
         except self._dialect.driver_errors as error:
-            self._claims.forget_runs()
             if not settle:
                 raise self._dialect.translate(error) from error
             return self._exchange_one_by_one(settle, claim)
@@ -109,18 +105,20 @@ class SqlRunStore(Reads):
     def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             result = Exchange()
+            if claim is not None:
+                self._queues.lock(tx)
             if settle:
                 statements = (self._settle_sql, self._graph_sql)
                 Settlement(tx, statements, self._graphs, ledger).settle(settle, result)
-                # Ended runs free what the claim looks at next.
-                ledger.write()
             if claim is not None:
                 self._claims.claim(tx, ledger, claim, result)
             result.control = self._graph_sql.control(tx).fetchone()[0]
             result.ended_runs = ledger.ended_runs
             return result
 
-        return self._write(work)
+        exchanged = self._write(work)
+        self._claims.remember_runs()
+        return exchanged
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
@@ -131,7 +129,6 @@ class SqlRunStore(Reads):
             try:
                 one = self._exchange((outcome,), None)
             except self._dialect.driver_errors as error:
-                self._claims.forget_runs()
                 what = "result and effects" if isinstance(outcome, Completed) else "outcome"
                 reason = InvalidInput(f"the store refused the step's {what}: {error}")
                 total.refused.append(Refusal(outcome.step, reason))
@@ -158,6 +155,7 @@ class SqlRunStore(Reads):
 
         def work(tx: Transaction, ledger: Ledger) -> int:
             spread = Spread(tx, self._settle_sql, ledger)
+            self._graphs.lock_runs(tx, self._leases.due_runs(tx))
             return self._leases.reap(tx, ledger, spread, max_lost_leases)
 
         return self._write(work)
@@ -171,8 +169,8 @@ class SqlRunStore(Reads):
         """See `ports.Operators`."""
 
         def work(tx: Transaction, ledger: Ledger) -> int:
+            run, spread = self._locked_run(tx, run_id), Spread(tx, self._settle_sql, ledger)
             key, name, status, error = self.step_row(tx, run_id, step_id)
-            run, spread = self.run_key(tx, run_id), Spread(tx, self._settle_sql, ledger)
             step = (key, name, status, error)
             return self._operators.retry_step(tx, ledger, spread, run, step, by)
 
@@ -182,7 +180,7 @@ class SqlRunStore(Reads):
         """See `ports.Operators`."""
 
         def work(tx: Transaction, ledger: Ledger) -> int:
-            run, spread = self.run_key(tx, run_id), Spread(tx, self._settle_sql, ledger)
+            run, spread = self._locked_run(tx, run_id), Spread(tx, self._settle_sql, ledger)
             return self._operators.retry_run(tx, ledger, spread, run, run_id, by)
 
         return self._act(work)
@@ -191,7 +189,7 @@ class SqlRunStore(Reads):
         """See `ports.Operators`."""
         return self._act(
             lambda tx, ledger: self._operators.cancel_run(
-                tx, ledger, self.run_key(tx, run_id), run_id, by
+                tx, ledger, self._locked_run(tx, run_id), run_id, by
             )
         )
 
@@ -253,6 +251,12 @@ class SqlRunStore(Reads):
         """See `ports.RunStore`."""
         self.database.close()
 
+    def _locked_run(self, tx: Transaction, run_id: str) -> tuple[int, str]:
+        """Key and status of a run that nobody else changes until this transaction ends."""
+        key, _ = self.run_key(tx, run_id)
+        self._graphs.lock_runs(tx, [key])
+        return self.run_key(tx, run_id)
+
     # --- how writes go --------------------------------------------------------------------
 
     def _write(self, work: Callable[[Transaction, Ledger], T]) -> T:
@@ -303,4 +307,3 @@ class SqlRunStore(Reads):
                     data=decode(data) if data else {},
                 )
             )
-

@@ -66,7 +66,7 @@ def test_apps_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("home = 3", "home: must be text, got 3"),
         ("app = 3", "app: must be a list of text, got 3"),
         ("app = [3]", "app: must be a list of text, got [3]"),
-        ("lease = ", "is not TOML: Invalid value (at line 1, column 9)"),
+        ("lease = ]", "is not TOML: Invalid value (at line 1, column 9)"),
     ],
 )
 def test_a_wrong_file_is_refused_by_its_path(tmp_path: Path, text: str, message: str) -> None:
@@ -107,7 +107,7 @@ def test_a_misspelt_variable_is_reported(
     result = cli("status")
 
     assert result.stderr.splitlines()[0] == (
-        "warning: STEPWELL_LEESE is no setting; did you mean 'STEPWELL_LEASE'?"
+        "warning: STEPWELL_LEESE is no setting; did you mean STEPWELL_LEASE?"
     )
     assert "SOMETHING" not in result.stderr
 

@@ -98,7 +98,7 @@ STORED: list[tuple[str, int, str]] = [
     ("show nope", 3, "there is no run 'nope'"),
     ("show last nope", 3, "run 'run-two' has no step 'nope'"),
     ("show run-one ok:1", 3, "run 'run-one' has no step 'ok:1'; did you mean 'ok:0'?"),
-    ("show run-", 2, "run 'run-' is how several begin ('run-one', 'run-two'); give more of it"),
+    ("show run-", 2, "run 'run-' is how several begin ('run-two', 'run-one'); give more of it"),
     ("show run", 3, "there is no run 'run'"),
     ("show last --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeed"),
     ("list --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeeded'?"),

@@ -260,7 +260,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", sys.argv[1]], 
 store = open_run_store(f"sqlite:////{sys.argv[1]}/engine.db", clock=SystemClock())
 store.create_run(new_run("first", new_step("a")))
 try:
-    store.create_run(new_run("huge", new_step("a"), input="x" * 2_000_000))
+    store.create_run(new_run("huge", new_step("a"), input="x" * 1_000_000))
 except StoreError as error:
     print(error)
 print(store.run_status("huge"), store.create_run(new_run("second", new_step("a"))).id)

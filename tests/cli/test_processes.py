@@ -1,0 +1,260 @@
+"""What depends on the process: signals, pipes, terminals and exit codes of the console script."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import STEPWELL, YARD, Gate, Shell, clean_environment, through
+
+APP = ("--app", YARD)
+AT_ONCE = ("--grace", "0", "--kill-grace", "0")
+
+
+def test_an_interrupted_run_drains_and_is_resumed(shell: Shell, gates: list[Gate]) -> None:
+    # given a run in the middle of the first of its two gates
+    process = shell.start(*APP, "run", "yard:start", "--set", through(gates), "--run-id", "r")
+    gates[0].wait()
+
+    # when it is interrupted, its running step may finish
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if line.startswith("SIGINT"))
+    gates[0].open()
+    out, rest = process.communicate()
+
+    # then the next step was not begun
+    assert line == "SIGINT: running steps may finish within 30 s; again stops at once\n"
+    assert process.returncode == 130
+    assert out == ""
+    assert "run r is interrupted; go on with: stepwell run --resume r, or" in rest
+    shown = json.loads(shell("show", "r", "--json").stdout)
+    assert [step["status"] for step in shown["steps"]] == ["succeeded", "ready"]
+
+    # and a second `run` goes on from there
+    resumed = shell.start(*APP, "run", "--resume", "last")
+    gates[1].wait()
+    gates[1].open()
+    out, _ = resumed.communicate()
+    assert (resumed.returncode, out) == (0, "gate:1: gone through\n")
+    shown = json.loads(shell("show", "r", "--json").stdout)
+    assert [(step["status"], step["attempt"]) for step in shown["steps"]] == [("succeeded", 1)] * 2
+
+
+def test_a_second_interrupt_gives_running_steps_back(shell: Shell, gates: list[Gate]) -> None:
+    process = shell.start(
+        *(*APP, "run", "yard:start", "--set", through(gates[:1])), "--kill-grace", "0"
+    )
+    gates[0].wait()
+
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("SIGINT"))
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate()
+
+    assert process.returncode == 130
+    assert "SIGINT: stopping at once; running steps are given back\n" in rest
+    (step,) = json.loads(shell("show", "last", "--json").stdout)["steps"]
+    assert (step["status"], step["attempt"], step["worker"]) == ("ready", 0, None)
+
+
+def test_a_terminated_worker_drains_and_exits_with_0(shell: Shell, gates: list[Gate]) -> None:
+    shell(*APP, "start", "yard:start", "--set", through(gates))
+    process = shell.start(*APP, "worker", "--json")
+    gates[0].wait()
+
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("SIGTERM"))
+    gates[0].open()
+    out, _ = process.communicate()
+
+    assert process.returncode == 0
+    assert json.loads(out) == {"stopped_by": "SIGTERM", "drained": True}
+    shown = json.loads(shell("show", "last", "--json").stdout)
+    assert [step["status"] for step in shown["steps"]] == ["succeeded", "ready"]
+
+
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_stops_a_worker_at_once(
+    shell: Shell, gates: list[Gate], second: signal.Signals, code: int
+) -> None:
+    shell(*APP, "start", "yard:start", "--set", through(gates))
+    process = shell.start(*APP, "worker", "--kill-grace", "0")
+    gates[0].wait()
+
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("SIGTERM"))
+    process.send_signal(second)
+    process.communicate()
+
+    assert process.returncode == code
+    shown = json.loads(shell("show", "last", "--json").stdout)
+    assert [(step["status"], step["attempt"]) for step in shown["steps"]] == [
+        ("ready", 0),
+        ("pending", 0),
+    ]
+
+
+def test_run_gives_up_after_its_timeout(shell: Shell, gates: list[Gate]) -> None:
+    process = shell.start(
+        *(*APP, "run", "yard:start", "--set", through(gates), "--run-id", "r"),
+        *("--timeout", "0.05", *AT_ONCE, "--quiet"),
+    )
+    gates[0].wait()
+    out, err = process.communicate()
+
+    assert process.returncode == 5
+    assert out == ""
+    assert err == (
+        "error: run 'r' did not end within 0.05 s; go on with: stepwell run --resume r\n"
+    )
+
+
+def test_run_ends_when_another_process_cancels_it(shell: Shell, gates: list[Gate]) -> None:
+    process = shell.start(
+        *APP, "run", "yard:start", "--set", through(gates), "--kill-grace", "0", "--quiet"
+    )
+    gates[0].wait()
+
+    assert shell("cancel", "last", "--reason", "enough").returncode == 0
+
+    _, err = process.communicate()
+    assert process.returncode == 6
+    assert " canceled in " in err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_following_ends_with_the_signal(
+    shell: Shell, signum: signal.Signals, code: int
+) -> None:
+    shell(*APP, "start", "yard:two")
+    process = shell.start("events", "last", "--follow")
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(signum)
+    _, err = process.communicate()
+
+    assert (process.returncode, err) == (code, "")
+
+
+def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
+    shell(*APP, "run", "yard:start", "--set", "ok=300", "--quiet")
+    read, write = os.pipe()
+    os.close(read)
+
+    process = shell.start("events", "last", stdout=write)
+    os.close(write)
+    _, err = process.communicate()
+
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_closed_pipe_does_not_hide_that_the_run_failed(shell: Shell) -> None:
+    read, write = os.pipe()
+    os.close(read)
+
+    process = shell.start(
+        *(*APP, "run", "yard:start", "--set", "fail=1", "--set", "ok=1", "--quiet"), stdout=write
+    )
+    os.close(write)
+    process.communicate()
+
+    assert process.returncode == 1
+
+
+def on_terminal(folder: Path, *args: str, **variables: str) -> tuple[int, str]:
+    """Run a command with a terminal of 100 columns as its stdout and stderr."""
+    master, slave = pty.openpty()
+    environment = {**clean_environment(), "TERM": "xterm-256color", "COLUMNS": "100", **variables}
+    process = subprocess.Popen(
+        [str(STEPWELL), *args], cwd=folder, env=environment, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    output = b""
+    try:
+        while part := os.read(master, 65536):
+            output += part
+    except OSError:
+        pass  # Linux says EIO when the last writer is gone
+    os.close(master)
+    return process.wait(), output.decode()
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[1-9][0-9;]*m")
+
+
+def test_a_terminal_gets_a_live_display_and_colours(tmp_path: Path) -> None:
+    code, output = on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=20")
+
+    assert code == 0
+    assert "20 of 20 steps" in output
+    assert "20 succeeded" in output
+    assert COLOUR.search(output)
+    assert COLOUR.search(on_terminal(tmp_path, "list")[1])
+
+
+def test_no_color(tmp_path: Path) -> None:
+    _, output = on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=20", NO_COLOR="1")
+
+    assert "20 of 20 steps" in output
+    assert not COLOUR.search(output.replace("\x1b[2m", "").replace("\x1b[1m", ""))
+    assert "\x1b" not in on_terminal(tmp_path, "list", NO_COLOR="1")[1]
+
+
+def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
+    _, output = on_terminal(tmp_path, *APP, "run", "yard:two", TERM="dumb")
+
+    assert "\x1b" not in output
+    assert "succeeded 100 %, 2 of 2 steps" in output
+
+
+def test_a_table_is_cut_to_the_terminal(tmp_path: Path) -> None:
+    note = "x" * 200
+    on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=1", "--set", f"note={note}")
+
+    _, output = on_terminal(tmp_path, "records", "yard", "notes")
+
+    line = output.splitlines()[1]
+    assert len(line) == 100
+    assert line.endswith("…")
+
+
+def test_binary_is_not_written_to_a_terminal(shell: Shell) -> None:
+    shell(*APP, "run", "yard:start", "--set", "files=true")
+    note, raw = json.loads(shell("artifacts", "last", "--json").stdout)
+
+    assert on_terminal(shell.folder, "artifact", note["id"]) == (0, "a note\r\n")
+    code, output = on_terminal(shell.folder, "artifact", raw["id"])
+    assert code == 2
+    assert "which a terminal cannot show; use --output FILE" in output
+
+
+def test_python_m_stepwell_is_the_same(shell: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stepwell", "lits"], capture_output=True, text=True, check=False
+    )
+
+    script = shell("lits")
+    assert (done.returncode, done.stdout, done.stderr) == (2, script.stdout, script.stderr)
+
+
+def test_a_terminal_that_knows_ascii_only(shell: Shell) -> None:
+    shell(*APP, "run", "yard:two", "--name", "naïve")
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+
+    tree = shell("graph", "last", env=ascii_only).stdout
+    data = json.loads(shell("show", "last", "--json", env=ascii_only).stdout)
+
+    assert tree.splitlines()[1] == "`- first  succeeded  yard.ok"
+    assert data["run"]["name"] == "naïve"
+    assert "na\\xefve" in shell("list", env=ascii_only).stdout
