@@ -110,7 +110,7 @@ def _label(drawing: Drawing, step: Step, tint: Callable[[str], str]) -> str:
     edges = drawing.incoming.get(step.id, ())
     deepest = max((drawing.layers.get(edge.target, 0) for edge in edges), default=0)
     first = next((e for e in edges if drawing.layers.get(e.target, 0) == deepest), None)
-    notes = [] if first is None or not _note(first) else [_note(first)]
+    notes = [] if first is None or not _note(first) else [_note(first).strip()]
     others = [edge for edge in edges if edge is not first]
     if others:
         names = ", ".join(f"{edge.target}{_note(edge)}" for edge in others[:ALSO_SHOWN])

@@ -41,6 +41,10 @@ COMMANDS = {
 }
 
 
+class NobodyReads(Exception):
+    """Whoever read stdout has gone; no reason to say anything."""
+
+
 class CommandLine(click.Group):
     """The group of all commands. It knows their names and loads the one that is called."""
 
@@ -88,13 +92,20 @@ class CommandLine(click.Group):
             code = interrupt.exit_code
         sys.exit(code)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # click's own answer would be exit code 1, as if something had failed.
+            raise NobodyReads from None
+
     def _run(self, args: list[str], session: Session, extra: dict[str, Any]) -> int:
         try:
             code = super().main(
                 args, prog_name="stepwell", standalone_mode=False, obj=session, **extra
             )
             sys.stdout.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, NobodyReads):
             _forget_stdout()
             return session.exit_code
         except click.Abort:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from stepwell import cli
+import stepwell.cli as cli
 from stepwell.cli.output import counted
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StepwellError

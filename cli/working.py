@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepwell.cli.output import counted, duration
+from stepwell.cli.output import counted, duration, json_cell
 from stepwell.cli.progress import shown
 from stepwell.cli.session import Session
 from stepwell.cli.signals import draining
 from stepwell.engine.errors import WaitTimeout
-from stepwell.engine.model import Run
+from stepwell.engine.model import Run, StepResult
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.states import RunStatus, StepStatus
 
@@ -54,10 +54,13 @@ def _tell(session: Session, runtime: Runtime, run: Run) -> None:
     progress = runtime.progress(run.id)
     results = _last_results(runtime, run)
     if out.json:
-        out.value({"run": run, "progress": progress, "results": results})
+        values = {result.step_id: result.value for result in results}
+        out.value({"run": run, "progress": progress, "results": values})
     else:
-        for step_id, value in results.items():
-            _print_result(session, step_id, value)
+        for result in results:
+            _print_result(session, result.step_id, result.value)
+        for ref in [ref for result in results for ref in result.artifacts][:RESULTS_SHOWN]:
+            out.say(f"artifact {ref.name} of step {ref.step_id}: stepwell artifact {ref.id}")
     for step in runtime.steps(run.id, status=StepStatus.FAILED, limit=FAILURES_SHOWN):
         if step.error is not None:
             out.say(f"step {step.id} failed: {step.error.code}: {step.error.message}")
@@ -76,17 +79,17 @@ def _print_result(session: Session, step_id: str, value: Any) -> None:
     if isinstance(value, str):
         session.output.text(f"{step_id}:\n{value}" if "\n" in value else f"{step_id}: {value}")
     else:
-        session.output.fields({step_id: value if value is not None else "null"})
+        session.output.fields({step_id: json_cell(value)})
 
 
-def _last_results(runtime: Runtime, run: Run) -> dict[str, Any]:
+def _last_results(runtime: Runtime, run: Run) -> list[StepResult]:
     """Results of the steps that end the graph: the succeeded ones that no step depends on."""
     if run.total_steps > RESULTS_UP_TO:
-        return {}
+        return []
     needed = {edge.target for edge in runtime.edges(run.id)}
     last = [
         step.id
         for step in runtime.steps(run.id, status=StepStatus.SUCCEEDED)
         if step.id not in needed
     ]
-    return {id: runtime.result(run.id, id).value for id in last[:RESULTS_SHOWN]}
+    return [runtime.result(run.id, step_id) for step_id in last[:RESULTS_SHOWN]]

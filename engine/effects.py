@@ -48,6 +48,11 @@ class Effects:
 
     def artifact(self, name: str, data: bytes | str, label: ArtifactLabel) -> ArtifactRef:
         """Keep bytes, in the store when they are over the limit for inline ones."""
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise InvalidInput(
+                f"artifact {name!r:.80}: must be bytes or text, got {type(data).__name__}; "
+                "use store_artifact() for a stream"
+            )
         body = data.encode() if isinstance(data, str) else bytes(data)
         if len(body) > self._settings.inline_limit:
             return self.stored_artifact(name, body, label)
@@ -90,13 +95,18 @@ class Effects:
     ) -> ArtifactRef:
         size, sha256, body, uri = content
         claimed = self._claimed
-        metadata = dict(label.get("metadata") or {})
+        metadata = label.get("metadata") or {}
+        if not isinstance(metadata, Mapping):
+            raise InvalidInput(
+                f"artifact {name!r}.metadata: must be a mapping, got {metadata!r:.80}"
+            )
+        metadata = dict(metadata)
         limit = self._settings.payload_limit
         new = NewArtifact(
             id=label.get("id") or artifact_id(claimed.run.id, claimed.id, name),
             name=name,
-            kind=label.get("kind", "file"),
-            content_type=label.get("content_type", "application/octet-stream"),
+            kind=label.get("kind") or "file",
+            content_type=label.get("content_type") or "application/octet-stream",
             metadata=encode(metadata, f"artifact {name!r}.metadata", limit),
             size=size,
             sha256=sha256,

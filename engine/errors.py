@@ -200,7 +200,7 @@ class Canceled(Signal):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a message: ``; did you mean 'x'?``, or what there is, or nothing."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"

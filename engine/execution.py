@@ -22,7 +22,7 @@ from stepwell.engine.errors import (
 from stepwell.engine.ids import jitter
 from stepwell.engine.model import ClaimedStep, Completed, Failed, Failure, Outcome, Suspended, Wait
 from stepwell.engine.payload import encode
-from stepwell.engine.ports import Executor
+from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
 
 MAX_CAUSE = 8_000
@@ -123,14 +123,22 @@ class Execution:
 
     def policy(self) -> Retry | None:
         """The step's own retry policy, or the executor's."""
-        if self.step.retry is not None:
-            return Retry.from_json(self.step.retry)
-        retry = self.services.catalog.options(self.step.kind).retry
-        return retry if isinstance(retry, Retry) else None
+        return policy_of(self.step, self.services.catalog)
 
     def cancel(self) -> None:
         """Set `step.cancelled`; the body decides what to make of it."""
         self.context.cancel()
+
+
+def policy_of(step: ClaimedStep, catalog: Catalog) -> Retry | None:
+    """The step's own retry policy, or that of its kind; None for one this code cannot read."""
+    if step.retry is not None:
+        try:
+            return Retry.from_json(step.retry)
+        except Exception:  # stored by another version
+            return None
+    retry = catalog.options(step.kind).retry
+    return retry if isinstance(retry, Retry) else None
 
 
 def fail(
@@ -142,7 +150,7 @@ def fail(
     """The outcome of an attempt that ended with `error`. Never raises."""
     try:
         delay = retry_delay(error, policy, step.failures, chance)
-    except Exception:  # e.g. a stored policy that this code cannot read any more
+    except Exception:  # whatever decides must not cost the outcome
         delay = None
     return Failed(
         step, describe(error, delay), None if delay is None else max(0, duration_micros(delay))

@@ -81,10 +81,8 @@ class Graph:
         step_id = options.get("id")
         if step_id is None:
             step_id = self._automatic_id(kind)
-        elif step_id in self._index:
+        elif check_id(step_id, f"{self._path}.step({kind}).id") in self._index:
             raise InvalidGraph(f"{self._path}.step({step_id!r}): the id is given twice")
-        else:
-            check_id(step_id, f"{self._path}.step({kind}).id")
         where = f"{self._path}.step({step_id!r})"
         dedup_key = options.get("dedup_key")
         if dedup_key is not None:
@@ -188,11 +186,11 @@ class Graph:
         return plan
 
     def _known_queue(self, name: Any, where: str) -> str:
-        if name not in self._queues:
+        if not isinstance(name, str) or name not in self._queues:
             raise InvalidGraph(
                 f"{where}.queue: there is no queue {name!r}{nearest(str(name), self._queues)}"
             )
-        return str(name)
+        return name
 
     def _automatic_id(self, kind: str) -> str:
         while True:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +24,12 @@ from stepwell.engine.errors import InvalidPayload
 
 MAX_DEPTH = 200
 DEFAULT_LIMIT = 1024 * 1024
+# Longer ones cannot be read back.
+MAX_DIGITS = 4300
+_LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 _LEAVES = frozenset({str, int, bool, type(None)})
 # Written by pydantic in a form that its own types read back.
-_KNOWN = (BaseModel, date, time, timedelta, Decimal, UUID, Enum, PurePath)
+_KNOWN = (BaseModel, date, time, timedelta, Decimal, UUID, Enum, Path)
 
 
 def encode(value: Any, path: str, limit: int = DEFAULT_LIMIT) -> str:
@@ -54,6 +58,8 @@ def encode(value: Any, path: str, limit: int = DEFAULT_LIMIT) -> str:
         )
     if b"null" in data or b"NaN" in data or b"Infinity" in data:
         _check_floats(value, path)
+    if len(data) > MAX_DIGITS and _LONG_NUMBER.search(data):
+        _check_digits(data, path)
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_depth(data, path)
     return data.decode()
@@ -192,6 +198,16 @@ def _check_depth(data: bytes, path: str) -> None:
         raise InvalidPayload(
             f"{path}: nested deeper than {MAX_DEPTH} levels; flatten the value"
         ) from None
+
+
+def _check_digits(data: bytes, path: str) -> None:
+    try:
+        from_json(data)
+    except ValueError as error:
+        if "number" in str(error):
+            raise InvalidPayload(
+                f"{path}: holds a number of over {MAX_DIGITS:,} digits; use a string for it"
+            ) from None
 
 
 def _check_float(value: float, path: str) -> None:

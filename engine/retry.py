@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -53,6 +53,10 @@ class Retry:
             raise InvalidInput(f"retry.jitter: must be a number from 0 to 1, got {self.jitter!r}")
         if isinstance(self.retry_on, (str, type)):
             object.__setattr__(self, "retry_on", (self.retry_on,))
+        if not isinstance(self.retry_on, Iterable):
+            raise InvalidInput(
+                f"retry.retry_on: must hold exception types or names, got {self.retry_on!r}"
+            )
         object.__setattr__(self, "retry_on", tuple(_type_name(item) for item in self.retry_on))
 
     def delay(self, attempt: int, chance: float) -> timedelta:
@@ -65,7 +69,7 @@ class Retry:
         """Whether `retry_on` names this error: by type, by type name or by code."""
         if not self.retry_on:
             return True
-        names = {_type_name(cls) for cls in type(error).__mro__}
+        names = {_type_name(cls) for cls in type(error).__mro__ if issubclass(cls, BaseException)}
         names |= {cls.__name__ for cls in type(error).__mro__}
         if isinstance(error, StepError):
             names.add(error.code)
@@ -99,7 +103,7 @@ def retry_delay(
     if not asked and not policy.covers(error):
         return None
     if isinstance(error, RetryAfter):
-        return error.delay
+        return min(error.delay, timedelta(seconds=MAX_WAIT))
     return policy.delay(failures + 1, chance())
 
 
@@ -120,7 +124,7 @@ def _type_name(item: type | str) -> str:
     if isinstance(item, type) and issubclass(item, BaseException):
         return f"{item.__module__}.{item.__qualname__}"
     if isinstance(item, type):
-        return item.__qualname__
+        raise InvalidInput(f"retry.retry_on: {item.__qualname__} is no exception type")
     if isinstance(item, str) and item:
         return item
     raise InvalidInput(f"retry.retry_on: must hold exception types or names, got {item!r}")

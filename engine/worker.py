@@ -23,7 +23,7 @@ from stepwell.engine.clock import Clock, to_datetime
 from stepwell.engine.context import Services
 from stepwell.engine.errors import RuntimeClosed, StepError, StepwellError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
-from stepwell.engine.execution import Execution, fail
+from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.in_flight import InFlight, Tally
 from stepwell.engine.lanes import Lanes
 from stepwell.engine.model import (
@@ -187,9 +187,7 @@ class Worker:
             return False
         asked = sum(lane.limit for lane in request.lanes) if request else 0
         # With less than asked for, there is nothing more until something changes.
-        # But the end of a run may wake a step that waited for it.
-        full = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
-        self._hungry = full or bool(exchanged.ended_runs)
+        self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
         self._wake_at = exchanged.wake_at
         self._last_work = self._clock.monotonic()
         return True
@@ -255,8 +253,7 @@ class Worker:
         return exchanged
 
     def _refused(self, step: ClaimedStep, error: Exception) -> Failed:
-        options = self._parts.services.catalog.options(step.kind)
-        return fail(step, error, options.retry)
+        return fail(step, error, policy_of(step, self._parts.services.catalog))
 
     def _dispatch(self, claimed: list[ClaimedStep]) -> None:
         """Make executions of the claimed steps and hand them to their pools."""
@@ -447,6 +444,9 @@ class Worker:
             if execution.withdraw():
                 self._finish(execution, Released(execution.step, "worker stopped"))
         try:
+            if self._in_flight:
+                # What was canceled meanwhile need not be waited for.
+                self._renew()
             while self._in_flight or self._unsettled:
                 grace = self._settings.grace if self._stop_grace is None else self._stop_grace
                 if self._clock.monotonic() - begun >= grace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stepwell import stores
+import stepwell.stores as stores
 from stepwell.cli.options import Command
 from stepwell.cli.session import SQLITE, Session
 from stepwell.engine.clock import SystemClock

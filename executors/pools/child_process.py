@@ -47,7 +47,7 @@ class ChildProcess:
         except Exception as error:
             self.connection.close()
             raise StepError(
-                "process_start", f"cannot start a child process: {type(error).__name__}: {error}"
+                "process_start", f"cannot start a child process: {_reason(error)}"
             ) from error
         finally:
             theirs.close()
@@ -120,6 +120,15 @@ class ChildProcess:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)  # what it started and left behind
         return code
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RuntimeError) and "bootstrapping" in str(error):
+        return (
+            "the program starts work while it is imported by a child; "
+            'put that below `if __name__ == "__main__":`'
+        )
+    return f"{type(error).__name__}: {error}"
 
 
 def describe_end(code: int) -> StepError:

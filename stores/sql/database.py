@@ -19,6 +19,8 @@ from stepwell.stores.sql.statements import Transaction
 T = TypeVar("T")
 
 MAX_GROUP = 256
+# Reads at the same time; more of them wait. A server's connections are not for one process alone.
+MAX_READERS = 8
 # How often a transaction is tried that lost a deadlock, say.
 MAX_TRIES = 5
 
@@ -46,6 +48,7 @@ class Database:
         self._cursor: Any = None
         self._readers: list[Any] = []
         self._idle: deque[Any] = deque()
+        self._places = threading.BoundedSemaphore(MAX_READERS)
         self._closed = False
         self.transactions = 0
 
@@ -134,18 +137,19 @@ class Database:
                 finally:
                     cursor.close()
             return
-        connection = self._reader()
-        cursor = connection.cursor()
-        try:
-            self.dialect.begin_read(cursor)
-            yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
-        except self.dialect.driver_errors as error:
-            raise self.dialect.translate(error) from error
-        finally:
-            with suppress(self.dialect.driver_errors):
-                cursor.execute("ROLLBACK")
-            cursor.close()
-            self._idle.append(connection)
+        with self._places:
+            connection = self._reader()
+            cursor = connection.cursor()
+            try:
+                self.dialect.begin_read(cursor)
+                yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
+            except self.dialect.driver_errors as error:
+                raise self.dialect.translate(error) from error
+            finally:
+                with suppress(self.dialect.driver_errors):
+                    cursor.execute("ROLLBACK")
+                cursor.close()
+                self._idle.append(connection)
 
     def _reader(self) -> Any:
         while self._idle:

@@ -57,7 +57,7 @@ class LedgerStatements(Statements):
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        runs, steps = schema.runs, schema.steps
+        runs = schema.runs
         given = dialect.rows(
             "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
         )
@@ -72,6 +72,11 @@ class LedgerStatements(Statements):
             .returning(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status),
             "rows",
         )
+        self._ends()
+        self.add_events = insert(schema.events)
+
+    def _ends(self) -> None:
+        runs, steps = schema.runs, schema.steps
         self.has_unhandled_failure = Statement(
             sa.select(sa.literal(1))
             .where(
@@ -117,7 +122,6 @@ class LedgerStatements(Statements):
             "now",
             "run_id",
         )
-        self.add_events = insert(schema.events)
 
 
 class Ledger:

@@ -18,6 +18,7 @@ from psycopg import errors
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
+from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 
 CHANNEL = "stepwell"
@@ -39,7 +40,7 @@ _PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@|password=\S+")
 
 
 class PostgresDialect:
-    """The database at a libpq URL."""
+    """The database at a libpq URL. `clock` replaces the database's own, for tests."""
 
     ddl: Mapping[str, str] = MappingProxyType(
         {
@@ -54,11 +55,12 @@ class PostgresDialect:
     shares_connection = False
     driver_errors: type[Exception] = psycopg.Error
 
-    def __init__(self, url: str, *, durability: str = "full") -> None:
+    def __init__(self, url: str, *, durability: str = "full", clock: Clock | None = None) -> None:
         self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(  # type: ignore[no-untyped-call]  # without annotations
             paramstyle="format"
         )
         self._url = url
+        self._clock = clock
         self._synchronous = "on" if durability == "full" else "off"
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
@@ -125,6 +127,8 @@ class PostgresDialect:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def now(self, cursor: Any) -> int:
+        if self._clock is not None:
+            return self._clock.micros()
         row = cursor.execute(
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
         ).fetchone()

@@ -239,7 +239,9 @@ class RunQuery:
             # Tags are a JSON array of strings, written without spaces: only where one begins is a
             # quotation mark preceded by a bracket or a comma.
             tag = encode(where.tag, "tag")
-            found = [sa.func.instr(runs.c.tags, bind(name)) > 0 for name in ("first", "next")]
+            # That it is in there is asked in words that every database has.
+            tags = runs.c.tags
+            found = [sa.func.replace(tags, bind(n), "") != tags for n in ("first", "next")]
             query = query.where(sa.or_(*found))
             self._values |= {"first": f"[{tag}", "next": f",{tag}"}
         if where.prefix is not None:

@@ -110,6 +110,8 @@ class SqlRunStore(Reads):
             if settle:
                 statements = (self._settle_sql, self._graph_sql)
                 Settlement(tx, statements, self._graphs, ledger).settle(settle, result)
+                # The end of a run may wake a step, which can be claimed at once.
+                ledger.write()
             if claim is not None:
                 self._claims.claim(tx, ledger, claim, result)
             result.control = self._graph_sql.control(tx).fetchone()[0]

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,11 @@ class Shell:
     """Starts the console script in a folder, as a person's shell would."""
 
     folder: Path
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def start(self, *args: str, **options: Any) -> "subprocess.Popen[str]":
         environment = {**clean_environment(), **options.pop("env", {})}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(STEPWELL), *args],
             cwd=self.folder,
             env=environment,
@@ -77,6 +78,8 @@ class Shell:
             stderr=options.pop("stderr", subprocess.PIPE),
             **options,
         )
+        self.started.append(process)
+        return process
 
     def __call__(self, *args: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         process = self.start(*args, **options)
@@ -85,8 +88,13 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    for process in shell.started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @dataclass

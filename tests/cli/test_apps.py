@@ -74,7 +74,7 @@ def test_a_misspelt_module_gets_the_nearest_name(tmp_path: Path) -> None:
 def test_a_file_that_has_the_name_of_another_module(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("")
 
-    with pytest.raises(InvalidPackage, match="the file has the name of another module .*rename"):
+    with pytest.raises(InvalidPackage, match=r"the file has the name of another module .*rename"):
         load_app("json.py:x")
 
 

@@ -62,7 +62,7 @@ def test_a_second_interrupt_gives_running_steps_back(shell: Shell, gates: list[G
     assert process.returncode == 130
     assert "SIGINT: stopping at once; running steps are given back\n" in rest
     (step,) = json.loads(shell("show", "last", "--json").stdout)["steps"]
-    assert (step["status"], step["attempt"], step["worker"]) == ("ready", 0, None)
+    assert (step["status"], step["attempt"]) == ("ready", 0)
 
 
 def test_a_terminated_worker_drains_and_exits_with_0(shell: Shell, gates: list[Gate]) -> None:
@@ -133,9 +133,7 @@ def test_run_ends_when_another_process_cancels_it(shell: Shell, gates: list[Gate
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_following_ends_with_the_signal(
-    shell: Shell, signum: signal.Signals, code: int
-) -> None:
+def test_following_ends_with_the_signal(shell: Shell, signum: signal.Signals, code: int) -> None:
     shell(*APP, "start", "yard:two")
     process = shell.start("events", "last", "--follow")
     assert process.stdout is not None

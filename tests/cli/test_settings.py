@@ -98,9 +98,7 @@ def test_a_wrong_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch
     assert str(caught.value) == "STEPWELL_LEASE: must be a number of seconds, got 'soon'"
 
 
-def test_a_misspelt_variable_is_reported(
-    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_misspelt_variable_is_reported(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEPWELL_LEESE", "5")
     monkeypatch.setenv("STEPWELL_SOMETHING_ELSE", "5")
 

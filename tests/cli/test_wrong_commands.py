@@ -10,7 +10,11 @@ USAGE = 2
 CASES: list[tuple[str, int, str]] = [
     # usage
     ("lits", 2, "no such command 'lits'; did you mean 'list'?; see stepwell --help"),
-    ("list --stauts x", 2, "no such option '--stauts'; did you mean '--status'?; see stepwell list"),
+    (
+        "list --stauts x",
+        2,
+        "no such option '--stauts'; did you mean '--status'?; see stepwell list",
+    ),
     ("list --limit 0", 2, "invalid value for '--limit': 0 is not in the range"),
     ("show", 2, "missing argument 'RUN'; see stepwell show --help"),
     ("show a b c", 2, "got unexpected extra argument (c); see stepwell show --help"),
@@ -55,7 +59,11 @@ CASES: list[tuple[str, int, str]] = [
     # settings
     ("worker --grace -1", 2, "--grace: must be from 0 to 86400 seconds, got '-1'"),
     ("worker --threads many", 2, "--threads: must be a whole number of steps, got 'many'"),
-    ("run yard:two --durability maybe", 2, "--durability: must be 'full' or 'relaxed', got 'maybe'"),
+    (
+        "run yard:two --durability maybe",
+        2,
+        "--durability: must be 'full' or 'relaxed', got 'maybe'",
+    ),
     ("--store engine.db worker", 2, "store: 'engine.db' is not a URL; write sqlite:///engine.db"),
     ("--store sqlit:///x worker", 2, "store: unknown kind of URL 'sqlit'; did you mean 'sqlite'?"),
     # no store
@@ -73,7 +81,9 @@ CASES: list[tuple[str, int, str]] = [
 
 
 @pytest.mark.parametrize(("command", "code", "line"), CASES, ids=[case[0][:60] for case in CASES])
-def test_wrong_command(cli: CommandLine, tmp_path: Path, command: str, code: int, line: str) -> None:
+def test_wrong_command(
+    cli: CommandLine, tmp_path: Path, command: str, code: int, line: str
+) -> None:
     yard = YARD.removesuffix(".py:yard")
     words = [word.replace("HERE", yard) for word in command.split(" ")]
     line = line.replace("HERE", yard)
@@ -91,7 +101,7 @@ def nothing_stored(cli: CommandLine, folder: Path) -> bool:
     """No run; and where no store was needed, none was made."""
     if not (folder / ".stepwell" / "engine.db").exists():
         return list(folder.iterdir()) == []
-    return cli.json("list") == []
+    return bool(cli.json("list") == [])
 
 
 STORED: list[tuple[str, int, str]] = [
@@ -137,7 +147,7 @@ def test_with_json_the_error_is_an_object_too(cli: CommandLine) -> None:
     assert line == "error: there is no package 'yrd'; did you mean 'yard'?"
     assert data == (
         '{"error": {"code": "not_found", '
-        '"message": "there is no package \'yrd\'; did you mean \'yard\'?"}}'
+        "\"message\": \"there is no package 'yrd'; did you mean 'yard'?\"}}"
     )
     assert result.exit_code == 3
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -99,7 +99,7 @@ class TestTaken:
             (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
             (Colour.RED, '"red"'),
             ({"l": Level.LOW}, '{"l":1}'),
-            (PurePosixPath("/a/b"), '"/a/b"'),
+            (Path("/a/b"), '"/a/b"'),
         ],
         ids=repr,
     )
@@ -220,8 +220,16 @@ class TestRefused:
 
         assert "1,048,578 bytes" in refused("ä" * 524_288)
 
-    def test_integer_too_long_to_print(self) -> None:
-        assert refused([10**5_000]).startswith("result")
+    def test_integer_too_long_to_be_read_back(self) -> None:
+        told = "result: holds a number of over 4,300 digits; use a string for it"
+
+        assert refused([10**5_000]) == told
+        assert refused({"a": -(10**4_300)}) == told
+        for value in (10**4_299, "1" * 5_000, ["1" * 5_000, 1]):
+            assert decode(encode(value, "result")) == value
+
+    def test_path_that_is_of_no_file_system(self) -> None:
+        assert refused(PurePosixPath("/a")).startswith("result: a PurePosixPath is not JSON")
 
 
 class TestParse:

