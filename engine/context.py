@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
@@ -40,7 +40,7 @@ from stepwell.engine.ports import (
     ProjectionStore,
 )
 from stepwell.engine.settings import Settings
-from stepwell.engine.signature import explain
+from stepwell.engine.signature import Signature, explain
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step_views import StepLogger, StepProjection
 
@@ -83,7 +83,7 @@ class StepContext:
         self._on_cancel: list[Callable[[], object]] = []
         self._closed = False
         self._graph: Graph | None = None
-        self._dependencies: dict[str, tuple[str, str | None]] | None = None
+        self._dependencies: dict[str, tuple[str, str, str | None]] | None = None
         self._logger: StepLogger | None = None
         self.returned: Any = None
         self.effects = Effects(claimed, services.artifacts, services.settings)
@@ -204,36 +204,47 @@ class StepContext:
                 f"step {self._claimed.id!r} does not depend on {step_id!r}"
                 f"{nearest(step_id, values)}"
             )
-        status, text = values[step_id]
+        _, status, text = values[step_id]
         if text is None:
             raise NotFound(f"dependency {step_id!r} left no result: it {status}")
         return _typed(text, type, step_id)
 
     @overload
-    def dependencies(self, type: type[T]) -> dict[str, T]: ...
+    def dependencies(self, of: type[T]) -> dict[str, T]: ...
     @overload
-    def dependencies(self, type: None = None) -> dict[str, Any]: ...
-    def dependencies(self, type: Any = None) -> dict[str, Any]:
-        """All dependencies' result values by step id, validated to `type` when one is given.
+    def dependencies(self, of: Typed[Coroutine[Any, Any, T]]) -> dict[str, T]: ...
+    @overload
+    def dependencies(self, of: Typed[T]) -> dict[str, T]: ...
+    @overload
+    def dependencies(self, of: None = None) -> dict[str, Any]: ...
+    def dependencies(self, of: Any = None) -> dict[str, Any]:
+        """The dependencies' result values by step id, in order of creation.
 
-        Dependencies that left no result (they failed, or were canceled or skipped) are not in it.
+        `of` is the type they are validated to, or an executor: then only the steps of its kind
+        are given, as its result type. Dependencies that left no result (they failed, or were
+        canceled or skipped) are not in it.
         """
         values = self._load_dependencies().items()
-        adapter: TypeAdapter[Any] | None = None if type is None else TypeAdapter(type)
+        kind = getattr(of, "kind", None) if not isinstance(of, type) else None
+        signature = getattr(of, "signature", None)
+        type_ = signature.result_type if isinstance(signature, Signature) else of
+        adapter: TypeAdapter[Any] | None = None
+        if type_ is not None and (kind is None or type_ is not of):
+            adapter = TypeAdapter(type_)
         return {
             step_id: _typed(text, adapter, step_id)
-            for step_id, (_, text) in values
-            if text is not None
+            for step_id, (of_kind, _, text) in values
+            if text is not None and kind in (None, of_kind)
         }
 
     def dependency_result(self, step_id: str) -> StepResult:
         """The whole result of a step of this run that ended: value, error, records, artifacts."""
         return self._services.reads.dependency_result(self._claimed, step_id)
 
-    def _load_dependencies(self) -> dict[str, tuple[str, str | None]]:
+    def _load_dependencies(self) -> dict[str, tuple[str, str, str | None]]:
         if self._dependencies is None:
             rows = self._services.reads.dependency_values(self._claimed)
-            self._dependencies = {step_id: (status, text) for step_id, status, text in rows}
+            self._dependencies = {row[0]: row[1:] for row in rows}
         return self._dependencies
 
     # --- what it makes ---------------------------------------------------------------------

@@ -109,8 +109,8 @@ class Results(Protocol):
 class DependencyReads(Protocol):
     """What a running step may read of the steps it depends on."""
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
-        """`(id, status, JSON text)` of each ended dependency, in order of creation.
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
+        """`(id, kind, status, JSON text)` of each ended dependency, in order of creation.
 
         The text is None where a dependency left no result. A subtree dependency adds everything
         the target emitted.

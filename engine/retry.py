@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import stepwell.engine as engine
 from stepwell.engine.errors import InvalidInput, Permanent, Retryable, RetryAfter, StepError
@@ -30,7 +30,7 @@ class Retry:
     maximum: timedelta | float = 300.0
     multiplier: float = 2.0
     jitter: float = 0.1
-    retry_on: Sequence[type[BaseException] | str] = ()
+    retry_on: Sequence[type[BaseException] | str] | type[BaseException] | str = ()
 
     def __post_init__(self) -> None:
         whole = isinstance(self.max_attempts, int) and not isinstance(self.max_attempts, bool)
@@ -73,7 +73,8 @@ class Retry:
         names |= {cls.__name__ for cls in type(error).__mro__}
         if isinstance(error, StepError):
             names.add(error.code)
-        return any(name in names for name in self.retry_on)
+        # `__post_init__` made a tuple of names of whatever was given.
+        return not names.isdisjoint(cast("tuple[str, ...]", self.retry_on))
 
     def to_json(self) -> str:
         """For the store."""

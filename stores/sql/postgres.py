@@ -7,7 +7,7 @@ depends on their arrival.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
@@ -102,7 +102,7 @@ class PostgresDialect:
 
     def connect(self, *, readonly: bool) -> Any:
         try:
-            connection = psycopg.connect(
+            connection: Any = psycopg.connect(
                 self._url,
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT,
@@ -157,8 +157,11 @@ class PostgresDialect:
     def notify(self, cursor: Any) -> None:
         cursor.execute(f"NOTIFY {CHANNEL}")
 
-    def watch(self, _: Any) -> PostgresWatch:
+    def watch(self, version: Callable[[], int]) -> PostgresWatch:  # noqa: ARG002  # it listens
         return PostgresWatch(self)
+
+    def connection_version(self, connection: Any) -> int:  # noqa: ARG002  # see `watch`
+        return 0
 
     def label(self) -> str:
         return _PASSWORD.sub(r"\1:…@", self._url)

@@ -177,9 +177,9 @@ class Reads:
             for seq, type_, at, step_id, attempt, worker, data in rows
         ]
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
         with self._db.read() as tx:
-            rows: list[tuple[str, str, str | None]] = self._sql.dependency_values(
+            rows: list[tuple[str, str, str, str | None]] = self._sql.dependency_values(
                 tx, step.key
             ).fetchall()
         return rows

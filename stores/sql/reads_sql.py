@@ -165,7 +165,7 @@ class ReadStatements:
             "key",
         )
         self.dependency_values = Statement(
-            sa.select(steps.c.step_id, steps.c.status, results.c.value)
+            sa.select(steps.c.step_id, steps.c.kind, steps.c.status, results.c.value)
             .select_from(
                 dependencies.join(steps, steps.c.id == dependencies.c.needs).outerjoin(
                     results, results.c.step == steps.c.id

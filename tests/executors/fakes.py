@@ -121,7 +121,7 @@ class FakeReads:
 
     def __init__(
         self,
-        values: Sequence[tuple[str, str, str | None]] = (),
+        values: Sequence[tuple[str, str, str, str | None]] = (),
         statuses: dict[str, str] | None = None,
         results: dict[str, StepResult] | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class FakeReads:
         self.statuses = statuses or {}
         self.results = results or {}
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str | None]]:
+    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
         return self.values
 
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:

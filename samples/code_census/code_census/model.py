@@ -1,6 +1,6 @@
 """What the steps of a census take and give back."""
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class CensusInput(BaseModel):
@@ -61,10 +61,6 @@ class FileMetrics(BaseModel):
     branches: int
     depth: int
     seconds: float
-
-
-class Finding(RootModel[FileMetrics | FolderScan]):
-    """The result of any step below the scan."""
 
 
 class FileFailure(BaseModel):

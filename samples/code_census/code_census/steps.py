@@ -9,7 +9,7 @@
 
 import time
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from code_census.model import (
     CensusInput,
     FileFailure,
     FileMetrics,
-    Finding,
     Folder,
     FolderScan,
     PackageTotals,
@@ -120,9 +119,9 @@ def file_metrics(file: SourceFile) -> FileMetrics:
 @census.executor("census.tally", retry=Retry(max_attempts=3))
 def tally(step: StepContext) -> Tally:
     """Write what all steps found into the projection, and the totals of each package as records."""
-    findings = {id: finding.root for id, finding in step.dependencies(Finding).items()}
-    files = [found for found in findings.values() if isinstance(found, FileMetrics)]
-    failures = list(_failures(step, findings))
+    measured = step.dependencies(file_metrics)
+    files = list(measured.values())
+    failures = list(_failures(step, step.dependencies(scan), measured.keys()))
     step.projection(PROJECTION).once(
         lambda database: readmodel.write(database, step.run.id, files, failures)
     )
@@ -133,19 +132,17 @@ def tally(step: StepContext) -> Tally:
 
 
 def _failures(
-    step: StepContext, findings: dict[str, FileMetrics | FolderScan]
+    step: StepContext, scans: dict[str, FolderScan], measured: Collection[str]
 ) -> Iterator[FileFailure]:
     """Why steps that a scan emitted have no result, and what the scans could not name."""
-    for id, found in findings.items():
-        if not isinstance(found, FolderScan):
-            continue
+    for id, found in scans.items():
         for name in found.unnamed:
             folder = id.removeprefix(f"{SCAN}:")
             yield FileFailure(
                 path=tree.join(folder, name), code="file_name", message="the name is not UTF-8"
             )
         for child in step.dependency_result(id).emitted:
-            if child in findings:
+            if child in measured or child in scans:
                 continue
             error = step.dependency_result(child).error
             yield FileFailure(

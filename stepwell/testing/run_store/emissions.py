@@ -180,7 +180,7 @@ class SubtreeTests(RunStoreCase):
 
         values = bench.store.dependency_values(bench.claim_one())
 
-        assert values == [("a", "succeeded", '"A"'), ("b", "succeeded", '"B"')]
+        assert values == [("a", "work", "succeeded", '"A"'), ("b", "work", "succeeded", '"B"')]
 
     def test_failure_in_the_subtree_cancels_a_required_join(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("join", subtree("a")))

@@ -238,9 +238,9 @@ class DependencyReadTests(RunStoreCase):
         values = bench.store.dependency_values(bench.claim_one())
 
         assert values == [
-            ("ok", "succeeded", '{"v":1}'),
-            ("bad", "failed", None),
-            ("skipped", "skipped", None),
+            ("ok", "work", "succeeded", '{"v":1}'),
+            ("bad", "work", "failed", None),
+            ("skipped", "work", "skipped", None),
         ]
 
     def test_whole_result_of_an_ended_step(self, bench: Bench) -> None:

@@ -1,0 +1,833 @@
+"""Workers, through runtimes on stores in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stepwell.connect import connect
+from stepwell.engine.builder import RunBuilder
+from stepwell.engine.clock import SystemClock, VirtualClock
+from stepwell.engine.context import Services, StepContext
+from stepwell.engine.errors import NotFound, Retryable, StoreError, WaitTimeout
+from stepwell.engine.events import Event, Observers
+from stepwell.engine.model import CycleResult, Outcome, Queue, StepFilter
+from stepwell.engine.package import Package
+from stepwell.engine.retry import Retry
+from stepwell.engine.run_factory import RunFactory
+from stepwell.engine.runtime import Runtime
+from stepwell.engine.settings import Settings
+from stepwell.engine.worker import Worker, WorkerParts
+from stepwell.executors.pools import make_pool
+from stepwell.executors.registry import Registry
+from stepwell.stores.artifacts.memory import MemoryArtifactStore
+from stepwell.stores.opening import open_run_store
+from stepwell.stores.projections import SqliteProjectionStore
+from stepwell.stores.sql.store import SqlRunStore
+from stepwell.testing.builders import claim_request
+
+PATIENCE = 20.0
+NEVER = 3_600.0
+
+
+class Signal(threading.Event):
+    """An event that fails the test when it does not come."""
+
+    def await_it(self) -> None:
+        assert self.wait(PATIENCE)
+
+
+@pytest.fixture
+def package() -> Package:
+    package = Package("p")
+
+    @package.entrypoint
+    def start(run: RunBuilder, kinds: list[str]) -> None:
+        for number, kind in enumerate(kinds):
+            run.step(kind, id=f"{kind}{number}")
+
+    @package.executor("ok")
+    def ok() -> str:
+        return "ok"
+
+    return package
+
+
+Open = Callable[..., Runtime]
+
+
+@pytest.fixture
+def open_runtime(package: Package) -> Iterator[Open]:
+    opened: list[Runtime] = []
+
+    def open_it(store: Any = "memory://", clock: Any = None, **settings: Any) -> Runtime:
+        opened.append(connect(store, packages=[package], clock=clock, settings=settings))
+        return opened[-1]
+
+    yield open_it
+    for runtime in opened:
+        runtime.close()
+
+
+class FlakyStore:
+    """A store that is out of reach for the next `down` calls of what `fails` names."""
+
+    def __init__(self, store: SqlRunStore) -> None:
+        self._store = store
+        self.down = 0
+        self.fails: set[str] = {"exchange", "renew", "reap", "next_due", "run_status", "now"}
+        self.failed: list[str] = []
+        self.on_failure: Callable[[], object] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name not in self.fails:
+            return found
+
+        def call(*args: Any, **options: Any) -> Any:
+            if self.down:
+                self.down -= 1
+                self.failed.append(name)
+                self.on_failure()
+                raise StoreError("store fake: the disk is gone")
+            return found(*args, **options)
+
+        return call
+
+
+@pytest.fixture
+def flaky() -> FlakyStore:
+    return FlakyStore(open_run_store("memory://", clock=SystemClock()))
+
+
+class TestPools:
+    @pytest.mark.parametrize("pool", ["inline", "thread", "asyncio"])
+    def test_steps_run_in_their_pool(self, package: Package, open_runtime: Open, pool: str) -> None:
+        @package.executor("where", pool=pool)
+        def where() -> str:
+            return threading.current_thread().name
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["where", "where"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        name = runtime.result(run.id, "where0").value
+        if pool == "inline":
+            assert name == threading.current_thread().name
+        else:
+            assert name.startswith(f"stepwell-{pool}")
+
+    def test_pools_side_by_side(self, package: Package, open_runtime: Open) -> None:
+        @package.executor("async")
+        async def coroutine() -> str:
+            await asyncio.sleep(0)
+            return "async"
+
+        @package.executor("inline", pool="inline")
+        def inline() -> str:
+            return "inline"
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["ok", "async", "inline"] * 20)
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert runtime.run(run.id).status == "succeeded"
+        assert {step.status for step in runtime.steps(run.id)} == {"succeeded"}
+
+    def test_more_steps_than_slots(self, open_runtime: Open) -> None:
+        runtime = open_runtime(threads=2, claim_limit=7)
+        run = runtime.start_run("p", ["ok"] * 300)
+
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert runtime.run(run.id).status == "succeeded"
+        assert {step.attempt for step in runtime.steps(run.id)} == {1}
+
+
+class TestTimeouts:
+    def test_thread_is_told_and_its_late_result_dropped(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        told = Signal()
+
+        @package.executor("slow", timeout=0.02)
+        def slow(step: StepContext) -> str:
+            step.on_cancel(told.set)
+            told.await_it()
+            return "late"
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["slow"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        error = runtime.result(run.id, "slow0").error
+        assert error is not None
+        assert (error.code, error.message) == ("timeout", "ran longer than its timeout of 0.02 s")
+        told.await_it()
+        assert runtime.step(run.id, "slow0").status == "failed"
+
+    def test_coroutine_is_canceled(self, package: Package, open_runtime: Open) -> None:
+        unwound = Signal()
+
+        @package.executor("slow", timeout=0.02)
+        async def slow() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                unwound.set()
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["slow"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        unwound.await_it()
+        assert runtime.step(run.id, "slow0").status == "failed"
+
+    def test_timeout_is_retried_by_the_policy(self, package: Package, open_runtime: Open) -> None:
+        attempts: list[int] = []
+
+        @package.executor("slow", timeout=0.02, retry=Retry(max_attempts=2, initial=0, jitter=0))
+        def slow(step: StepContext) -> int:
+            attempts.append(step.attempt)
+            if step.attempt == 1:
+                done = Signal()
+                step.on_cancel(done.set)
+                done.await_it()
+            return step.attempt
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["slow"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert runtime.result(run.id, "slow0").value == 2
+        assert attempts == [1, 2]
+
+
+class TestCancel:
+    def test_running_step_is_told_and_what_it_makes_is_refused(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        begun, told, seen = Signal(), Signal(), []
+
+        @package.executor("long")
+        def long(step: StepContext) -> str:
+            begun.set()
+            step.on_cancel(told.set)
+            told.await_it()
+            seen.append(step.cancelled)
+            step.record("c", "k", "late")
+            return "late"
+
+        runtime = open_runtime(poll_interval=NEVER)
+        with runtime.worker():
+            run = runtime.start_run("p", ["long"])
+            begun.await_it()
+            assert run.cancel("enough", by="ann") == 1
+            told.await_it()
+
+        assert seen == [True]
+        assert run.status() == "canceled"
+        assert runtime.records("p", "c") == {}
+
+    def test_lost_lease_stops_the_step(self, package: Package, flaky: FlakyStore) -> None:
+        begun, told = Signal(), Signal()
+
+        @package.executor("long")
+        def long(step: StepContext) -> None:
+            if step.attempt > 1:
+                return
+            begun.set()
+            step.on_cancel(told.set)
+            told.await_it()
+
+        flaky.fails = set()
+        runtime = connect(flaky, packages=[package], settings={"lease": 0.2})  # type: ignore[arg-type]
+        lapse = threading.Event()
+        renew = flaky._store.renew
+
+        def renew_nothing(worker: str, steps: Sequence[Any], lease: int) -> Any:
+            if steps and not lapse.is_set():
+                lapse.set()
+                with flaky._store.database.read() as tx:
+                    now = tx.now
+                flaky._store.database.write(
+                    lambda tx: tx.cursor.execute("UPDATE steps SET expires_at = ?", (now,))
+                    if tx.cursor.execute(
+                        "SELECT 1 FROM steps WHERE status = 'running'"
+                    ).fetchone()
+                    else None
+                )
+                flaky._store.reap(9)
+            return renew(worker, steps, lease)
+
+        flaky.renew = renew_nothing  # type: ignore[attr-defined]
+        with runtime.worker():
+            run = runtime.start_run("p", ["long"])
+            begun.await_it()
+            told.await_it()
+            run.wait(PATIENCE)
+
+        assert runtime.step(run.id, "long0").attempt == 2
+        assert "step.lapsed" in [event.type for event in runtime.events(run.id)]
+        runtime.close()
+
+
+class TestStopping:
+    def test_running_steps_finish_within_the_grace(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        begun, go_on = Signal(), Signal()
+
+        @package.executor("long")
+        def long() -> str:
+            begun.set()
+            go_on.await_it()
+            return "finished"
+
+        runtime = open_runtime()
+        with runtime.worker(grace=PATIENCE) as worker:
+            run = runtime.start_run("p", ["long"])
+            begun.await_it()
+            worker.stop(PATIENCE)
+            assert worker.draining
+            later = runtime.start_run("p", ["ok"])
+            go_on.set()
+
+        assert runtime.result(run.id, "long0").value == "finished"
+        assert later.status() == "pending"
+        assert runtime.workers() == []
+
+    def test_what_runs_longer_is_given_back_uncharged(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        begun, told = Signal(), Signal()
+
+        @package.executor("long")
+        def long(step: StepContext) -> None:
+            step.on_cancel(told.set)
+            begun.set()
+            told.await_it()
+
+        runtime = open_runtime(kill_grace=0)
+        with runtime.worker(grace=0):
+            run = runtime.start_run("p", ["long"])
+            begun.await_it()
+
+        told.await_it()
+        step = runtime.step(run.id, "long0")
+        assert (step.status, step.attempt) == ("ready", 0)
+
+    def test_the_shorter_grace_holds(self, open_runtime: Open) -> None:
+        runtime = open_runtime()
+        with runtime.worker() as worker:
+            worker.stop(PATIENCE)
+            worker.stop(0)
+            worker.stop(PATIENCE)
+
+            assert worker._stop_grace == 0
+
+    def test_all_workers_of_a_runtime(self, open_runtime: Open) -> None:
+        runtime = open_runtime()
+        with runtime.worker() as one, runtime.worker() as two:
+            assert runtime.stop_workers() == 2
+            assert (one.draining, two.draining) == (True, True)
+
+
+class IdlePool:
+    """Takes steps and never runs them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.tasks: list[Any] = []
+        self.canceled: list[Any] = []
+
+    def submit(self, tasks: Sequence[Any]) -> None:
+        self.tasks += tasks
+
+    def free_slots(self) -> int:
+        return self.size
+
+    def cancel(self, task: Any) -> None:
+        self.canceled.append(task)
+        task.cancel()
+
+    def shutdown(self, grace: float) -> None: ...
+
+
+class Shop:
+    """A worker made by hand, on a pool that runs nothing and a clock that stands still."""
+
+    def __init__(self, package: Package, **settings: Any) -> None:
+        self.clock = VirtualClock()
+        self.store = FlakyStore(open_run_store("memory://", clock=self.clock))
+        self.store.fails = {"exchange", "renew", "reap"}
+        self.pool = IdlePool(4)
+        registry = Registry([package])
+        chosen = Settings(threads=4, **settings)
+        factory = RunFactory(registry, registry.packages, chosen)
+        store: Any = self.store
+        store.define_queues([Queue("default")])
+        services = Services(
+            catalog=registry,
+            reads=store,
+            artifacts=MemoryArtifactStore(),
+            projections=SqliteProjectionStore(None, durability="full", clock=self.clock),
+            settings=chosen,
+            build_run=factory.build,
+        )
+        parts = WorkerParts(
+            store=store,
+            services=services,
+            settings=chosen,
+            clock=self.clock,
+            observers=Observers(),
+            make_pool=lambda *_: self.pool,
+            on_ended=lambda ids: None,
+        )
+        self.worker = Worker("w1", parts)
+        self.start = lambda kinds, id="r": store.create_run(factory.build("p", kinds, None, id))
+
+    def statuses(self) -> list[tuple[str, int]]:
+        return [
+            (str(step.status), step.attempt)
+            for step in self.store.steps("r", StepFilter())
+        ]
+
+
+class TestByHand:
+    def test_what_was_claimed_ahead_is_released_on_stop(self, package: Package) -> None:
+        shop = Shop(package)
+        shop.start(["ok"] * 6)
+
+        shop.worker.run(max_cycles=1)
+
+        assert len(shop.pool.tasks) == 4
+        assert shop.statuses() == [("ready", 0)] * 6
+        assert not any(task.begin() for task in shop.pool.tasks)
+
+    def test_claims_no_more_than_it_has_slots_for(self, package: Package) -> None:
+        shop = Shop(package)
+        shop.start(["ok"] * 6)
+
+        shop.worker.cycle()
+        shop.worker.wake()
+        shop.worker.cycle()
+
+        assert len(shop.pool.tasks) == 4
+        assert shop.statuses().count(("running", 1)) == 4
+
+    def test_renews_in_time(self, package: Package) -> None:
+        shop = Shop(package, lease=30)
+        shop.start(["ok"])
+        shop.worker.cycle()
+
+        for _ in range(6):
+            shop.clock.advance(timedelta(seconds=10))
+            shop.worker.cycle()
+
+        assert shop.statuses() == [("running", 1)]
+        assert shop.store.next_due() == shop.clock.micros() + 30_000_000
+
+    def test_stops_its_steps_before_a_lease_that_it_cannot_renew_lapses(
+        self, package: Package
+    ) -> None:
+        shop = Shop(package, lease=30)
+        shop.start(["ok"])
+        shop.worker.cycle()
+        (task,) = shop.pool.tasks
+        assert task.begin()
+        shop.store.down = 10**6
+
+        with pytest.raises(StoreError, match="the disk is gone"):
+            while not task.context.cancelled:
+                shop.clock.advance(timedelta(seconds=1))
+                shop.worker.cycle()
+
+        assert shop.pool.canceled == [task]
+        assert shop.clock.monotonic() < 30
+
+    def test_late_outcome_of_an_abandoned_step_is_dropped(self, package: Package) -> None:
+        shop = Shop(package)
+        shop.start(["ok"])
+        shop.worker.cycle()
+        (task,) = shop.pool.tasks
+        task.begin()
+        shop.clock.advance(timedelta(seconds=31))
+        shop.store._store.reap(9)
+        shop.worker.cycle()
+        assert shop.pool.canceled == [task]
+
+        shop.worker._deliver(task, task.completed("late"))
+        shop.worker.cycle()
+
+        assert shop.statuses() == [("running", 2)]
+
+    def test_executor_that_cannot_be_loaded_fails_its_step(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop = Shop(package)
+        shop.start(["ok"])
+
+        def broken(*parts: Any) -> Any:
+            raise ImportError("No module named 'aiohttp'")
+
+        monkeypatch.setattr("stepwell.engine.worker.Execution", broken)
+        shop.worker.cycle()
+        monkeypatch.undo()
+        shop.worker.cycle()
+
+        assert shop.statuses() == [("failed", 1)]
+
+
+class TestWakeUps:
+    def test_new_run_wakes_an_idle_worker(self, open_runtime: Open) -> None:
+        runtime = open_runtime(poll_interval=NEVER)
+        with runtime.worker():
+            for _ in range(5):
+                runtime.start_run("p", ["ok"]).wait(PATIENCE)
+
+    def test_due_retry_wakes_an_idle_worker(self, package: Package, open_runtime: Open) -> None:
+        @package.executor("flaky", retry=Retry(initial=0.02, wait="fixed"))
+        def flaky(step: StepContext) -> int:
+            if step.attempt < 3:
+                raise ValueError(step.attempt)
+            return step.attempt
+
+        runtime = open_runtime(poll_interval=NEVER)
+        with runtime.worker():
+            run = runtime.start_run("p", ["flaky"])
+            run.wait(PATIENCE)
+
+        assert runtime.result(run.id, "flaky0").value == 3
+
+    def test_operators_retry_wakes_an_idle_worker(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        broken = [True]
+
+        @package.executor("mended")
+        def mended() -> None:
+            if broken.pop():
+                broken.append(False)
+                raise ValueError
+
+        runtime = open_runtime(poll_interval=NEVER)
+        with runtime.worker():
+            run = runtime.start_run("p", ["mended"])
+            assert run.wait(PATIENCE).status == "failed"
+            runtime.retry_step(run.id, "mended0")
+            assert run.wait(PATIENCE).status == "succeeded"
+
+    def test_token_bucket_wakes_the_worker(self, package: Package, open_runtime: Open) -> None:
+        package.add_queue(Queue("q", rate_limit=50, burst=1))
+        package.executor("limited", queue="q")(lambda: 1)
+
+        runtime = open_runtime(poll_interval=NEVER)
+        with runtime.worker():
+            assert runtime.start_run("p", ["limited"] * 4).wait(PATIENCE).status == "succeeded"
+
+
+class TestRunOnce:
+    def test_counts(self, package: Package, open_runtime: Open) -> None:
+        @package.executor("bad")
+        def bad() -> None:
+            raise ValueError
+
+        @package.executor("again", retry=Retry())
+        def again() -> None:
+            raise Retryable("busy")
+
+        runtime = open_runtime()
+        runtime.start_run("p", ["ok", "ok", "bad", "again"])
+
+        assert runtime.run_once() == CycleResult(processed=4, succeeded=2, failed=1, retried=1)
+        assert runtime.run_once() == CycleResult()
+
+    def test_refreshed_by_time(self, package: Package, open_runtime: Open) -> None:
+        clock = VirtualClock()
+
+        @package.executor("again", pool="inline", retry=Retry(initial=60, jitter=0))
+        def again(step: StepContext) -> int:
+            if step.attempt == 1:
+                raise ValueError
+            return step.attempt
+
+        runtime = open_runtime(clock=clock)
+        run = runtime.start_run("p", ["again"])
+        assert runtime.run_once().retried == 1
+        assert runtime.run_once().processed == 0
+        clock.advance(timedelta(seconds=60))
+
+        assert runtime.run_once().succeeded == 1
+        assert runtime.result(run.id, "again0").completed_at == runtime.run(run.id).ended_at
+
+    def test_lapsed_steps_are_refreshed(self, package: Package, open_runtime: Open) -> None:
+        clock = VirtualClock()
+        runtime = open_runtime(clock=clock)
+        run = runtime.start_run("p", ["ok"])
+        runtime._store.exchange((), claim_request(kinds=("ok",), worker="dead"))
+        clock.advance(timedelta(seconds=30))
+
+        assert runtime.run_once() == CycleResult(refreshed=1, processed=1, succeeded=1)
+        assert run.status() == "succeeded"
+
+    def test_waiting_for_a_child_run(self, package: Package, open_runtime: Open) -> None:
+        @package.entrypoint(name="parent")
+        def parent(run: RunBuilder) -> None:
+            run.step("run.start", {"package": "p", "entrypoint": "start", "input": ["ok"]}, id="c")
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", entrypoint="parent")
+
+        assert runtime.run_once() == CycleResult(processed=1, waiting=1)
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert run.status() == "succeeded"
+
+
+class TestRefusals:
+    def test_bad_emission_fails_the_attempt_and_commits_nothing(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        @package.executor("emits")
+        def emits(step: StepContext) -> str:
+            step.record("c", "k", 1)
+            step.emit("ok", id="fine")
+            step.emit("ok", id="lost", after="nowhere")
+            return "never stored"
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["emits", "ok"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        result = runtime.result(run.id, "emits0")
+        assert result.error is not None
+        assert result.error.code == "invalid_graph"
+        assert "there is no step 'nowhere' in the run" in result.error.message
+        assert [step.id for step in runtime.steps(run.id)] == ["emits0", "ok1"]
+        assert runtime.records("p", "c") == {}
+        assert runtime.step(run.id, "ok1").status == "succeeded"
+
+    def test_own_policy_of_the_step_decides_on_another_try(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        @package.executor("emits")
+        def emits(step: StepContext) -> None:
+            step.emit("ok", id="child", after="nowhere" if step.attempt == 1 else ())
+
+        @package.entrypoint(name="own")
+        def own(run: RunBuilder) -> None:
+            run.step(emits, id="e", retry=Retry(max_attempts=2, initial=0, jitter=0))
+
+        runtime = open_runtime()
+        run = runtime.start_run("p", entrypoint="own")
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert runtime.step(run.id, "e").attempt == 2
+        assert run.status() == "succeeded"
+
+
+class TestStoreTrouble:
+    def test_store_that_fails_for_a_while_loses_nothing(
+        self, package: Package, flaky: FlakyStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ran: list[str] = []
+        begun = Signal()
+
+        @package.executor("noted")
+        def noted(step: StepContext) -> str:
+            ran.append(step.step.id)
+            if not begun.is_set():
+                flaky.down = 3
+                begun.set()
+            return step.step.id
+
+        runtime = connect(flaky, packages=[package], settings={"threads": 2})  # type: ignore[arg-type]
+        with runtime.worker():
+            run = runtime.start_run("p", ["noted"] * 20)
+            begun.await_it()
+            run_ended = Signal()
+            runtime.observe(lambda event: run_ended.set())
+            while flaky.down:
+                begun.wait()
+            runtime.wait(run.id, PATIENCE)
+
+        assert len(flaky.failed) == 3
+        assert sorted(ran) == sorted(f"noted{number}" for number in range(20))
+        assert runtime.run(run.id).status == "succeeded"
+        assert caplog.text.count("the disk is gone; trying again") >= 1
+        runtime.close()
+
+    def test_drain_goes_on_when_the_store_is_back(
+        self, package: Package, flaky: FlakyStore
+    ) -> None:
+        @package.executor("breaks")
+        def breaks() -> None:
+            flaky.down = 4
+
+        runtime = connect(flaky, packages=[package])  # type: ignore[arg-type]
+        run = runtime.start_run("p", ["breaks", "ok", "ok"])
+
+        runtime.drain(run.id, timeout=PATIENCE)
+        runtime.drain(timeout=PATIENCE)
+
+        assert len(flaky.failed) == 4
+        assert flaky._store.run_status(run.id) == "succeeded"
+        runtime.close()
+
+
+class TestDraining:
+    def test_until_there_is_nothing_left(self, open_runtime: Open) -> None:
+        runtime = open_runtime()
+        runs = [runtime.start_run("p", ["ok"] * 3) for _ in range(4)]
+
+        runtime.drain(timeout=PATIENCE)
+
+        assert {run.status() for run in runs} == {"succeeded"}
+
+    def test_timeout(self, package: Package, open_runtime: Open) -> None:
+        go_on = Signal()
+        package.executor("stuck")(lambda: go_on.await_it())
+        runtime = open_runtime(grace=0, kill_grace=0)
+        run = runtime.start_run("p", ["stuck"])
+
+        with pytest.raises(WaitTimeout, match=rf"run '{run.id}' did not end within 0.05 s"):
+            runtime.drain(run.id, timeout=0.05)
+        with pytest.raises(WaitTimeout, match=r"the work did not end within 0.05 s"):
+            runtime.drain(timeout=0.05)
+        with pytest.raises(WaitTimeout, match=r"did not end within 0 s"):
+            run.wait(timeout=0)
+
+        go_on.set()
+        assert runtime.step(run.id, "stuck0").attempt == 0
+
+    def test_unknown_run(self, open_runtime: Open) -> None:
+        with pytest.raises(NotFound, match="no run 'x'"):
+            open_runtime().drain("x")
+
+
+class TestStartWorkers:
+    def test_for_some_cycles(self, open_runtime: Open) -> None:
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["ok"])
+
+        runtime.start_workers(max_cycles=1)
+
+        assert run.status() in ("running", "succeeded")
+        assert runtime.workers() == []
+        assert "running" not in {step.status for step in runtime.steps(run.id)}
+
+    def test_until_told_to_stop(self, package: Package, open_runtime: Open) -> None:
+        stop = threading.Event()
+        package.executor("last")(stop.set)
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["ok", "last"])
+
+        runtime.start_workers(stop=stop, poll_interval=0.01)
+
+        assert run.status() == "succeeded"
+
+    def test_only_some_queues(self, package: Package, open_runtime: Open) -> None:
+        package.add_queue(Queue("q"))
+        package.executor("queued", queue="q")(lambda: 1)
+        runtime = open_runtime()
+        run = runtime.start_run("p", ["ok", "queued"])
+
+        with runtime.worker(queues=["q"]):
+            ended = Signal()
+            runtime.observe(lambda event: ended.set() if event.step_id == "queued1" else None)
+            if runtime.step(run.id, "queued1").status != "succeeded":
+                ended.await_it()
+
+        assert runtime.step(run.id, "ok0").status == "ready"
+        with pytest.raises(NotFound, match="no queue 'w'"):
+            runtime.start_workers(queues=["w"])
+
+    def test_error_of_a_background_worker_is_raised_at_the_end(
+        self, package: Package, flaky: FlakyStore
+    ) -> None:
+        runtime = connect(flaky, packages=[package])  # type: ignore[arg-type]
+        flaky.fails = {"record_worker"}
+        flaky.down = 1
+
+        with pytest.raises(StoreError, match="the disk is gone"), runtime.worker():
+            pass
+        runtime.close()
+
+
+class TestObservers:
+    def test_events_of_a_worker_and_its_steps(self, open_runtime: Open) -> None:
+        runtime, seen = open_runtime(), []
+        stop = runtime.observe(seen.append)
+        run = runtime.start_run("p", ["ok"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert [str(event.type) for event in seen] == [
+            "run.created",
+            "worker.started",
+            "run.started",
+            "step.started",
+            "step.succeeded",
+            "run.succeeded",
+            "worker.stopped",
+        ]
+        begun = next(event for event in seen if event.type == "step.started")
+        assert (begun.run_id, begun.step_id, begun.attempt, begun.seq) == (run.id, "ok0", 1, None)
+        stored = [event for event in seen if event.seq is not None]
+        assert stored == runtime.events(run.id)
+        stop()
+        runtime.start_run("p", ["ok"])
+        assert len(seen) == 7
+
+    def test_observer_that_raises_harms_nobody(
+        self, open_runtime: Open, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        runtime, seen = open_runtime(), []
+
+        def broken(event: Event) -> None:
+            raise ValueError("observer")
+
+        runtime.observe(broken)
+        runtime.observe(seen.append)
+        run = runtime.start_run("p", ["ok"])
+        runtime.drain(run.id, timeout=PATIENCE)
+
+        assert run.status() == "succeeded"
+        assert len(seen) == 7
+        assert "observer failed" in caplog.text
+
+    def test_log_has_a_line_with_a_stable_action(
+        self, package: Package, open_runtime: Open, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        @package.executor("bad")
+        def bad() -> None:
+            raise ValueError("no ink")
+
+        with caplog.at_level(logging.DEBUG, "stepwell"):
+            runtime = open_runtime()
+            run = runtime.start_run("p", ["bad"])
+            runtime.drain(run.id, timeout=PATIENCE)
+
+        (record,) = [r for r in caplog.records if getattr(r, "action", "") == "step.failed"]
+        assert record.levelname == "ERROR"
+        assert f"step.failed {run.id}/bad0 code=ValueError message=no ink" in record.getMessage()
+        assert record.__dict__["step_id"] == "bad0"
+
+
+def outcomes_of(pool: str) -> list[Outcome]:
+    delivered: list[Outcome] = []
+    services: Any = None
+    made = make_pool(pool, 1, lambda task, outcome: delivered.append(outcome), services, "w")
+    made.shutdown(0)
+    return delivered
+
+
+@pytest.mark.parametrize("pool", ["inline", "thread", "asyncio", "process"])
+def test_pool_that_never_had_a_step_stops(pool: str) -> None:
+    assert outcomes_of(pool) == []
