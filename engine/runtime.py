@@ -264,6 +264,9 @@ class Runtime(Queries):
             def work() -> None:
                 try:
                     worker.run()
+                except RuntimeClosed as error:
+                    if not self._closed:  # else that is why it stopped
+                        failures.append(error)
                 except BaseException as error:
                     failures.append(error)
 

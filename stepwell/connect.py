@@ -42,13 +42,14 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     """A runtime on a store, with packages.
 
     Args:
-        store_url: `sqlite:///engine.db`, `memory://`, or a store object. Default: `engine.db`
-            in the home folder.
+        store_url: `sqlite:///engine.db`, `memory://`, `postgresql://…`, or a store object.
+            Default: `engine.db` in the home folder.
         packages: whose entrypoints, executors and queues are known.
         home: the folder for local files; default `.stepwell` in the working folder. It is made
             when needed.
         artifacts: `file:///folder` or `memory://`, or an object; default `artifacts` in home.
-        projections: `file:///folder` or `memory://`, or an object; default `projections` in home.
+        projections: `file:///folder`, `memory://` or `postgresql://…`, or an object. Default: the
+            database of a `postgresql://` store, else `projections` in home.
         queues: besides those of the packages.
         settings: `Settings(...)` or a mapping of its fields.
         app: any object; executors find it as `step.app`.
@@ -67,6 +68,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     if store_url is None:
         _make_folder(folder)
         store_url = f"sqlite:///{folder / 'engine.db'}"
+    if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
+        projections = store_url
     registry = Registry(queues=queues)
     store = (
         stores.opening.open_run_store(
@@ -137,15 +140,37 @@ def _projections(
 ) -> ProjectionStore:
     if given is not None and not isinstance(given, str):
         return given
+    if given is not None and _is_postgres(given):
+        return _postgres_projections(given, settings)
     if given == MEMORY or (given is None and in_memory):
         root = None
+    elif given is None:
+        root = home / "projections"
     else:
-        root = home / "projections" if given is None else _folder(given, "projections")
+        root = _folder(given, "projections", "file:///folder, memory:// or postgresql://…")
     return SqliteProjectionStore(root, durability=settings.durability, clock=clock)
 
 
-def _folder(url: str, field: str) -> Path:
+def _postgres_projections(url: str, settings: Settings) -> ProjectionStore:
+    try:
+        made: ProjectionStore = stores.projections_postgres.PostgresProjectionStore(
+            url, durability=settings.durability
+        )
+    except ImportError:
+        raise StoreError(
+            "projections: PostgreSQL needs its driver; install stepwell[postgres]"
+        ) from None
+    return made
+
+
+def _is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+def _folder(url: str, field: str, expected: str = "file:///folder or memory://") -> Path:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme != "file" or not rest.startswith("/"):
-        raise InvalidInput(f"{field}: must be file:///folder or memory://, got {url!r}")
+        # What stands behind another scheme can hold a password.
+        got = f"{scheme}://…" if separator and scheme != "file" else url
+        raise InvalidInput(f"{field}: must be {expected}, got {got!r}")
     return Path(rest)

@@ -9,6 +9,7 @@ from types import ModuleType
 _LAZY = {
     "opening": "opening",  # sqlalchemy
     "postgres": "sql.postgres",  # psycopg
+    "projections_postgres": "projections_postgres",  # psycopg
 }
 
 

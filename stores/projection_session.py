@@ -14,6 +14,7 @@ from typing import Any
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
 from stepwell.engine.ports import Parameters
 from stepwell.stores.artifacts.file import make_folder
+from stepwell.stores.projection_rules import check_text, dictionaries, first_line
 
 # The driver caches statements by their text, and a cached one is not authorized again: the
 # marks keep these from ever being handed to a user who writes the same statement.
@@ -138,8 +139,7 @@ class Session:
         self, connection: sqlite3.Connection, sql: str, *, reads: bool = False, ours: bool = False
     ) -> Iterator[None]:
         """Around a user's statement: what it may do, and whose fault an error is."""
-        if not isinstance(sql, str):
-            raise InvalidInput(f"sql: must be text, got {type(sql).__name__}")
+        check_text(sql)
         self._denied = None
         if reads:
             connection.execute(_READ_ONLY)
@@ -229,7 +229,7 @@ class Session:
             raise StoreError(f"{self._place}: {error.strerror}") from error
 
     def _blame(self, error: Exception, sql: str, reads: bool) -> StepwellError:
-        line = next(iter(sql.strip().splitlines()), "")[:200]
+        line = first_line(sql)
         if self._denied:
             return InvalidInput(f"{self._place}: {self._denied}: {line}")
         code = getattr(error, "sqlite_errorcode", None)
@@ -293,13 +293,8 @@ def read(
     with session.statement(connection, sql, reads=True):
         cursor = connection.execute(sql, parameters)
         rows = cursor.fetchall()
-    if cursor.description is None:
-        raise InvalidInput(f"query: gives no rows; use execute(): {sql.strip()[:200]!r}")
-    columns = [column[0] for column in cursor.description]
-    if len(set(columns)) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise InvalidInput(f"query: two columns are named {twice!r}; rename one with AS")
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    columns = cursor.description and [column[0] for column in cursor.description]
+    return dictionaries(sql, columns, rows)
 
 
 def _primary(error: Exception) -> int:

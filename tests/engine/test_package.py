@@ -57,7 +57,7 @@ class TestNames:
 class TestExecutors:
     def test_function_is_still_callable(self) -> None:
         assert price(None, Order(id="abc")) == 3  # type: ignore[arg-type]  # it uses no context
-        assert (price.kind, price.__name__, repr(price)) == (
+        assert (price.kind, price.function.__name__, repr(price)) == (
             "shop.price",
             "price",
             "<executor shop.price>",
@@ -69,9 +69,7 @@ class TestExecutors:
             "k", queue="q", retry=retry, timeout=1.5, priority=-1, pool="inline"
         )(lambda: None)
 
-        assert executor.options == ExecutorOptions(
-            "q", retry, timedelta(seconds=1.5), -1, "inline"
-        )
+        assert executor.options == ExecutorOptions("q", retry, timedelta(seconds=1.5), -1, "inline")
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -79,7 +77,10 @@ class TestExecutors:
             ({"retry": 3}, "executor 'k'.retry: must be a Retry(...), got 3"),
             ({"timeout": -1}, "executor 'k'.timeout: must be a timedelta or seconds, over 0"),
             ({"priority": "high"}, "executor 'k'.priority: must be a whole number"),
-            ({"pool": "threads"}, "executor 'k'.pool: unknown pool 'threads'; did you mean 'thread'"),
+            (
+                {"pool": "threads"},
+                "executor 'k'.pool: unknown pool 'threads'; did you mean 'thread'",
+            ),
         ],
         ids=lambda value: None,
     )
@@ -96,7 +97,9 @@ class TestExecutors:
             "package 'shop': executor 'shop.price' is registered twice"
         )
 
-    @pytest.mark.parametrize("executor", [None, "kind", lambda step: 1, object(), int], ids=lambda value: None)
+    @pytest.mark.parametrize(
+        "executor", [None, "kind", lambda step: 1, object(), int], ids=lambda value: None
+    )
     def test_what_is_no_executor(self, executor: Any) -> None:
         assert refusal(lambda: check_executor(executor)).startswith(
             "an executor needs a `kind` and a method `execute(step)`, got "

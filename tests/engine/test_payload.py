@@ -114,9 +114,7 @@ class TestTaken:
     def test_one_value_in_two_places_is_no_cycle(self) -> None:
         shared = [1]
 
-        assert encode({"a": shared, "b": [shared, shared]}, "result") == (
-            '{"a":[1],"b":[[1],[1]]}'
-        )
+        assert encode({"a": shared, "b": [shared, shared]}, "result") == ('{"a":[1],"b":[[1],[1]]}')
 
     def test_depth_up_to_the_limit(self) -> None:
         assert decode(encode(nested(MAX_DEPTH), "result")) == nested(MAX_DEPTH)
@@ -149,8 +147,11 @@ class TestRefused:
                 Odd,
                 "result: a type is not JSON; return plain values, a pydantic model or a dataclass",
             ),
-            (1j, "result: a complex is not JSON; "
-             "return plain values, a pydantic model or a dataclass"),
+            (
+                1j,
+                "result: a complex is not JSON; "
+                "return plain values, a pydantic model or a dataclass",
+            ),
             (Point(0, {3}), "result.y: a set is not JSON; use a sorted list"),
             ({1: "a"}, "result: the key 1 is an int; JSON keys are strings"),
             ({"a": {None: 1}}, "result.a: the key None is a NoneType; JSON keys are strings"),
@@ -242,8 +243,11 @@ class TestParse:
         [
             ('{"a": 1,\n "b": }', "input: not JSON: Expecting value at line 2, column 7"),
             ("", "input: not JSON: Expecting value at line 1, column 1"),
-            ("{'a': 1}", "input: not JSON: Expecting property name enclosed in double quotes "
-             "at line 1, column 2"),
+            (
+                "{'a': 1}",
+                "input: not JSON: Expecting property name enclosed in double quotes "
+                "at line 1, column 2",
+            ),
             ('{"a": 1} x', "input: not JSON: Extra data at line 1, column 10"),
             ('{"x": {"a": 1, "b": 2, "a": 3}}', "input: the key 'a' is given twice"),
             ("[NaN]", "input: NaN is not JSON"),

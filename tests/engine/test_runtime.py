@@ -116,7 +116,7 @@ class TestStarting:
             ({"metadata": [1]}, InvalidInput, "metadata: must be a mapping, got [1]"),
             ({"tags": "urgent"}, InvalidInput, "tags: must be a list of strings, got 'urgent'"),
             ({"tags": [1]}, InvalidInput, "run.tags: must be a string, got int"),
-            ({"entrypoint": "stop"}, NotFound, "has no entrypoint 'stop'; did you mean 'start'?"),
+            ({"entrypoint": "stop"}, NotFound, "has no entrypoint 'stop'; there is 'start'"),
         ],
         ids=lambda value: None,
     )
@@ -208,9 +208,7 @@ class TestLooking:
         assert refusal(lambda: runtime.runs(status="faild")) == (
             "status: there is no status 'faild'; did you mean 'failed'?"
         )
-        assert "did you mean 'skipped'?" in refusal(
-            lambda: runtime.steps(run_id, status="skiped")
-        )
+        assert "did you mean 'skipped'?" in refusal(lambda: runtime.steps(run_id, status="skiped"))
 
     def test_steps(self, runtime: Runtime, run_id: str) -> None:
         assert [step.id for step in runtime.steps(run_id)] == ["pen", "ink", "bad"]

@@ -23,7 +23,10 @@ from stepwell.engine.states import (
     verdict,
 )
 
-STATUSES = "pending ready running waiting held succeeded failed canceled skipped".split()
+STATUSES = [
+    *("pending", "ready", "running", "waiting", "held"),
+    *("succeeded", "failed", "canceled", "skipped"),
+]
 # One row an act: the status it leads to, and a mark for each status it may be done in, in the
 # order above.
 TABLE = """
@@ -73,7 +76,7 @@ VERDICTS = {
 
 def test_the_table_above_knows_every_act_and_status() -> None:
     assert list(ROWS) == [act.value for act in Act]
-    assert STATUSES == [status.value for status in StepStatus]
+    assert [status.value for status in StepStatus] == STATUSES
     assert set(STEP_TRANSITIONS) == set(Act)
 
 
@@ -105,7 +108,7 @@ def test_only_an_operator_leads_out_of_an_end() -> None:
 
 
 def test_ended_and_open() -> None:
-    assert STEP_OPEN | STEP_ENDED == set(StepStatus)
+    assert set(StepStatus) == STEP_OPEN | STEP_ENDED
     assert not STEP_OPEN & STEP_ENDED
     assert {status for status in StepStatus if status.ended} == STEP_ENDED
     assert {status for status in RunStatus if status.ended} == RUN_ENDED

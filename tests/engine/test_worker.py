@@ -102,7 +102,7 @@ class FlakyStore:
 
 
 @pytest.fixture
-def flaky() -> FlakyStore:
+def flaky() -> Any:
     return FlakyStore(open_run_store("memory://", clock=SystemClock()))
 
 
@@ -235,7 +235,7 @@ class TestCancel:
         assert run.status() == "canceled"
         assert runtime.records("p", "c") == {}
 
-    def test_lost_lease_stops_the_step(self, package: Package, flaky: FlakyStore) -> None:
+    def test_lost_lease_stops_the_step(self, package: Package, flaky: Any) -> None:
         begun, told = Signal(), Signal()
 
         @package.executor("long")
@@ -247,7 +247,7 @@ class TestCancel:
             told.await_it()
 
         flaky.fails = set()
-        runtime = connect(flaky, packages=[package], settings={"lease": 0.2})  # type: ignore[arg-type]
+        runtime = connect(flaky, packages=[package], settings={"lease": 0.2})
         lapse = threading.Event()
         renew = flaky._store.renew
 
@@ -257,16 +257,18 @@ class TestCancel:
                 with flaky._store.database.read() as tx:
                     now = tx.now
                 flaky._store.database.write(
-                    lambda tx: tx.cursor.execute("UPDATE steps SET expires_at = ?", (now,))
-                    if tx.cursor.execute(
-                        "SELECT 1 FROM steps WHERE status = 'running'"
-                    ).fetchone()
-                    else None
+                    lambda tx: (
+                        tx.cursor.execute("UPDATE steps SET expires_at = ?", (now,))
+                        if tx.cursor.execute(
+                            "SELECT 1 FROM steps WHERE status = 'running'"
+                        ).fetchone()
+                        else None
+                    )
                 )
                 flaky._store.reap(9)
             return renew(worker, steps, lease)
 
-        flaky.renew = renew_nothing  # type: ignore[attr-defined]
+        flaky.renew = renew_nothing
         with runtime.worker():
             run = runtime.start_run("p", ["long"])
             begun.await_it()
@@ -391,13 +393,19 @@ class Shop:
             on_ended=lambda ids: None,
         )
         self.worker = Worker("w1", parts)
-        self.start = lambda kinds, id="r": store.create_run(factory.build("p", kinds, None, id))
+        self._build = factory.build
+
+    def start(self, kinds: list[str]) -> None:
+        self.store.create_run(self._build("p", kinds, None, "r"))
+
+    def cycles(self, task: Any) -> None:
+        """Work through virtual time until the task is told to stop."""
+        while not task.context.cancelled:
+            self.clock.advance(timedelta(milliseconds=30))
+            self.worker.cycle()
 
     def statuses(self) -> list[tuple[str, int]]:
-        return [
-            (str(step.status), step.attempt)
-            for step in self.store.steps("r", StepFilter())
-        ]
+        return [(str(step.status), step.attempt) for step in self.store.steps("r", StepFilter())]
 
 
 class TestByHand:
@@ -437,7 +445,7 @@ class TestByHand:
     def test_stops_its_steps_before_a_lease_that_it_cannot_renew_lapses(
         self, package: Package
     ) -> None:
-        shop = Shop(package, lease=30)
+        shop = Shop(package, lease=1)
         shop.start(["ok"])
         shop.worker.cycle()
         (task,) = shop.pool.tasks
@@ -445,12 +453,10 @@ class TestByHand:
         shop.store.down = 10**6
 
         with pytest.raises(StoreError, match="the disk is gone"):
-            while not task.context.cancelled:
-                shop.clock.advance(timedelta(seconds=1))
-                shop.worker.cycle()
+            shop.cycles(task)
 
         assert shop.pool.canceled == [task]
-        assert shop.clock.monotonic() < 30
+        assert shop.clock.monotonic() < 1
 
     def test_late_outcome_of_an_abandoned_step_is_dropped(self, package: Package) -> None:
         shop = Shop(package)
@@ -635,10 +641,11 @@ class TestRefusals:
 
 class TestStoreTrouble:
     def test_store_that_fails_for_a_while_loses_nothing(
-        self, package: Package, flaky: FlakyStore, caplog: pytest.LogCaptureFixture
+        self, package: Package, flaky: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         ran: list[str] = []
-        begun = Signal()
+        begun, recovered = Signal(), Signal()
+        flaky.on_failure = lambda: recovered.set() if flaky.down == 0 else None
 
         @package.executor("noted")
         def noted(step: StepContext) -> str:
@@ -648,14 +655,10 @@ class TestStoreTrouble:
                 begun.set()
             return step.step.id
 
-        runtime = connect(flaky, packages=[package], settings={"threads": 2})  # type: ignore[arg-type]
+        runtime = connect(flaky, packages=[package], settings={"threads": 2})
         with runtime.worker():
             run = runtime.start_run("p", ["noted"] * 20)
-            begun.await_it()
-            run_ended = Signal()
-            runtime.observe(lambda event: run_ended.set())
-            while flaky.down:
-                begun.wait()
+            recovered.await_it()
             runtime.wait(run.id, PATIENCE)
 
         assert len(flaky.failed) == 3
@@ -664,14 +667,12 @@ class TestStoreTrouble:
         assert caplog.text.count("the disk is gone; trying again") >= 1
         runtime.close()
 
-    def test_drain_goes_on_when_the_store_is_back(
-        self, package: Package, flaky: FlakyStore
-    ) -> None:
+    def test_drain_goes_on_when_the_store_is_back(self, package: Package, flaky: Any) -> None:
         @package.executor("breaks")
         def breaks() -> None:
             flaky.down = 4
 
-        runtime = connect(flaky, packages=[package])  # type: ignore[arg-type]
+        runtime = connect(flaky, packages=[package])
         run = runtime.start_run("p", ["breaks", "ok", "ok"])
 
         runtime.drain(run.id, timeout=PATIENCE)
@@ -693,7 +694,7 @@ class TestDraining:
 
     def test_timeout(self, package: Package, open_runtime: Open) -> None:
         go_on = Signal()
-        package.executor("stuck")(lambda: go_on.await_it())
+        package.executor("stuck")(go_on.await_it)
         runtime = open_runtime(grace=0, kill_grace=0)
         run = runtime.start_run("p", ["stuck"])
 
@@ -750,9 +751,9 @@ class TestStartWorkers:
             runtime.start_workers(queues=["w"])
 
     def test_error_of_a_background_worker_is_raised_at_the_end(
-        self, package: Package, flaky: FlakyStore
+        self, package: Package, flaky: Any
     ) -> None:
-        runtime = connect(flaky, packages=[package])  # type: ignore[arg-type]
+        runtime = connect(flaky, packages=[package])
         flaky.fails = {"record_worker"}
         flaky.down = 1
 
@@ -763,7 +764,8 @@ class TestStartWorkers:
 
 class TestObservers:
     def test_events_of_a_worker_and_its_steps(self, open_runtime: Open) -> None:
-        runtime, seen = open_runtime(), []
+        runtime = open_runtime()
+        seen: list[Event] = []
         stop = runtime.observe(seen.append)
         run = runtime.start_run("p", ["ok"])
         runtime.drain(run.id, timeout=PATIENCE)
@@ -788,7 +790,8 @@ class TestObservers:
     def test_observer_that_raises_harms_nobody(
         self, open_runtime: Open, caplog: pytest.LogCaptureFixture
     ) -> None:
-        runtime, seen = open_runtime(), []
+        runtime = open_runtime()
+        seen: list[Event] = []
 
         def broken(event: Event) -> None:
             raise ValueError("observer")

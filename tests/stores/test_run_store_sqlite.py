@@ -32,10 +32,7 @@ class TestSqliteMemory(TransientRunStoreSuite):
 
 def test_no_topic_of_the_suite_hides_a_test_of_another() -> None:
     names = Counter(
-        name
-        for topic in RunStoreSuite.__mro__
-        for name in vars(topic)
-        if name.startswith("test_")
+        name for topic in RunStoreSuite.__mro__ for name in vars(topic) if name.startswith("test_")
     )
 
     assert [name for name, count in names.items() if count > 1] == []

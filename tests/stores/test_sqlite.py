@@ -124,13 +124,13 @@ class TestSchema:
         class ServerDialect(SqliteDialect):
             migrates_itself = False
 
-        with pytest.raises(StoreError, match="version 0 and this code needs .*stepwell db upgrade"):
+        with pytest.raises(StoreError, match=r"version 0 .* stepwell db upgrade"):
             SqlRunStore.open(ServerDialect(path, clock=VirtualClock()))
 
     def test_statement_with_a_parameter_it_does_not_have(self, path: Path) -> None:
         statement = Statement(sa.select(schema.meta.c.name), "unused")
 
-        with pytest.raises(AssertionError, match="no parameters {'unused'}"):
+        with pytest.raises(AssertionError, match=r"no parameters \{'unused'\}"):
             statement(Transaction(None, SqliteDialect(path, clock=VirtualClock()), 0))
 
 
@@ -204,19 +204,18 @@ class TestRefusedFiles:
         path = unprivileged / "engine.db"
         open_file(path).close()
         path.chmod(0o444)
-        store = None
+        store = open_file(path)
+
         with pytest.raises(StoreError, match="read-only; check the permissions"):
-            store = open_file(path)
             store.create_run(new_run("r", new_step("a")))
-        if store is not None:
-            store.close()
+
+        assert store.runs(RunFilter()) == []
+        store.close()
 
     def test_read_only_folder(self, unprivileged: Path) -> None:
         unprivileged.chmod(0o555)
 
-        assert "check that the folder exists and is writable" in refused(
-            unprivileged / "engine.db"
-        )
+        assert "check that the folder exists and is writable" in refused(unprivileged / "engine.db")
 
     def test_locked_for_too_long(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.01)
@@ -353,9 +352,7 @@ class TestOpening:
 
         assert message in str(caught.value)
 
-    def test_absolute_and_relative_paths(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_absolute_and_relative_paths(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(path.parent)
         open_run_store("sqlite:///engine.db", clock=VirtualClock()).close()
         assert path.exists()
@@ -392,7 +389,7 @@ from stepwell.testing.builders import new_run, new_step
 folder, name = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(12):
+for number in range(6):
     store = open_run_store(f"sqlite:///{folder}/{number}.db", clock=SystemClock())
     store.create_run(new_run(name, new_step("a")))
     store.close()
@@ -455,7 +452,7 @@ class TestProcesses:
 
         run_at_once(OPENER, *((str(tmp_path), name) for name in names))
 
-        for number in range(12):
+        for number in range(6):
             store = open_file(tmp_path / f"{number}.db")
             assert sorted(run.id for run in store.runs(RunFilter())) == names
             store.close()
@@ -580,7 +577,7 @@ class TestGroupCommit:
         assert self.names(store) == {"n3"}
 
     def test_bad_statement_of_our_own_is_a_store_error(self, store: SqlRunStore) -> None:
-        with pytest.raises(StoreError, match="failed .*no such table"):
+        with pytest.raises(StoreError, match=r"failed .*no such table"):
             store.database.write(lambda tx: tx.cursor.execute("INSERT INTO nowhere VALUES (1)"))
         with (
             pytest.raises(StoreError, match="no such table"),
@@ -626,9 +623,7 @@ def test_poisoned_outcome_of_a_group_fails_alone(path: Path) -> None:
 
 def test_bound_parameters_are_put_where_the_statement_wants_them(path: Path) -> None:
     store = open_file(path)
-    statement = Statement(
-        sa.select(bind("b") + bind("a") * sa.literal(10) + bind("b")), "a", "b"
-    )
+    statement = Statement(sa.select(bind("b") + bind("a") * sa.literal(10) + bind("b")), "a", "b")
 
     with store.database.read() as tx:
         assert statement(tx, 3, 1).fetchone()[0] == 32

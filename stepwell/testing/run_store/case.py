@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stepwell.engine.clock import VirtualClock
+from stepwell.engine.clock import VirtualClock, duration_micros
 from stepwell.engine.model import (
     DEFAULT_QUEUE,
     ClaimedStep,
@@ -33,6 +33,14 @@ OpenStore = Callable[[VirtualClock], RunStore]
 
 SECOND = timedelta(seconds=1)
 OPERATOR = Operator("ann", "because")
+
+
+class WallClock(VirtualClock):
+    """A virtual clock that can be set back, as a machine's wall clock can."""
+
+    def set_back(self, delta: timedelta) -> None:
+        """Tell an earlier time from now on."""
+        self._micros -= duration_micros(delta)
 
 
 class Bench:
@@ -87,9 +95,7 @@ class Bench:
         done: list[str] = []
         while claimed := self.claim():
             done += [step.id for step in claimed]
-            outcomes = [
-                failed(step) if step.id in failing else completed(step) for step in claimed
-            ]
+            outcomes = [failed(step) if step.id in failing else completed(step) for step in claimed]
             exchange = self.settle(*outcomes)
             assert (exchange.lost, exchange.refused) == ([], [])
         return done
@@ -151,8 +157,8 @@ class RunStoreCase:
     """Base of the suite's topics. A backend's test provides the fixture `open_store`."""
 
     @pytest.fixture
-    def clock(self) -> VirtualClock:
-        return VirtualClock()
+    def clock(self) -> WallClock:
+        return WallClock()
 
     @pytest.fixture
     def store(self, open_store: OpenStore, clock: VirtualClock) -> Iterator[RunStore]:
@@ -177,9 +183,7 @@ def check_counts(bench: Bench, run: str = "r") -> None:
     assert {
         name: getattr(progress, name) for name in ("succeeded", "failed", "canceled", "skipped")
     } == {name: statuses.count(name) for name in ("succeeded", "failed", "canceled", "skipped")}
-    assert sorted(progress.running) == sorted(
-        step.id for step in steps if step.status == "running"
-    )
+    assert sorted(progress.running) == sorted(step.id for step in steps if step.status == "running")
     assert progress.status == stored.status
     by_id = {step.id: step for step in steps}
     waits = {step.id: 0 for step in steps}

@@ -89,7 +89,10 @@ class EmissionTests(RunStoreCase):
         bench.create(new_step("a"), new_step("b"))
         a, b = bench.claim()
         emission = bench.emit(
-            a, new_step("req", "b"), new_step("opt", finished("b")), new_step("catch", on_failure("b"))
+            a,
+            new_step("req", "b"),
+            new_step("opt", finished("b")),
+            new_step("catch", on_failure("b")),
         )
 
         bench.settle(emission, completed(b) if end == "completed" else failed(b))
@@ -253,7 +256,9 @@ class SubtreeTests(RunStoreCase):
 
     def test_join_over_an_emission_that_is_dropped(self, bench: Bench) -> None:
         bench.create(
-            new_step("ok"), new_step("a", "ok"), new_step("join", subtree("a", finished("a").condition))
+            new_step("ok"),
+            new_step("a", "ok"),
+            new_step("join", subtree("a", finished("a").condition)),
         )
         bench.complete(bench.claim_one())
 
@@ -276,9 +281,7 @@ class DedupTests(RunStoreCase):
         steps = bench.claim_by_id()
 
         bench.settle(
-            bench.emit(
-                steps["b"], new_step("two", dedup_key="k"), new_step("after-two", "two")
-            )
+            bench.emit(steps["b"], new_step("two", dedup_key="k"), new_step("after-two", "two"))
         )
 
         assert list(bench.statuses()) == ["a", "one", "b", "after-two"]
@@ -387,9 +390,7 @@ class RefusedEmissionTests(RunStoreCase):
         bench.create(new_step("a"), new_step("join", subtree("a")), new_step("last", "join"))
 
         for target in ("join", "last"):
-            message = self.refused(
-                bench, bench.emit(bench.claim_one(), new_step("x", target))
-            )
+            message = self.refused(bench, bench.emit(bench.claim_one(), new_step("x", target)))
             assert "cycle" in message
             assert repr(target) in message
             bench.lapse(max_lost_leases=9)
@@ -403,9 +404,7 @@ class RefusedEmissionTests(RunStoreCase):
             message = self.refused(bench, bench.emit(mid, new_step("x", subtree(target))))
             assert f"{target!r} is above the step itself" in message
 
-    def test_cycle_through_the_joins_of_two_emissions_of_one_exchange(
-        self, bench: Bench
-    ) -> None:
+    def test_cycle_through_the_joins_of_two_emissions_of_one_exchange(self, bench: Bench) -> None:
         bench.create(
             new_step("a"), new_step("b"), new_step("ja", subtree("a")), new_step("jb", subtree("b"))
         )
@@ -432,12 +431,8 @@ class RefusedEmissionTests(RunStoreCase):
     def test_nothing_of_the_refused_is_kept_and_all_of_the_others(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b"), new_step("c", "b"))
         a, b = bench.claim()
-        bad = completed(
-            a, 1, emitted=[new_step("x", "nowhere")], records=[new_record("c", "a", 1)]
-        )
-        good = completed(
-            b, 2, emitted=[new_step("y")], records=[new_record("c", "b", 2)]
-        )
+        bad = completed(a, 1, emitted=[new_step("x", "nowhere")], records=[new_record("c", "a", 1)])
+        good = completed(b, 2, emitted=[new_step("y")], records=[new_record("c", "b", 2)])
 
         exchange = bench.exchange(bad, good)
 

@@ -44,9 +44,7 @@ class CounterTests(RunStoreCase):
         assert bench.statuses()["d"] == "ready"
 
     def test_diamond_runs_its_end_once(self, bench: Bench) -> None:
-        bench.create(
-            new_step("a"), new_step("b", "a"), new_step("c", "a"), new_step("d", "b", "c")
-        )
+        bench.create(new_step("a"), new_step("b", "a"), new_step("c", "a"), new_step("d", "b", "c"))
 
         assert bench.work_off() == ["a", "b", "c", "d"]
         assert bench.run_status() is RunStatus.SUCCEEDED
@@ -60,9 +58,7 @@ class CounterTests(RunStoreCase):
         check_counts(bench)
 
     def test_long_chain_runs_in_order(self, bench: Bench) -> None:
-        bench.create(
-            new_step("s0"), *(new_step(f"s{n}", f"s{n - 1}") for n in range(1, 40))
-        )
+        bench.create(new_step("s0"), *(new_step(f"s{n}", f"s{n - 1}") for n in range(1, 40)))
 
         assert bench.work_off() == [f"s{number}" for number in range(40)]
 
@@ -200,9 +196,7 @@ class ConditionTests(RunStoreCase):
         assert bench.error_code("c") == "upstream_failed"
 
     def test_diamond_over_a_failure_cancels_its_end_once(self, bench: Bench) -> None:
-        bench.create(
-            new_step("a"), new_step("b", "a"), new_step("c", "a"), new_step("d", "b", "c")
-        )
+        bench.create(new_step("a"), new_step("b", "a"), new_step("c", "a"), new_step("d", "b", "c"))
 
         bench.fail(bench.claim_one())
 

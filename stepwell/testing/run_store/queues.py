@@ -8,13 +8,13 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import NotFound
-from stepwell.engine.model import Queue, WorkerRow
+from stepwell.engine.model import NewStep, Outcome, Queue, WorkerRow
 from stepwell.engine.ports import RunStore
 from stepwell.testing.builders import completed, failed, new_step, released
-from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase
+from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase, WallClock
 
 
-def many(count: int, queue: str = "q") -> list:
+def many(count: int, queue: str = "q") -> list[NewStep]:
     """Steps of one queue."""
     return [new_step(f"s{number}", queue=queue) for number in range(count)]
 
@@ -85,12 +85,12 @@ class QueueTests(RunStoreCase):
         elif how == "canceled":
             bench.store.cancel_run("r1", OPERATOR)
         else:
-            outcome = {
+            outcomes: dict[str, Outcome] = {
                 "failed": failed(step),
                 "retried": failed(step, retry_in=SECOND),
                 "released": released(step),
-            }[how]
-            bench.settle(outcome)
+            }
+            bench.settle(outcomes[how])
 
         assert len(bench.claim()) == 1
 
@@ -103,7 +103,9 @@ class QueueTests(RunStoreCase):
     def test_bound_holds_over_lanes(self, bench: Bench) -> None:
         bench.store.define_queues([Queue("q", max_in_flight=2)])
         bench.create(
-            *many(2), new_step("o1", queue="q", kind="other"), new_step("o2", queue="q", kind="other")
+            *many(2),
+            new_step("o1", queue="q", kind="other"),
+            new_step("o2", queue="q", kind="other"),
         )
 
         assert len(bench.claim(kinds=("work", "other"))) == 2
@@ -175,7 +177,7 @@ class RateTests(RunStoreCase):
 
         assert self.claims(bench) == 0
 
-    def test_clock_that_goes_back_makes_no_tokens(self, bench: Bench, clock: VirtualClock) -> None:
+    def test_clock_that_goes_back_makes_no_tokens(self, bench: Bench, clock: WallClock) -> None:
         bench.store.define_queues(
             [Queue("q", rate_limit=1, rate_period=timedelta(hours=1), burst=2)]
         )
@@ -183,7 +185,7 @@ class RateTests(RunStoreCase):
         clock.advance(timedelta(hours=5))
         assert len(bench.claim(1)) == 1
 
-        clock._micros -= 4 * 3_600_000_000  # what a machine's clock may do
+        clock.set_back(timedelta(hours=4))
         assert self.claims(bench) == 1
         clock.advance(timedelta(hours=4))
 
@@ -218,9 +220,7 @@ class WorkerRowTests(RunStoreCase):
         now = to_datetime(clock.micros())
         return WorkerRow(id, "host", 42, "1.0", queues, now, now)
 
-    def test_workers_are_listed_until_they_stop(
-        self, store: RunStore, clock: VirtualClock
-    ) -> None:
+    def test_workers_are_listed_until_they_stop(self, store: RunStore, clock: VirtualClock) -> None:
         rows = [self.row("w2", clock, None), self.row("w1", clock, ("q", "default"))]
         for row in rows:
             store.record_worker(row)

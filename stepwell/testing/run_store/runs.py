@@ -195,9 +195,7 @@ class RunTests(RunStoreCase):
         assert (result.error.code, result.error.message) == ("no_paper", "it is no_paper")
 
     def test_steps_by_status_kind_and_limit(self, bench: Bench) -> None:
-        bench.create(
-            new_step("a"), new_step("b", "a"), new_step("c", kind="other"), new_step("d")
-        )
+        bench.create(new_step("a"), new_step("b", "a"), new_step("c", kind="other"), new_step("d"))
 
         def ids(where: StepFilter) -> list[str]:
             return [step.id for step in bench.store.steps("r", where)]
@@ -238,7 +236,6 @@ class RunListTests(RunStoreCase):
             (RunFilter(package="p", before="r3"), ["r1"]),
             (RunFilter(before="r1"), []),
         ],
-        ids=lambda value: None,
     )
     def test_filter(self, four: Bench, where: RunFilter, expected: list[str]) -> None:
         assert [run.id for run in four.store.runs(where)] == expected

@@ -101,9 +101,13 @@ class SharedStoreTests(RunStoreCase):
 
     @pytest.fixture
     def other(
-        self, store: RunStore, open_store: OpenStore, clock: VirtualClock
+        self,
+        store: RunStore,
+        open_store: OpenStore,
+        clock: VirtualClock,
     ) -> Iterator[Bench]:
         """A second store object, opened while the first is in use."""
+        assert store.now() == clock.micros()
         second = open_store(clock)
         yield Bench(second, clock)
         second.close()

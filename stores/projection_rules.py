@@ -1,0 +1,78 @@
+"""What all kinds of projections agree on: names, keys, durability, and how rows are handed over."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from stepwell.engine.errors import InvalidInput, InvalidSettings
+from stepwell.engine.ports import Transaction
+
+Durability = Literal["full", "relaxed"]
+
+BUSY_TIMEOUT = timedelta(seconds=30)
+
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,99}")
+_DURABILITIES = ("full", "relaxed")
+
+
+def check_durability(durability: Durability) -> Durability:
+    """Raises InvalidSettings unless it is "full" or "relaxed"."""
+    if durability not in _DURABILITIES:
+        raise InvalidSettings(f"durability: must be 'full' or 'relaxed', got {durability!r}")
+    return durability
+
+
+def check_key(key: object) -> None:
+    """Raises InvalidInput for what cannot be a key of once()."""
+    if not isinstance(key, str) or not key:
+        raise InvalidInput(f"once: key must be text and not empty, got {key!r:.60}")
+
+
+def check_name(name: object) -> None:
+    """Raises InvalidInput, with a name that would do, for what cannot name a projection."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return
+    hint = ""
+    if isinstance(name, str):
+        likely = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip(".-")[:100]
+        hint = f"; {likely!r} would do" if likely else ""
+    raise InvalidInput(
+        "projection name: must be 1 to 100 of a-z, 0-9, '_', '-' and '.', "
+        f"and not start with '.'; got {name!r:.120}{hint}"
+    )
+
+
+def call(apply: Callable[[Transaction], object], transaction: Transaction) -> None:
+    """Call what was given to once(). Raises InvalidInput when it is asynchronous."""
+    given = apply(transaction)
+    if inspect.isawaitable(given):
+        if inspect.iscoroutine(given):
+            given.close()
+        raise InvalidInput("once: apply must be a plain function, got a coroutine")
+
+
+def check_text(sql: object) -> None:
+    """Raises InvalidInput for a statement that is not text."""
+    if not isinstance(sql, str):
+        raise InvalidInput(f"sql: must be text, got {type(sql).__name__}")
+
+
+def first_line(sql: str) -> str:
+    """What an error shows of a statement."""
+    return next(iter(sql.strip().splitlines()), "")[:200]
+
+
+def dictionaries(
+    sql: str, columns: Sequence[str] | None, rows: Sequence[Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """The rows of a query, whose columns need unlike names; `columns` None: it gives no rows."""
+    if columns is None:
+        raise InvalidInput(f"query: gives no rows; use execute(): {sql.strip()[:200]!r}")
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise InvalidInput(f"query: two columns are named {twice!r}; rename one with AS")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
