@@ -125,7 +125,8 @@ class Lease:
 class Queue:
     """Where steps wait to be claimed, and how many may run.
 
-    `max_in_flight` bounds the running steps over all workers; None means no bound.
+    `max_in_flight` bounds the running steps over all workers, `max_per_worker` those of each;
+    None means no bound. Only workers that have all of `labels` claim from the queue.
     `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts up to
     `burst` (default: `rate_limit`).
     """
@@ -135,6 +136,8 @@ class Queue:
     rate_limit: float | None = None
     rate_period: timedelta = timedelta(seconds=1)
     burst: int | None = None
+    max_per_worker: int | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,8 @@ class QueueStatus:
     rate_period: timedelta
     burst: int | None
     tokens: float | None
+    max_per_worker: int | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,13 +390,17 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker can take now. `suspects` allows one step that lost a lease before."""
+    """What a worker can take now. `suspects` allows one step that lost a lease before.
+
+    `queues` None means all; of those that ask for labels, only the ones whose labels it has.
+    """
 
     worker_id: str
     queues: tuple[str, ...] | None
     lanes: tuple[Lane, ...]
     lease: int
     suspects: bool = True
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,14 +498,16 @@ class Refusal:
 class Exchange:
     """What one exchange did.
 
-    `control` changes with every operator act; a worker that sees it change asks which of its
-    leases are left. `wake_at` (epoch µs) is when a queue's rate limit lets the next step through.
+    `now` is the store's time (epoch µs). `control` changes with every operator act; a worker that
+    sees it change asks which of its leases are left. `wake_at` (epoch µs) is when a queue's rate
+    limit lets the next step through.
     """
 
     claimed: list[ClaimedStep] = field(default_factory=list)
     lost: list[LostLease] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     ended_runs: list[str] = field(default_factory=list)
+    now: int = 0
     control: int = 0
     wake_at: int | None = None
 
@@ -542,3 +553,5 @@ class WorkerRow:
     queues: tuple[str, ...] | None
     started_at: datetime
     seen_at: datetime
+    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()

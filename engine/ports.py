@@ -149,6 +149,13 @@ class Claims(Protocol):
         """Extend the leases by `lease` microseconds from now; returns those that are gone."""
         ...
 
+    def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
+        """Give back uncharged what this worker holds besides `keep`; returns how many steps.
+
+        For a worker that cannot know whether its last claim was committed.
+        """
+        ...
+
     def reap(self, max_lost_leases: int) -> int:
         """Take back all steps whose lease lapsed; returns how many.
 

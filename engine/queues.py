@@ -18,6 +18,11 @@ def check_queue(queue: Queue) -> Queue:
     check_id(queue.name, "queue.name")
     where = f"queue {queue.name!r}"
     _whole(queue.max_in_flight, f"{where}.max_in_flight", 1_000_000)
+    _whole(queue.max_per_worker, f"{where}.max_per_worker", 1_000_000)
+    if not isinstance(queue.labels, (tuple, list)):
+        raise InvalidInput(f"{where}.labels: must be a tuple of strings, got {queue.labels!r:.80}")
+    for label in queue.labels:
+        check_id(label, f"{where}.labels")
     _whole(queue.burst, f"{where}.burst", 10_000_000)
     rate = queue.rate_limit
     if rate is not None and (

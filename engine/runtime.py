@@ -231,14 +231,16 @@ class Runtime(Queries):
         poll_interval: float | None = None,
         stop: threading.Event | None = None,
         queues: Sequence[str] | None = None,
+        labels: Sequence[str] = (),
     ) -> None:
         """Work in this thread until `stop` is set, or for `max_cycles` cycles.
 
-        `queues` None means all. On stopping, running steps finish within the grace period.
+        `queues` None means all; `labels` open those queues that ask for them. A store out of
+        reach is waited for. On stopping, running steps finish within the grace period.
         """
         until = None if stop is None else stop.is_set
-        with self._worker(queues, poll_interval) as worker:
-            worker.run(until, max_cycles)
+        with self._worker(queues, labels, poll_interval) as worker:
+            worker.run(until, max_cycles, patient=True)
 
     def stop_workers(self, grace: float | None = None) -> int:
         """Tell all workers of this runtime to stop, as `Worker.stop()`; returns how many.
@@ -252,18 +254,22 @@ class Runtime(Queries):
 
     @contextmanager
     def worker(
-        self, queues: Sequence[str] | None = None, grace: float | None = None
+        self,
+        queues: Sequence[str] | None = None,
+        grace: float | None = None,
+        labels: Sequence[str] = (),
     ) -> Iterator[Worker]:
         """A worker in a background thread for the time of the `with` block.
 
-        At the end running steps finish within `grace` seconds (None: the setting's).
+        `queues` and `labels` as for `start_workers`. At the end running steps finish within
+        `grace` seconds (None: the setting's).
         """
         failures: list[BaseException] = []
-        with self._worker(queues) as worker:
+        with self._worker(queues, labels) as worker:
 
             def work() -> None:
                 try:
-                    worker.run()
+                    worker.run(patient=True)
                 except RuntimeClosed as error:
                     if not self._closed:  # else that is why it stopped
                         failures.append(error)
@@ -282,7 +288,10 @@ class Runtime(Queries):
 
     @contextmanager
     def _worker(
-        self, queues: Sequence[str] | None, poll_interval: float | None = None
+        self,
+        queues: Sequence[str] | None,
+        labels: Sequence[str] = (),
+        poll_interval: float | None = None,
     ) -> Iterator[Worker]:
         self._check_open()
         self._store.check_queues(queues)
@@ -303,6 +312,7 @@ class Runtime(Queries):
                 version=parts.version,
             ),
             None if queues is None else tuple(queues),
+            tuple(labels),
         )
         with self._workers_lock:
             self._workers.append(worker)

@@ -24,6 +24,7 @@ from stepwell.engine.context import Services
 from stepwell.engine.errors import RuntimeClosed, StepError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
+from stepwell.engine.ids import jitter
 from stepwell.engine.in_flight import InFlight, Tally
 from stepwell.engine.lanes import Lanes
 from stepwell.engine.model import (
@@ -45,6 +46,8 @@ _log = logging.getLogger("stepwell.worker")
 WATCH_EAGER = 0.002
 WATCH_IDLE = 0.01
 EAGER_FOR = 1.0
+# An idle worker that is told nothing looks less and less often, down to once in this many polls.
+MOST_PATIENT = 8
 STORE_RETRY_MIN = 0.05
 STORE_RETRY_MAX = 2.0
 
@@ -70,11 +73,15 @@ class WorkerParts:
 class Worker:
     """Runs in the thread that calls `run`, `cycle` or `run_once`; the rest may be called anywhere.
 
-    `queues` None means all queues.
+    `queues` None means all queues; `labels` open those queues that ask for them.
     """
 
     def __init__(
-        self, worker_id: str, parts: WorkerParts, queues: tuple[str, ...] | None = None
+        self,
+        worker_id: str,
+        parts: WorkerParts,
+        queues: tuple[str, ...] | None = None,
+        labels: tuple[str, ...] = (),
     ) -> None:
         self.id = worker_id
         self._parts = parts
@@ -82,6 +89,7 @@ class Worker:
         self._clock = parts.clock
         self._settings = parts.settings
         self._queues = queues
+        self._labels = labels
         self._lease = int(parts.settings.lease * 1e6)
         self._inbox: SimpleQueue[tuple[Execution, Outcome] | None] = SimpleQueue()
         self._in_flight = InFlight()
@@ -103,6 +111,10 @@ class Worker:
         self._renewed = self._next_renewal = self._next_reap = self._last_work = now
         self._started_at = 0
         self._store_trouble = 0.0
+        self._store_ahead = 0.0
+        self._idle_looks = 0
+        self._uncertain = False
+        self._patient = False
 
     def _make_pool(self, name: str, size: int, deliver: Callable[[Any, Any], None]) -> Pool:
         parts = self._parts
@@ -134,12 +146,20 @@ class Worker:
 
     # --- running ----------------------------------------------------------------------------
 
-    def run(self, until: Callable[[], bool] | None = None, max_cycles: int | None = None) -> None:
+    def run(
+        self,
+        until: Callable[[], bool] | None = None,
+        max_cycles: int | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
         """Work until `stop()`, until `until()` is true (asked once a cycle), or for some cycles.
 
-        Steps that are still claimed then are finished or given back. Raises StoreError when the
-        store stays out of reach for longer than a lease.
+        Steps that are still claimed then are finished or given back. When the store stays out of
+        reach for longer than a lease, its steps are stopped; then StoreError is raised, or, if
+        `patient`, the store is waited for.
         """
+        self._patient = patient
         self._register()
         try:
             cycles = 0
@@ -196,6 +216,8 @@ class Worker:
         # With less than asked for, there is nothing more until something changes.
         self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
         self._wake_at = exchanged.wake_at
+        if exchanged.claimed or exchanged.ended_runs:
+            self._idle_looks = 0
         self._last_work = self._clock.monotonic()
         return True
 
@@ -231,7 +253,12 @@ class Worker:
         if not lanes:
             return None
         return ClaimRequest(
-            self.id, self._queues, lanes, self._lease, suspects=not self._in_flight.has_suspect
+            self.id,
+            self._queues,
+            lanes,
+            self._lease,
+            suspects=not self._in_flight.has_suspect,
+            labels=self._labels,
         )
 
     def _exchange(self, outcomes: list[Outcome], request: ClaimRequest | None) -> Exchange | None:
@@ -243,7 +270,9 @@ class Worker:
             self._on_store_trouble(error)
             return None
         self._store_trouble = 0.0
+        self._store_ahead = exchanged.now - self._clock.monotonic() * 1e6
         self._unsettled = []
+        self._release_unknown(exchanged)
         self._tally.add(outcomes, exchanged)
         self._lanes.measure()
         if not self._in_flight:
@@ -258,6 +287,18 @@ class Worker:
             self._parts.on_ended(exchanged.ended_runs)
         self._dispatch(exchanged.claimed)
         return exchanged
+
+    def _release_unknown(self, exchanged: Exchange) -> None:
+        """Give back what was claimed for us by a commit whose acknowledgement was lost."""
+        if not self._uncertain:
+            return
+        ours = [execution.step for execution in self._in_flight]
+        try:
+            self._store.release_others(self.id, [*ours, *exchanged.claimed])
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return
+        self._uncertain = False
 
     def _refused(self, step: ClaimedStep, error: Exception) -> Failed:
         return fail(step, error, policy_of(step, self._parts.services.catalog))
@@ -302,7 +343,7 @@ class Worker:
         """Until an outcome, a wake-up, a commit by others, or the time of something due."""
         now = self._clock.monotonic()
         eager = now - self._last_work < EAGER_FOR
-        until = min(self._next_renewal, now + self._settings.poll_interval)
+        until = min(self._next_renewal, now + self._poll_interval())
         if not self._in_flight and self._stop_grace is None:
             due = self._due_in()
             if due is not None:
@@ -322,17 +363,23 @@ class Worker:
                 return
             eager = eager and now - self._last_work < EAGER_FOR
 
+    def _poll_interval(self) -> float:
+        """The longest wait: longer and longer while nothing comes, and never the same for all."""
+        self._idle_looks += 1
+        times = min(2 ** min(self._idle_looks - 1, 10), MOST_PATIENT)
+        return self._settings.poll_interval * times * (1 + jitter() / 10)
+
     def _due_in(self) -> float | None:
         """Seconds until a retry, a wait, another worker's lease or a rate limit is due."""
         try:
             due = self._store.next_due()
-            now = self._store.now()
         except StoreError as error:
             self._on_store_trouble(error)
             return STORE_RETRY_MIN
         times = [time for time in (due, self._wake_at) if time is not None]
         if not times:
             return None
+        now = self._store_ahead + self._clock.monotonic() * 1e6
         if due is not None:
             self._next_reap = min(
                 self._next_reap, self._clock.monotonic() + max(0.0, (due - now) / 1e6)
@@ -410,7 +457,8 @@ class Worker:
                     left -= 1
 
     def _on_store_trouble(self, error: StoreError) -> None:
-        """Wait a little and go on; past the lease, stop the steps, and then give up."""
+        """Wait a little and go on; past the lease stop the steps, then give up or be patient."""
+        self._uncertain = True
         now = self._clock.monotonic()
         first = self._store_trouble == 0.0
         if first:
@@ -421,7 +469,8 @@ class Worker:
             for execution in self._in_flight:
                 self._abandon(execution)
             self._unsettled = []
-            raise error
+            if not self._patient:
+                raise error
         self._take(self._collect(block=self._store_trouble))
 
     # --- beginning and end ------------------------------------------------------------------
@@ -435,6 +484,8 @@ class Worker:
             queues=self._queues,
             started_at=to_datetime(self._started_at),
             seen_at=to_datetime(self._clock.micros()),
+            kinds=tuple(self._parts.services.catalog.kinds()),
+            labels=self._labels,
         )
 
     def _register(self) -> None:

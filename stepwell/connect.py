@@ -171,6 +171,6 @@ def _folder(url: str, field: str, expected: str = "file:///folder or memory://")
     scheme, separator, rest = url.partition("://")
     if not separator or scheme != "file" or not rest.startswith("/"):
         # What stands behind another scheme can hold a password.
-        got = f"{scheme}://…" if separator and scheme != "file" else url
+        got = f"{scheme}://…" if "@" in rest or "password" in rest else url
         raise InvalidInput(f"{field}: must be {expected}, got {got!r}")
     return Path(rest)

@@ -71,7 +71,10 @@ class Server:
         parts = conninfo_to_dict(self.url)
         user = f"{parts['user']}@" if parts.get("user") else ""
         port = f":{parts['port']}" if parts.get("port") else ""
-        return f"postgresql://{user}{parts.get('host') or ''}{port}/{parts.get('dbname') or ''}"
+        host, database = str(parts.get("host") or ""), parts.get("dbname") or ""
+        if host.startswith("/"):
+            return f"postgresql://{user}{port}/{database}?host={host}"
+        return f"postgresql://{user}{host}{port}/{database}"
 
     def __repr__(self) -> str:
         return f"<{self}>"

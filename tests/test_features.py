@@ -653,7 +653,7 @@ class Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"hello from the page")
 
-    def log_message(self, *_: Any) -> None: ...
+    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 def test_g16_fetch_status_queues_and_artifacts(tmp_path: Path) -> None:

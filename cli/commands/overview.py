@@ -76,11 +76,12 @@ def workers(session: Session) -> None:
         out.value(found)
         return
     out.table(
-        ("id", "host", "pid", "version", "queues", "started", "seen"),
+        ("id", "host", "pid", "version", "queues", "labels", "started", "seen"),
         [
             (
                 *(row.id, row.host, str(row.pid), row.version),
-                *(", ".join(row.queues) if row.queues else "all", row.started_at, row.seen_at),
+                *(", ".join(row.queues) if row.queues else "all", ", ".join(row.labels) or "-"),
+                *(row.started_at, row.seen_at),
             )
             for row in found
         ],

@@ -24,12 +24,21 @@ def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
 @click.command(cls=Command)
 @click.option("--queues", metavar="A,B", callback=_names, help="Only these queues.")
 @click.option(
+    "--labels", metavar="A,B", callback=_names, help="Open the queues that ask for these labels."
+)
+@click.option(
     "--max-cycles", type=click.IntRange(min=1), metavar="N", help="Stop after so many cycles."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Log errors only.")
 @settings_options
 @click.pass_obj
-def worker(session: Session, queues: list[str] | None, max_cycles: int | None, quiet: bool) -> int:
+def worker(
+    session: Session,
+    queues: list[str] | None,
+    labels: list[str] | None,
+    max_cycles: int | None,
+    quiet: bool,
+) -> int:
     """Work on all runs until told to stop.
 
     The first SIGTERM or SIGINT (Ctrl-C) claims no more, lets running steps finish within
@@ -38,7 +47,7 @@ def worker(session: Session, queues: list[str] | None, max_cycles: int | None, q
     """
     show_log(events=True, quiet=quiet)
     with session.working() as runtime, draining(runtime) as drain:
-        runtime.start_workers(max_cycles=max_cycles, queues=queues)
+        runtime.start_workers(max_cycles=max_cycles, queues=queues, labels=labels or ())
     names = [signal.Signals(signum).name for signum in drain.received]
     if session.output.json:
         session.output.value({"stopped_by": names[0] if names else None, "drained": len(names) < 2})

@@ -3,4 +3,8 @@
 import pytest
 
 # Asserts in the suites explain themselves, as those of a test module do.
-pytest.register_assert_rewrite("stepwell.testing.artifact_stores", "stepwell.testing.run_store")
+pytest.register_assert_rewrite(
+    "stepwell.testing.artifact_stores",
+    "stepwell.testing.projections",
+    "stepwell.testing.run_store",
+)

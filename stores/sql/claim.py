@@ -143,7 +143,7 @@ class Claims:
 
     def _choose(self, tx: Transaction, request: ClaimRequest) -> list[tuple[Any, ...]]:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
-        budgets = self._limits.budgets(tx, request.queues)
+        budgets = self._limits.budgets(tx, request)
         ready = {
             queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
             for queue, budget in budgets.items()

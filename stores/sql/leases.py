@@ -52,6 +52,17 @@ class LeaseStatements(Statements):
             .returning(steps.c.id),
             *("until", "worker", "rows"),
         )
+        self.release_others = Statement(
+            sa.update(steps)
+            .values(status=becomes(Act.RELEASE), expires_at=None, attempt=steps.c.attempt - 1)
+            .where(
+                may(Act.RELEASE, steps.c.status),
+                steps.c.worker == bind("worker"),
+                steps.c.id.not_in(dialect.scalars("keep")),
+            )
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
+            *("worker", "keep"),
+        )
         self.status_of = Statement(
             sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
@@ -152,6 +163,17 @@ class Leases:
             LostLease(step, "canceled" if statuses.get(step.key) == "canceled" else "lapsed")
             for step in gone
         ]
+
+    def release_others(
+        self, tx: Transaction, ledger: Ledger, worker_id: str, keep: Sequence[ClaimedStep]
+    ) -> int:
+        """Give back what the worker holds besides `keep`; returns how many steps."""
+        keys = rows_json([step.key for step in keep])
+        released = self._sql.release_others(tx, worker_id, keys).fetchall()
+        for key, run_key, attempt in released:
+            data = {"reason": "the claim was not acknowledged"}
+            ledger.event(run_key, EventType.STEP_RELEASED, key, attempt + 1, data=data)
+        return len(released)
 
     def is_anything_due(self, tx: Transaction) -> bool:
         """Whether reaping would do anything; needs no write."""

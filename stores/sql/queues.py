@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import NotFound, nearest
-from stepwell.engine.model import Queue, QueueStatus
+from stepwell.engine.model import ClaimRequest, Queue, QueueStatus
+from stepwell.engine.payload import decode, encode
 from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
@@ -32,7 +33,13 @@ class QueueStatements(Statements):
         self.all = Statement(sa.select(queues).order_by(queues.c.name))
         self.lock_limited = Statement(
             sa.select(queues.c.name)
-            .where(sa.or_(queues.c.max_in_flight.is_not(None), queues.c.rate_limit.is_not(None)))
+            .where(
+                sa.or_(
+                    queues.c.max_in_flight.is_not(None),
+                    queues.c.rate_limit.is_not(None),
+                    queues.c.max_per_worker.is_not(None),
+                )
+            )
             .order_by(queues.c.name)
             .with_for_update()
         )
@@ -44,6 +51,14 @@ class QueueStatements(Statements):
                 steps.c.status == literal(StepStatus.RUNNING), steps.c.queue == bind("queue")
             ),
             "queue",
+        )
+        self.running_here = Statement(
+            sa.select(sa.func.count()).where(
+                steps.c.status == literal(StepStatus.RUNNING),
+                steps.c.queue == bind("queue"),
+                steps.c.worker == bind("worker"),
+            ),
+            *("queue", "worker"),
         )
         self.ready = Statement(
             sa.select(sa.func.count()).where(
@@ -68,7 +83,17 @@ class QueueStatements(Statements):
 class _Row:
     """A stored queue."""
 
-    __slots__ = ("burst", "max_in_flight", "name", "period", "rate", "refilled_at", "tokens")
+    __slots__ = (
+        "burst",
+        "labels",
+        "max_in_flight",
+        "max_per_worker",
+        "name",
+        "period",
+        "rate",
+        "refilled_at",
+        "tokens",
+    )
 
     def __init__(self, row: Sequence[Any]) -> None:
         (
@@ -79,9 +104,18 @@ class _Row:
             burst,
             tokens,
             self.refilled_at,
+            self.max_per_worker,
+            labels,
         ) = row
+        self.labels: tuple[str, ...] = tuple(decode(labels))
         self.burst: float = burst if burst is not None else max(1.0, self.rate or 1.0)
         self.tokens: float = tokens if tokens is not None else self.burst
+
+    @property
+    def limited(self) -> bool:
+        """Whether it lets through less than everything."""
+        limits = (self.max_in_flight, self.max_per_worker, self.rate)
+        return any(limit is not None for limit in limits)
 
     def tokens_at(self, now: int) -> float:
         """Saved tokens with what came since; a clock that went back adds nothing."""
@@ -106,25 +140,32 @@ class QueueLimits:
         if tx.dialect.concurrent:
             self._sql.lock_limited(tx).fetchall()
 
-    def budgets(self, tx: Transaction, names: Sequence[str] | None) -> dict[str, int | None]:
-        """How many steps each queue lets through now; None means any number."""
+    def budgets(self, tx: Transaction, request: ClaimRequest) -> dict[str, int | None]:
+        """How many steps each queue lets through to a worker now; None means any number."""
         self._limited.clear()
         budgets: dict[str, int | None] = {}
         for row in self._sql.all(tx).fetchall():
-            name = row[0]
-            if names is not None and name not in names:
+            queue = _Row(row)
+            if request.queues is not None and queue.name not in request.queues:
                 continue
-            budgets[name] = None
-            if row[1] is None and row[2] is None:
+            if not set(queue.labels) <= set(request.labels):
                 continue
-            queue = self._limited[name] = _Row(row)
-            limits = []
-            if queue.max_in_flight is not None:
-                limits.append(queue.max_in_flight - self._sql.running(tx, name).fetchone()[0])
-            if queue.rate is not None:
-                limits.append(int(queue.tokens_at(tx.now)))
-            budgets[name] = max(0, min(limits))
+            budgets[queue.name] = None
+            if queue.limited:
+                self._limited[queue.name] = queue
+                budgets[queue.name] = self._budget(tx, queue, request.worker_id)
         return budgets
+
+    def _budget(self, tx: Transaction, queue: _Row, worker_id: str) -> int:
+        limits = []
+        if queue.max_in_flight is not None:
+            limits.append(queue.max_in_flight - self._sql.running(tx, queue.name).fetchone()[0])
+        if queue.max_per_worker is not None:
+            here = self._sql.running_here(tx, queue.name, worker_id).fetchone()[0]
+            limits.append(queue.max_per_worker - here)
+        if queue.rate is not None:
+            limits.append(int(queue.tokens_at(tx.now)))
+        return int(max(0, min(limits)))
 
     def spend(self, tx: Transaction, names: Iterable[str]) -> None:
         """Take a token for each claimed step."""
@@ -159,11 +200,12 @@ class QueueLimits:
                 duration_micros(queue.rate_period),
                 queue.burst,
             )
-            if row is not None and tuple(row[1:5]) == limits:
+            others = (queue.max_per_worker, encode(list(queue.labels), "labels"))
+            if row is not None and (tuple(row[1:5]), tuple(row[7:])) == (limits, others):
                 continue
             changed = True
             tokens, refilled_at = (row[5], row[6]) if row is not None else (None, tx.now)
-            self._sql.define(tx, queue.name, *limits, tokens, refilled_at)
+            self._sql.define(tx, queue.name, *limits, tokens, refilled_at, *others)
         return changed
 
     def statuses(self, tx: Transaction) -> list[QueueStatus]:
@@ -181,6 +223,8 @@ class QueueLimits:
                     rate_period=timedelta(microseconds=queue.period),
                     burst=row[4],
                     tokens=None if queue.rate is None else queue.tokens_at(tx.now),
+                    max_per_worker=queue.max_per_worker,
+                    labels=queue.labels,
                 )
             )
         return statuses

@@ -207,10 +207,17 @@ class Reads:
             rows = self._sql.workers(tx).fetchall()
         return [
             WorkerRow(
-                *(id_, host, pid, version, tuple(decode(queues)) if queues else None),
-                *(to_datetime(started), to_datetime(seen)),
+                id=id_,
+                host=host,
+                pid=pid,
+                version=version,
+                queues=tuple(decode(queues)) if queues else None,
+                started_at=to_datetime(started),
+                seen_at=to_datetime(seen),
+                kinds=tuple(decode(kinds)),
+                labels=tuple(decode(labels)),
             )
-            for id_, host, pid, version, queues, started, seen in rows
+            for id_, host, pid, version, queues, started, seen, kinds, labels in rows
         ]
 
     def _no_run(self, tx: Transaction, run_id: str) -> NotFound:

@@ -131,6 +131,8 @@ queues = _table(
     _int("burst"),
     sa.Column("tokens", sa.Float),
     _int("refilled_at"),
+    _int("max_per_worker"),
+    _text("labels"),
 )
 
 events = _table(
@@ -154,4 +156,6 @@ workers = _table(
     _text("queues"),
     _int("started_at"),
     _int("seen_at"),
+    _text("kinds"),
+    _text("labels"),
 )

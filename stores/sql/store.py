@@ -104,7 +104,7 @@ class SqlRunStore(Reads):
 
     def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
-            result = Exchange()
+            result = Exchange(now=tx.now)
             if claim is not None:
                 self._queues.lock(tx)
             if settle:
@@ -140,6 +140,7 @@ class SqlRunStore(Reads):
             total.ended_runs += one.ended_runs
         claimed = self._exchange((), claim)
         total.claimed, total.control = claimed.claimed, claimed.control
+        total.now = claimed.now
         total.wake_at = claimed.wake_at
         return total
 
@@ -148,6 +149,12 @@ class SqlRunStore(Reads):
         if not steps:
             return []
         return self.database.write(lambda tx: self._leases.renew(tx, worker_id, steps, lease))
+
+    def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
+        """See `ports.Claims`."""
+        return self._write(
+            lambda tx, ledger: self._leases.release_others(tx, ledger, worker_id, keep)
+        )
 
     def reap(self, max_lost_leases: int) -> int:
         """See `ports.Claims`."""
@@ -208,9 +215,10 @@ class SqlRunStore(Reads):
         """See `ports.Queues`."""
         queues = None if worker.queues is None else encode(list(worker.queues), "queues")
         times = (to_micros(worker.started_at), to_micros(worker.seen_at))
+        lists = (encode(list(worker.kinds), "kinds"), encode(list(worker.labels), "labels"))
         self.database.write(
             lambda tx: self._put_worker(
-                tx, worker.id, worker.host, worker.pid, worker.version, queues, *times
+                tx, worker.id, worker.host, worker.pid, worker.version, queues, *times, *lists
             )
         )
 

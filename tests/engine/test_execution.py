@@ -85,7 +85,11 @@ class TestSuccess:
 
     def test_context_is_closed_afterwards(self, desk: Desk) -> None:
         kept: list[Any] = []
-        desk.outcome(kept.append)
+
+        def body(step: StepContext) -> None:
+            kept.append(step)
+
+        desk.outcome(body)
 
         with pytest.raises(Exception, match="has ended"):
             kept[0].record("c", "k", 1)

@@ -14,17 +14,18 @@ test, it opens the same data once more. A store whose data lives and dies with o
 
 from __future__ import annotations
 
+from stepwell.testing.run_store.cancels import CancelRunTests
 from stepwell.testing.run_store.claims import ClaimTests, DueTests, OrderTests
 from stepwell.testing.run_store.emissions import (
     DedupTests,
     EmissionTests,
-    RefusedEmissionTests,
     SubtreeTests,
 )
 from stepwell.testing.run_store.graph import ConditionTests, CounterTests, RunEndTests
 from stepwell.testing.run_store.leases import FencingTests, LeaseTests, SuspectTests
-from stepwell.testing.run_store.operators import CancelRunTests, RetryRunTests, RetryStepTests
+from stepwell.testing.run_store.operators import RetryRunTests, RetryStepTests
 from stepwell.testing.run_store.queues import QueueTests, RateTests, WorkerRowTests
+from stepwell.testing.run_store.refusals import RefusedEmissionTests
 from stepwell.testing.run_store.runs import RunListTests, RunTests
 from stepwell.testing.run_store.settling import (
     ArtifactTests,

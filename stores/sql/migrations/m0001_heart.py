@@ -131,7 +131,9 @@ STATEMENTS: tuple[str, ...] = (
         rate_period {key} NOT NULL,
         burst {key},
         tokens DOUBLE PRECISION,
-        refilled_at {key} NOT NULL
+        refilled_at {key} NOT NULL,
+        max_per_worker {key} CHECK (max_per_worker > 0),
+        labels TEXT NOT NULL
     )""",
     """CREATE TABLE events (
         run_key {key} NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -151,6 +153,8 @@ STATEMENTS: tuple[str, ...] = (
         version TEXT NOT NULL,
         queues TEXT,
         started_at {key} NOT NULL,
-        seen_at {key} NOT NULL
+        seen_at {key} NOT NULL,
+        kinds TEXT NOT NULL,
+        labels TEXT NOT NULL
     )""",
 )
