@@ -19,7 +19,8 @@ from stepwell.engine.model import (
 class InFlight:
     """Executions by step; used by the worker's thread, but for `watch_time`."""
 
-    def __init__(self) -> None:
+    def __init__(self, suspect_from: int) -> None:
+        self._suspect_from = suspect_from
         self._executions: dict[int, Execution] = {}
         self._timed: dict[int, Execution] = {}
         self._suspect: Execution | None = None
@@ -36,13 +37,13 @@ class InFlight:
 
     @property
     def has_suspect(self) -> bool:
-        """Whether one of them lost a lease before: it may be what killed its worker."""
+        """Whether one of them lost its last lease but one: it may be what killed its workers."""
         return self._suspect is not None
 
     def add(self, execution: Execution) -> None:
         """From its claim on."""
         self._executions[execution.step.key] = execution
-        if execution.step.lost_leases:
+        if execution.step.lost_leases >= self._suspect_from:
             self._suspect = execution
 
     def remove(self, execution: Execution) -> None:

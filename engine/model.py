@@ -390,7 +390,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker can take now. `suspects` allows one step that lost a lease before.
+    """What a worker can take now. A step that lost `suspect_from` leases may be what killed its
+    workers: it is claimed only if `suspects`, and one at a time.
 
     `queues` None means all; of those that ask for labels, only the ones whose labels it has.
     """
@@ -400,6 +401,7 @@ class ClaimRequest:
     lanes: tuple[Lane, ...]
     lease: int
     suspects: bool = True
+    suspect_from: int = 1
     labels: tuple[str, ...] = ()
 
 

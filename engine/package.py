@@ -136,7 +136,14 @@ class Package:
             self.entrypoints[label] = Entrypoint(label, function)
             return function
 
-        return declare if function is None else declare(function)
+        if function is None:
+            return declare
+        if not callable(function):
+            raise InvalidPackage(
+                f"package {self.name!r}: @package.entrypoint takes a function, got {function!r}; "
+                f"name one with @package.entrypoint(name={function!r})"
+            )
+        return declare(function)
 
     def executor(
         self,

@@ -140,8 +140,8 @@ class Claims(Protocol):
 
         Claiming takes ready steps whose time has come, by priority (smaller first), ready time
         and creation, within the limits of their queues, and counts the attempt. A step that
-        lost a lease before is claimed only if `suspects` allows, one at a time, so that a
-        step that kills its worker cannot take others along to the limit.
+        lost `suspect_from` leases is claimed only if `suspects` allows, one at a time, so that
+        a step that kills its workers cannot take others along to the limit.
         """
         ...
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from stepwell.engine.errors import InvalidPackage, InvalidPayload
 from stepwell.engine.payload import decode
@@ -112,6 +112,12 @@ class Signature:
         """The typed input from JSON text. Raises InvalidPayload naming the field."""
         if self._adapter is None:
             return decode(text)
+        if (
+            text == "null"
+            and isinstance(self.input_type, type)
+            and issubclass(self.input_type, BaseModel)
+        ):
+            text = "{}"  # nothing given: the model's defaults, or the names of what is missing
         try:
             return self._adapter.validate_json(text)
         except ValidationError as error:

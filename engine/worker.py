@@ -92,7 +92,10 @@ class Worker:
         self._labels = labels
         self._lease = int(parts.settings.lease * 1e6)
         self._inbox: SimpleQueue[tuple[Execution, Outcome] | None] = SimpleQueue()
-        self._in_flight = InFlight()
+        # Only a step that has one lease left to lose is kept apart: most workers die of other
+        # things than a step, and then all of theirs go on side by side.
+        self._suspect_from = max(1, parts.settings.max_lost_leases - 1)
+        self._in_flight = InFlight(self._suspect_from)
         self._unsettled: list[Outcome] = []
         self._lanes = Lanes(
             parts.services.catalog,
@@ -258,6 +261,7 @@ class Worker:
             lanes,
             self._lease,
             suspects=not self._in_flight.has_suspect,
+            suspect_from=self._suspect_from,
             labels=self._labels,
         )
 
@@ -384,7 +388,7 @@ class Worker:
             self._next_reap = min(
                 self._next_reap, self._clock.monotonic() + max(0.0, (due - now) / 1e6)
             )
-        return max(0.0, (min(times) - now) / 1e6)
+        return float(max(0.0, (min(times) - now) / 1e6))
 
     # --- what time brings -------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ def open_run_store(
 def _dialect(url: str, clock: Clock, durability: str) -> Dialect:
     scheme, separator, rest = url.partition("://")
     if not separator:
+        if "password" in url:
+            raise InvalidInput(
+                "store: must be a URL; write postgresql://user:password@host:5432/database"
+            )
         raise InvalidInput(
             f"store: {url!r} is not a URL; write sqlite:///{url} for a file, or memory://"
         )
@@ -60,6 +64,11 @@ def _postgres(url: str, durability: str) -> Dialect:
     except ImportError:
         raise StoreError("store: PostgreSQL needs its driver; install stepwell[postgres]") from None
     return dialect
+
+
+def label(url: str, *, clock: Clock) -> str:
+    """The URL as messages show it, without a password. Opens nothing; raises InvalidInput."""
+    return _dialect(url, clock, "full").label()
 
 
 def schema_version(url: str, *, clock: Clock) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,8 @@ _SETTINGS = (
 _OF_THE_STORE = ("08", "40", "53", "55P03", "57", "58", "XX", "42501", "25006")
 _READ_ONLY = "25006"
 
+_PORTS = re.compile(r"[\d,]*")
+
 
 class _NumberLoader(Loader):
     """A numeric as SQLite gives it: a whole number or a float."""
@@ -58,13 +61,20 @@ class Server:
 
     def __post_init__(self) -> None:
         try:
-            conninfo_to_dict(self.url)
+            parts = conninfo_to_dict(self.url)
         except psycopg.ProgrammingError:
-            # The driver's text may show a part of the password.
+            parts = None
+        # A password with a "/" or "@" of its own ends up in these, and so in messages.
+        if (
+            parts is None
+            or not _PORTS.fullmatch(str(parts.get("port") or ""))
+            or any("@" in str(parts.get(part)) for part in ("host", "dbname"))
+        ):
+            # Without the driver's words, which may show a part of the password.
             raise InvalidInput(
                 "projections: the postgresql:// URL cannot be read; write "
                 "postgresql://user@host:5432/database, and %-encode what is special in a password"
-            ) from None
+            )
 
     def __str__(self) -> str:
         """Where it is; never the password."""

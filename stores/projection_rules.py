@@ -67,11 +67,12 @@ def first_line(sql: str) -> str:
 
 
 def dictionaries(
-    sql: str, columns: Sequence[str] | None, rows: Sequence[Sequence[Any]]
+    sql: str, description: Sequence[Sequence[Any]] | None, rows: Sequence[Sequence[Any]]
 ) -> list[dict[str, Any]]:
-    """The rows of a query, whose columns need unlike names; `columns` None: it gives no rows."""
-    if columns is None:
+    """The rows of a query, whose columns need unlike names; without description it gives none."""
+    if description is None:
         raise InvalidInput(f"query: gives no rows; use execute(): {sql.strip()[:200]!r}")
+    columns = [column[0] for column in description]
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
         raise InvalidInput(f"query: two columns are named {twice!r}; rename one with AS")

@@ -293,8 +293,7 @@ def read(
     with session.statement(connection, sql, reads=True):
         cursor = connection.execute(sql, parameters)
         rows = cursor.fetchall()
-    columns = cursor.description and [column[0] for column in cursor.description]
-    return dictionaries(sql, columns, rows)
+    return dictionaries(sql, cursor.description, rows)
 
 
 def _primary(error: Exception) -> int:

@@ -58,8 +58,8 @@ class Statements:
         """Run one statement of a transaction that was made read-only; its rows."""
         with self._statement(prepared.sql, reads=True):
             cursor = _run(connection, prepared, before)
-            columns = cursor.description and [column.name for column in cursor.description]
-            return dictionaries(prepared.sql, columns, cursor.fetchall() if columns else ())
+            described = cursor.description
+            return dictionaries(prepared.sql, described, cursor.fetchall() if described else ())
 
     def run(self, connection: Connection, sql: str) -> psycopg.Cursor[Any]:
         """Run a statement of our own. Any error is the store's."""

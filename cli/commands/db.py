@@ -22,13 +22,14 @@ def upgrade(session: Session) -> None:
     """Bring the schema up to date; makes the store if there is none."""
     out = session.output
     url = session.store_url
+    label = stores.opening.label(url, clock=SystemClock())
     session.make_home()
     applied = stores.opening.upgrade(url, clock=SystemClock())
     if out.json:
-        out.value({"store": url, "applied": applied})
+        out.value({"store": label, "applied": applied})
     else:
         numbers = ", ".join(f"{number:04d}" for number in applied)
-        out.line(f"{url}: applied {numbers}" if applied else f"{url}: is up to date")
+        out.line(f"{label}: applied {numbers}" if applied else f"{label}: is up to date")
 
 
 @db.command(cls=Command)
@@ -38,14 +39,15 @@ def check(session: Session) -> None:
     out = session.output
     session.check_store_exists()
     url = session.store_url
+    label = stores.opening.label(url, clock=SystemClock())
     version, latest = stores.opening.schema_version(url, clock=SystemClock())
     current = version == latest
     if out.json:
-        out.value({"store": url, "schema_version": version, "latest": latest, "current": current})
+        out.value({"store": label, "schema_version": version, "latest": latest, "current": current})
     else:
-        out.line(f"{url}: schema {version} of {latest}")
+        out.line(f"{label}: schema {version} of {latest}")
     if not current:
-        raise StoreError(f"store {url}: its schema is behind; run: stepwell db upgrade")
+        raise StoreError(f"store {label}: its schema is behind; run: stepwell db upgrade")
 
 
 @db.command(cls=Command)

@@ -10,7 +10,10 @@ from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
 from stepwell.cli.output import json_cell
 from stepwell.cli.session import Session
+from stepwell.cli.standstill import still_seen, why_nobody_takes
+from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
+from stepwell.engine.runtime import Runtime
 
 
 @click.command(cls=Command)
@@ -34,10 +37,11 @@ def show(session: Session, run: str, step: str | None, status: str | None, limit
         if step is not None:
             one = runtime.step(found.id, step)
             edges = [edge for edge in runtime.edges(found.id) if edge.step == step]
+            reason = _standstill(session, runtime, one)
             if out.json:
-                out.value({"step": one, "dependencies": edges})
+                out.value({"step": one, "dependencies": edges, "not_claimed": reason or None})
             else:
-                out.fields(_step_fields(one, edges))
+                out.fields(_step_fields(one, edges, reason))
             return
         progress = runtime.progress(found.id)
         steps = runtime.steps(found.id, status=status, limit=limit)
@@ -81,12 +85,18 @@ def _run_fields(run: Run, progress: RunProgress) -> dict[str, Any]:
     }
 
 
-def _step_fields(step: Step, edges: list[EdgeRow]) -> dict[str, Any]:
+def _standstill(session: Session, runtime: Runtime, step: Step) -> str:
+    seen_since = still_seen(to_datetime(SystemClock().micros()), session.configuration.engine.lease)
+    return why_nobody_takes(step, runtime.workers(), runtime.queues(), seen_since)
+
+
+def _step_fields(step: Step, edges: list[EdgeRow], reason: str) -> dict[str, Any]:
     return {
         "step": step.id,
         "run": step.run_id,
         "kind": step.kind,
         "status": step.status,
+        "not claimed": reason,
         "error": _failure(step.error),
         "queue": step.queue,
         "priority": step.priority,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Any
 
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, RunInfo
+from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
@@ -43,18 +43,21 @@ class ClaimStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         steps, runs = schema.steps, schema.runs
+        columns = [steps.c[name] for name in _COLUMNS]
+        ready = may(Act.CLAIM, steps.c.status)
+        # For many queues and kinds in one statement, or for one of each in one.
+        together = dialect.ready_steps(columns, ready)
+        self.find_together = None if together is None else Statement(together, "now", "wanted")
         self.find_ready = Statement(
-            dialect.skip_locked(
-                sa.select(*(steps.c[name] for name in _COLUMNS))
-                .where(
-                    may(Act.CLAIM, steps.c.status),
-                    steps.c.queue == bind("queue"),
-                    steps.c.kind == bind("kind"),
-                    steps.c.ready_at <= bind("now"),
-                )
-                .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
-                .limit(bind("limit"))
-            ),
+            sa.select(*columns)
+            .where(
+                ready,
+                steps.c.queue == bind("queue"),
+                steps.c.kind == bind("kind"),
+                steps.c.ready_at <= bind("now"),
+            )
+            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
+            .limit(bind("limit")),
             *("queue", "kind", "now", "limit"),
         )
         self.ready_kinds = Statement(_ready_kinds(steps), "queue")
@@ -71,9 +74,9 @@ class ClaimStatements(Statements):
             .where(steps.c.id.in_(dialect.scalars("keys")), may(Act.CLAIM, steps.c.status)),
             *("worker", "now", "expires", "keys"),
         )
-        columns = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
+        of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
         self.load_runs = Statement(
-            sa.select(*(runs.c[name] for name in columns), runs.c.created_at, runs.c.status).where(
+            sa.select(*(runs.c[name] for name in of_run), runs.c.created_at, runs.c.status).where(
                 runs.c.id.in_(dialect.scalars("keys"))
             ),
             "keys",
@@ -144,27 +147,16 @@ class Claims:
     def _choose(self, tx: Transaction, request: ClaimRequest) -> list[tuple[Any, ...]]:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
         budgets = self._limits.budgets(tx, request)
-        ready = {
-            queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
-            for queue, budget in budgets.items()
-            if budget is None or budget > 0
-        }
         chosen: list[tuple[Any, ...]] = []
         suspects_left = int(request.suspects)
-        for lane in request.lanes:
+        for lane, candidates in self._candidates(tx, request, budgets):
             left = lane.limit
-            cursors = [
-                self._sql.find_ready.rows(tx, queue, kind, tx.now, left + SPARE)
-                for queue, kinds in ready.items()
-                for kind in kinds.intersection(lane.kinds)
-                if left > 0
-            ]
-            for row in cursors[0] if len(cursors) == 1 else merge(*cursors):
+            for row in candidates if left > 0 else ():
                 queue, lost_leases = row[6], row[10]
                 budget = budgets[queue]
                 if budget == 0:
                     continue
-                if lost_leases:
+                if lost_leases >= request.suspect_from:
                     # One suspect at a time: it may be what killed its worker.
                     if not suspects_left:
                         continue
@@ -175,10 +167,39 @@ class Claims:
                 left -= 1
                 if left == 0:
                     break
-            for cursor in cursors:
-                cursor.close()
         self._limits.spend(tx, (row[6] for row in chosen))
         return chosen
+
+    def _candidates(
+        self, tx: Transaction, request: ClaimRequest, budgets: Mapping[str, int | None]
+    ) -> Iterator[tuple[Lane, Iterable[tuple[Any, ...]]]]:
+        """For each lane the rows it may take, best first; read one by one where that can be."""
+        queues = [queue for queue, budget in budgets.items() if budget != 0]
+        if self._sql.find_together is not None:
+            wanted = [
+                (queue, kind, lane.limit + SPARE)
+                for lane in request.lanes
+                for queue in queues
+                for kind in lane.kinds
+            ]
+            rows = self._sql.find_together(tx, tx.now, rows_json(wanted)).fetchall()
+            for lane in request.lanes:
+                kinds = set(lane.kinds)
+                yield lane, [row for row in rows if row[5] in kinds]
+            return
+        ready = {
+            queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
+            for queue in queues
+        }
+        for lane in request.lanes:
+            cursors = [
+                self._sql.find_ready.rows(tx, queue, kind, tx.now, lane.limit + SPARE)
+                for queue, kinds in ready.items()
+                for kind in kinds.intersection(lane.kinds)
+            ]
+            yield lane, cursors[0] if len(cursors) == 1 else merge(*cursors)
+            for cursor in cursors:
+                cursor.close()
 
     def _load_runs(self, tx: Transaction, ledger: Ledger, keys: set[int]) -> dict[int, RunInfo]:
         known = {key: self._runs[key] for key in keys if key in self._runs}

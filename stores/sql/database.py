@@ -96,17 +96,15 @@ class Database:
         if not self.dialect.is_open(self._writer):
             self.open()
         cursor = self._cursor
-        self.dialect.begin(cursor)
+        now = self.dialect.begin(cursor)
         try:
-            tx = Transaction(cursor, self.dialect, self.dialect.now(cursor))
+            tx = Transaction(cursor, self.dialect, now)
             if len(group) == 1:
                 group[0].result = group[0].work(tx)
             else:
                 for ticket in group:
                     self._run_in_savepoint(ticket, tx)
-            if tx.news:
-                self.dialect.notify(cursor)
-            cursor.execute("COMMIT")
+            self.dialect.commit(cursor, news=tx.news)
             self.transactions += 1
         except BaseException:
             with suppress(self.dialect.driver_errors):
@@ -133,7 +131,7 @@ class Database:
             with self._turn:
                 cursor = self._writer.cursor()
                 try:
-                    yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
+                    yield Transaction(cursor, self.dialect, self.dialect.begin_read(cursor))
                 finally:
                     cursor.close()
             return
@@ -141,8 +139,8 @@ class Database:
             connection = self._reader()
             cursor = connection.cursor()
             try:
-                self.dialect.begin_read(cursor)
-                yield Transaction(cursor, self.dialect, self.dialect.now(cursor))
+                now = self.dialect.begin_read(cursor)
+                yield Transaction(cursor, self.dialect, now)
             except self.dialect.driver_errors as error:
                 raise self.dialect.translate(error) from error
             finally:

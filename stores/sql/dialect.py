@@ -34,20 +34,28 @@ class Dialect(Protocol):
         """An insert of all columns that replaces the row with the same key."""
         ...
 
-    def skip_locked(self, select: sa.Select[Any]) -> Any:
-        """The select, taking rows that no other transaction holds, where that can happen."""
+    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> Any | None:
+        """A select of ready steps for many queues and kinds at once, each up to a limit.
+
+        From one JSON parameter `wanted` of (queue, kind, limit), and `now`; locked, and passing
+        over what others have locked. None where a statement for each is as good.
+        """
         ...
 
     def connect(self, *, readonly: bool) -> Any:
         """A new connection of the driver. Raises StoreError in one clear line."""
         ...
 
-    def begin(self, cursor: Any) -> None:
-        """Start a transaction that will write."""
+    def begin(self, cursor: Any) -> int:
+        """Start a transaction that will write; returns the time that leases expire by (µs)."""
         ...
 
-    def begin_read(self, cursor: Any) -> None:
-        """Start a transaction that sees one moment."""
+    def begin_read(self, cursor: Any) -> int:
+        """Start a transaction that sees one moment; returns the time that leases expire by."""
+        ...
+
+    def commit(self, cursor: Any, *, news: bool) -> None:
+        """Commit; with `news`, also hint to other processes that there may be work."""
         ...
 
     def translate(self, error: Exception) -> Exception:
@@ -70,20 +78,12 @@ class Dialect(Protocol):
         """Whether all use one connection, as an in-memory database must."""
         ...
 
-    def now(self, cursor: Any) -> int:
-        """The time leases expire by, in epoch microseconds."""
-        ...
-
     def watch(self, version: Callable[[], int]) -> Any:
         """A `ports.Watch`; `version()` asks `connection_version` of the writer."""
         ...
 
     def connection_version(self, connection: Any) -> int:
         """A number that changes when another connection than this one commits."""
-        ...
-
-    def notify(self, cursor: Any) -> None:
-        """Hint to other processes, when this transaction commits, that there is news."""
         ...
 
     def is_open(self, connection: Any) -> bool:

@@ -6,7 +6,6 @@ depends on their arrival.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
+from stepwell.stores.postgres_url import shown
 
 CHANNEL = "stepwell"
 CONNECT_TIMEOUT = 10
@@ -36,7 +36,7 @@ _PLANS = (
     "jit = off",
 )
 
-_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@|password=\S+")
+_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 class PostgresDialect:
@@ -60,6 +60,7 @@ class PostgresDialect:
             paramstyle="format"
         )
         self._url = url
+        self._label = shown(url)
         self._clock = clock
         self._synchronous = "on" if durability == "full" else "off"
 
@@ -93,12 +94,28 @@ class PostgresDialect:
             set_={name: insert.excluded[name] for name in names if name not in key},
         )
 
-    def skip_locked(self, select: sa.Select[Any]) -> Any:
-        # Materialized, so that the rows are locked once and the limit means what it says,
-        # whatever plan is chosen.
-        ready = select.with_for_update(skip_locked=True).cte("ready").prefix_with("MATERIALIZED")
-        order = [ready.c[name] for name in ("priority", "ready_at", "id")]
-        return sa.select(ready).order_by(*order)
+    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> Any:
+        wanted = self.rows("wanted", queue=sa.Text, kind=sa.Text, limit=sa.BigInteger)
+        steps = columns[0].table
+        each = (
+            sa.select(*columns)
+            .where(
+                ready,
+                steps.c.queue == wanted.c.queue,
+                steps.c.kind == wanted.c.kind,
+                steps.c.ready_at <= sa.bindparam("now"),
+            )
+            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
+            .limit(wanted.c.limit)
+            .with_for_update(skip_locked=True)
+            .lateral("each")
+        )
+        # Materialized, so that rows are locked once and limits mean what they say, whatever plan
+        # is chosen.
+        found = sa.select(each).select_from(wanted.join(each, sa.true())).cte("found")
+        found = found.prefix_with("MATERIALIZED")
+        order = [found.c[name] for name in ("priority", "ready_at", "id")]
+        return sa.select(found).order_by(*order)
 
     def connect(self, *, readonly: bool) -> Any:
         try:
@@ -120,23 +137,25 @@ class PostgresDialect:
     def is_open(self, connection: Any) -> bool:
         return not connection.closed
 
-    def begin(self, cursor: Any) -> None:
-        cursor.execute("BEGIN")
+    def begin(self, cursor: Any) -> int:
+        return self._begin(cursor, "BEGIN")
 
-    def begin_read(self, cursor: Any) -> None:
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def begin_read(self, cursor: Any) -> int:
+        return self._begin(cursor, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-    def now(self, cursor: Any) -> int:
-        if self._clock is not None:
-            return self._clock.micros()
-        row = cursor.execute(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-        ).fetchone()
-        return int(row[0])
+    def _begin(self, cursor: Any, begin: str) -> int:
+        # In one round trip.
+        cursor.execute(f"{begin}; {_NOW}")
+        cursor.nextset()
+        now = int(cursor.fetchone()[0])
+        return now if self._clock is None else self._clock.micros()
+
+    def commit(self, cursor: Any, *, news: bool) -> None:
+        cursor.execute(f"NOTIFY {CHANNEL}; COMMIT" if news else "COMMIT")
 
     def translate(self, error: Exception) -> Exception:
         text = " ".join(str(error).split()) or type(error).__name__
-        return StoreError(f"store {self.label()}: {_PASSWORD.sub('…', text)}; {_advice(error)}")
+        return StoreError(f"store {self.label()}: {text}; {_advice(error)}")
 
     def is_data_error(self, error: Exception) -> bool:
         return isinstance(error, (psycopg.IntegrityError, psycopg.DataError))
@@ -154,9 +173,6 @@ class PostgresDialect:
     def lock_migrations(self, cursor: Any) -> None:
         cursor.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
 
-    def notify(self, cursor: Any) -> None:
-        cursor.execute(f"NOTIFY {CHANNEL}")
-
     def watch(self, version: Callable[[], int]) -> PostgresWatch:  # noqa: ARG002  # it listens
         return PostgresWatch(self)
 
@@ -164,7 +180,7 @@ class PostgresDialect:
         return 0
 
     def label(self) -> str:
-        return _PASSWORD.sub(r"\1:…@", self._url)
+        return self._label
 
 
 class PostgresWatch:

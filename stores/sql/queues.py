@@ -134,18 +134,32 @@ class QueueLimits:
     def __init__(self, sql: QueueStatements) -> None:
         self._sql = sql
         self._limited: dict[str, _Row] = {}
+        self._rows: list[_Row] = []
+        self._unlimited_at: int | None = None
 
-    def lock(self, tx: Transaction) -> None:
-        """Where transactions run side by side, let only one at a time spend limits."""
+    def prepare(self, tx: Transaction, control: int) -> None:
+        """Before a claim, and before anything else in its transaction.
+
+        Definitions are read again when `control` changed, or when there is a limit; then, where
+        transactions run side by side, only one at a time may spend it.
+        """
+        if self._unlimited_at == control:
+            return
         if tx.dialect.concurrent:
             self._sql.lock_limited(tx).fetchall()
+        self._rows = [_Row(row) for row in self._sql.all(tx).fetchall()]
+        limited = any(queue.limited for queue in self._rows)
+        self._unlimited_at = None if limited else control
+
+    def forget(self) -> None:
+        """What was read may have been rolled back."""
+        self._unlimited_at = None
 
     def budgets(self, tx: Transaction, request: ClaimRequest) -> dict[str, int | None]:
         """How many steps each queue lets through to a worker now; None means any number."""
         self._limited.clear()
         budgets: dict[str, int | None] = {}
-        for row in self._sql.all(tx).fetchall():
-            queue = _Row(row)
+        for queue in self._rows:
             if request.queues is not None and queue.name not in request.queues:
                 continue
             if not set(queue.labels) <= set(request.labels):

@@ -79,8 +79,8 @@ class SqliteDialect:
             set_={name: insert.excluded[name] for name in names if name not in key},
         )
 
-    def skip_locked(self, select: sa.Select[Any]) -> Any:
-        return select  # one writer at a time: nobody else holds a row
+    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> None:
+        """No way to limit each; and one writer at a time: nobody else holds a row."""
 
     def connect(self, *, readonly: bool) -> sqlite3.Connection:
         try:
@@ -134,15 +134,18 @@ class SqliteDialect:
                 )
             return
 
-    def begin(self, cursor: Any) -> None:
+    def begin(self, cursor: Any) -> int:
         cursor.execute("BEGIN IMMEDIATE")
-
-    def begin_read(self, cursor: Any) -> None:
-        cursor.execute("BEGIN")
-
-    def now(self, cursor: Any) -> int:  # noqa: ARG002  # other databases ask theirs
         # One machine, one clock: the database's is the process's.
         return self._clock.micros()
+
+    def begin_read(self, cursor: Any) -> int:
+        if self._path is not None:
+            cursor.execute("BEGIN")
+        return self._clock.micros()
+
+    def commit(self, cursor: Any, *, news: bool) -> None:  # noqa: ARG002  # see `watch`
+        cursor.execute("COMMIT")
 
     def translate(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
@@ -159,9 +162,6 @@ class SqliteDialect:
 
     def connection_version(self, connection: Any) -> int:
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def notify(self, cursor: Any) -> None:
-        """Others see `PRAGMA data_version` change."""
 
     def is_open(self, connection: Any) -> bool:  # noqa: ARG002  # a file does not go away
         return True

@@ -50,13 +50,16 @@ class Statement:
         """Run it on a cursor of its own; returns that, for rows read one by one. Close it."""
         return self(Transaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
 
-    def many(self, tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
         """Run it once for each row of values."""
         sql = self._sql or self._compile(tx.dialect)
         if not self._plain:
             plan = self._plan
             rows = [tuple(row[i] if i >= 0 else const for i, const in plan) for row in rows]
-        tx.cursor.executemany(sql, rows)
+        if len(rows) == 1:
+            tx.cursor.execute(sql, rows[0])
+        else:
+            tx.cursor.executemany(sql, rows)
 
 
 class Transaction:

@@ -104,9 +104,9 @@ class SqlRunStore(Reads):
 
     def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
-            result = Exchange(now=tx.now)
+            result = Exchange(now=tx.now, control=self._graph_sql.control(tx).fetchone()[0])
             if claim is not None:
-                self._queues.lock(tx)
+                self._queues.prepare(tx, result.control)
             if settle:
                 statements = (self._settle_sql, self._graph_sql)
                 Settlement(tx, statements, self._graphs, ledger).settle(settle, result)
@@ -114,11 +114,14 @@ class SqlRunStore(Reads):
                 ledger.write()
             if claim is not None:
                 self._claims.claim(tx, ledger, claim, result)
-            result.control = self._graph_sql.control(tx).fetchone()[0]
             result.ended_runs = ledger.ended_runs
             return result
 
-        exchanged = self._write(work)
+        try:
+            exchanged = self._write(work)
+        except BaseException:
+            self._queues.forget()
+            raise
         self._claims.remember_runs()
         return exchanged
 
@@ -204,7 +207,12 @@ class SqlRunStore(Reads):
 
     def define_queues(self, queues: Sequence[Queue]) -> None:
         """See `ports.Queues`."""
-        self.database.write(lambda tx: self._queues.define(tx, queues))
+
+        def work(tx: Transaction) -> None:
+            if self._queues.define(tx, queues):
+                self._graph_sql.bump_control(tx)
+
+        self.database.write(work)
 
     def check_queues(self, names: Sequence[str] | None) -> None:
         """Raises NotFound when a name is no queue."""

@@ -430,6 +430,28 @@ class TestByHand:
         assert len(shop.pool.tasks) == 4
         assert shop.statuses().count(("running", 1)) == 4
 
+    def test_gives_back_what_it_claimed_ahead_when_the_work_turns_slow(
+        self, package: Package
+    ) -> None:
+        shop = Shop(package, lease=30)
+        shop.start(["ok"] * 2_000)
+        ahead = 0
+        while ahead <= 8:
+            for task in shop.pool.tasks:
+                if task.begin():
+                    shop.worker._deliver(task, task.completed("ok"))
+            shop.clock.advance(timedelta(milliseconds=1))
+            shop.worker.cycle()
+            ahead = shop.statuses().count(("running", 1))
+
+        for _ in range(9):
+            shop.clock.advance(timedelta(seconds=10))
+            shop.worker._tend()
+        shop.worker.stop()
+        shop.worker.cycle()
+
+        assert shop.statuses().count(("running", 1)) < ahead
+
     def test_renews_in_time(self, package: Package) -> None:
         shop = Shop(package, lease=30)
         shop.start(["ok"])

@@ -168,10 +168,12 @@ def test_constraints_can_be_deferred(sales: Projection) -> None:
 
 
 def test_a_read_cannot_be_made_to_write(sales: Projection) -> None:
-    with pytest.raises(InvalidInput, match="cannot set transaction read-write mode"):
-        sales.query("SELECT set_config('transaction_read_only', 'off', true)")
-    with pytest.raises(InvalidInput, match=r"query\(\) only reads"):
-        sales.once("key", lambda tx: tx.query("SELECT nextval('a')" and "DELETE FROM sale"))
+    loosen = "SELECT set_config('transaction_read_only', 'off', true)"
+
+    with pytest.raises(InvalidInput, match="read-write mode"):
+        sales.query(loosen)
+    with pytest.raises(InvalidInput, match="read-write mode"):
+        sales.once("key", lambda transaction: transaction.query(loosen))
 
 
 def test_a_setting_that_was_changed_does_not_outlive_the_call(sales: Projection) -> None:
@@ -190,7 +192,7 @@ def test_a_projection_is_a_schema_and_sees_that_alone(
 ) -> None:
     sell(sales)
 
-    assert setting(sales, "search_path") == '"stepwell_sales"'
+    assert setting(sales, "search_path") == "stepwell_sales"
     with pytest.raises(InvalidInput, match=r'relation "runs" does not exist'):
         sales.query("SELECT * FROM runs")
     with psycopg.connect(url) as connection:
@@ -232,24 +234,27 @@ def test_many_stores_may_make_a_schema_at_once(url: str) -> None:
 
 
 def test_a_role_that_may_not_make_schemas_uses_one_made_for_it(url: str) -> None:
+    role = f"clerk_{os.getpid()}"
+    parts = conninfo_to_dict(url)
+    port = f"&port={parts['port']}" if parts.get("port") else ""
+    theirs = f"postgresql://{role}:secret@/{parts['dbname']}?host={parts['host']}{port}"
+    clerk = sql.Identifier(role)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS clerk")
-        connection.execute("CREATE ROLE clerk LOGIN PASSWORD 'secret'")
-        connection.execute("CREATE SCHEMA stepwell_sales AUTHORIZATION clerk")
-    parts = {**conninfo_to_dict(url), "user": "clerk", "password": "secret"}
-    theirs = f"postgresql://clerk:secret@/{parts['dbname']}?host={parts['host']}"
-    try:
-        with closing(PostgresProjectionStore(theirs)) as store:
-            store.projection("sales").execute(TABLE)
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(clerk))
+        try:
+            connection.execute(
+                sql.SQL("CREATE SCHEMA stepwell_sales AUTHORIZATION {}").format(clerk)
+            )
+            with closing(PostgresProjectionStore(theirs)) as store:
+                store.projection("sales").execute(TABLE)
 
-            assert store.projection("sales").once("key", sell)
-            with pytest.raises(StoreError, match="permission denied") as raised:
-                store.projection("other").query("SELECT 1")
-            assert "secret" not in str(raised.value)
-    finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP OWNED BY clerk CASCADE")
-            connection.execute("DROP ROLE clerk")
+                assert store.projection("sales").once("key", sell)
+                with pytest.raises(StoreError, match="permission denied") as raised:
+                    store.projection("other").query("SELECT 1")
+                assert "secret" not in str(raised.value)
+        finally:
+            connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(clerk))
+            connection.execute(sql.SQL("DROP ROLE {}").format(clerk))
 
 
 def test_making_a_store_connects_to_nothing() -> None:
@@ -292,22 +297,23 @@ def test_a_lost_connection_is_made_again(sales: Projection, url: str) -> None:
     assert backend(sales) != first
 
 
-def test_all_connections_may_be_lost_at_once(sales: Projection, url: str) -> None:
-    everyone = threading.Barrier(MAX_CONNECTIONS)
+def test_all_connections_may_be_lost_at_once(
+    store: PostgresProjectionStore, sales: Projection, url: str
+) -> None:
+    pids: list[int] = []
 
-    def read(_: int) -> int:
-        pid = backend(sales)
-        everyone.wait(30)
-        return pid
+    def take_another(transaction: Transaction) -> None:
+        pids.append(backend(transaction))
+        if len(pids) < MAX_CONNECTIONS:
+            store.projection(f"p{len(pids)}").once("key", take_another)
+        else:
+            with pytest.raises(StoreError, match=f"all {MAX_CONNECTIONS} connections"):
+                total(store.projection("one-more"))
 
-    def sleep(_: int) -> list[dict[str, Any]]:
-        return sales.query("SELECT pg_sleep(0.02), pg_backend_pid() AS pid")
-
-    with ThreadPoolExecutor(MAX_CONNECTIONS) as threads:
-        list(threads.map(read, range(MAX_CONNECTIONS)))
-        pids = {rows[0]["pid"] for rows in threads.map(sleep, range(MAX_CONNECTIONS))}
+    store.projection("p0").once("key", take_another)
     terminate(url, *pids)
 
+    assert len(set(pids)) == MAX_CONNECTIONS
     assert total(sales) == 0
 
 
@@ -391,7 +397,7 @@ def test_after_close_no_connection_is_left(url: str) -> None:
     store.close()
 
     with psycopg.connect(url, autocommit=True) as connection:
-        # Waits for it to end; false when it has not, or when it had to be told.
+        # The server takes notice a moment later.
         gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
         for _ in range(1000):
             row = connection.execute(gone, (pid,)).fetchone()
@@ -457,6 +463,8 @@ def test_a_server_that_cannot_be_reached_is_the_stores_error() -> None:
     "url",
     [
         "postgresql://ann:hush/hush@127.0.0.1/shop",
+        "postgresql://ann:1/hush@127.0.0.1/shop",
+        "postgresql://ann:a@hush@127.0.0.1/shop",
         "postgresql://ann:hush-hush@127.0.0.1:port/shop?hush",
         "postgresql://127.0.0.1/shop?passwort=hush-hush",
     ],
@@ -466,7 +474,7 @@ def test_a_url_that_cannot_be_read_is_refused_and_not_shown(url: str) -> None:
         PostgresProjectionStore(url)
 
     assert "hush" not in str(raised.value)
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None
 
 
 def test_connect_keeps_projections_in_the_database_of_the_store(url: str, tmp_path: Path) -> None:

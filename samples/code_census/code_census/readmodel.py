@@ -1,13 +1,12 @@
 """The projection database: one row for each file and each failure of each census.
 
-Rows carry the id of their run, so that censuses can be compared.
+Rows carry the id of their run, so that censuses can be compared. The SQL is what SQLite and
+PostgreSQL have in common, as a projection is on one or the other, wherever the store is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from code_census.model import FileFailure, FileMetrics
 from stepwell import Transaction
@@ -18,19 +17,19 @@ TOP_FILES = 15
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS files (
         run_id TEXT NOT NULL, path TEXT NOT NULL, package TEXT NOT NULL,
-        bytes INTEGER NOT NULL, lines INTEGER NOT NULL, code INTEGER NOT NULL,
-        comments INTEGER NOT NULL, docstrings INTEGER NOT NULL, blank INTEGER NOT NULL,
-        functions INTEGER NOT NULL, classes INTEGER NOT NULL, imports INTEGER NOT NULL,
-        branches INTEGER NOT NULL, depth INTEGER NOT NULL, seconds REAL NOT NULL,
+        bytes BIGINT NOT NULL, lines BIGINT NOT NULL, code BIGINT NOT NULL,
+        comments BIGINT NOT NULL, docstrings BIGINT NOT NULL, blank BIGINT NOT NULL,
+        functions BIGINT NOT NULL, classes BIGINT NOT NULL, imports BIGINT NOT NULL,
+        branches BIGINT NOT NULL, depth BIGINT NOT NULL, seconds DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (run_id, path)
-    ) WITHOUT ROWID""",
+    )""",
     """CREATE TABLE IF NOT EXISTS failures (
         run_id TEXT NOT NULL, path TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
         PRIMARY KEY (run_id, path)
-    ) WITHOUT ROWID""",
+    )""",
 )
-FILES = TypeAdapter(list[FileMetrics])
-FAILURES = TypeAdapter(list[FileFailure])
+# SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
+ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +80,29 @@ def write(
     files: Sequence[FileMetrics],
     failures: Sequence[FileFailure],
 ) -> None:
-    """Insert one census. The rows travel as one JSON parameter each for files and failures."""
+    """Insert one census, many rows in a statement."""
     for statement in SCHEMA:
         database.execute(statement)
-    _insert(database, "files", FileMetrics, run_id, FILES.dump_json(list(files)))
-    _insert(database, "failures", FileFailure, run_id, FAILURES.dump_json(list(failures)))
+    _insert(database, "files", run_id, FileMetrics, files)
+    _insert(database, "failures", run_id, FileFailure, failures)
 
 
 def _insert(
     database: Transaction,
     table: str,
-    model: type[FileMetrics] | type[FileFailure],
     run_id: str,
-    rows: bytes,
+    model: type[FileMetrics] | type[FileFailure],
+    items: Sequence[FileMetrics] | Sequence[FileFailure],
 ) -> None:
-    names = list(model.model_fields)
-    values = ", ".join(f"json_extract(value, '$.{name}')" for name in names)
-    database.execute(
-        f"INSERT INTO {table} (run_id, {', '.join(names)}) SELECT ?, {values} FROM json_each(?)",
-        (run_id, rows.decode()),
-    )
+    names = ("run_id", *model.model_fields)
+    row = f"({', '.join('?' * len(names))})"
+    for start in range(0, len(items), ROWS_AT_ONCE):
+        some = items[start : start + ROWS_AT_ONCE]
+        values = [value for item in some for value in (run_id, *item.model_dump().values())]
+        database.execute(
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * len(some))}",
+            values,
+        )
 
 
 def read(database: Transaction, run_id: str) -> Census:
@@ -120,9 +122,9 @@ def read(database: Transaction, run_id: str) -> Census:
         ]
 
     (totals,) = rows(
-        "SELECT count(*) AS files, total(lines) AS lines, total(code) AS code,"
-        " total(comments + docstrings) AS notes, total(functions) AS functions,"
-        " total(classes) AS classes, total(seconds) AS seconds FROM files WHERE run_id = ?"
+        "SELECT count(*) AS files, coalesce(sum(lines), 0) AS lines, coalesce(sum(code), 0) AS code,"
+        " coalesce(sum(comments + docstrings), 0) AS notes, coalesce(sum(functions), 0) AS functions,"
+        " coalesce(sum(classes), 0) AS classes, coalesce(sum(seconds), 0) AS seconds FROM files WHERE run_id = ?"
     )
     packages = rows(
         "SELECT package AS name, count(*) AS files, sum(lines) AS lines, sum(code) AS code,"

@@ -97,6 +97,18 @@ class RetryStepTests(RunStoreCase):
         assert bench.work_off() == ["a", "b", "c"]
         assert bench.run_status() is RunStatus.SUCCEEDED
 
+    def test_catch_whose_failure_was_mended_is_skipped_and_ends_the_run(self, bench: Bench) -> None:
+        bench.create(new_step("a"), new_step("catch", on_failure("a")))
+        bench.work_off("a", "catch")
+        bench.store.retry_step("r", "a", OPERATOR)
+        bench.work_off()
+
+        bench.store.retry_step("r", "catch", OPERATOR)
+
+        assert bench.statuses() == {"a": "succeeded", "catch": "skipped"}
+        assert bench.run_status() is RunStatus.SUCCEEDED
+        check_counts(bench)
+
     def test_join_over_a_subtree_waits_again(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("join", subtree("a")))
         bench.settle(bench.emit(bench.claim_one(), new_step("b")))
