@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -43,6 +46,22 @@ class Session:
         if config.store is not None:
             return config.store
         return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / 'engine.db'}"
+
+    def again(self, command: str) -> str:
+        """`command` as it can be typed to work on the same store with the same packages."""
+        called, words = Path(sys.argv[0]), ["stepwell"]
+        if called.name == "__main__.py":
+            words = ["python", "-m", "stepwell"]
+        elif called.name == "stepwell" and shutil.which("stepwell") is None:
+            words = [sys.argv[0]]  # such as .venv/bin/stepwell
+        store = self.flags.get("store")
+        if store is not None and store.startswith(SQLITE):
+            words += ["--store", store]
+        if self.flags.get("home") is not None:
+            words += ["--home", self.flags["home"]]
+        for app in self.flags.get("app", ()):
+            words += ["--app", app]
+        return f"{shlex.join(map(str, words))} {command}"
 
     def check_store_exists(self) -> None:
         """Raises StoreError where there is no store to read; nothing is made."""

@@ -9,7 +9,7 @@ from stepwell.cli.progress import shown
 from stepwell.cli.session import Session
 from stepwell.cli.signals import draining
 from stepwell.engine.errors import WaitTimeout
-from stepwell.engine.model import Run, StepResult
+from stepwell.engine.model import Run, RunProgress, StepResult
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.states import RunStatus, StepStatus
 
@@ -36,12 +36,13 @@ def work_until_end(
         try:
             runtime.drain(run_id, timeout)
         except WaitTimeout as error:
-            raise WaitTimeout(f"{error}; go on with: stepwell run --resume {run_id}") from None
+            again = session.again(f"run --resume {run_id}")
+            raise WaitTimeout(f"{error}; go on with: {again}") from None
     run = runtime.run(run_id)
     if not run.status.ended:
         out.say(
-            f"run {run_id} is interrupted; go on with: stepwell run --resume {run_id}, "
-            "or let a worker finish it: stepwell worker"
+            f"run {run_id} is interrupted; go on with: {session.again(f'run --resume {run_id}')}, "
+            f"or let a worker finish it: {session.again('worker')}"
         )
         return 128 + drain.received[-1] if drain.received else 0
     session.exit_code = EXIT_OF[run.status]
@@ -68,10 +69,25 @@ def _tell(session: Session, runtime: Runtime, run: Run) -> None:
         out.say(
             f"… and {progress.failed - FAILURES_SHOWN} more: stepwell show {run.id} --status failed"
         )
+    _tell_canceled_ends(session, runtime, run, progress)
     took = ""
     if run.ended_at is not None:
         took = f" in {duration((run.ended_at - run.created_at).total_seconds())}"
     out.say(f"run {run.id} {run.status.value}{took}, {counted(progress.total, 'step')}")
+
+
+def _tell_canceled_ends(
+    session: Session, runtime: Runtime, run: Run, progress: RunProgress
+) -> None:
+    """Name the steps at the end of the graph that were canceled because of others."""
+    if not progress.canceled or run.total_steps > RESULTS_UP_TO:
+        return
+    needed = {edge.target for edge in runtime.edges(run.id)}
+    canceled = runtime.steps(run.id, status=StepStatus.CANCELED)
+    ends = [step for step in canceled if step.id not in needed and step.error is not None]
+    for step in ends[:FAILURES_SHOWN]:
+        if step.error is not None and step.error.step is not None:
+            session.output.say(f"step {step.id} was {step.error.message}")
 
 
 def _print_result(session: Session, step_id: str, value: Any) -> None:

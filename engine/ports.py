@@ -219,6 +219,10 @@ class Queues(Protocol):
         """Store that a worker stopped."""
         ...
 
+    def forget_silent_workers(self, silent: int) -> None:
+        """Drop the rows of workers that were not recorded for `silent` microseconds: they died."""
+        ...
+
     def workers(self) -> list[WorkerRow]:
         """Workers that have not stopped, by id."""
         ...

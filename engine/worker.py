@@ -48,6 +48,8 @@ WATCH_IDLE = 0.01
 EAGER_FOR = 1.0
 # An idle worker that is told nothing looks less and less often, down to once in this many polls.
 MOST_PATIENT = 8
+# A worker that was not heard of for so many leases is taken for dead.
+SILENT_LEASES = 10
 STORE_RETRY_MIN = 0.05
 STORE_RETRY_MAX = 2.0
 
@@ -371,7 +373,8 @@ class Worker:
         """The longest wait: longer and longer while nothing comes, and never the same for all."""
         self._idle_looks += 1
         times = min(2 ** min(self._idle_looks - 1, 10), MOST_PATIENT)
-        return self._settings.poll_interval * times * (1 + jitter() / 10)
+        longer: float = times * (1 + jitter() / 10)
+        return self._settings.poll_interval * longer
 
     def _due_in(self) -> float | None:
         """Seconds until a retry, a wait, another worker's lease or a rate limit is due."""
@@ -410,6 +413,7 @@ class Worker:
             lost = self._store.renew(self.id, steps, self._lease)
             if self._started_at:
                 self._store.record_worker(self._row())
+                self._store.forget_silent_workers(SILENT_LEASES * self._lease)
         except StoreError as error:
             self._on_store_trouble(error)
             # Soon again: the time until the leases lapse is running.

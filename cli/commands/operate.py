@@ -44,7 +44,8 @@ def retry(session: Session, run: str, step: str | None, reason: str, by: str) ->
         out.value({"run_id": run_id, "step_id": step, "steps": count})
     else:
         out.line(f"{counted(count, 'step')} of run {run_id} to run again")
-    out.say(f"work on them with: stepwell run --resume {run_id}, or stepwell worker")
+    again, worker = session.again(f"run --resume {run_id}"), session.again("worker")
+    out.say(f"work on them with: {again}, or {worker}")
 
 
 @click.command(cls=Command)

@@ -98,6 +98,7 @@ def _step_fields(step: Step, edges: list[EdgeRow], reason: str) -> dict[str, Any
         "status": step.status,
         "not claimed": reason,
         "error": _failure(step.error),
+        "traceback": (step.error.cause or "").rstrip() if step.error else "",
         "queue": step.queue,
         "priority": step.priority,
         "attempt": f"{step.attempt} ({step.failures} failed of {step.max_attempts} allowed)",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_datetime, to_micros
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.errors import InvalidInput, StepwellError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.model import (
     ClaimedStep,
@@ -34,7 +35,7 @@ from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.graphs import Graphs
 from stepwell.stores.sql.leases import Leases, LeaseStatements
-from stepwell.stores.sql.ledger import Ledger, LedgerStatements
+from stepwell.stores.sql.ledger import EventRow, Ledger, LedgerStatements
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.operators import Operators, OperatorStatements
 from stepwell.stores.sql.queues import QueueLimits, QueueStatements
@@ -46,6 +47,8 @@ from stepwell.stores.sql.statements import Statement, Transaction, bind
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
 T = TypeVar("T")
+
+_log = logging.getLogger("stepwell.store")
 
 
 class SqlRunStore(Reads):
@@ -68,6 +71,9 @@ class SqlRunStore(Reads):
         workers = schema.workers
         self._put_worker = Statement(
             dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
+        )
+        self._drop_silent = Statement(
+            sa.delete(workers).where(workers.c.seen_at < bind("before")), "before"
         )
         self._drop_worker = Statement(sa.delete(workers).where(workers.c.id == bind("id")), "id")
 
@@ -234,6 +240,10 @@ class SqlRunStore(Reads):
         """See `ports.Queues`."""
         self.database.write(lambda tx: self._drop_worker(tx, worker_id))
 
+    def forget_silent_workers(self, silent: int) -> None:
+        """See `ports.Queues`."""
+        self.database.write(lambda tx: self._drop_silent(tx, tx.now - silent))
+
     # --- reads that need more than a statement ------------------------------------------------
 
     def queues(self) -> list[QueueStatus]:
@@ -308,20 +318,30 @@ class SqlRunStore(Reads):
         stored = [row for row in ledger.stored if row[2][0] in wanted]
         if not stored:
             return
+        try:
+            events = self._named(stored)
+        except StepwellError as error:  # they are committed, whatever becomes of telling it
+            _log.warning("%s; events were not published", error, extra={"action": "store_trouble"})
+            return
+        for event in events:
+            self.observers.publish(event)
+
+    def _named(self, stored: list[tuple[int, int, EventRow]]) -> list[Event]:
+        """Stored events with the ids of their runs and steps."""
         with self.database.read() as tx:
             run_ids = self.names(tx, {row[0] for row in stored}, "runs")
             keys = {row[2][2] for row in stored if row[2][2] is not None}
             step_ids = self.names(tx, keys, "steps")
-        for run_key, seq, (type_, at, step, attempt, worker, data) in stored:
-            self.observers.publish(
-                Event(
-                    type=EventType(type_),
-                    at=to_datetime(at),
-                    run_id=run_ids.get(run_key),
-                    step_id=None if step is None else step_ids.get(step),
-                    attempt=attempt,
-                    worker=worker,
-                    seq=seq,
-                    data=decode(data) if data else {},
-                )
+        return [
+            Event(
+                type=EventType(type_),
+                at=to_datetime(at),
+                run_id=run_ids.get(run_key),
+                step_id=None if step is None else step_ids.get(step),
+                attempt=attempt,
+                worker=worker,
+                seq=seq,
+                data=decode(data) if data else {},
             )
+            for run_key, seq, (type_, at, step, attempt, worker, data) in stored
+        ]

@@ -33,7 +33,8 @@ def test_an_interrupted_run_drains_and_is_resumed(shell: Shell, gates: list[Gate
     assert line == "SIGINT: running steps may finish within 30 s; again stops at once\n"
     assert process.returncode == 130
     assert out == ""
-    assert "run r is interrupted; go on with: stepwell run --resume r, or" in rest
+    assert "run r is interrupted; go on with: " in rest
+    assert " run --resume r, or" in rest
     shown = json.loads(shell("show", "r", "--json").stdout)
     assert [step["status"] for step in shown["steps"]] == ["succeeded", "ready"]
 
@@ -114,9 +115,9 @@ def test_run_gives_up_after_its_timeout(shell: Shell, gates: list[Gate]) -> None
 
     assert process.returncode == 5
     assert out == ""
-    assert err == (
-        "error: run 'r' did not end within 0.05 s; go on with: stepwell run --resume r\n"
-    )
+    assert err.startswith("error: run 'r' did not end within 0.05 s; go on with: ")
+    assert err.endswith(" run --resume r\n")
+    assert err.count("\n") == 1
 
 
 def test_run_ends_when_another_process_cancels_it(shell: Shell, gates: list[Gate]) -> None:

@@ -38,7 +38,7 @@ CASES: list[tuple[str, int, str]] = [
     ("--app HERE.py:not_a_package packages", 2, "--app 'HERE.py:not_a_package': must be a Package"),
     ("--app nope.py:x packages", 2, "--app 'nope.py:x': there is no file 'nope.py'"),
     # input
-    ("run yard:start", 2, "input: input should be an object, got None"),
+    ("run yard:start --input 7", 2, "input: input should be an object, got 7"),
     ("run yard:start --input {", 2, "--input: not JSON: Expecting property name"),
     ('run yard:start --input {"a":1,"a":2}', 2, "--input: the key 'a' is given twice"),
     ("run yard:start --input NaN", 2, "--input: NaN is not JSON"),

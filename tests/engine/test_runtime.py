@@ -101,7 +101,7 @@ class TestStarting:
         [
             ({"package": "shpo"}, NotFound, "there is no package 'shpo'; did you mean 'shop'?"),
             ({"package": 7}, NotFound, "there is no package 7"),
-            ({"input": None}, InvalidPayload, "input: input should be an object, got None"),
+            ({"input": None}, InvalidPayload, "input.id: field required"),
             ({"input": {"items": []}}, InvalidPayload, "input.id: field required"),
             (
                 {"input": {"id": "o", "items": [1]}},

@@ -71,7 +71,9 @@ def outbox() -> Outbox:
 
 @pytest.fixture
 def shared() -> Services:
-    reads = FakeReads([("before", "some.kind", "succeeded", "[1]")], {"other": "running"}, {"before": BEFORE})
+    reads = FakeReads(
+        [("before", "some.kind", "succeeded", "[1]")], {"other": "running"}, {"before": BEFORE}
+    )
     return services(Registry([bodies.pack]), reads, kill_grace=0.2)
 
 

@@ -122,9 +122,10 @@ def read(database: Transaction, run_id: str) -> Census:
         ]
 
     (totals,) = rows(
-        "SELECT count(*) AS files, coalesce(sum(lines), 0) AS lines, coalesce(sum(code), 0) AS code,"
-        " coalesce(sum(comments + docstrings), 0) AS notes, coalesce(sum(functions), 0) AS functions,"
-        " coalesce(sum(classes), 0) AS classes, coalesce(sum(seconds), 0) AS seconds FROM files WHERE run_id = ?"
+        "SELECT count(*) AS files, coalesce(sum(lines), 0) AS lines,"
+        " coalesce(sum(code), 0) AS code, coalesce(sum(comments + docstrings), 0) AS notes,"
+        " coalesce(sum(functions), 0) AS functions, coalesce(sum(classes), 0) AS classes,"
+        " coalesce(sum(seconds), 0) AS seconds FROM files WHERE run_id = ?"
     )
     packages = rows(
         "SELECT package AS name, count(*) AS files, sum(lines) AS lines, sum(code) AS code,"

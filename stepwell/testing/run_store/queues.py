@@ -240,6 +240,15 @@ class WorkerRowTests(RunStoreCase):
         (worker,) = store.workers()
         assert worker.seen_at == to_datetime(clock.micros())
 
+    def test_silent_workers_are_forgotten(self, store: RunStore, clock: VirtualClock) -> None:
+        store.record_worker(self.row("dead", clock, None))
+        clock.advance(60 * SECOND)
+        store.record_worker(self.row("alive", clock, None))
+
+        store.forget_silent_workers(60_000_000 - 1)
+
+        assert [worker.id for worker in store.workers()] == ["alive"]
+
     def test_status_at_a_glance(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"), id="r1")
         bench.work_off()
