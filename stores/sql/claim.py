@@ -81,6 +81,14 @@ class ClaimStatements(Statements):
             ),
             "keys",
         )
+        # In the order of keys, so that two claims that start the same runs do not deadlock.
+        self.lock_pending = Statement(
+            sa.select(runs.c.id)
+            .where(runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value)
+            .order_by(runs.c.id)
+            .with_for_update(),
+            "keys",
+        )
         self.start_runs = Statement(
             sa.update(runs)
             .values(
@@ -215,6 +223,10 @@ class Claims:
                 )
                 if status == RunStatus.PENDING:
                     pending.append(key)
+            if pending and tx.dialect.concurrent:
+                # Another claim may be starting them at this moment.
+                keys_json = rows_json(pending)
+                pending = [row[0] for row in self._sql.lock_pending(tx, keys_json).fetchall()]
             if pending:
                 self._sql.start_runs(tx, tx.now, rows_json(pending))
                 for key in pending:

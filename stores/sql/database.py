@@ -93,10 +93,8 @@ class Database:
 
     def _commit(self, group: list[_Ticket[Any]]) -> None:
         """Run the writes of a group in one transaction."""
-        if not self.dialect.is_open(self._writer):
-            self.open()
+        now = self._begin()
         cursor = self._cursor
-        now = self.dialect.begin(cursor)
         try:
             tx = Transaction(cursor, self.dialect, now)
             if len(group) == 1:
@@ -110,6 +108,17 @@ class Database:
             with suppress(self.dialect.driver_errors):
                 cursor.execute("ROLLBACK")
             raise
+
+    def _begin(self) -> int:
+        """Begin a write; on a new connection if that was lost while nobody used it."""
+        if self.dialect.is_open(self._writer):
+            try:
+                return self.dialect.begin(self._cursor)
+            except self.dialect.driver_errors:
+                if self.dialect.is_open(self._writer):
+                    raise
+        self.open()
+        return self.dialect.begin(self._cursor)
 
     def _run_in_savepoint(self, ticket: _Ticket[Any], tx: Transaction) -> None:
         tx.cursor.execute("SAVEPOINT one")
@@ -136,28 +145,39 @@ class Database:
                     cursor.close()
             return
         with self._places:
-            connection = self._reader()
-            cursor = connection.cursor()
+            connection = cursor = None
             try:
-                now = self.dialect.begin_read(cursor)
+                connection, cursor, now = self._begin_read()
                 yield Transaction(cursor, self.dialect, now)
             except self.dialect.driver_errors as error:
                 raise self.dialect.translate(error) from error
             finally:
-                with suppress(self.dialect.driver_errors):
-                    cursor.execute("ROLLBACK")
-                cursor.close()
-                self._idle.append(connection)
+                if cursor is not None:
+                    with suppress(self.dialect.driver_errors):
+                        cursor.execute("ROLLBACK")
+                    cursor.close()
+                    self._idle.append(connection)
 
-    def _reader(self) -> Any:
+    def _begin_read(self) -> tuple[Any, Any, int]:
+        """A reader with its transaction begun. One that was lost while nobody used it is left."""
         while self._idle:
             connection = self._idle.pop()
-            if self.dialect.is_open(connection):
-                return connection
-            self._readers.remove(connection)
+            try:
+                cursor = connection.cursor()
+                return connection, cursor, self.dialect.begin_read(cursor)
+            except self.dialect.driver_errors:
+                if self.dialect.is_open(connection):
+                    self._idle.append(connection)
+                    raise
+                self._readers.remove(connection)
         connection = self.dialect.connect(readonly=True)
         self._readers.append(connection)
-        return connection
+        cursor = connection.cursor()
+        try:
+            return connection, cursor, self.dialect.begin_read(cursor)
+        except self.dialect.driver_errors:
+            self._idle.append(connection)
+            raise
 
     def version(self) -> int:
         """A number that changes when another process or connection commits."""

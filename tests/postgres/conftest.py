@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.postgres.server import OwnServer, own_server
-from tests.postgres.workshop import workshop
 
 from stepwell import Runtime, connect
+from tests.postgres.server import OwnServer, own_server
+from tests.postgres.workshop import workshop
 
 PROGRAM = Path(__file__).with_name("workshop.py")
 PATIENCE = 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +77,8 @@ def wait_until(url: str, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """The first rows that the statement gives: asked again whenever workers have news."""
     with psycopg.connect(url, autocommit=True, application_name="test") as connection:
         connection.execute("LISTEN stepwell")
-        for _ in range(PATIENCE):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             rows = connection.execute(sql.encode(), parameters).fetchall()
             if rows:
                 return rows
@@ -93,3 +96,8 @@ def terminate_backends(url: str) -> int:
             "WHERE datname = current_database() AND application_name = 'stepwell'",
         )
     )
+
+
+def figure(text: str) -> None:
+    """Print what was measured; pytest shows it with -s."""
+    sys.stdout.write(f"\n{text}\n")

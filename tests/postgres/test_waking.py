@@ -6,11 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from tests.postgres.conftest import Spawn
-from tests.postgres.server import ask, terminate_backends, wait_until
-from tests.postgres.workshop import workshop
-
 from stepwell import Runtime, connect
+from tests.postgres.conftest import Spawn
+from tests.postgres.server import ask, figure, terminate_backends, wait_until
+from tests.postgres.workshop import workshop
 
 # A worker that nobody wakes looks once in this many seconds.
 SELDOM = 30.0
@@ -41,13 +40,11 @@ def test_a_step_starts_on_an_idle_worker_elsewhere_at_once(
 
     found = delays(runtime, postgres_url, 40)
 
-    print(f"woken: p50 {median(found):.1f} ms, most {max(found):.1f} ms")
+    figure(f"woken: p50 {median(found):.1f} ms, most {max(found):.1f} ms")
     assert median(found) < 250
 
 
-def test_a_lost_listener_is_back_at_once(
-    runtime: Runtime, postgres_url: str, spawn: Spawn
-) -> None:
+def test_a_lost_listener_is_back_at_once(runtime: Runtime, postgres_url: str, spawn: Spawn) -> None:
     # given: an idle worker that listens
     spawn(postgres_url, poll_interval=SELDOM)
     delays(runtime, postgres_url, 1)
@@ -68,10 +65,10 @@ def test_a_lost_listener_is_back_at_once(
 def test_fifty_idle_workers_hardly_ask(postgres_url: str, tmp_path: Path) -> None:
     # given: many workers with nothing to do, as they are by default
     with ExitStack() as stack:
-        for _ in range(IDLE_WORKERS):
-            own = connect(postgres_url, home=tmp_path, packages=[workshop])
-            stack.enter_context(own)
-            stack.enter_context(own.worker())
+        for _ in range(IDLE_WORKERS // 10):
+            own = stack.enter_context(connect(postgres_url, home=tmp_path, packages=[workshop]))
+            for _ in range(10):
+                stack.enter_context(own.worker())
         wait_until(postgres_url, "SELECT 1 FROM workers HAVING count(*) = 50")
 
         # when: a stretch of the server's time goes by
@@ -82,7 +79,7 @@ def test_fifty_idle_workers_hardly_ask(postgres_url: str, tmp_path: Path) -> Non
     # then: they ended few transactions
     seconds = after[1] - before[1]
     rate = (after[0] - before[0]) / seconds
-    print(f"{IDLE_WORKERS} idle workers: {rate:.0f} transactions/s over {seconds:.1f} s")
+    figure(f"{IDLE_WORKERS} idle workers: {rate:.0f} transactions/s over {seconds:.1f} s")
     assert rate < MOST_QUERIES
 
 
@@ -94,5 +91,3 @@ def counted(url: str) -> tuple[float, float]:
         "FROM pg_stat_database WHERE datname = current_database()",
     )
     return float(row[0]), float(row[1])
-
-

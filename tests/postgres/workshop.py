@@ -76,7 +76,7 @@ def main() -> None:
 
     with connect(store, home=home, packages=[workshop], settings=settings) as runtime:
         threading.Thread(target=watch_input, daemon=True).start()
-        print("ready", flush=True)
+        os.write(1, b"ready\n")
         runtime.start_workers(stop=stop)
 
 
