@@ -54,6 +54,10 @@ $(STAMP): requirements/dev.txt pyproject.toml setup.py
 demo: setup .venv/.sample ## run the code census sample, from nothing to its result
 	@$(DEMO)
 
+.PHONY: demo-postgres
+demo-postgres: setup .venv/.sample ## the same on a PostgreSQL of its own, with two workers
+	@$(BIN)/python tools/demo_postgres.py $(DEMO_HOME)/postgres
+
 .venv/.sample: $(STAMP) $(wildcard $(SAMPLE)/pyproject.toml)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e $(SAMPLE)
 	@touch $@

@@ -27,8 +27,6 @@ from stepwell.stores.sql.statements import (
 )
 
 CACHED_RUNS = 10_000
-# Rows looked at beyond what is asked for, because suspects among them may be passed over.
-SPARE = 100
 
 _COLUMNS = (
     *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
@@ -47,7 +45,9 @@ class ClaimStatements(Statements):
         ready = may(Act.CLAIM, steps.c.status)
         # For many queues and kinds in one statement, or for one of each in one.
         together = dialect.ready_steps(columns, ready)
-        self.find_together = None if together is None else Statement(together, "now", "wanted")
+        self.find_together = (
+            None if together is None else Statement(together, "now", "suspect_from", "wanted")
+        )
         self.find_ready = Statement(
             sa.select(*columns)
             .where(
@@ -55,10 +55,27 @@ class ClaimStatements(Statements):
                 steps.c.queue == bind("queue"),
                 steps.c.kind == bind("kind"),
                 steps.c.ready_at <= bind("now"),
+                steps.c.lost_leases < bind("suspect_from"),
             )
             .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
             .limit(bind("limit")),
-            *("queue", "kind", "now", "limit"),
+            *("queue", "kind", "now", "suspect_from", "limit"),
+        )
+        self.find_suspect = Statement(
+            sa.select(*columns)
+            .where(
+                ready,
+                # The partial index of suspects: there are hardly ever any.
+                steps.c.lost_leases > sa.literal_column("0"),
+                steps.c.lost_leases >= bind("suspect_from"),
+                steps.c.queue.in_(dialect.texts("queues")),
+                steps.c.kind.in_(dialect.texts("kinds")),
+                steps.c.ready_at <= bind("now"),
+            )
+            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True),
+            *("suspect_from", "queues", "kinds", "now"),
         )
         self.ready_kinds = Statement(_ready_kinds(steps), "queue")
         self.take = Statement(
@@ -156,21 +173,16 @@ class Claims:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
         budgets = self._limits.budgets(tx, request)
         chosen: list[tuple[Any, ...]] = []
-        suspects_left = int(request.suspects)
+        suspect = self._suspect(tx, request, budgets) if request.suspects else []
         for lane, candidates in self._candidates(tx, request, budgets):
             left = lane.limit
-            for row in candidates if left > 0 else ():
-                queue, lost_leases = row[6], row[10]
-                budget = budgets[queue]
+            mine = [row for row in suspect if row[5] in lane.kinds]
+            for row in merge(mine, candidates) if left > 0 else ():
+                budget = budgets[row[6]]
                 if budget == 0:
                     continue
-                if lost_leases >= request.suspect_from:
-                    # One suspect at a time: it may be what killed its worker.
-                    if not suspects_left:
-                        continue
-                    suspects_left -= 1
                 if budget is not None:
-                    budgets[queue] = budget - 1
+                    budgets[row[6]] = budget - 1
                 chosen.append(row)
                 left -= 1
                 if left == 0:
@@ -178,19 +190,31 @@ class Claims:
         self._limits.spend(tx, (row[6] for row in chosen))
         return chosen
 
+    def _suspect(
+        self, tx: Transaction, request: ClaimRequest, budgets: Mapping[str, int | None]
+    ) -> list[tuple[Any, ...]]:
+        """The first step, if any, that may be what killed its workers; one is taken at a time."""
+        queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
+        kinds = rows_json([kind for lane in request.lanes for kind in lane.kinds])
+        rows: list[tuple[Any, ...]] = self._sql.find_suspect(
+            tx, request.suspect_from, queues, kinds, tx.now
+        ).fetchall()
+        return rows
+
     def _candidates(
         self, tx: Transaction, request: ClaimRequest, budgets: Mapping[str, int | None]
     ) -> Iterator[tuple[Lane, Iterable[tuple[Any, ...]]]]:
-        """For each lane the rows it may take, best first; read one by one where that can be."""
+        """For each lane the other rows it may take, best first; read one by one if possible."""
         queues = [queue for queue, budget in budgets.items() if budget != 0]
+        below = request.suspect_from
         if self._sql.find_together is not None:
             wanted = [
-                (queue, kind, lane.limit + SPARE)
+                (queue, kind, lane.limit)
                 for lane in request.lanes
                 for queue in queues
                 for kind in lane.kinds
             ]
-            rows = self._sql.find_together(tx, tx.now, rows_json(wanted)).fetchall()
+            rows = self._sql.find_together(tx, tx.now, below, rows_json(wanted)).fetchall()
             for lane in request.lanes:
                 kinds = set(lane.kinds)
                 yield lane, [row for row in rows if row[5] in kinds]
@@ -201,7 +225,7 @@ class Claims:
         }
         for lane in request.lanes:
             cursors = [
-                self._sql.find_ready.rows(tx, queue, kind, tx.now, lane.limit + SPARE)
+                self._sql.find_ready.rows(tx, queue, kind, tx.now, below, lane.limit)
                 for queue, kinds in ready.items()
                 for kind in kinds.intersection(lane.kinds)
             ]

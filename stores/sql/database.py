@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from stepwell.engine.errors import RuntimeClosed
+from stepwell.engine.errors import InvalidInput, RuntimeClosed
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.statements import Transaction
 
@@ -151,6 +151,10 @@ class Database:
                 yield Transaction(cursor, self.dialect, now)
             except self.dialect.driver_errors as error:
                 raise self.dialect.translate(error) from error
+            except UnicodeEncodeError as error:
+                raise InvalidInput(
+                    f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text"
+                ) from None
             finally:
                 if cursor is not None:
                     with suppress(self.dialect.driver_errors):

@@ -37,8 +37,8 @@ class Dialect(Protocol):
     def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> Any | None:
         """A select of ready steps for many queues and kinds at once, each up to a limit.
 
-        From one JSON parameter `wanted` of (queue, kind, limit), and `now`; locked, and passing
-        over what others have locked. None where a statement for each is as good.
+        From one JSON parameter `wanted` of (queue, kind, limit), `now` and `suspect_from`; locked,
+        and passing over what others have locked. None where a statement for each is as good.
         """
         ...
 

@@ -33,6 +33,13 @@ class Emission:
     joins: list[tuple[int, str]] = field(default_factory=list)
 
     @property
+    def awaits_subtrees(self) -> bool:
+        """Whether a new step waits for everything below a stored one."""
+        return any(
+            edge.subtree and edge.target in self.targets for new in self.steps for edge in new.edges
+        )
+
+    @property
     def open_targets(self) -> dict[str, int]:
         """Keys of the targets that have not ended, by the name an edge gives them."""
         return {
@@ -111,10 +118,7 @@ class Graphs:
             (run_key, name): (key, StepStatus(status))
             for run_key, name, key, status in self._sql.find(tx, rows_json(list(wanted)))
         }
-        joins: dict[int, list[tuple[int, str]]] = {}
-        emitters = rows_json([outcome.step.key for outcome in completed])
-        for needs, step, condition in self._settle.subtree_dependents(tx, emitters):
-            joins.setdefault(needs, []).append((step, condition))
+        joins = self._joins(tx, [outcome.step.key for outcome in completed])
         emissions: dict[int, Emission] = {}
         refused: dict[int, InvalidGraph] = {}
         taken: dict[tuple[int, str], Target] = {}
@@ -232,7 +236,31 @@ class Graphs:
             fresh = {step for needs, step in new_waits if needs in waiting} - waiting
         return waiting
 
-    def add_emission(
+    def _joins(self, tx: Transaction, keys: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
+        """Who waits for everything below these steps."""
+        joins: dict[int, list[tuple[int, str]]] = {}
+        for needs, step, condition in self._settle.subtree_dependents(tx, rows_json(keys)):
+            joins.setdefault(needs, []).append((step, condition))
+        return joins
+
+    def add_emissions(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        emissions: Sequence[Emission],
+        spread: Spread,
+        unsettled: frozenset[int],
+    ) -> None:
+        """Store what several executions emitted, as if one after the other."""
+        # A step stored here may wait for all below another one of these, which emits here, too.
+        entangled = len(emissions) > 1 and any(item.awaits_subtrees for item in emissions)
+        for emission in emissions:
+            if entangled:
+                key = emission.parent.key
+                emission.joins = self._joins(tx, [key]).get(key, [])
+            self._add_emission(tx, ledger, emission, spread, unsettled)
+
+    def _add_emission(
         self,
         tx: Transaction,
         ledger: Ledger,

@@ -6,6 +6,7 @@ depends on their arrival.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -104,6 +105,7 @@ class PostgresDialect:
                 steps.c.queue == wanted.c.queue,
                 steps.c.kind == wanted.c.kind,
                 steps.c.ready_at <= sa.bindparam("now"),
+                steps.c.lost_leases < sa.bindparam("suspect_from"),
             )
             .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
             .limit(wanted.c.limit)
@@ -219,7 +221,9 @@ def _advice(error: Exception) -> str:
     text = str(error)
     if "password authentication" in text or isinstance(error, errors.InvalidPassword):
         return "check user and password"
-    if "does not exist" in text and "database" in text:
+    if re.search(r'role ".*" does not exist', text):
+        return "check user and password"
+    if re.search(r'database ".*" does not exist', text):
         return "create the database first, or name another"
     if isinstance(error, psycopg.OperationalError):
         return "check that the server runs and can be reached"

@@ -172,8 +172,9 @@ class Settlement:
         if artifact_rows:
             self._sql.add_artifacts.many(tx, artifact_rows)
         unsettled = frozenset(held)
-        for key in emissions.keys() & held:
-            self._graphs.add_emission(tx, ledger, emissions[key], self._spread, unsettled)
+        if emissions:
+            stored = [emission for key, emission in emissions.items() if key in held]
+            self._graphs.add_emissions(tx, ledger, stored, self._spread, unsettled)
         self._spread.ended(StepStatus.SUCCEEDED, held)
 
     def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:

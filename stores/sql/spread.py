@@ -73,6 +73,7 @@ class Spread:
         cancel, skip = self._cancel, self._skip
         self._cancel, self._skip = {}, {}
         origins = self._origins({*cancel.values(), *skip.values()})
+        cancel, skip = self._with_all_below(cancel, origins), self._with_all_below(skip, origins)
         for drops, statement, status, event in (
             (cancel, self._sql.cancel, StepStatus.CANCELED, EventType.STEP_CANCELED),
             (skip, self._sql.skip, StepStatus.SKIPPED, EventType.STEP_SKIPPED),
@@ -91,6 +92,17 @@ class Spread:
                 code = _CODES[status]
                 self._ledger.event(run_key, event, key, data={"code": code, "step": name})
             self.ended(status, [key for key, _ in dropped])
+
+    def _with_all_below(self, drops: Drops, origins: dict[int, tuple[int, str, str]]) -> Drops:
+        """With all that fall along, when they fall for one reason; a chain is one statement then.
+
+        For several reasons each level is a step of its own, so that each gets its own reason.
+        """
+        if not drops or len({origins[origin][0] for origin in drops.values()}) > 1:
+            return drops
+        origin = next(iter(drops.values()))
+        rows = self._sql.required_below(self._tx, rows_json(list(drops))).fetchall()
+        return {row[0]: origin for row in rows}
 
     def _origins(self, keys: set[int]) -> dict[int, tuple[int, str, str]]:
         """Where it started, for each: the root's key, its id and its status."""

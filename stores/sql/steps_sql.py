@@ -201,6 +201,16 @@ class SettleStatements(Statements):
 
         self.cancel = drop(Act.CANCEL)
         self.skip = drop(Act.SKIP)
+        # The steps that fall with these: all that require them, at any distance.
+        fallen = dialect.scalars("keys").subquery("fallen")
+        below = sa.select(fallen.c.value.label("step")).cte("below", recursive=True)
+        below = below.union(
+            sa.select(dependencies.c.step).where(
+                dependencies.c.needs == below.c.step,
+                dependencies.c.condition == sa.literal_column("'succeeded'"),
+            )
+        )
+        self.required_below = Statement(sa.select(below.c.step), "keys")
         self.names = Statement(
             sa.select(steps.c.id, steps.c.step_id, steps.c.cause, steps.c.status).where(
                 steps.c.id.in_(dialect.scalars("keys"))

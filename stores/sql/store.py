@@ -259,7 +259,7 @@ class SqlRunStore(Reads):
                 store=self._dialect.label(),
                 schema_version=dict(sql.meta(tx).fetchall())["schema_version"],
                 runs=dict(sql.runs_by_status(tx).fetchall()),
-                open_steps=sql.open_steps(tx).fetchone()[0],
+                open_steps=int(sql.open_steps(tx).fetchone()[0]),
                 running_steps=sql.running(tx).fetchone()[0],
                 queues=self._queues.statuses(tx),
                 workers=len(sql.workers(tx).fetchall()),

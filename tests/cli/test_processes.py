@@ -158,6 +158,32 @@ def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
     assert (process.returncode, err) == (0, "")
 
 
+def test_a_stdout_that_was_closed_before_is_quiet(shell: Shell) -> None:
+    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {STEPWELL} list >&-"],
+        cwd=shell.folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_an_id_that_is_not_unicode_is_refused_in_a_line(shell: Shell) -> None:
+    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+
+    process = shell.start("show", b"\xff\xfe\xff\xfe".decode(errors="surrogateescape"))
+    _, err = process.communicate()
+
+    assert process.returncode == 2
+    assert err.endswith("has a lone surrogate; use valid Unicode text\n")
+    assert err.count("\n") == 1
+
+
 def test_a_closed_pipe_does_not_hide_that_the_run_failed(shell: Shell) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -7,6 +7,7 @@ A comment before a fence says how its block is tested; readers do not see it::
     <!-- test: add="--max-cycles 2" -->  what is added to each command, so that it ends
     <!-- test: output -->             the block is what the Python block before it printed
     <!-- test: copy=samples/shop -->  stands alone: a file or folder that the reader has, too
+    <!-- test: database -->          stands alone: STEPWELL_STORE names a PostgreSQL from here on
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FENCE = "```"
-MARKS = {"file", "exit", "add", "output", "copy"}
+MARKS = {"file", "exit", "add", "output", "copy", "database"}
+ALONE = {"copy", "database"}
 _MARK = re.compile(r"<!-- test: (.+) -->\s*\Z")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _INLINE_CODE = re.compile(r"`[^`]*`")
@@ -54,14 +56,14 @@ def name_of(page: Path) -> str:
 
 
 def blocks(page: str, text: str) -> Iterator[Block]:
-    """The fenced blocks of a page, and its `copy` marks as blocks without a text."""
+    """The fenced blocks of a page, and the marks that stand alone as blocks without a text."""
     lines = iter(enumerate(text.splitlines(), start=1))
     marks: dict[str, str] = {}
     for number, line in lines:
         found = _MARK.match(line)
         if found:
             marks = _marks(found.group(1), f"{page}:{number}")
-            if "copy" in marks:
+            if ALONE & marks.keys():
                 yield Block(page, number, "", "", marks)
                 marks = {}
         elif line.startswith(FENCE):

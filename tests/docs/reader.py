@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -34,10 +35,20 @@ _VARYING = (
 
 
 class Reader:
-    """Works in `folder`, as if it were the folder the reader is in."""
+    """Works in `folder`, as if it were the folder the reader is in.
 
-    def __init__(self, folder: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    `database` makes an empty PostgreSQL database for pages that ask for one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        page: str,
+        monkeypatch: pytest.MonkeyPatch,
+        database: Callable[[], str],
+    ) -> None:
         self.folder = folder
+        self._database = database
         self._printed = ""
         # A module of its own, as models look up the names of their module there.
         self._module = ModuleType(f"page_{re.sub(r'[^a-z]', '_', page.lower())}")
@@ -65,6 +76,8 @@ class Reader:
         """Do what the block says. An assertion that fails names its place on the page."""
         if "copy" in block.marks:
             self._copy(block.marks["copy"])
+        elif "database" in block.marks:
+            self._environment["STEPWELL_STORE"] = self._database()
         elif "file" in block.marks:
             path = self.folder / block.marks["file"]
             path.parent.mkdir(parents=True, exist_ok=True)

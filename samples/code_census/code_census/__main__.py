@@ -22,12 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m code_census", description=__doc__)
     parser.add_argument("command", nargs="?", default="summary", choices=["summary"])
     parser.add_argument("--home", default=".stepwell", help="the folder that the run is in")
+    parser.add_argument("--store", help="the URL of the store; default: engine.db in that folder")
     parser.add_argument("--run", help="the id of a run; default: the last one")
     given = parser.parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files can be in any script
     try:
-        return _summary(Path(given.home), given.run)
+        return _summary(Path(given.home), given.store, given.run)
     except StepwellError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -36,13 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         return NOT_DONE
 
 
-def _summary(home: Path, run_id: str | None) -> int:
-    if not (home / "engine.db").is_file():
-        raise NotFound(f"there is no census in {home}; {_how_to_run(home)}")
-    with connect(home=home, packages=[census]) as runtime:
-        run = _find(runtime, home, run_id)
+def _summary(home: Path, store: str | None, run_id: str | None) -> int:
+    place = f"--home {home}" + ("" if store is None else " --store URL")
+    if store is None and not (home / "engine.db").is_file():
+        raise NotFound(f"there is no census in {home}; {_how_to_run(place)}")
+    with connect(store, home=home, packages=[census]) as runtime:
+        run = _find(runtime, home, place, run_id)
         if run.status != "succeeded":
-            print(_unfinished(run, home))
+            print(_unfinished(run, place))
             return NOT_DONE
         page = home / f"{PROJECTION}.html"
         (artifact,) = (each for each in runtime.artifacts(run.id) if each.name == REPORT)
@@ -54,12 +56,13 @@ def _summary(home: Path, run_id: str | None) -> int:
             print(line)
     print()
     print(f"Report               {page}")
-    print(f"Engine database      {home / 'engine.db'}")
-    print(f"Projection database  {home / 'projections' / f'{PROJECTION}.db'}")
+    if store is None:
+        print(f"Engine database      {home / 'engine.db'}")
+        print(f"Projection database  {home / 'projections' / f'{PROJECTION}.db'}")
     return 0
 
 
-def _find(runtime: Runtime, home: Path, run_id: str | None) -> Run:
+def _find(runtime: Runtime, home: Path, place: str, run_id: str | None) -> Run:
     if run_id is not None:
         run = runtime.run(run_id)
         if run.package != census.name:
@@ -67,22 +70,22 @@ def _find(runtime: Runtime, home: Path, run_id: str | None) -> Run:
         return run
     runs = runtime.runs(package=census.name, limit=1)
     if not runs:
-        raise NotFound(f"there is no census in {home}; {_how_to_run(home)}")
+        raise NotFound(f"there is no census in {home}; {_how_to_run(place)}")
     return runs[0]
 
 
-def _unfinished(run: Run, home: Path) -> str:
+def _unfinished(run: Run, place: str) -> str:
     state = f"run {run.id} is {run.status}"
     if run.status.ended:
-        return f"{state}; see what happened: stepwell --home {home} show {run.id}"
+        return f"{state}; see what happened: stepwell {place} show {run.id}"
     return (
         f"{state}: {run.open_steps} of its {run.total_steps} steps are open\n"
-        f"go on with: stepwell --home {home} run --resume {run.id}"
+        f"go on with: stepwell {place} run --resume {run.id}"
     )
 
 
-def _how_to_run(home: Path) -> str:
-    return f"run one with: stepwell --home {home} run {census.name}"
+def _how_to_run(place: str) -> str:
+    return f"run one with: stepwell {place} run {census.name}"
 
 
 def _numbers(run: Run, summary: Summary, found: Census) -> Iterator[str]:

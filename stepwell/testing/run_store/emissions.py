@@ -252,6 +252,26 @@ class SubtreeTests(RunStoreCase):
         assert bench.statuses()["join"] == "succeeded"
         check_counts(bench)
 
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_join_emitted_while_its_subtree_grows(self, bench: Bench, first: int) -> None:
+        """A join over a stored step, and a new step below that one, in the same exchange."""
+        bench.create(new_step("top"), new_step("other"))
+        top, other = bench.claim(2)
+        bench.settle(bench.emit(top, new_step("child")))
+        child = bench.claim_one()
+        outcomes = [
+            bench.emit(other, new_step("join", subtree("top"))),
+            bench.emit(child, new_step("grandchild")),
+        ]
+
+        bench.settle(outcomes[first], outcomes[1 - first])
+
+        assert bench.statuses()["join"] == "pending"
+        assert ("join", "grandchild") in bench.edges()
+        check_counts(bench)
+        bench.complete(bench.claim_one())
+        assert bench.statuses()["join"] == "ready"
+
     def test_join_over_an_emission_that_is_dropped(self, bench: Bench) -> None:
         bench.create(
             new_step("ok"),

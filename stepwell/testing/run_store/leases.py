@@ -168,6 +168,14 @@ class SuspectTests(RunStoreCase):
         assert sorted(step.id for step in bench.claim(2)) == ["a", "x"]
         assert [step.id for step in bench.claim(1, suspects=False)] == ["y"]
 
+    def test_a_crowd_of_suspects_does_not_keep_others_waiting(self, bench: Bench) -> None:
+        bench.create(*(new_step(f"s{number}") for number in range(150)))
+        bench.claim(150)
+        bench.lapse()
+        bench.create(new_step("x"), id="r2")
+
+        assert sorted(step.id for step in bench.claim(2)) == ["s0", "x"]
+
     def test_one_suspect_over_all_lanes(self, bench: Bench) -> None:
         self.lose(bench, "a", "b")
         bench.create(new_step("x", kind="other"), id="r2")

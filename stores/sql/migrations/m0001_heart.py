@@ -73,6 +73,7 @@ STATEMENTS: tuple[str, ...] = (
     # The kind comes before the order, so that steps nobody here can run are never waded through.
     "CREATE INDEX steps_ready ON steps (queue, kind, priority, ready_at, id) "
     "WHERE status = 'ready'",
+    "CREATE INDEX steps_suspect ON steps (queue, kind) WHERE status = 'ready' AND lost_leases > 0",
     "CREATE INDEX steps_running ON steps (queue, expires_at) WHERE status = 'running'",
     "CREATE INDEX steps_due ON steps (wake_at) WHERE status = 'waiting' AND wake_at IS NOT NULL",
     "CREATE INDEX steps_awaiting_run ON steps (wait_run) "

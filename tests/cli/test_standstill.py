@@ -1,0 +1,67 @@
+"""A step that is ready and that nobody takes: `stepwell show` says why."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stepwell import Queue, connect
+from stepwell.engine.clock import SystemClock, to_datetime
+from stepwell.engine.model import WorkerRow
+from stepwell.stores import opening
+from tests.cli.conftest import CommandLine
+from tests.cli.yard import yard
+
+NOW = to_datetime(SystemClock().micros())
+
+
+def worker(
+    *,
+    kinds: tuple[str, ...] = ("yard.ok",),
+    queues: tuple[str, ...] | None = None,
+    labels: tuple[str, ...] = (),
+    seen_at: datetime = NOW,
+) -> WorkerRow:
+    return WorkerRow("w1", "host", 1, "0", queues, NOW, seen_at, kinds, labels)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (None, "no worker is running; start one: stepwell worker"),
+        (worker(seen_at=NOW - timedelta(hours=1)), "no worker is running"),
+        (worker(kinds=("other",)), "no live worker runs steps of kind 'yard.ok'; start one"),
+        (worker(queues=("slow",)), "no live worker of its kind works on queue 'default'"),
+        (worker(), "no live worker has the labels that queue 'default' asks for: gpu"),
+        (worker(labels=("gpu", "fast")), None),
+    ],
+)
+def test_show_says_why_nobody_takes_a_step(
+    cli: CommandLine, tmp_path: Path, row: WorkerRow | None, says: str | None
+) -> None:
+    # given: a ready step in a queue with a label, and a worker or none
+    url = f"sqlite:///{tmp_path / 'engine.db'}"
+    with connect(url, home=tmp_path, packages=[yard]) as runtime:
+        runtime.define_queue(Queue("default", labels=("gpu",)))
+        runtime.start_run("yard", entrypoint="two", run_id="r")
+    if row is not None:
+        store = opening.open_run_store(url, clock=SystemClock())
+        store.record_worker(row)
+        store.close()
+
+    # when
+    shown = cli("--store", url, "show", "r", "first")
+    as_json = cli.json("--store", url, "show", "r", "first")
+
+    # then
+    assert ("not claimed" in shown.stdout) == (says is not None)
+    assert (says or "") in shown.stdout
+    assert (as_json["not_claimed"] or "").startswith(says or "")
+
+
+def test_a_step_that_waits_for_others_waits_for_no_worker(cli: CommandLine) -> None:
+    cli.yard("start", "yard:two", "--run-id", "r")
+
+    assert "not claimed" not in cli("show", "r", "second").stdout

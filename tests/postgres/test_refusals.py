@@ -1,0 +1,175 @@
+"""What the command line says of a server that cannot be used, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+
+from tests.conftest import url_of
+from tests.postgres.server import OwnServer, ask
+
+STEPWELL = Path(sys.executable).with_name("stepwell")
+PASSWORD = "open-sesame"
+
+
+def stepwell(url: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Call the command line; whatever it says, it does not say the password."""
+    done = subprocess.run(
+        [STEPWELL, "--store", url, *args], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert PASSWORD not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def with_password(url: str) -> str:
+    """The same database; the server asks for no password, but does not mind one."""
+    return url.replace("postgres:@", f"postgres:{PASSWORD}@")
+
+
+@pytest.fixture
+def empty(postgres_server: str) -> Iterator[str]:
+    """A database without tables."""
+    name = Identifier("stepwell_empty")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(SQL("CREATE DATABASE {}").format(name))
+    yield with_password(url_of(postgres_server, "stepwell_empty"))
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "says"),
+    [
+        (f"postgresql://ann:{PASSWORD}@127.0.0.1:1/db", 8, "check that the server runs"),
+        (f"postgresql://ann:{PASSWORD}@no-such-host.invalid/db", 8, "check that the server runs"),
+        (f"postgresql://ann:{PASSWORD}@/db?host=/nowhere", 8, "check that the server runs"),
+        (f"postgresql://127.0.0.1:1/db?password={PASSWORD}", 8, "check that the server runs"),
+        (f"postgresql://ann:{PASSWORD}/x@host/db", 2, "cannot be read"),
+        (f"postgresql://ann:{PASSWORD}@x@host/db", 2, "cannot be read"),
+        (f"postgresql://ann:{PASSWORD}@host/db?nonsense=1", 2, "cannot be read"),
+        (f"host=localhost password={PASSWORD}", 2, "must be a URL"),
+        (f"postgers://ann:{PASSWORD}@host/db", 2, "did you mean 'postgresql'?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "worker", "db upgrade", "db check"])
+def test_a_url_that_leads_nowhere(url: str, code: int, says: str, command: str) -> None:
+    done = stepwell(url, *command.split())
+
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: store")
+    assert says in done.stderr
+
+
+def test_a_database_that_is_not_there(postgres_server: str) -> None:
+    done = stepwell(with_password(url_of(postgres_server, "nowhere")), "list")
+
+    assert done.returncode == 8
+    assert "create the database first, or name another" in done.stderr
+
+
+def test_a_user_that_is_not_there(postgres_server: str) -> None:
+    url = url_of(postgres_server, "postgres").replace("postgres:@", f"ann:{PASSWORD}@", 1)
+
+    done = stepwell(url, "list")
+
+    assert done.returncode == 8
+    assert "check user and password" in done.stderr
+
+
+def test_a_wrong_password(server: OwnServer) -> None:
+    # given: a server that asks one user for a password
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE ann LOGIN PASSWORD 'secret'")
+        (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+        path = Path(rules)
+        path.write_text(f"local all ann scram-sha-256\n{path.read_text()}")
+        connection.execute("SELECT pg_reload_conf()")
+
+    # when
+    done = stepwell(server.url.replace("postgres:@", f"ann:{PASSWORD}@"), "list")
+
+    # then
+    assert done.returncode == 8
+    assert "check user and password" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["list", "worker", "status", "run-once"])
+def test_a_server_is_never_migrated_silently(empty: str, command: str) -> None:
+    done = stepwell(empty, command)
+
+    assert done.returncode == 8
+    assert done.stderr.endswith("run: stepwell db upgrade\n")
+    assert ask(empty, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+def test_a_newer_store_is_refused_before_any_write(empty: str) -> None:
+    assert stepwell(empty, "db", "upgrade").returncode == 0
+    with psycopg.connect(empty) as connection:
+        connection.execute("UPDATE meta SET value = 4711 WHERE name = 'schema_version'")
+
+    for command in ("list", "worker", "db upgrade", "db check"):
+        done = stepwell(empty, *command.split())
+
+        assert done.returncode == 8
+        assert "version 4711, newer than this code" in done.stderr
+
+
+def test_a_database_of_somebody_else_is_left_alone(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        connection.execute("CREATE TABLE invoices (id BIGINT)")
+
+    for command in ("list", "db upgrade"):
+        done = stepwell(empty, *command.split())
+
+        assert done.returncode == 8
+        assert "holds other tables (invoices)" in done.stderr
+
+
+def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(lambda _: stepwell(empty, "db", "upgrade"), range(5)))
+
+    assert [each.returncode for each in done] == [0] * 5, [each.stderr for each in done]
+    said = sorted(each.stdout.rpartition(": ")[2] for each in done)
+    assert said == ["applied 0001\n"] + ["is up to date\n"] * 4
+    checked = stepwell(empty, "db", "check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 1 of 1\n")
+
+
+def test_the_printed_script_makes_the_same_schema(empty: str) -> None:
+    script = stepwell(empty, "db", "sql")
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute(script.stdout.encode())
+
+    assert stepwell(empty, "db", "check").returncode == 0
+    assert stepwell(empty, "db", "upgrade").stdout.endswith("is up to date\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "status", "queues", "workers", "db check", "db upgrade", "run-once"]
+)
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_no_command_prints_the_password(
+    postgres_url: str, command: str, json: tuple[str, ...]
+) -> None:
+    done = stepwell(with_password(postgres_url), *json, *command.split())
+
+    assert done.returncode == 0
+
+
+def socket_of(url: str) -> str:
+    return str(conninfo_to_dict(url)["host"])
