@@ -36,6 +36,11 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+# The longest wait that can be asked for before another attempt.
+MAX_DELAY = timedelta(days=366)
+# The longest code of a failure, in characters.
+MAX_CODE = 200
+
 
 class StepwellError(Exception):
     """The root. `code` is stable and meant for programs; the message is meant for people."""
@@ -139,7 +144,9 @@ class LeaseLost(StepwellError):
 class StepError(StepwellError):
     """A step's failure, with a stable `code` for metrics and filters.
 
-    `details` must be JSON; `retryable` None means: as the retry policy says.
+    A `code` that is no text, or none of 1 to 200 characters, is made one rather than refused: the
+    author's failure must not be hidden by a complaint about it. `details` must be JSON;
+    `retryable` None means: as the retry policy says.
     """
 
     code: str = "step_error"
@@ -148,8 +155,8 @@ class StepError(StepwellError):
     def __init__(
         self, code: str, message: str = "", *, details: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(message or code)
-        self.code = code
+        self.code = _code(code)
+        super().__init__(message or self.code)
         self.details = dict(details or {})
 
 
@@ -160,7 +167,10 @@ class Retryable(StepError):
 
 
 class RetryAfter(Retryable):
-    """Try again after `delay` (a timedelta, or seconds), whatever the policy's own wait is."""
+    """Try again after `delay` (a timedelta, or seconds), whatever the policy's own wait is.
+
+    Raises InvalidInput for a delay that is negative or longer than 366 days.
+    """
 
     def __init__(
         self,
@@ -170,9 +180,7 @@ class RetryAfter(Retryable):
         *,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        if self.delay < timedelta(0):
-            raise InvalidInput(f"RetryAfter: delay must not be negative, got {delay!r}")
+        self.delay = _delay(delay)
         super().__init__(code, message or f"retry after {self.delay}", details=details)
 
 
@@ -196,6 +204,26 @@ class Suspend(Signal):
 
 class Canceled(Signal):
     """The step was canceled or lost its lease; what it made is refused anyway."""
+
+
+def _code(code: object) -> str:
+    try:
+        return str(code)[:MAX_CODE] or StepError.code
+    except Exception:
+        return type(code).__name__[:MAX_CODE]
+
+
+def _delay(delay: timedelta | float) -> timedelta:
+    try:
+        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+    except (TypeError, ValueError, OverflowError):
+        wait = None
+    if wait is None or not timedelta(0) <= wait <= MAX_DELAY:
+        raise InvalidInput(
+            f"RetryAfter: delay must be a timedelta or seconds from 0 to "
+            f"{MAX_DELAY.total_seconds():.0f} ({MAX_DELAY.days} days), got {delay!r:.80}"
+        )
+    return wait
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,10 +8,17 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 
 import stepwell.engine as engine
-from stepwell.engine.errors import InvalidInput, Permanent, Retryable, RetryAfter, StepError
+from stepwell.engine.errors import (
+    MAX_DELAY,
+    InvalidInput,
+    Permanent,
+    Retryable,
+    RetryAfter,
+    StepError,
+)
 from stepwell.engine.payload import decode, encode
 
-MAX_WAIT = 366 * 86_400.0
+MAX_WAIT = MAX_DELAY.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ def retry_delay(
     if not asked and not policy.covers(error):
         return None
     if isinstance(error, RetryAfter):
-        return min(error.delay, timedelta(seconds=MAX_WAIT))
+        return min(error.delay, MAX_DELAY)  # an author may have set it after the check
     return policy.delay(failures + 1, chance())
 
 

@@ -238,9 +238,8 @@ class Runtime(Queries):
         `queues` None means all; `labels` open those queues that ask for them. A store out of
         reach is waited for. On stopping, running steps finish within the grace period.
         """
-        until = None if stop is None else stop.is_set
         with self._worker(queues, labels, poll_interval) as worker:
-            worker.run(until, max_cycles, patient=True)
+            worker.run(max_cycles=max_cycles, stop=stop, patient=True)
 
     def stop_workers(self, grace: float | None = None) -> int:
         """Tell all workers of this runtime to stop, as `Worker.stop()`; returns how many.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -120,6 +121,7 @@ class Worker:
         self._idle_looks = 0
         self._uncertain = False
         self._patient = False
+        self._stop_event: threading.Event | None = None
 
     def _make_pool(self, name: str, size: int, deliver: Callable[[Any, Any], None]) -> Pool:
         parts = self._parts
@@ -143,7 +145,8 @@ class Worker:
     @property
     def draining(self) -> bool:
         """Whether it was told to stop."""
-        return self._stop_grace is not None
+        asked = self._stop_event is not None and self._stop_event.is_set()
+        return asked or self._stop_grace is not None
 
     def _deliver(self, task: Any, outcome: Outcome) -> None:
         """Pools hand outcomes in from their own threads."""
@@ -156,15 +159,16 @@ class Worker:
         until: Callable[[], bool] | None = None,
         max_cycles: int | None = None,
         *,
+        stop: threading.Event | None = None,
         patient: bool = False,
     ) -> None:
-        """Work until `stop()`, until `until()` is true (asked once a cycle), or for some cycles.
+        """Work until `stop()` or `stop`, `until()` (asked once a cycle), or for some cycles.
 
         Steps that are still claimed then are finished or given back. When the store stays out of
         reach for longer than a lease, its steps are stopped; then StoreError is raised, or, if
         `patient`, the store is waited for.
         """
-        self._patient = patient
+        self._patient, self._stop_event = patient, stop
         self._register()
         try:
             cycles = 0

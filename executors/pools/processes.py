@@ -10,9 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
 from queue import SimpleQueue
 from typing import Any
 
@@ -23,12 +22,16 @@ from stepwell.engine.model import Outcome
 from stepwell.engine.payload import decode
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, failure, hand_over
-from stepwell.executors.pools.child_process import ChildProcess, describe_end
+from stepwell.executors.pools.channel import Garbled
+from stepwell.executors.pools.child_process import ChildProcess, garbled
 from stepwell.executors.pools.snapshot import Setup
 from stepwell.executors.pools.wire import pack_error, unpack_outcome
 
 # From SIGTERM to SIGKILL, in seconds; less when the setting kill_grace is less.
 TERM_GRACE = 1.0
+# How long, beyond its grace, a shutdown waits for a thread that attends a child, in seconds; and
+# again after the child was killed from outside. Then the thread is left behind.
+LAST_WAIT = 5.0
 
 
 class _Keeper:
@@ -44,24 +47,31 @@ class _Keeper:
         self._worker_id = worker_id
         self._clock = clock
         self._number = 0
+        self._closed = False
+        self._hanging = threading.Lock()
         self._bell, self._rope = os.pipe()
         os.set_blocking(self._rope, False)
+        os.set_blocking(self._bell, False)
 
     def ring(self) -> None:
         """Wake the thread, so that it looks at `canceled`."""
-        with suppress(BlockingIOError):  # then it has been rung often enough
-            os.write(self._rope, b"!")
+        with self._hanging, suppress(BlockingIOError):  # then it has been rung often enough
+            if not self._closed:
+                os.write(self._rope, b"!")
 
     def run(self, task: Task) -> Outcome | None:
         """The outcome of a task, whatever becomes of the child."""
         try:
-            child = self._able_child()
+            able = self._able_child()
             if not task.begin():
                 return None
             self._number += 1
-            child.send({"type": "run", "number": self._number, "step": task.step})
-            return self._attend(task, child)
+            able.send({"type": "run", "number": self._number, "step": task.step})
+            return self._attend(task, able)
         except BaseException as error:
+            child, self.child = self.child, None
+            if child is not None:
+                child.bury()  # who knows what it is at
             return failure(task, error)
 
     def close(self) -> None:
@@ -69,8 +79,10 @@ class _Keeper:
         child, self.child = self.child, None
         if child is not None:
             child.stop()
-        os.close(self._rope)
-        os.close(self._bell)
+        with self._hanging:
+            self._closed = True
+            os.close(self._rope)
+            os.close(self._bell)
 
     def _able_child(self) -> ChildProcess:
         """A child that is there and knows every kind; a new one where there was none."""
@@ -78,7 +90,7 @@ class _Keeper:
         if child is not None:
             if not child.is_idle():
                 self.child = None
-                child.bury()
+                child.bury()  # dead, or with words of a body that is long over
             elif child.kinds != len(self._services.catalog.kinds()):
                 self.child = None
                 child.stop()
@@ -98,25 +110,50 @@ class _Keeper:
     def _attend(self, task: Task, child: ChildProcess) -> Outcome:
         """Serve the child while it runs the step."""
         pressure = _Pressure(child, self._number, self.grace, self._clock)
-        timeout = None
+        timeout, heard = None, False
         while True:
-            ready = wait([child.connection, child.sentinel, self._bell], timeout)
-            if child.connection in ready or child.sentinel in ready:
+            # One message a turn, so that a child that never stops talking is canceled, too.
+            happened = child.await_news(self._bell, 0 if heard else timeout) or heard
+            ended = child.has_ended()  # before its last words are read, so that none are missed
+            try:
                 message = child.receive()
-                if message is None:
+                outcome = None if message is None else self._heed(task, child, *message)
+            except EOFError:
+                ended, message, outcome = True, None, None
+            except Garbled as error:
+                self.child = None
+                child.bury()
+                return failure(task, garbled(error))
+            if outcome is not None:
+                if pressure.is_hard:
                     self.child = None
-                    return failure(task, describe_end(child.end()))
-                header, bodies = message
-                if header["type"] == "outcome":
-                    if pressure.is_hard:
-                        self.child = None
-                        child.kill()
-                        child.bury()
-                    return unpack_outcome(task.step, header, bodies)
-                child.send(self._answer(task, header))
-            if self._bell in ready:
-                os.read(self._bell, 4096)
-            timeout = pressure.press(not ready) if self.canceled is task else None
+                    child.bury()
+                return outcome
+            heard = message is not None
+            if ended and not heard:
+                self.child = None
+                return failure(task, child.end())
+            self._listen()
+            timeout = pressure.press(not happened) if self.canceled is task else None
+
+    def _heed(
+        self, task: Task, child: ChildProcess, header: dict[str, Any], bodies: list[bytes]
+    ) -> Outcome | None:
+        """Answer a call of the child, or take its outcome. Raises Garbled."""
+        try:
+            if header["type"] == "outcome":
+                if header["number"] != self._number:
+                    raise Garbled("the outcome of another step")
+                return unpack_outcome(task.step, header, bodies)
+            reply = self._answer(task, header)
+        except (LookupError, TypeError, ValueError, StopIteration) as error:
+            raise Garbled("a message that cannot be read") from error
+        child.send(reply)
+        return None
+
+    def _listen(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._bell, 4096)
 
     def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
         """The reply to a child's call: what it may ask of the store and the packages."""
@@ -228,21 +265,28 @@ class ProcessPool:
         self._open.pop(task, None)
 
     def shutdown(self, grace: float) -> None:
-        deadline = self._clock.monotonic() + grace
         self._queue.put(None)
         with self._lock:
             keepers, self._keepers = self._keepers, {}
-        for thread in keepers.values():
-            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        self._join(keepers.values(), grace)
         for task in tuple(self._open):
             task.cancel()
-        for keeper, thread in keepers.items():
-            if thread.is_alive() and keeper.task is not None:
-                keeper.grace = 0.0
+        for keeper in keepers:
+            if keeper.task is not None:
                 keeper.canceled = keeper.task
                 keeper.ring()
-            thread.join()
+        patience = max((keeper.grace for keeper in keepers), default=0.0)
+        self._join(keepers.values(), patience + TERM_GRACE + LAST_WAIT)
+        for keeper, thread in keepers.items():
+            if thread.is_alive() and (child := keeper.child) is not None:
+                child.kill()  # from here, as its thread does not come to it
+        self._join(keepers.values(), LAST_WAIT)
         atexit.unregister(self._kill_all)
+
+    def _join(self, threads: Iterable[threading.Thread], patience: float) -> None:
+        deadline = self._clock.monotonic() + patience
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
 
     def _hire(self) -> None:
         if not self._keepers:

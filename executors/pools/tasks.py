@@ -16,6 +16,9 @@ UNWIND = 1.0
 
 _log = logging.getLogger("stepwell.pool")
 
+# Pools with coroutines that outlived their shutdown: kept with loop and tasks.
+_unfinished: set[AsyncioPool] = set()
+
 
 class AsyncioPool:
     """Coroutines side by side; the loop's thread starts with the first of them.
@@ -34,6 +37,8 @@ class AsyncioPool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._unwound = threading.Event()
+        self._left: set[asyncio.Task[Any]] = set()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
@@ -55,7 +60,7 @@ class AsyncioPool:
             return
         self._closed = True
         loop.call_soon_threadsafe(self._finish, grace)
-        thread.join(grace + 3 * UNWIND)
+        self._unwound.wait(grace + 3 * UNWIND)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -71,14 +76,41 @@ class AsyncioPool:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         while not self._ended:
-            try:
-                loop.run_forever()
-            except BaseException:  # SystemExit and its like, out of a task that a body made
-                _log.exception(
-                    "a task beside a step tried to end the loop",
-                    extra={"action": "pool.loop_kept"},
-                )
+            self._turn(loop)
+        if asyncio.all_tasks(loop):
+            self._outlast(loop)
         loop.close()
+        self._unwound.set()
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_forever()
+        except BaseException:  # SystemExit and its like, out of a task that a body made
+            _log.exception(
+                "a task beside a step tried to end the loop", extra={"action": "pool.loop_kept"}
+            )
+
+    def _outlast(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve coroutines that go on although they were canceled, as a thread's body would.
+
+        A pending task must neither lose its loop nor be collected: closed by force, a body that
+        swallows everything would spin in the collector and hold up the end of the program.
+        """
+        known: set[asyncio.Task[Any]] = set()
+        _unfinished.add(self)
+        _log.warning(
+            "%d canceled coroutines do not end; they are left to end on their own",
+            len(asyncio.all_tasks(loop)),
+            extra={"action": "pool.tasks_left"},
+        )
+        self._unwound.set()
+        while left := asyncio.all_tasks(loop):
+            for running in left - known:
+                running.add_done_callback(lambda _: loop.stop())
+            known = left
+            self._left = left
+            self._turn(loop)
+        _unfinished.discard(self)
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         loop = asyncio.get_running_loop()

@@ -40,7 +40,7 @@ class ClaimStatements(Statements):
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        steps, runs = schema.steps, schema.runs
+        steps = schema.steps
         columns = [steps.c[name] for name in _COLUMNS]
         ready = may(Act.CLAIM, steps.c.status)
         # For many queues and kinds in one statement, or for one of each in one.
@@ -78,6 +78,10 @@ class ClaimStatements(Statements):
             *("suspect_from", "queues", "kinds", "now"),
         )
         self.ready_kinds = Statement(_ready_kinds(steps), "queue")
+        self._taking(dialect)
+
+    def _taking(self, dialect: Any) -> None:
+        steps, runs = schema.steps, schema.runs
         self.take = Statement(
             sa.update(steps)
             .values(

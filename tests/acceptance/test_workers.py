@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.acceptance.factory import factory
 
 from stepwell import EventType, RunHandle, RunStatus, Runtime, connect
+from tests.acceptance.factory import factory
 
 PROGRAM = Path(__file__).with_name("factory.py")
 PATIENCE = 60

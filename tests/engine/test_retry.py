@@ -28,6 +28,13 @@ class VeryUnlucky(Unlucky):
     """One more."""
 
 
+class Unspeakable:
+    """Something whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 class TestWaits:
     def test_fixed(self) -> None:
         assert waits(Retry(wait="fixed", initial=2), 4) == [2, 2, 2, 2]
@@ -138,12 +145,30 @@ class TestDecisions:
         assert decide(Retryable("code"), policy) == 1.0
         assert decide(Permanent("code"), policy) is None
 
-    def test_wait_asked_for_has_a_limit(self) -> None:
-        assert decide(RetryAfter(timedelta.max), Retry()) == MAX_WAIT
+    def test_longest_wait_that_can_be_asked_for(self) -> None:
+        assert decide(RetryAfter(timedelta(days=366)), Retry()) == MAX_WAIT
 
-    def test_negative_wait(self) -> None:
-        with pytest.raises(InvalidInput, match="delay must not be negative, got -1"):
-            RetryAfter(-1)
+    @pytest.mark.parametrize(
+        "delay", [-1, timedelta(days=366, microseconds=1), timedelta.max, 1e300, float("nan"), "7"]
+    )
+    def test_a_wait_out_of_range_is_refused(self, delay: Any) -> None:
+        with pytest.raises(InvalidInput, match=r"RetryAfter: delay .* 31622400 \(366 days\), got"):
+            RetryAfter(delay)
+
+    @pytest.mark.parametrize(
+        ("code", "made"),
+        [
+            (418, "418"),
+            (None, "None"),
+            ("", "step_error"),
+            ("x" * 201, "x" * 200),
+            (Unspeakable(), "Unspeakable"),
+        ],
+    )
+    def test_a_code_that_is_none_does_not_hide_the_failure(self, code: Any, made: str) -> None:
+        error = Permanent(code, "why it failed")
+
+        assert (error.code, str(error)) == (made, "why it failed")
 
 
 class TestStoring:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -130,3 +131,72 @@ def ignore_everything(path: str) -> None:
             time.sleep(600)
         except BaseException:
             continue
+
+
+@pack.executor("test.fork", pool="process")
+def return_twice(path: str) -> str:
+    """The fork waits for its parent's next step, and returns while that one runs."""
+    if os.fork() == 0:
+        Path(path).read_text(encoding="utf-8")
+        return "fork"
+    return "child"
+
+
+@pack.executor("test.meet_fork", pool="process")
+def let_fork_return(path: str) -> str:
+    """Let the fork of the step before return, and stay until it is gone."""
+    tell(path, "go on")
+    os.waitpid(-1, 0)
+    return "next"
+
+
+@pack.executor("test.fork_asks", pool="process")
+def ask_from_fork(step: StepContext, path: str) -> None:
+    if os.fork() == 0:
+        try:
+            step.run_status("other")
+        except Exception as error:
+            tell(path, str(error))
+    os.waitpid(-1, 0)
+
+
+@pack.executor("test.leave_behind", pool="process")
+def leave_a_process_behind() -> int:
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+
+
+@pack.executor("test.write_everywhere", pool="process")
+def write_everywhere(text_and_path: list[str]) -> None:
+    """Write to every socket there is, say so, and stay."""
+    text, path = text_and_path
+    for number in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, bytes.fromhex(text))
+        except OSError:
+            continue
+    tell(path, "written")
+    threading.Event().wait()
+
+
+@pack.executor("test.close_everything", pool="process")
+def close_everything() -> None:
+    os.closerange(3, 1000)
+
+
+@pack.executor("test.speak_late", pool="process")
+def speak_when_idle(path: str) -> str:
+    """Leave a thread that writes to the connection once the step is over."""
+
+    def late() -> None:
+        Path(path).read_text(encoding="utf-8")
+        for number in range(3, 64):
+            try:
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, b"late")
+            except OSError:
+                continue
+        tell(path + ".done", "spoken")
+
+    threading.Thread(target=late, daemon=True).start()
+    return str(os.getpid())

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from stepwell.engine.states import StepStatus
 from stepwell.executors.pools.processes import ProcessPool
 from stepwell.executors.registry import Registry
 from tests.executors import bodies
+from tests.executors.ears import Ears, wait_until_gone
 from tests.executors.fakes import PATIENCE, FakeReads, Outbox, claimed, services
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,24 +37,6 @@ BEFORE = StepResult(
     None,
     datetime(2030, 1, 1, tzinfo=UTC),
 )
-
-
-class Ears:
-    """A FIFO that bodies in other processes write lines to."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self.path = str(path)
-        # Read and write, so that it never ends while nobody writes.
-        self._file = os.fdopen(os.open(path, os.O_RDWR), "rb", buffering=0)
-
-    def line(self) -> str:
-        ready, _, _ = select.select([self._file], [], [], PATIENCE)
-        assert ready, "nothing was told"
-        return self._file.readline().decode().strip()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @pytest.fixture
@@ -94,19 +76,6 @@ def task(shared: Services) -> Callable[..., Execution]:
 
 
 Make = Callable[..., Execution]
-
-
-def wait_until_gone(pid: int) -> None:
-    """Return when a process that is not ours to reap has ended."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        ready, _, _ = select.select([handle], [], [], PATIENCE)
-        assert ready, f"process {pid} is still there"
-    finally:
-        os.close(handle)
 
 
 def test_a_child_is_used_again(pool: ProcessPool, outbox: Outbox, task: Make) -> None:

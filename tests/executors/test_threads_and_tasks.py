@@ -1,15 +1,23 @@
 """What only threads, and what only the event loop does: parallel bodies, cancel, shutdown."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from stepwell.engine.model import Failed
+from stepwell.executors.pools import tasks
 from stepwell.executors.pools.tasks import AsyncioPool
 from stepwell.executors.pools.threads import ThreadPool
 from tests.executors.fakes import PATIENCE, FakeTask, Outbox
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Held:
@@ -191,6 +199,74 @@ def test_shutdown_cancels_coroutines_after_the_grace(outbox: Outbox) -> None:
 
     assert task.canceled.is_set()
     assert outbox.failure().code == "CancelledError"
+
+
+def test_a_coroutine_that_outlives_the_shutdown_keeps_its_loop(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "UNWIND", 0.1)
+    pool = AsyncioPool(1, outbox)
+    began, gate = threading.Event(), threading.Event()
+
+    async def body() -> str:
+        began.set()
+        while not gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+        return "ended on its own"
+
+    pool.submit([FakeTask(body)])
+    assert began.wait(PATIENCE)
+
+    pool.shutdown(0)
+
+    (record,) = [r for r in caplog.records if getattr(r, "action", "") == "pool.tasks_left"]
+    assert "1 canceled coroutine" in record.getMessage()
+    gate.set()
+    assert outbox.value() == '"ended on its own"'
+
+
+SWALLOWS = """
+import asyncio
+from stepwell.executors.pools import tasks
+from tests.executors.fakes import FakeTask, Outbox
+import threading
+
+began = threading.Event()
+
+async def body():
+    began.set()
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except BaseException:
+            pass
+
+tasks.UNWIND = 0.1
+pool = tasks.AsyncioPool(1, Outbox())
+pool.submit([FakeTask(body)])
+began.wait()
+pool.shutdown(0)
+del pool
+import gc
+gc.collect()
+print("over")
+"""
+
+
+def test_a_program_ends_although_a_coroutine_swallows_everything() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWS],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "over\n"), done.stderr
+    assert done.stderr == "1 canceled coroutines do not end; they are left to end on their own\n"
 
 
 def test_a_coroutine_runs_in_a_thread_whose_loop_is_busy(outbox: Outbox) -> None:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
@@ -34,7 +35,7 @@ class OwnServer:
         self.url = f"postgresql://postgres:@/postgres?host={self._socket_folder()}"
 
     def _socket_folder(self) -> str:
-        return str(psycopg.conninfo.conninfo_to_dict(self._server.get_uri())["host"])
+        return str(conninfo_to_dict(self._server.get_uri())["host"])
 
     def stop(self, mode: str = "fast") -> None:
         """`fast` breaks connections off; `immediate` crashes, too."""

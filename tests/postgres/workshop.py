@@ -13,16 +13,9 @@ import sys
 import threading
 from pathlib import Path
 
-from stepwell import Package, Queue, RunBuilder, StepContext, connect
+from stepwell import Package, RunBuilder, StepContext, connect
 
-workshop = Package(
-    "workshop",
-    queues=[
-        Queue("narrow", max_in_flight=3),
-        Queue("each", max_per_worker=2),
-        Queue("rated", rate_limit=50, burst=5),
-    ],
-)
+workshop = Package("workshop")
 
 
 @workshop.executor("workshop.cut")
@@ -73,6 +66,7 @@ def main() -> None:
     def watch_input() -> None:
         sys.stdin.read()
         stop.set()
+        runtime.stop_workers()  # does not wait for the end of a cycle
 
     with connect(store, home=home, packages=[workshop], settings=settings) as runtime:
         threading.Thread(target=watch_input, daemon=True).start()
