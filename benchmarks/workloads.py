@@ -114,8 +114,8 @@ def latency(folder: Path, count: int) -> Measure:
 
 def start_up(code: list[str], name: str, goal: float, repeats: int) -> Measure:
     """Seconds of a fresh process."""
-    samples = []
-    bare = []
+    samples: list[float] = []
+    bare: list[float] = []
     for _ in range(repeats):
         for command, into in ((code, samples), ([sys.executable, "-c", "pass"], bare)):
             begun = time.perf_counter()
