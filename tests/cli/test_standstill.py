@@ -14,7 +14,9 @@ from stepwell.stores import opening
 from tests.cli.conftest import CommandLine
 from tests.cli.yard import yard
 
-NOW = to_datetime(SystemClock().micros())
+# Rows are made when the tests are collected, and may be looked at much later.
+SOON = to_datetime(SystemClock().micros()) + timedelta(hours=2)
+LONG_AGO = SOON - timedelta(hours=4)
 
 
 def worker(
@@ -22,16 +24,16 @@ def worker(
     kinds: tuple[str, ...] = ("yard.ok",),
     queues: tuple[str, ...] | None = None,
     labels: tuple[str, ...] = (),
-    seen_at: datetime = NOW,
+    seen_at: datetime = SOON,
 ) -> WorkerRow:
-    return WorkerRow("w1", "host", 1, "0", queues, NOW, seen_at, kinds, labels)
+    return WorkerRow("w1", "host", 1, "0", queues, LONG_AGO, seen_at, kinds, labels)
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
         (None, "no worker is running; start one: stepwell worker"),
-        (worker(seen_at=NOW - timedelta(hours=1)), "no worker is running"),
+        (worker(seen_at=LONG_AGO), "no worker is running"),
         (worker(kinds=("other",)), "no live worker runs steps of kind 'yard.ok'; start one"),
         (worker(queues=("slow",)), "no live worker of its kind works on queue 'default'"),
         (worker(), "no live worker has the labels that queue 'default' asks for: gpu"),
