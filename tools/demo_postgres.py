@@ -14,10 +14,11 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import psutil  # type: ignore[import-untyped]  # without annotations
 from psycopg.conninfo import conninfo_to_dict
 
 from stepwell import Runtime, StepwellError, connect
@@ -65,7 +66,17 @@ def server() -> Iterator[str]:
             host = conninfo_to_dict(running.get_uri())["host"]
             yield f"postgresql://postgres@/postgres?host={host}"
         finally:
+            _end_children()
             running.cleanup()
+
+
+def _end_children() -> None:
+    """End what an interruption in the very moment of its start left behind."""
+    children = psutil.Process().children()
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=DRAIN)
 
 
 @contextmanager
