@@ -29,7 +29,7 @@ def turn(step: StepContext, log: str) -> None:
     """A step that takes a moment; leaves a line when it begins and one when it ends."""
     with Path(log).open("ab", buffering=0) as file:
         file.write(f"+ {os.getpid()}\n".encode())
-        hashlib.pbkdf2_hmac("sha256", step.step.id.encode(), b"", 5_000)
+        hashlib.pbkdf2_hmac("sha256", step.step.id.encode(), b"", 40_000)
         file.write(f"- {os.getpid()}\n".encode())
 
 
