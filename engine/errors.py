@@ -9,7 +9,6 @@
     │   ├── InvalidPackage                 a package or executor declared wrongly
     │   └── InvalidSettings                a setting out of range or unknown
     ├── NotFound                           no such run, step, artifact, package, kind, queue
-    │   └── NoCheckpoint
     ├── Conflict                           the id is taken by something else
     ├── RefusedByState                     the run or step is in a state that does not allow it
     ├── WaitTimeout                        waited long enough; the run goes on
