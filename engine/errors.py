@@ -9,18 +9,22 @@
     │   ├── InvalidPackage                 a package or executor declared wrongly
     │   └── InvalidSettings                a setting out of range or unknown
     ├── NotFound                           no such run, step, artifact, package, kind, queue
+    │   └── NoCheckpoint                   no checkpoint of this execution
     ├── Conflict                           the id is taken by something else
     ├── RefusedByState                     the run or step is in a state that does not allow it
     ├── WaitTimeout                        waited long enough; the run goes on
     ├── RuntimeClosed                      the runtime was closed or is draining
     ├── StoreError                         the store cannot be opened, read or written
     │   ├── StoreVersionError              the store is newer than this code
+    │   │   └── CheckpointVersionError     the checkpoint is newer than this code
     │   └── CorruptData                    bytes differ from their recorded digest
+    │       └── CheckpointCorrupt          a damaged checkpoint; it was left as it is
     ├── LeaseLost                          another worker holds the step now, or it was canceled
     └── StepError                          raised by executors: code, retryable, details, cause
         ├── Retryable
         │   └── RetryAfter                 … after a given delay
         └── Permanent
+            └── ReplayMismatch             the code asks for something else than was recorded
 
     BaseException
     └── Signal                             unwinds one execution; never caught by `except Exception`
@@ -86,6 +90,12 @@ class NotFound(StepwellError):
     exit_code: ClassVar[int] = 3
 
 
+class NoCheckpoint(NotFound):
+    """There is no checkpoint of this execution."""
+
+    code: str = "no_checkpoint"
+
+
 class Conflict(StepwellError):
     """Something else already has this id."""
 
@@ -127,10 +137,22 @@ class StoreVersionError(StoreError):
     code: str = "store_version"
 
 
+class CheckpointVersionError(StoreVersionError):
+    """The checkpoint was written by a newer version; it was not touched."""
+
+    code: str = "checkpoint_version"
+
+
 class CorruptData(StoreError):
     """Stored bytes do not match the digest recorded for them."""
 
     code: str = "corrupt_data"
+
+
+class CheckpointCorrupt(CorruptData):
+    """A checkpoint that was not stored as it stands there now; it was left as it is."""
+
+    code: str = "checkpoint_corrupt"
 
 
 class LeaseLost(StepwellError):
@@ -187,6 +209,18 @@ class Permanent(StepError):
     """Do not try again, whatever the policy says."""
 
     retryable = False
+
+
+class ReplayMismatch(Permanent):
+    """A recorded operation is not the one the code asks for now; the message names both.
+
+    Put the code back, or give the operation a new name, and retry the step.
+    """
+
+    code: str = "replay_mismatch"
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(type(self).code, message, details=details)
 
 
 class Signal(BaseException):

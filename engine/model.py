@@ -276,6 +276,52 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a run. `received_by` is the step that took it, or None."""
+
+    id: int
+    run_id: str
+    topic: str
+    payload: Any
+    key: str | None
+    sender: str | None
+    received_by: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A decision: by whom, when, and with what comment."""
+
+    approved: bool
+    comment: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ValueEntry:
+    """One value a run gave to a key; `number` counts from 1."""
+
+    key: str
+    number: int
+    value: Any
+    step_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """An entry of the key-value store. `version` rises with every write of the key."""
+
+    key: str
+    value: Any
+    version: int
+    expires_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CycleResult:
     """What one `run_once()` did: steps made ready again, executed, and how they ended."""
 
@@ -374,6 +420,7 @@ class ClaimedStep:
     parent: str | None
     allow_failure: bool
     wait: str | None
+    wake_at: int | None
     created_at: int
     ready_at: int
     started_at: int
@@ -430,15 +477,32 @@ class NewArtifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """What a suspended step waits for: the end of run `run_id`, or `until` (epoch µs), or both.
+class NewMessage:
+    """A message to be sent with the settle. `payload` is JSON text; `key` makes it unique."""
 
-    `start` is a run to be created in the same commit.
+    run_id: str
+    topic: str
+    payload: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a suspended step waits for: `until` (epoch µs), or one of the others, or both.
+
+    The others: the end of run `run_id`; a message to the step's run on `topic`; the first `value`
+    (run id, key). `kind` names it for people ("sleep", "message", "approval", "value", "run",
+    "paused"), `operation` is the durable operation that waits. `start` is a run to be created in
+    the same commit.
     """
 
     run_id: str | None = None
     until: int | None = None
     start: NewRun | None = None
+    topic: str | None = None
+    value: tuple[str, str] | None = None
+    kind: str = "run"
+    operation: str | None = None
 
 
 @dataclass(slots=True)
@@ -450,6 +514,7 @@ class Completed:
     records: Sequence[NewRecord] = ()
     artifacts: Sequence[NewArtifact] = ()
     emitted: Sequence[NewStep] = ()
+    messages: Sequence[NewMessage] = ()
 
 
 @dataclass(slots=True)
@@ -467,6 +532,7 @@ class Suspended:
 
     step: ClaimedStep
     wait: Wait
+    messages: Sequence[NewMessage] = ()
 
 
 @dataclass(slots=True)
@@ -525,6 +591,7 @@ class RunFilter:
     limit: int = 100
     before: str | None = None
     prefix: str | None = None
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
+from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.events import Event
 from stepwell.engine.model import (
     ArtifactRef,
@@ -27,7 +28,10 @@ from stepwell.engine.model import (
     EngineStatus,
     Exchange,
     ExecutorOptions,
+    KeyValue,
     LostLease,
+    Message,
+    NewMessage,
     NewRun,
     Operator,
     Outcome,
@@ -40,6 +44,7 @@ from stepwell.engine.model import (
     Step,
     StepFilter,
     StepResult,
+    ValueEntry,
     WorkerRow,
 )
 
@@ -195,6 +200,102 @@ class Operators(Protocol):
         """
         ...
 
+    def pause_run(self, run_id: str, by: Operator) -> int:
+        """Claim no more steps of a run, and freeze its waits; returns how many steps are held.
+
+        Running steps end as they would. Pausing a paused run does nothing; one that ended raises
+        RefusedByState.
+        """
+        ...
+
+    def resume_run(self, run_id: str, by: Operator) -> int:
+        """Undo `pause_run`: waits go on with the time they had left; returns how many are ready.
+
+        Raises RefusedByState for a run that is not paused.
+        """
+        ...
+
+    def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        """As `pause_run`, for one step that is pending, ready or waiting."""
+        ...
+
+    def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        """Undo `hold_step`. Raises RefusedByState for a step that is not held."""
+        ...
+
+
+class Messages(Protocol):
+    """Messages to runs, and decisions, which are messages of a kind of their own."""
+
+    def send(self, message: NewMessage, sender: str | None = None) -> bool:
+        """Store a message; durable on return. False when one with its key was sent before.
+
+        Steps that wait for its topic are ready then. Raises NotFound without the run, and
+        RefusedByState when it has ended.
+        """
+        ...
+
+    def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
+        """The message (JSON text) given to this operation of the step, or None for none yet.
+
+        The first one sent that no other operation has; the same one when asked again. Raises
+        LeaseLost.
+        """
+        ...
+
+    def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
+        """A run's messages in the order they were sent. Raises NotFound."""
+        ...
+
+    def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
+        """Approve or reject what a step waits for; `by.reason` is the comment. Returns its id.
+
+        `step_id` None means the only one that waits. Raises NotFound; Conflict when it was
+        answered before; RefusedByState when none waits; InvalidInput when several do.
+        """
+        ...
+
+
+class Values(Protocol):
+    """Values that runs publish, each with its history."""
+
+    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> None:
+        """Give a key of the step's run a new value (JSON text), once for each operation.
+
+        Steps that wait for it are ready then. Raises LeaseLost.
+        """
+        ...
+
+    def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
+        """The values of a key, oldest first; only the `last` ones if given. Raises NotFound."""
+        ...
+
+
+class KeyValues(Protocol):
+    """One key-value store for all runs. What has expired is not there."""
+
+    def kv_get(self, key: str) -> KeyValue | None:
+        """The entry, or None."""
+        ...
+
+    def kv_set(
+        self, key: str, value: str, *, expires_in: int | None = None, version: int | None = None
+    ) -> int | None:
+        """Store a value (JSON text) and return its version.
+
+        `expires_in` is in microseconds. With `version` only if the entry has it (0: if there is
+        none); else nothing is stored, and None is returned.
+        """
+        ...
+
+    def kv_delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove the entry, if it has `version`; returns whether it did."""
+        ...
+
+    def kv_list(self, prefix: str = "", after: str = "", limit: int = 1_000) -> list[KeyValue]:
+        """Entries whose keys begin with `prefix` and come after `after`, by key."""
+        ...
+
 
 class Queues(Protocol):
     """Queues and workers as all processes see them."""
@@ -242,8 +343,26 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
-class RunStore(Runs, Results, DependencyReads, Claims, Operators, Queues, Protocol):
+class RunStore(
+    Runs,
+    Results,
+    DependencyReads,
+    Claims,
+    Operators,
+    Messages,
+    Values,
+    KeyValues,
+    Queues,
+    Protocol,
+):
     """Everything a runtime asks of its store. Safe to use from many threads."""
+
+    def checkpointer(self, step: ClaimedStep | None = None) -> Checkpointer:
+        """The checkpoints in this store; saves with a `step` raise LeaseLost when it is not held.
+
+        It is a JournalingCheckpointer and an AtomicCheckpointer.
+        """
+        ...
 
     def now(self) -> int:
         """The store's clock, in epoch microseconds: the one that leases expire by."""

@@ -120,7 +120,8 @@ STEP_TRANSITIONS: dict[Act, tuple[frozenset[StepStatus], StepStatus]] = {
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELED}),
     RunStatus.RUNNING: RUN_ENDED | {RunStatus.PAUSED},
-    RunStatus.PAUSED: frozenset({RunStatus.RUNNING, RunStatus.CANCELED}),
+    # Steps that were running when it was paused may be its last ones.
+    RunStatus.PAUSED: RUN_ENDED | {RunStatus.PENDING, RunStatus.RUNNING},
     RunStatus.SUCCEEDED: frozenset(),
     # Only an operator's audited retry leads out of a terminal state.
     RunStatus.FAILED: frozenset({RunStatus.RUNNING}),

@@ -31,7 +31,7 @@ CACHED_RUNS = 10_000
 _COLUMNS = (
     *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
     *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
-    *("site", "parent", "allow_failure", "wait", "token", "created_at"),
+    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
 )
 
 
@@ -282,7 +282,7 @@ def _claimed(
     # fmt: off
     (priority, ready_at, key, _, step_id, kind, queue, text, attempt, failures, lost_leases,
      max_attempts, timeout, retry, metadata, dedup_key, site, parent, allow_failure, wait,
-     token, created_at) = row
+     wake_at, token, created_at) = row
     # fmt: on
     return ClaimedStep(
         key,
@@ -305,6 +305,7 @@ def _claimed(
         None if parent is None else parents[parent],
         bool(allow_failure),
         wait,
+        wake_at,
         created_at,
         ready_at,
         now,

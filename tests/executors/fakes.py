@@ -34,7 +34,7 @@ def claimed(kind: str = "test", input: Any = None, **changes: Any) -> ClaimedSte
     """A step as the store would hand it out."""
     fields: dict[str, Any] = {
         **dict.fromkeys(ClaimedStep.__dataclass_fields__, 0),
-        **dict.fromkeys(("timeout", "retry", "metadata", "dedup_key", "parent", "wait")),
+        **dict.fromkeys(("timeout", "retry", "metadata", "dedup_key", "parent", "wait", "wake_at")),
         "run": RUN,
         "id": "step1",
         "kind": kind,

@@ -1,0 +1,155 @@
+"""Checkpoints: the recorded operations, variables, wait and pause flag of one execution.
+
+A checkpointer keeps them. Three methods make one; two further powers are used where it has them,
+so that a save costs what is new, and a pause is never lost between a load and a save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CHECKPOINT_VERSION = 1
+
+OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_value"]
+CheckpointStatus = Literal["running", "waiting", "paused", "completed", "failed"]
+
+
+class OperationError(BaseModel):
+    """Why an operation failed; `type` is the exception's qualified name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+    type: str = ""
+    retryable: bool | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Operation(BaseModel):
+    """One recorded operation, by `name` and `occurrence` (from 1), or by `name` and `key`.
+
+    `digest` is that of its arguments. `open` means that its error ended the attempt, so that the
+    next attempt runs it again.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    occurrence: int = 1
+    key: str | None = None
+    kind: OperationKind = "do"
+    digest: str = ""
+    value: Any = None
+    error: OperationError | None = None
+    attempts: int = 1
+    started: datetime | None = None
+    ended: datetime | None = None
+    open: bool = False
+
+    @property
+    def id(self) -> str:
+        """`deploy`, `deploy#2` or `deploy[key]`."""
+        if self.key is not None:
+            return f"{self.name}[{self.key}]"
+        return self.name if self.occurrence == 1 else f"{self.name}#{self.occurrence}"
+
+
+class CheckpointWait(BaseModel):
+    """What an execution waits for. `remaining` (seconds) stands for `wake_at` during a pause."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    operation: str
+    topic: str | None = None
+    wake_at: datetime | None = None
+    remaining: float | None = None
+
+
+class Checkpoint(BaseModel):
+    """The snapshot of one execution. Fields of a later version survive a round trip."""
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_version: int = CHECKPOINT_VERSION
+    id: str
+    execution_id: str
+    run_id: str = ""
+    step_id: str = ""
+    status: CheckpointStatus = "running"
+    inputs: Any = None
+    variables: dict[str, Any] = Field(default_factory=dict)
+    operations: list[Operation] = Field(default_factory=list)
+    wait: CheckpointWait | None = None
+    pause_requested: bool = False
+    pause_reason: str = ""
+    error: OperationError | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    checkpoint_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointUpdate:
+    """What is new in an execution: `head` (every field of it but the operations and the pause
+    flag) replaces the stored head, `operations` are added or replaced by their ids.
+    """
+
+    head: Checkpoint
+    operations: tuple[Operation, ...] = ()
+
+
+class Checkpointer(Protocol):
+    """Keeps checkpoints by execution id. Durable on return; safe to use from many threads.
+
+    The engine sets `schema_version` on every save.
+    """
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store it whole, in place of an earlier one of the same execution."""
+        ...
+
+    def load_checkpoint(self, execution_id: str) -> Checkpoint:
+        """The latest one, as it was saved.
+
+        Raises NoCheckpoint without one, CheckpointVersionError for one of a newer version, and
+        CheckpointCorrupt for a damaged one; what is stored stays as it is.
+        """
+        ...
+
+    def delete_checkpoint(self, execution_id: str) -> None:
+        """Remove it; without one, nothing happens."""
+        ...
+
+
+@runtime_checkable
+class AtomicCheckpointer(Checkpointer, Protocol):
+    """One that can also change a checkpoint in place."""
+
+    def atomic_update(
+        self, execution_id: str, change: Callable[[Checkpoint], object]
+    ) -> Checkpoint:
+        """Load, `change`, save: atomic against every other writer, in any process.
+
+        If `change` raises, nothing is saved and the error is passed on. Raises NoCheckpoint, and
+        then never calls `change`.
+        """
+        ...
+
+
+@runtime_checkable
+class JournalingCheckpointer(Checkpointer, Protocol):
+    """One that can also store what is new alone."""
+
+    def record(self, update: CheckpointUpdate) -> bool:
+        """Add what is new, making the checkpoint if there is none; atomic like `atomic_update`.
+
+        Returns whether a pause is requested. Costs what is new, not what is there.
+        """
+        ...
