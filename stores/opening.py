@@ -1,4 +1,4 @@
-"""Opening a run store by its URL. Loaded when first used."""
+"""Opening what is in a database by its URL. Loaded when first used."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import stepwell.stores as stores
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import InvalidInput, StoreError, nearest
 from stepwell.engine.events import Observers
+from stepwell.stores.sql.checkpoints import OwnSqlCheckpointer
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.migrate import current_version, migrate, upgrade_sql
@@ -29,6 +30,22 @@ def open_run_store(
     Raises InvalidInput for a URL that cannot be, StoreError when the store cannot be opened.
     """
     return SqlRunStore.open(_dialect(url, clock, durability), observers)
+
+
+def open_sql_checkpointer(url: str, *, clock: Clock) -> OwnSqlCheckpointer:
+    """The checkpointer in the database at `url`, which may be that of a run store.
+
+    A SQLite file is brought up to date, a server's database never. Raises as `open_run_store`.
+    """
+    dialect = _dialect(url, clock, "full")
+    database = Database(dialect)
+    database.open()
+    try:
+        migrate(database, apply=dialect.migrates_itself)
+    except BaseException:
+        database.close()
+        raise
+    return OwnSqlCheckpointer(database)
 
 
 def _dialect(url: str, clock: Clock, durability: str) -> Dialect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, Run
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.fused import claim_together
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.statements import (
@@ -24,6 +26,7 @@ from stepwell.stores.sql.statements import (
     bind,
     may,
     rows_json,
+    still_may,
 )
 
 CACHED_RUNS = 10_000
@@ -33,6 +36,8 @@ _COLUMNS = (
     *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
     *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
 )
+# What a claim adds one to.
+_COUNTED = ("attempt", "token")
 
 
 class ClaimStatements(Statements):
@@ -43,11 +48,9 @@ class ClaimStatements(Statements):
         steps = schema.steps
         columns = [steps.c[name] for name in _COLUMNS]
         ready = may(Act.CLAIM, steps.c.status)
-        # For many queues and kinds in one statement, or for one of each in one.
-        together = dialect.ready_steps(columns, ready)
-        self.find_together = (
-            None if together is None else Statement(together, "now", "suspect_from", "wanted")
-        )
+        # Told as they were before the claim, as those are that are found first and then taken.
+        as_found = [column - 1 if column.name in _COUNTED else column for column in columns]
+        self.together = claim_together(dialect, as_found) if dialect.fuses else None
         self.find_ready = Statement(
             sa.select(*columns)
             .where(
@@ -92,7 +95,7 @@ class ClaimStatements(Statements):
                 started_at=bind("now"),
                 expires_at=bind("expires"),
             )
-            .where(steps.c.id.in_(dialect.scalars("keys")), may(Act.CLAIM, steps.c.status)),
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.CLAIM, steps.c.status)),
             *("worker", "now", "expires", "keys"),
         )
         of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
@@ -152,12 +155,20 @@ class Claims:
         self, tx: Transaction, ledger: Ledger, request: ClaimRequest, result: Exchange
     ) -> None:
         """Take up to each lane's limit of steps; they are in `result.claimed` afterwards."""
-        rows = self._choose(tx, request)
+        budgets = self._limits.budgets(tx, request, result.control)
+        if self._sql.together is None:
+            rows = self._choose(tx, request, budgets)
+            if rows:
+                keys = rows_json([row[2] for row in rows])
+                self._sql.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
+        else:
+            rows = self._take_together(self._sql.together, tx, request, budgets)
         if rows:
-            self._take(tx, ledger, request, rows, result)
+            self._limits.spend(tx, (row[6] for row in rows))
+            self._add_claimed(tx, ledger, request, rows, result)
         result.wake_at = self._limits.next_token(tx)
 
-    def _take(
+    def _add_claimed(
         self,
         tx: Transaction,
         ledger: Ledger,
@@ -166,16 +177,42 @@ class Claims:
         result: Exchange,
     ) -> None:
         expires = tx.now + request.lease
-        keys = rows_json([row[2] for row in rows])
-        self._sql.take(tx, request.worker_id, tx.now, expires, keys)
         runs = self._load_runs(tx, ledger, {row[3] for row in rows})
         parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
         for row in rows:
             result.claimed.append(_claimed(row, runs[row[3]], parents, tx.now, expires))
 
-    def _choose(self, tx: Transaction, request: ClaimRequest) -> list[tuple[Any, ...]]:
+    def _take_together(
+        self,
+        together: Statement,
+        tx: Transaction,
+        request: ClaimRequest,
+        budgets: Mapping[str, int | None],
+    ) -> list[tuple[Any, ...]]:
+        """Find and take in one statement; returns the rows as they were, in the promised order."""
+        wanted = [
+            (queue, kind, lane.limit, number, budget)
+            for number, lane in enumerate(request.lanes)
+            for kind in lane.kinds
+            for queue, budget in budgets.items()
+            if budget != 0
+        ]
+        rows: list[tuple[Any, ...]] = together(
+            tx,
+            request.worker_id,
+            tx.now,
+            tx.now + request.lease,
+            request.suspect_from,
+            int(request.suspects),
+            rows_json(wanted),
+        ).fetchall()
+        rows.sort(key=itemgetter(0, 1, 2))
+        return rows
+
+    def _choose(
+        self, tx: Transaction, request: ClaimRequest, budgets: dict[str, int | None]
+    ) -> list[tuple[Any, ...]]:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
-        budgets = self._limits.budgets(tx, request)
         chosen: list[tuple[Any, ...]] = []
         suspect = self._suspect(tx, request, budgets) if request.suspects else []
         for lane, candidates in self._candidates(tx, request, budgets):
@@ -191,7 +228,6 @@ class Claims:
                 left -= 1
                 if left == 0:
                     break
-        self._limits.spend(tx, (row[6] for row in chosen))
         return chosen
 
     def _suspect(
@@ -211,18 +247,6 @@ class Claims:
         """For each lane the other rows it may take, best first; read one by one if possible."""
         queues = [queue for queue, budget in budgets.items() if budget != 0]
         below = request.suspect_from
-        if self._sql.find_together is not None:
-            wanted = [
-                (queue, kind, lane.limit)
-                for lane in request.lanes
-                for queue in queues
-                for kind in lane.kinds
-            ]
-            rows = self._sql.find_together(tx, tx.now, below, rows_json(wanted)).fetchall()
-            for lane in request.lanes:
-                kinds = set(lane.kinds)
-                yield lane, [row for row in rows if row[5] in kinds]
-            return
         ready = {
             queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
             for queue in queues

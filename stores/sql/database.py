@@ -102,7 +102,7 @@ class Database:
             else:
                 for ticket in group:
                     self._run_in_savepoint(ticket, tx)
-            self.dialect.commit(cursor, news=tx.news)
+            self.dialect.commit(cursor, news=tx.news or bool(tx.made_ready))
             self.transactions += 1
         except BaseException:
             with suppress(self.dialect.driver_errors):

@@ -17,6 +17,8 @@ class Dialect(Protocol):
     migrates_itself: bool
     # Whether several transactions write at the same time, so that order takes locks.
     concurrent: bool
+    # Whether a statement can change rows within WITH, so that several make one round trip.
+    fuses: bool
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
         """A row source from one JSON parameter: an array of arrays, a column for each position."""
@@ -30,15 +32,21 @@ class Dialect(Protocol):
         """A select of one text column from one JSON parameter: an array of strings."""
         ...
 
-    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
-        """An insert of all columns that replaces the row with the same key."""
+    def insert(self, table: sa.Table) -> Any:
+        """The database's own insert, which can say what to do on a conflict."""
         ...
 
-    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> Any | None:
-        """A select of ready steps for many queues and kinds at once, each up to a limit.
+    def upsert(self, table: sa.Table, key: Sequence[str], source: Any | None = None) -> Any:
+        """An insert of all columns that replaces the row with the same key.
 
-        From one JSON parameter `wanted` of (queue, kind, limit), `now` and `suspect_from`; locked,
-        and passing over what others have locked. None where a statement for each is as good.
+        Of the rows of `source`, or of one parameter for each column.
+        """
+        ...
+
+    def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> Any | None:
+        """A select of many rows from one JSON parameter, typed as the table's columns.
+
+        None where one statement for many rows is no faster than one for each.
         """
         ...
 

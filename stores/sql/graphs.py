@@ -97,7 +97,7 @@ class Graphs:
         self._sql.add_run(
             tx,
             *(key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value),
-            *(run.input, run.metadata, run.tags, 0, 0, 0, *parents, tx.now, None, None),
+            *(run.input, run.metadata, run.tags, 0, 0, 0, *parents, tx.now, None, None, 0),
         )
         data = {"steps": len(run.steps), "package": run.package}
         ledger.event(key, EventType.RUN_CREATED, data=data)
@@ -309,12 +309,14 @@ class Graphs:
                     *(new.priority, now, pending, 0, 0, 0, new.max_attempts, new.timeout),
                     *(new.retry, int(new.allow_failure), new.input, new.metadata, new.dedup_key),
                     *(None if new.site == package else new.site, parent_key, 0, now),
+                    new.max_recoveries,
                 )
             )
         self._settle.add_steps.many(tx, rows)
         if placement.edges:
             self._settle.add_edges.many(tx, placement.edges)
         ledger.steps_added(run_key, len(rows), len(rows))
+        ledger.readied(keys)
         return keys
 
     def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:

@@ -11,7 +11,7 @@ from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, LostLease
 from stepwell.engine.payload import encode
 from stepwell.engine.states import Act, StepStatus
-from stepwell.stores.sql import schema
+from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
@@ -23,9 +23,13 @@ from stepwell.stores.sql.statements import (
     literal,
     may,
     rows_json,
+    still_may,
 )
 
 steps = schema.steps
+
+# So many due waits are over in one transaction; the others follow in the next ones.
+MAX_WOKEN = 5_000
 
 
 class LeaseStatements(Statements):
@@ -35,6 +39,7 @@ class LeaseStatements(Statements):
         super().__init__(dialect)
         self._renewals(dialect)
         self._lapses()
+        self._due(dialect)
         self._times()
 
     def _renewals(self, dialect: Any) -> None:
@@ -63,6 +68,12 @@ class LeaseStatements(Statements):
             .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
             *("worker", "keep"),
         )
+        self.held = Statement(
+            sa.select(steps.c.id)
+            .where(steps.c.id == bind("key"), steps.c.token == bind("token"), running)
+            .with_for_update(),
+            *("key", "token"),
+        )
         self.status_of = Statement(
             sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
@@ -71,7 +82,8 @@ class LeaseStatements(Statements):
     def _lapses(self) -> None:
         running = steps.c.status == literal(StepStatus.RUNNING)
         columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
-        lapsed = (running, steps.c.expires_at <= bind("now"))
+        self._lapsed = lapsed = (running, steps.c.expires_at <= bind("now"))
+        times = sa.cast(steps.c.lost_leases + 1, sa.Text)
         self.lose = Statement(
             sa.update(steps)
             .values(
@@ -79,11 +91,15 @@ class LeaseStatements(Statements):
                 lost_leases=steps.c.lost_leases + 1,
                 expires_at=None,
                 ended_at=bind("now"),
-                error=bind("error"),
+                error=bind("before") + times + bind("after"),
             )
-            .where(*lapsed, steps.c.lost_leases + 1 >= bind("most"))
+            .where(
+                *lapsed,
+                steps.c.lost_leases + 1
+                >= sa.func.coalesce(steps.c.max_recoveries + 1, bind("most")),
+            )
             .returning(*columns, steps.c.worker),
-            *("now", "error", "most"),
+            *("now", "before", "after", "most"),
         )
         self.lapse = Statement(
             sa.update(steps)
@@ -97,22 +113,32 @@ class LeaseStatements(Statements):
             .returning(*columns, steps.c.worker),
             "now",
         )
+        self.lapsed_runs = Statement(sa.select(steps.c.run_key).where(*lapsed).distinct(), "now")
+
+    def _due(self, dialect: Any) -> None:
         due = (may(Act.WAKE, steps.c.status), steps.c.wake_at <= bind("now"))
+        self.find_due = Statement(
+            sa.select(steps.c.id, steps.c.run_key)
+            .where(*due)
+            .order_by(steps.c.wake_at)
+            .limit(bind("most")),
+            *("now", "most"),
+        )
         self.wake = Statement(
             sa.update(steps)
-            .values(status=becomes(Act.WAKE), ready_at=bind("now"), wake_at=None, wait_run=None)
-            .where(*due)
-            .returning(*columns),
-            "now",
-        )
-        self.due_runs = Statement(
-            sa.select(steps.c.run_key).where(sa.or_(sa.and_(*lapsed), sa.and_(*due))).distinct(),
-            "now",
+            .values(waiting.wakes())
+            .where(
+                steps.c.id.in_(dialect.scalars("keys")),
+                still_may(Act.WAKE, steps.c.status),
+                steps.c.wake_at <= bind("now"),
+            )
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
+            *("now", "keys"),
         )
         self.anything_due = Statement(
             sa.select(
                 sa.or_(
-                    sa.exists().where(*lapsed).correlate(None),
+                    sa.exists().where(*self._lapsed).correlate(None),
                     sa.exists().where(*due).correlate(None),
                 )
             ),
@@ -164,6 +190,10 @@ class Leases:
             for step in gone
         ]
 
+    def is_held(self, tx: Transaction, step: ClaimedStep) -> bool:
+        """Whether the lease is held, and will be until this transaction ends."""
+        return self._sql.held(tx, step.key, step.token).fetchone() is not None
+
     def release_others(
         self, tx: Transaction, ledger: Ledger, worker_id: str, keep: Sequence[ClaimedStep]
     ) -> int:
@@ -179,20 +209,23 @@ class Leases:
         """Whether reaping would do anything; needs no write."""
         return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
 
-    def due_runs(self, tx: Transaction) -> list[int]:
-        """The runs that reaping would change."""
-        return [row[0] for row in self._sql.due_runs(tx, tx.now).fetchall()]
+    def lapsed_runs(self, tx: Transaction) -> list[int]:
+        """The runs with steps whose leases lapsed."""
+        return [row[0] for row in self._sql.lapsed_runs(tx, tx.now).fetchall()]
+
+    def due(self, tx: Transaction) -> list[tuple[int, int]]:
+        """Key and run key of the steps whose waits are over, but no more than `MAX_WOKEN`."""
+        rows: list[tuple[int, int]] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
+        return rows
 
     def reap(self, tx: Transaction, ledger: Ledger, spread: Spread, most: int) -> int:
-        """Take back lapsed leases and wake due waits; returns how many steps moved."""
-        error = encode(
-            {
-                "code": "lease_lost",
-                "message": f"lost its lease {most} times: its worker died or hung each time",
-            },
-            "error",
-        )
-        lost = self._sql.lose(tx, tx.now, error, most).fetchall()
+        """Take back lapsed leases; returns how many steps moved."""
+        error = {
+            "code": "lease_lost",
+            "message": "lost its lease # times: its worker died or hung each time",
+        }
+        before, after = encode(error, "error").split("#")
+        lost = self._sql.lose(tx, tx.now, before, after, most).fetchall()
         for key, run_key, attempt, lost_leases, worker in lost:
             ledger.step_ended(run_key)
             ledger.event(
@@ -204,11 +237,15 @@ class Leases:
         for key, run_key, attempt, lost_leases, worker in lapsed:
             data = {"worker": worker, "lost_leases": lost_leases}
             ledger.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
-        woken = self._sql.wake(tx, tx.now).fetchall()
-        for key, run_key, attempt, _ in woken:
-            ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
         spread.follow()
-        return len(lost) + len(lapsed) + len(woken)
+        return len(lost) + len(lapsed)
+
+    def wake(self, tx: Transaction, ledger: Ledger, keys: Sequence[int]) -> int:
+        """Wake those of these steps whose waits are over; returns how many."""
+        woken = self._sql.wake(tx, tx.now, rows_json(keys)).fetchall()
+        for key, run_key, attempt in woken:
+            ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
+        return len(woken)
 
     def next_due(self, tx: Transaction) -> int | None:
         """When something falls due by itself (epoch µs), or None."""

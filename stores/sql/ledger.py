@@ -5,7 +5,8 @@ Runs' counters and event numbers are written once per transaction, however many 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,19 +14,20 @@ import sqlalchemy as sa
 from stepwell.engine.events import EventType
 from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus, run_end
-from stepwell.stores.sql import schema
+from stepwell.stores.sql import schema, waiting
+from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.statements import (
     UNSUCCESSFUL,
     Statement,
     Statements,
     Transaction,
-    becomes,
     bind,
     insert,
     literal,
     may,
     rows_json,
     status_in,
+    still_may,
 )
 
 _RUN_END_EVENT = {
@@ -39,12 +41,14 @@ _NEWS = frozenset(
     {
         EventType.RUN_CREATED,
         EventType.RUN_RETRIED,
+        EventType.RUN_RESUMED,
         *_RUN_END_EVENT.values(),
         EventType.STEP_RETRIED,
         EventType.STEP_RETRYING,
         EventType.STEP_RELEASED,
         EventType.STEP_WOKEN,
         EventType.STEP_LAPSED,
+        EventType.STEP_UNHELD,
     }
 )
 
@@ -69,11 +73,14 @@ class LedgerStatements(Statements):
                 event_seq=runs.c.event_seq + given.c.events,
             )
             .where(runs.c.id == given.c.id)
-            .returning(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status),
+            .returning(
+                *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+            ),
             "rows",
         )
         self._ends()
-        self.add_events = insert(schema.events)
+        self._waits(dialect)
+        self.add_events = insert(dialect, schema.events)
 
     def _ends(self) -> None:
         runs, steps = schema.runs, schema.steps
@@ -107,32 +114,73 @@ class LedgerStatements(Statements):
         )
         self.end_run = Statement(
             sa.update(runs)
-            .values(status=bind("status"), ended_at=bind("now"))
+            .values(
+                status=bind("status"),
+                ended_at=bind("now"),
+                holds=runs.c.holds - sa.case((_is_paused(), 1), else_=0),
+            )
             .where(runs.c.id == bind("run_key"))
             .returning(runs.c.run_id),
             "status",
             "now",
             "run_key",
         )
-        self.wake_awaiting = Statement(
+
+    def _waits(self, dialect: Any) -> None:
+        runs, steps = schema.runs, schema.steps
+        self.wake = Statement(
             sa.update(steps)
-            .values(status=becomes(Act.WAKE), ready_at=bind("now"), wait_run=None, wake_at=None)
-            .where(may(Act.WAKE, steps.c.status), steps.c.wait_run == bind("run_id"))
+            .values(waiting.wakes())
+            .where(may(Act.WAKE, steps.c.status), steps.c.wait_for == bind("name"))
             .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
             "now",
-            "run_id",
+            "name",
         )
+        self.find_waiting = Statement(
+            sa.select(steps.c.id, steps.c.wait_for).where(
+                may(Act.WAKE, steps.c.status), steps.c.wait_for.in_(dialect.texts("names"))
+            ),
+            "names",
+        )
+        self.wake_steps = Statement(
+            sa.update(steps)
+            .values(waiting.wakes())
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.WAKE, steps.c.status))
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
+            *("now", "keys"),
+        )
+        # Whatever makes steps ready does not look at holds.
+        self.hold_back = Statement(
+            sa.update(steps)
+            .values(waiting.freezes())
+            .where(
+                steps.c.id.in_(dialect.scalars("keys")),
+                runs.c.id == steps.c.run_key,
+                sa.or_(_is_paused(), steps.c.held == 1),
+                sa.or_(still_may(Act.HOLD, steps.c.status), still_may(Act.WAKE, steps.c.status)),
+            ),
+            "now",
+            "keys",
+        )
+
+
+def _is_paused() -> Any:
+    return schema.runs.c.status == RunStatus.PAUSED.value
 
 
 class Ledger:
     """What one transaction changed, run by run."""
 
-    def __init__(self, tx: Transaction, sql: LedgerStatements) -> None:
+    def __init__(
+        self, tx: Transaction, sql: LedgerStatements, fused: FusedStatements | None = None
+    ) -> None:
         self._tx = tx
         self._sql = sql
+        self._fused = fused
         self._total: dict[int, int] = {}
         self._open: dict[int, int] = {}
         self._events: dict[int, list[EventRow]] = {}
+        self._readied: list[Iterable[int]] = []
         self.stored: list[tuple[int, int, EventRow]] = []
         self.ended_runs: list[str] = []
 
@@ -147,6 +195,32 @@ class Ledger:
 
     def step_ended(self, run_key: int) -> None:
         self._open[run_key] = self._open.get(run_key, 0) - 1
+
+    def readied(self, keys: Iterable[int]) -> None:
+        """These steps may be ready now, and no event of theirs says so."""
+        self._readied.append(keys)
+
+    def wake(self, name: str, data: Mapping[str, Any]) -> int:
+        """Wake all steps that wait for `name` (see `waiting`); returns how many."""
+        woken = self._sql.wake(self._tx, self._tx.now, name).fetchall()
+        for step, run_key, attempt in woken:
+            self.event(run_key, EventType.STEP_WOKEN, step, attempt, data=data)
+        return len(woken)
+
+    def wake_all(self, names: Mapping[str, Mapping[str, Any]]) -> None:
+        """`wake` for many names at once, each with the data of its events."""
+        if len(names) == 1:
+            self.wake(*next(iter(names.items())))
+            return
+        found = self._sql.find_waiting(self._tx, rows_json(list(names))).fetchall()
+        if found:
+            self.wake_steps({key: names[name] for key, name in found})
+
+    def wake_steps(self, steps: Mapping[int, Mapping[str, Any]]) -> None:
+        """Wake these waiting steps, each with the data of its event."""
+        keys = rows_json(list(steps))
+        for step, run_key, attempt in self._sql.wake_steps(self._tx, self._tx.now, keys).fetchall():
+            self.event(run_key, EventType.STEP_WOKEN, step, attempt, data=steps[step])
 
     def event(
         self,
@@ -171,24 +245,53 @@ class Ledger:
     def write(self) -> None:
         """Write counters and events, and end the runs in which nothing is open any more."""
         while self._total or self._open or self._events:
-            keys = {**self._total, **self._open, **self._events}
+            keys = sorted({**self._total, **self._open, **self._events})
             total, open_, events = self._total, self._open, self._events
-            self._total, self._open, self._events = {}, {}, {}
+            readied = self._readied
+            self._total, self._open, self._events, self._readied = {}, {}, {}, []
             rows = [
                 (key, total.get(key, 0), open_.get(key, 0), len(events.get(key, ())))
                 for key in keys
             ]
-            counted = self._sql.count(self._tx, rows_json(rows)).fetchall()
+            if self._fused is None:
+                counted = self._sql.count(self._tx, rows_json(rows)).fetchall()
+            else:
+                counted = self._count_with_events(self._fused, rows, events)
             stored: list[tuple[Any, ...]] = []
-            for run_key, still_open, last_seq, status in counted:
+            held = False
+            for run_key, still_open, last_seq, status, holds in counted:
                 mine = events.get(run_key, ())
                 for seq, event in enumerate(mine, last_seq - len(mine) + 1):
                     stored.append((run_key, seq, *event))
                     self.stored.append((run_key, seq, event))
+                if holds:
+                    readied.append([event[2] for event in mine if event[2] is not None])
+                    held = True
                 if still_open == 0 and run_key in open_ and status not in RUN_ENDED:
                     self._end(run_key)
-            if stored:
+            if held:
+                keys_json = rows_json(list(chain.from_iterable(readied)))
+                self._sql.hold_back(self._tx, self._tx.now, keys_json)
+            if stored and self._fused is None:
                 self._sql.add_events.many(self._tx, stored)
+
+    def _count_with_events(
+        self,
+        fused: FusedStatements,
+        rows: list[tuple[int, int, int, int]],
+        events: Mapping[int, list[EventRow]],
+    ) -> list[Any]:
+        """Count, and add the events in the same statement.
+
+        Their numbers are only known there; each is told by how many come after it.
+        """
+        given = [
+            (key, len(mine) - place, *event)
+            for key, mine in events.items()
+            for place, event in enumerate(mine, 1)
+        ]
+        counted: list[Any] = fused.count(self._tx, rows_json(rows), rows_json(given)).fetchall()
+        return counted
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:
         """End a run by an operator's cancel."""
@@ -208,5 +311,4 @@ class Ledger:
         (run_id,) = self._sql.end_run(tx, status.value, tx.now, run_key).fetchone()
         self.event(run_key, _RUN_END_EVENT[status], data=data)
         self.ended_runs.append(run_id)
-        for step, awaiting_run, attempt in self._sql.wake_awaiting(tx, tx.now, run_id).fetchall():
-            self.event(awaiting_run, EventType.STEP_WOKEN, step, attempt, data={"run_id": run_id})
+        self.wake(waiting.run_end(run_id), {"run_id": run_id})

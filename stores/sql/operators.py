@@ -34,6 +34,7 @@ from stepwell.stores.sql.statements import (
     may,
     rows_json,
     status_in,
+    still_may,
 )
 
 # A stored step: key, id, status, error (JSON text).
@@ -50,6 +51,7 @@ class OperatorStatements(Statements):
         super().__init__(dialect)
         self._look(dialect)
         self._reopen(dialect)
+        self._reopen_run()
         self._cancel()
 
     def _look(self, dialect: Any) -> None:
@@ -102,10 +104,12 @@ class OperatorStatements(Statements):
                 error=None,
                 cause=None,
                 wait=None,
-                wait_run=None,
+                wait_for=None,
                 wake_at=None,
+                wait_left=None,
+                held=0,
             )
-            .where(steps.c.id.in_(dialect.scalars("keys")), may(Act.REOPEN, steps.c.status)),
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.REOPEN, steps.c.status)),
             "keys",
         )
         counts = dialect.rows("rows", id=sa.BigInteger, pending=sa.BigInteger)
@@ -127,6 +131,20 @@ class OperatorStatements(Statements):
             .where(steps.c.id == counts.c.id),
             *("now", "rows"),
         )
+
+    def _reopen_run(self) -> None:
+        flags = sa.select(sa.func.count()).where(
+            steps.c.run_key == bind("run_key"), steps.c.held == sa.literal_column("1")
+        )
+        self.recount_holds = Statement(
+            sa.update(runs)
+            .values(
+                holds=flags.scalar_subquery()
+                + sa.case((runs.c.status == RunStatus.PAUSED.value, 1), else_=0)
+            )
+            .where(runs.c.id == bind("run_key")),
+            "run_key",
+        )
         self.reopen_run = Statement(
             sa.update(runs)
             .values(
@@ -147,8 +165,9 @@ class OperatorStatements(Statements):
                 status=becomes(Act.CANCEL),
                 ended_at=bind("now"),
                 expires_at=None,
-                wait_run=None,
+                wait_for=None,
                 wake_at=None,
+                wait_left=None,
                 error=bind("error"),
             )
             .where(steps.c.run_key == bind("run_key"), may(Act.CANCEL, steps.c.status))
@@ -264,6 +283,8 @@ class Operators:
             if ruling in (Verdict.CANCEL, Verdict.SKIP):
                 dropped.setdefault(step, (ruling, needs))
         sql.recount(tx, tx.now, rows_json(list(pending.items())))
+        ledger.readied(pending)
+        sql.recount_holds(tx, run_key)
         for step, (ruling, needs) in dropped.items():
             spread.drop(ruling, step, needs)
         spread.follow()

@@ -37,6 +37,10 @@ _PLANS = (
     "jit = off",
 )
 
+# More rows than a statement is ever given. The planner does not see the number, takes any limit
+# for a tenth of the rows, and so expects few of them and looks each one up by its key.
+_FEW = 2_000_000_000
+
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
@@ -49,10 +53,12 @@ class PostgresDialect:
             "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
             "blob": "BYTEA",
             "clustered": "",
+            "ordered": ' COLLATE "C"',
         }
     )
     migrates_itself = False
     concurrent = True
+    fuses = True
     shares_connection = False
     driver_errors: type[Exception] = psycopg.Error
 
@@ -69,55 +75,48 @@ class PostgresDialect:
         source = sa.func.jsonb_array_elements(
             sa.cast(sa.bindparam(parameter), postgresql.JSONB)
         ).table_valued("value", name="given")
-        return sa.select(
-            *(
-                sa.cast(source.c.value.op("->>")(sa.literal_column(str(index))), kind).label(name)
-                for index, (name, kind) in enumerate(columns.items())
+        return (
+            sa.select(
+                *(
+                    sa.cast(source.c.value.op("->>")(sa.literal_column(str(i))), kind).label(name)
+                    for i, (name, kind) in enumerate(columns.items())
+                )
             )
-        ).subquery("input")
+            .limit(_FEW)
+            .subquery("input")
+        )
 
     def scalars(self, parameter: str) -> Any:
-        return sa.select(sa.cast(self._texts(parameter).c.value, sa.BigInteger))
+        return sa.select(sa.cast(self._texts(parameter).c.value, sa.BigInteger)).limit(_FEW)
 
     def texts(self, parameter: str) -> Any:
-        return sa.select(self._texts(parameter).c.value)
+        return sa.select(self._texts(parameter).c.value).limit(_FEW)
 
     def _texts(self, parameter: str) -> Any:
         return sa.func.jsonb_array_elements_text(
             sa.cast(sa.bindparam(parameter), postgresql.JSONB)
         ).table_valued("value")
 
-    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
+    def insert(self, table: sa.Table) -> Any:
+        return postgresql.insert(table)
+
+    def upsert(self, table: sa.Table, key: Sequence[str], source: Any | None = None) -> Any:
         names = [column.name for column in table.columns]
-        insert = postgresql.insert(table).values({name: sa.bindparam(name) for name in names})
+        insert = postgresql.insert(table)
+        if source is None:
+            insert = insert.values({name: sa.bindparam(name) for name in names})
+        else:
+            insert = insert.from_select(names, source)
         return insert.on_conflict_do_update(
             index_elements=list(key),
             set_={name: insert.excluded[name] for name in names if name not in key},
         )
 
-    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> Any:
-        wanted = self.rows("wanted", queue=sa.Text, kind=sa.Text, limit=sa.BigInteger)
-        steps = columns[0].table
-        each = (
-            sa.select(*columns)
-            .where(
-                ready,
-                steps.c.queue == wanted.c.queue,
-                steps.c.kind == wanted.c.kind,
-                steps.c.ready_at <= sa.bindparam("now"),
-                steps.c.lost_leases < sa.bindparam("suspect_from"),
-            )
-            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
-            .limit(wanted.c.limit)
-            .with_for_update(skip_locked=True)
-            .lateral("each")
-        )
-        # Materialized, so that rows are locked once and limits mean what they say, whatever plan
-        # is chosen.
-        found = sa.select(each).select_from(wanted.join(each, sa.true())).cte("found")
-        found = found.prefix_with("MATERIALIZED")
-        order = [found.c[name] for name in ("priority", "ready_at", "id")]
-        return sa.select(found).order_by(*order)
+    def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> Any | None:
+        kinds: dict[str, Any] = {name: table.c[name].type for name in columns}
+        if any(isinstance(kind, sa.LargeBinary) for kind in kinds.values()):
+            return None
+        return sa.select(self.rows(parameter, **kinds))
 
     def connect(self, *, readonly: bool) -> Any:
         try:

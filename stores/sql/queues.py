@@ -21,7 +21,11 @@ from stepwell.stores.sql.statements import (
     Transaction,
     bind,
     literal,
+    rows_json,
 )
+
+# Microseconds until limits that somebody else held are looked at again.
+TRY_AGAIN = 2_000
 
 
 class QueueStatements(Statements):
@@ -31,18 +35,22 @@ class QueueStatements(Statements):
         super().__init__(dialect)
         queues, steps = schema.queues, schema.steps
         self.all = Statement(sa.select(queues).order_by(queues.c.name))
-        self.lock_limited = Statement(
-            sa.select(queues.c.name)
+        # With something in it that can be claimed; only then is the limit of any interest.
+        wanted = (
+            sa.select(queues)
             .where(
-                sa.or_(
-                    queues.c.max_in_flight.is_not(None),
-                    queues.c.rate_limit.is_not(None),
-                    queues.c.max_per_worker.is_not(None),
-                )
+                queues.c.name.in_(dialect.texts("names")),
+                sa.exists().where(
+                    steps.c.status == literal(StepStatus.READY),
+                    steps.c.queue == queues.c.name,
+                    steps.c.kind.in_(dialect.texts("kinds")),
+                ),
             )
             .order_by(queues.c.name)
-            .with_for_update()
         )
+        self.wanted = Statement(wanted, *("names", "kinds"))
+        self.lock = Statement(wanted.with_for_update(), *("names", "kinds"))
+        self.try_lock = Statement(wanted.with_for_update(skip_locked=True), *("names", "kinds"))
         self.define = Statement(
             dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
         )
@@ -129,45 +137,83 @@ class _Row:
 
 
 class QueueLimits:
-    """What each queue lets through; reads the definitions in the claim's own transaction."""
+    """What each queue lets through.
+
+    Definitions are kept until the store's control number changes. Where transactions run side by
+    side, the row of a limited queue is locked by whoever claims from it, so that only one at a
+    time spends the limit; queues without limits, and those with nothing to claim, lock nothing.
+    """
 
     def __init__(self, sql: QueueStatements) -> None:
         self._sql = sql
+        self._known: dict[str, _Row] = {}
+        self._known_at: int | None = None
         self._limited: dict[str, _Row] = {}
-        self._rows: list[_Row] = []
-        self._unlimited_at: int | None = None
+        self._locked: dict[str, _Row] = {}
+        self._missed = False
 
-    def prepare(self, tx: Transaction, control: int) -> None:
-        """Before a claim, and before anything else in its transaction.
+    def lock(self, tx: Transaction, request: ClaimRequest) -> None:
+        """Before a claim, and before anything else in its transaction: wait for the limits."""
+        self._locked.clear()
+        names = self._unlocked(request)
+        if tx.dialect.concurrent and names:
+            self._add_locked(self._sql.lock(tx, rows_json(names), _kinds(request)).fetchall())
 
-        Definitions are read again when `control` changed, or when there is a limit; then, where
-        transactions run side by side, only one at a time may spend it.
-        """
-        if self._unlimited_at == control:
-            return
-        if tx.dialect.concurrent:
-            self._sql.lock_limited(tx).fetchall()
-        self._rows = [_Row(row) for row in self._sql.all(tx).fetchall()]
-        limited = any(queue.limited for queue in self._rows)
-        self._unlimited_at = None if limited else control
+    def _lock_late(self, tx: Transaction, request: ClaimRequest) -> None:
+        """Lock what became ready in this transaction; to wait for it now could deadlock."""
+        names = self._unlocked(request)
+        kinds = _kinds(request)
+        wanted = self._sql.wanted(tx, rows_json(names), kinds).fetchall() if names else []
+        if wanted:
+            wanted_json = rows_json([row[0] for row in wanted])
+            rows = self._sql.try_lock(tx, wanted_json, kinds).fetchall()
+            self._add_locked(rows)
+            self._missed = len(rows) < len(wanted)
+
+    def _unlocked(self, request: ClaimRequest) -> list[str]:
+        """The limited queues that the worker may claim from, but for those locked already."""
+        return [
+            queue.name
+            for queue in self._open_to(request)
+            if queue.limited and queue.name not in self._locked
+        ]
+
+    def _add_locked(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._locked.update((row[0], _Row(row)) for row in rows)
+
+    def _open_to(self, request: ClaimRequest) -> list[_Row]:
+        """The queues that a worker may claim from."""
+        return [
+            queue
+            for queue in self._known.values()
+            if (request.queues is None or queue.name in request.queues)
+            and set(queue.labels) <= set(request.labels)
+        ]
 
     def forget(self) -> None:
         """What was read may have been rolled back."""
-        self._unlimited_at = None
+        self._known_at = None
 
-    def budgets(self, tx: Transaction, request: ClaimRequest) -> dict[str, int | None]:
+    def budgets(
+        self, tx: Transaction, request: ClaimRequest, control: int
+    ) -> dict[str, int | None]:
         """How many steps each queue lets through to a worker now; None means any number."""
+        limits = any(queue.limited for queue in self._known.values())
+        if self._known_at != control or (limits and not tx.dialect.concurrent):
+            self._known = {row[0]: _Row(row) for row in self._sql.all(tx).fetchall()}
+            self._known_at = control
+        self._missed = False
+        if tx.dialect.concurrent:
+            self._lock_late(tx, request)
         self._limited.clear()
         budgets: dict[str, int | None] = {}
-        for queue in self._rows:
-            if request.queues is not None and queue.name not in request.queues:
-                continue
-            if not set(queue.labels) <= set(request.labels):
-                continue
+        for known in self._open_to(request):
+            queue = self._locked.get(known.name, known)
             budgets[queue.name] = None
             if queue.limited:
+                locked = queue is not known or not tx.dialect.concurrent
                 self._limited[queue.name] = queue
-                budgets[queue.name] = self._budget(tx, queue, request.worker_id)
+                budgets[queue.name] = self._budget(tx, queue, request.worker_id) if locked else 0
         return budgets
 
     def _budget(self, tx: Transaction, queue: _Row, worker_id: str) -> int:
@@ -192,7 +238,12 @@ class QueueLimits:
                 self._sql.spend(tx, queue.tokens, queue.refilled_at, name)
 
     def next_token(self, tx: Transaction) -> int | None:
-        """When a queue in which something waits for a token gets its next one, or None."""
+        """When a queue in which something waits for a token gets its next one, or None.
+
+        Soon, when somebody else held the limits of a queue with something in it.
+        """
+        if self._missed:
+            return tx.now + TRY_AGAIN
         times = [
             queue.when_next(tx.now)
             for queue in self._limited.values()
@@ -249,3 +300,8 @@ class QueueLimits:
         for name in names or ():
             if name not in known:
                 raise NotFound(f"there is no queue {name!r}{nearest(name, known)}")
+
+
+def _kinds(request: ClaimRequest) -> str:
+    """The kinds that a worker can take, as a JSON parameter."""
+    return rows_json([kind for lane in request.lanes for kind in lane.kinds])

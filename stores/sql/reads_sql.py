@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from stepwell.engine.model import RunFilter, StepFilter
 from stepwell.engine.payload import encode
-from stepwell.engine.states import StepStatus
+from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
     UNSUCCESSFUL,
@@ -27,6 +27,7 @@ ARTIFACT_COLUMNS = (
     *("metadata", "created_at"),
 )
 
+_OPEN_RUNS = sorted(frozenset(RunStatus) - RUN_ENDED)
 _parent_run = runs.alias("parent_run")
 _parent_step = steps.alias("parent_step")
 _RUN = (
@@ -77,7 +78,7 @@ class ReadStatements:
         )
         self.open_steps = Statement(
             sa.select(sa.func.coalesce(sa.func.sum(runs.c.open_steps), 0)).where(
-                runs.c.status.in_([sa.literal_column(f"'{s}'") for s in ("pending", "running")])
+                runs.c.status.in_([sa.literal_column(f"'{status}'") for status in _OPEN_RUNS])
             )
         )
         self.running = Statement(
@@ -249,6 +250,8 @@ class RunQuery:
             beginning = sa.func.substr(runs.c.run_id, 1, len(where.prefix))
             query = query.where(beginning == bind("prefix"))
             self._values["prefix"] = where.prefix
+        if where.dead:
+            query = query.where(*_dead())
         if before is not None:
             query = query.where(runs.c.id < bind("before"))
             self._values["before"] = before
@@ -257,6 +260,20 @@ class RunQuery:
     def run(self, tx: Transaction) -> Any:
         """Its rows."""
         return self._statement(tx, *self._values.values())
+
+
+def _dead() -> tuple[Any, ...]:
+    """The run failed, and one of its steps because it lost its lease once too often."""
+    error = encode({"code": "lease_lost"}, "error").rstrip("}")
+    return (
+        runs.c.status == sa.literal_column("'failed'"),
+        sa.exists().where(
+            steps.c.run_key == runs.c.id,
+            status_in(steps.c.status, UNSUCCESSFUL),
+            steps.c.status == literal(StepStatus.FAILED),
+            sa.func.substr(steps.c.error, 1, len(error)) == error,
+        ),
+    )
 
 
 class StepQuery:

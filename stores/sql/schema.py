@@ -47,6 +47,7 @@ runs = _table(
     _int("created_at"),
     _int("started_at"),
     _int("ended_at"),
+    _int("holds"),
 )
 
 steps = _table(
@@ -78,11 +79,14 @@ steps = _table(
     _text("error"),
     _int("cause"),
     _text("wait"),
-    _text("wait_run"),
+    _text("wait_for"),
     _int("wake_at"),
     _int("created_at"),
     _int("started_at"),
     _int("ended_at"),
+    _int("wait_left"),
+    _int("held"),
+    _int("max_recoveries"),
 )
 
 dependencies = _table(
@@ -158,4 +162,54 @@ workers = _table(
     _int("seen_at"),
     _text("kinds"),
     _text("labels"),
+)
+
+messages = _table(
+    "messages",
+    _key(),
+    _int("run_key"),
+    _text("topic"),
+    _text("payload"),
+    _text("key"),
+    _text("sender"),
+    _int("receiver"),
+    _text("operation"),
+    _int("created_at"),
+)
+
+values = _table(
+    "values",
+    _int("run_key"),
+    _text("key"),
+    _int("seq"),
+    _text("value"),
+    _int("step"),
+    _text("operation"),
+    _int("at"),
+)
+
+kv = _table(
+    "kv",
+    _text("key"),
+    _text("value"),
+    _int("version"),
+    _int("expires_at"),
+    _int("updated_at"),
+)
+
+checkpoints = _table(
+    "checkpoints",
+    _text("execution_id"),
+    _text("head"),
+    _int("pause_requested"),
+    _text("pause_reason"),
+    _int("updated_at"),
+)
+
+checkpoint_operations = _table(
+    "checkpoint_operations",
+    _text("execution_id"),
+    _int("seq"),
+    _text("operation_id"),
+    _text("body"),
 )

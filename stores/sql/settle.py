@@ -6,7 +6,7 @@ made, then follow the edges of the steps that ended. `Ledger.write` closes the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from stepwell.engine.events import EventType
@@ -24,9 +24,12 @@ from stepwell.engine.model import (
     Wait,
 )
 from stepwell.engine.payload import encode
-from stepwell.engine.states import RUN_ENDED, StepStatus
+from stepwell.engine.states import Condition, StepStatus, verdict
+from stepwell.stores.sql import waiting
+from stepwell.stores.sql.fused import HELD, MADE_READY, FusedStatements
 from stepwell.stores.sql.graphs import Emission, Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
@@ -38,19 +41,24 @@ class Settlement:
     def __init__(
         self,
         tx: Transaction,
-        sql: tuple[SettleStatements, GraphStatements],
+        sql: tuple[SettleStatements, GraphStatements, FusedStatements | None],
         graphs: Graphs,
+        messages: Messages,
         ledger: Ledger,
     ) -> None:
         self._tx = tx
-        self._sql, self._graph_sql = sql
+        self._sql, self._graph_sql, self._fused = sql
         self._graphs = graphs
+        self._messages = messages
+        self._sending: list[Sending] = []
         self._ledger = ledger
         self._spread = Spread(tx, self._sql, ledger)
 
     def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
-        """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`."""
-        self._graphs.lock_runs(self._tx, {outcome.step.run.key for outcome in outcomes})
+        """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`.
+
+        The runs are locked already.
+        """
         outcomes = self._without_superseded(outcomes, result)
         completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
         emissions: dict[int, Emission] = {}
@@ -69,6 +77,8 @@ class Settlement:
             self._settle_retried([item for item in failed if item.retry_in is not None], result)
             self._settle_released([i for i in others if isinstance(i, Released)], result)
             self._settle_suspended([i for i in others if isinstance(i, Suspended)], result)
+        if self._sending:
+            self._messages.deliver(self._tx, self._ledger, self._sending)
         self._spread.follow()
 
     def _without_superseded(
@@ -114,14 +124,20 @@ class Settlement:
     ) -> set[int]:
         """End executions; returns the keys of those whose leases were still held."""
         held = {row[0] for row in statement(self._tx, *values, rows_json(rows)).fetchall()}
-        if len(held) != len(rows):
-            stale = [step for step in steps if step.key not in held]
+        self._lose_stale(steps, held, result)
+        return held
+
+    def _lose_stale(
+        self, steps: Sequence[ClaimedStep], held: Container[int], result: Exchange
+    ) -> None:
+        """Report the executions that are not held any more."""
+        stale = [step for step in steps if step.key not in held]
+        if stale:
             status_rows = self._sql.status_of(self._tx, rows_json([step.key for step in stale]))
             now_in = {key: status for key, _, status, _ in status_rows.fetchall()}
             for step in stale:
                 canceled = now_in.get(step.key) == StepStatus.CANCELED
                 self._lose(step, "canceled" if canceled else "lapsed", result)
-        return held
 
     def _lose(self, step: ClaimedStep, reason: str, result: Exchange) -> None:
         result.lost.append(LostLease(step, reason))
@@ -138,44 +154,80 @@ class Settlement:
     ) -> None:
         if not completed:
             return
-        tx, ledger, now = self._tx, self._ledger, self._tx.now
-        steps = [outcome.step for outcome in completed]
-        rows = [(step.key, step.token) for step in steps]
-        held = self._guarded(self._sql.succeed, steps, rows, result, now)
+        fused = self._fused if not emissions else None
+        if fused is None:
+            held = self._succeed(completed, result)
+        else:
+            held = self._succeed_together(fused, completed, result)
         if len(held) != len(completed):
             completed = [outcome for outcome in completed if outcome.step.key in held]
-        result_rows, record_rows, artifact_rows = [], [], []
-        for outcome in completed:
-            step = outcome.step
-            refs = None
-            if outcome.records:
-                refs = encode([(new.collection, new.key) for new in outcome.records], "records")
-                package = step.run.package
-                record_rows += [
-                    (package, new.collection, new.key, new.value, step.key, now)
-                    for new in outcome.records
-                ]
-            if outcome.artifacts:
-                artifact_rows += [
-                    (
-                        *(new.id, step.run.key, step.key, new.name, new.kind, new.content_type),
-                        *(new.metadata, new.size, new.sha256, new.uri, new.body, now),
-                    )
-                    for new in outcome.artifacts
-                ]
-            result_rows.append((step.key, outcome.value, refs, now))
-            ledger.step_ended(step.run.key)
-            ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
-        self._sql.add_results.many(tx, result_rows)
-        if record_rows:
-            self._sql.put_records.many(tx, record_rows)
-        if artifact_rows:
-            self._sql.add_artifacts.many(tx, artifact_rows)
-        unsettled = frozenset(held)
+        self._store_effects(completed)
         if emissions:
             stored = [emission for key, emission in emissions.items() if key in held]
-            self._graphs.add_emissions(tx, ledger, stored, self._spread, unsettled)
-        self._spread.ended(StepStatus.SUCCEEDED, held)
+            self._graphs.add_emissions(
+                self._tx, self._ledger, stored, self._spread, frozenset(held)
+            )
+        if fused is None:
+            self._spread.ended(StepStatus.SUCCEEDED, held)
+
+    def _store_effects(self, completed: Sequence[Completed]) -> None:
+        """What executions made besides their results."""
+        tx, ledger, now = self._tx, self._ledger, self._tx.now
+        records: dict[tuple[str, str, str], tuple[Any, ...]] = {}  # the last one of a key wins
+        artifacts = []
+        for outcome in completed:
+            step = outcome.step
+            for record in outcome.records:
+                key = (step.run.package, record.collection, record.key)
+                records[key] = (*key, record.value, step.key, now)
+            for new in outcome.artifacts:
+                about = (new.id, step.run.key, step.key, new.name, new.kind, new.content_type)
+                content = (new.metadata, new.size, new.sha256, new.uri, new.body, now)
+                artifacts.append((*about, *content))
+            if outcome.messages:
+                self._sending.append(outcome)
+            ledger.step_ended(step.run.key)
+            ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
+        if records:
+            self._sql.put_records.many(tx, list(records.values()))
+        if artifacts:
+            self._sql.add_artifacts.many(tx, artifacts)
+
+    def _succeed(self, completed: Sequence[Completed], result: Exchange) -> set[int]:
+        """End executions and store their results; returns the keys of those that were held."""
+        steps = [outcome.step for outcome in completed]
+        rows = [(step.key, step.token) for step in steps]
+        held = self._guarded(self._sql.succeed, steps, rows, result, self._tx.now)
+        results = [
+            (outcome.step.key, outcome.value, _record_refs(outcome), self._tx.now)
+            for outcome in completed
+            if outcome.step.key in held
+        ]
+        if results:
+            self._sql.add_results.many(self._tx, results)
+        return held
+
+    def _succeed_together(
+        self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
+    ) -> set[int]:
+        """End executions, store results and count down dependents; returns the keys of the held."""
+        rows = [
+            (outcome.step.key, outcome.step.token, outcome.value, _record_refs(outcome))
+            for outcome in completed
+        ]
+        held: set[int] = set()
+        for what, key, condition, origin in fused.succeed(
+            self._tx, self._tx.now, rows_json(rows)
+        ).fetchall():
+            if what == HELD:
+                held.add(key)
+            elif what == MADE_READY:
+                self._tx.made_ready.add(key)
+                self._ledger.readied((key,))
+            else:
+                self._spread.drop(verdict(Condition(condition), StepStatus.SUCCEEDED), key, origin)
+        self._lose_stale([outcome.step for outcome in completed], held, result)
+        return held
 
     def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:
         if not failed:
@@ -234,25 +286,25 @@ class Settlement:
         if not suspended:
             return
         steps = [outcome.step for outcome in suspended]
-        rows = []
-        for outcome in suspended:
-            wait = outcome.wait
-            until = wait.until
-            if wait.start is None and wait.run_id is not None:
-                run = self._graph_sql.find_run(self._tx, wait.run_id).fetchone()
-                if run is None or run[1] in RUN_ENDED:
-                    until = self._tx.now  # nothing will wake it any more
-            rows.append((outcome.step.key, outcome.step.token, _wait(wait), wait.run_id, until))
+        rows = [
+            (step.key, step.token, _wait(wait), _name(step, wait), wait.until)
+            for step, wait in ((outcome.step, outcome.wait) for outcome in suspended)
+        ]
         held = self._guarded(self._sql.suspend, steps, rows, result)
+        suspended = [outcome for outcome in suspended if outcome.step.key in held]
         for outcome in suspended:
             step, wait = outcome.step, outcome.wait
-            if step.key in held:
-                if wait.start is not None:
-                    self._graphs.add_run(self._tx, self._ledger, wait.start, step)
-                data = {"run_id": wait.run_id, "until": wait.until}
-                self._ledger.event(
-                    step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
-                )
+            if outcome.messages:
+                self._sending.append(outcome)
+            if wait.start is not None:
+                self._graphs.add_run(self._tx, self._ledger, wait.start, step)
+            data = {name: value for name, value in _shown(wait).items() if value is not None}
+            self._ledger.event(
+                step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
+            )
+        # What they wait for may have come already. Nothing comes unseen: its run is locked.
+        if over := self._messages.over(self._tx, suspended):
+            self._ledger.wake_steps({key: {} for key in over})
 
     def _with_free_run_ids(
         self, suspended: Sequence[Suspended], result: Exchange
@@ -274,6 +326,13 @@ class Settlement:
         return [outcome for outcome in suspended if outcome.step.key not in errors]
 
 
+def _record_refs(outcome: Completed) -> str | None:
+    """Where the outcome's records went, as it is kept with its result."""
+    if not outcome.records:
+        return None
+    return encode([(new.collection, new.key) for new in outcome.records], "records")
+
+
 def _error(failure: Failure) -> str:
     return encode(
         {
@@ -293,5 +352,42 @@ def _event_data(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code, "message": failure.message}
 
 
+def _shown(wait: Wait) -> dict[str, Any]:
+    """What people and later executions get to see of a wait."""
+    return {
+        "kind": wait.kind,
+        "operation": wait.operation,
+        "run_id": wait.run_id,
+        "topic": wait.topic,
+        "value": wait.value,
+        "until": wait.until,
+    }
+
+
 def _wait(wait: Wait) -> str:
-    return encode({"run_id": wait.run_id, "until": wait.until}, "wait")
+    return encode(_shown(wait), "wait")
+
+
+def _name(step: ClaimedStep, wait: Wait) -> str | None:
+    if wait.topic is not None:
+        return waiting.message_on(step.run.key, wait.topic)
+    if wait.value is not None:
+        return waiting.value_of(*wait.value)
+    return None if wait.run_id is None else waiting.run_end(wait.run_id)
+
+
+def other_runs(outcomes: Sequence[Outcome]) -> set[str]:
+    """Runs that the outcomes send messages to, or wait for."""
+    names: set[str] = set()
+    for outcome in outcomes:
+        if isinstance(outcome, Completed):
+            if outcome.messages:
+                names.update(message.run_id for message in outcome.messages)
+        elif isinstance(outcome, Suspended):
+            names.update(message.run_id for message in outcome.messages)
+            wait = outcome.wait
+            if wait.value is not None:
+                names.add(wait.value[0])
+            if wait.run_id is not None and wait.start is None:
+                names.add(wait.run_id)
+    return names

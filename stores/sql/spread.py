@@ -56,6 +56,7 @@ class Spread:
                     met.pop(key, None)
             if met:
                 self._tx.news = True
+                self._ledger.readied(met)
                 self._sql.count_down(self._tx, self._tx.now, rows_json(list(met.items())))
             if self._cancel or self._skip:
                 self._carry_out_drops()

@@ -40,10 +40,12 @@ class SqliteDialect:
             "identity": "INTEGER PRIMARY KEY",
             "blob": "BLOB",
             "clustered": " WITHOUT ROWID",
+            "ordered": "",
         }
     )
     migrates_itself = True
     concurrent = False
+    fuses = False
     driver_errors: type[Exception] = sqlite3.Error
 
     def __init__(self, path: Path | None, *, clock: Clock, durability: str = "full") -> None:
@@ -71,16 +73,23 @@ class SqliteDialect:
 
     texts = scalars
 
-    def upsert(self, table: sa.Table, key: Sequence[str]) -> Any:
+    def insert(self, table: sa.Table) -> Any:
+        return sqlalchemy_sqlite.insert(table)
+
+    def upsert(self, table: sa.Table, key: Sequence[str], source: Any | None = None) -> Any:
         names = [column.name for column in table.columns]
-        insert = sqlalchemy_sqlite.insert(table).values({n: sa.bindparam(n) for n in names})
+        insert = sqlalchemy_sqlite.insert(table)
+        if source is None:
+            insert = insert.values({name: sa.bindparam(name) for name in names})
+        else:
+            insert = insert.from_select(names, source)
         return insert.on_conflict_do_update(
             index_elements=list(key),
             set_={name: insert.excluded[name] for name in names if name not in key},
         )
 
-    def ready_steps(self, columns: Sequence[sa.Column[Any]], ready: Any) -> None:
-        """No way to limit each; and one writer at a time: nobody else holds a row."""
+    def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> None:
+        """The driver's executemany is as fast as it gets."""
 
     def connect(self, *, readonly: bool) -> sqlite3.Connection:
         try:

@@ -62,19 +62,49 @@ class Statement:
             tx.cursor.executemany(sql, rows)
 
 
+# Rows in one statement, and the longest JSON text they may make, in bytes.
+MAX_ROWS = 2_000
+MAX_ROWS_JSON = 32 << 20
+
+
+class Insert(Statement):
+    """An insert of rows; `together`, where there is one, takes them all as one JSON parameter."""
+
+    __slots__ = ("_together",)
+
+    def __init__(self, one: Any, names: Sequence[str], together: Any | None) -> None:
+        super().__init__(one, *names)
+        self._together = None if together is None else Statement(together, "rows")
+
+    def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows."""
+        if self._together is None or len(rows) == 1:
+            super().many(tx, rows)
+            return
+        for start in range(0, len(rows), MAX_ROWS):
+            part = rows[start : start + MAX_ROWS]
+            text = rows_json(part)
+            if len(text) > MAX_ROWS_JSON:
+                super().many(tx, part)
+            else:
+                self._together(tx, text)
+
+
 class Transaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
-    `news` is set when its commit may give other processes something to do.
+    `news` is set when its commit may give other processes something to do; `made_ready` are the
+    keys of steps that are ready now and will be news, unless they are claimed in it as well.
     """
 
-    __slots__ = ("cursor", "dialect", "news", "now")
+    __slots__ = ("cursor", "dialect", "made_ready", "news", "now")
 
     def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
         self.cursor = cursor
         self.dialect = dialect
         self.now = now
         self.news = False
+        self.made_ready: set[int] = set()
 
 
 class Statements:
@@ -89,10 +119,23 @@ def bind(name: str) -> sa.BindParameter[Any]:
     return sa.bindparam(name)
 
 
-def insert(table: sa.Table, *columns: str) -> Statement:
+def insert(dialect: Dialect, table: sa.Table, *columns: str) -> Insert:
     """An insert of these columns, or of all."""
     names = columns or tuple(column.name for column in table.columns)
-    return Statement(sa.insert(table).values({name: bind(name) for name in names}), *names)
+    one = sa.insert(table).values({name: bind(name) for name in names})
+    source = dialect.inserted("rows", table, names)
+    return Insert(
+        one, names, None if source is None else sa.insert(table).from_select(names, source)
+    )
+
+
+def upsert(dialect: Dialect, table: sa.Table, *key: str) -> Insert:
+    """An insert of all columns that replaces the row with the same key."""
+    names = tuple(column.name for column in table.columns)
+    one = dialect.upsert(table, key, None)
+    source = dialect.inserted("rows", table, names)
+    together = None if source is None else dialect.upsert(table, key, source)
+    return Insert(one, names, together)
 
 
 def literal(status: str) -> sa.ColumnElement[str]:
@@ -115,6 +158,15 @@ UNSUCCESSFUL = (StepStatus.CANCELED, StepStatus.FAILED, StepStatus.SKIPPED)
 def may(act: Act, column: sa.ColumnElement[Any]) -> Any:
     """The guard of `act`, from the table of transitions."""
     return status_in(column, sources(act))
+
+
+def still_may(act: Act, column: sa.ColumnElement[Any]) -> Any:
+    """The guard of `act` on rows that are found by their keys.
+
+    It is the same as `may`, but no partial index fits it: a planner that believes a hot state to
+    be empty must not read all of it instead of a few keys.
+    """
+    return status_in(sa.func.coalesce(column, ""), sources(act))
 
 
 def becomes(act: Act) -> sa.ColumnElement[str]:

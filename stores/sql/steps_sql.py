@@ -15,7 +15,8 @@ from stepwell.stores.sql.statements import (
     bind,
     insert,
     literal,
-    may,
+    still_may,
+    upsert,
 )
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
@@ -47,6 +48,7 @@ NEW_STEP_COLUMNS = (
     "parent",
     "token",
     "created_at",
+    "max_recoveries",
 )
 
 
@@ -58,7 +60,7 @@ def _end(act: Act, given: Any, **values: Any) -> Any:
         .where(
             steps.c.id == given.c.id,
             steps.c.token == given.c.token,
-            may(act, steps.c.status),
+            still_may(act, steps.c.status),
         )
         .returning(steps.c.id)
     )
@@ -109,6 +111,7 @@ class SettleStatements(Statements):
                 error=again.c.error,
                 failures=steps.c.failures + 1,
                 wait=None,
+                wake_at=None,
             ),
             "rows",
         )
@@ -119,7 +122,7 @@ class SettleStatements(Statements):
             id=sa.BigInteger,
             token=sa.BigInteger,
             wait=sa.Text,
-            wait_run=sa.Text,
+            wait_for=sa.Text,
             wake_at=sa.BigInteger,
         )
         self.suspend = Statement(
@@ -128,7 +131,7 @@ class SettleStatements(Statements):
                 waits,
                 attempt=steps.c.attempt - 1,
                 wait=waits.c.wait,
-                wait_run=waits.c.wait_run,
+                wait_for=waits.c.wait_for,
                 wake_at=waits.c.wake_at,
             ),
             "rows",
@@ -172,7 +175,7 @@ class SettleStatements(Statements):
                 status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
                 ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
             )
-            .where(steps.c.id == counts.c.id, may(Act.READY, steps.c.status)),
+            .where(steps.c.id == counts.c.id, still_may(Act.READY, steps.c.status)),
             "now",
             "rows",
         )
@@ -220,16 +223,15 @@ class SettleStatements(Statements):
 
     def _effects(self, dialect: Any) -> None:
         """What an execution leaves behind."""
-        self.add_steps = insert(steps, *NEW_STEP_COLUMNS)
-        self.add_edges = insert(dependencies)
-        self.add_results = insert(schema.results)
+        self.add_steps = insert(dialect, steps, *NEW_STEP_COLUMNS)
+        self.add_edges = insert(dialect, dependencies)
+        self.add_results = insert(dialect, schema.results)
         self.add_artifacts = insert(
+            dialect,
             schema.artifacts,
             *(column.name for column in schema.artifacts.columns if column.name != "id"),
         )
-        records = schema.records
-        upsert = dialect.upsert(records, ("package", "collection", "key"))
-        self.put_records = Statement(upsert, *(column.name for column in records.columns))
+        self.put_records = upsert(dialect, schema.records, "package", "collection", "key")
         self.clear_artifacts = Statement(
             sa.delete(schema.artifacts).where(schema.artifacts.c.step.in_(dialect.scalars("keys"))),
             "keys",
@@ -327,7 +329,7 @@ class GraphStatements(Statements):
         self.control = Statement(
             sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
         )
-        self.add_run = insert(runs)
+        self.add_run = insert(self.dialect, runs)
         self.find_run = Statement(
             sa.select(runs.c.id, runs.c.status).where(runs.c.run_id == bind("run_id")), "run_id"
         )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from stepwell.engine.clock import to_datetime, to_micros
-from stepwell.engine.errors import InvalidInput, StepwellError
-from stepwell.engine.events import Event, EventType, Observers
+from stepwell.engine.clock import to_micros
+from stepwell.engine.errors import InvalidInput
+from stepwell.engine.events import Observers
 from stepwell.engine.model import (
     ClaimedStep,
     ClaimRequest,
@@ -27,47 +25,35 @@ from stepwell.engine.model import (
     Run,
     WorkerRow,
 )
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload import encode
 from stepwell.engine.ports import Watch
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
 from stepwell.stores.sql.claim import Claims, ClaimStatements
-from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.graphs import Graphs
-from stepwell.stores.sql.leases import Leases, LeaseStatements
-from stepwell.stores.sql.ledger import EventRow, Ledger, LedgerStatements
+from stepwell.stores.sql.holds import Holds
+from stepwell.stores.sql.key_values import KeyValues
+from stepwell.stores.sql.leases import MAX_WOKEN
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.mailbox import Mailbox
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.operators import Operators, OperatorStatements
 from stepwell.stores.sql.queues import QueueLimits, QueueStatements
-from stepwell.stores.sql.reads import Reads
-from stepwell.stores.sql.reads_sql import ReadStatements
-from stepwell.stores.sql.settle import Settlement
+from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import Statement, Transaction, bind
-from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
-
-T = TypeVar("T")
-
-_log = logging.getLogger("stepwell.store")
+from stepwell.stores.sql.statements import Statement, Transaction, bind, rows_json
+from stepwell.stores.sql.values import Values
 
 
-class SqlRunStore(Reads):
+class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     """Runs, steps and everything about them. Safe to use from many threads."""
 
     def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        self.observers = observers or Observers()
-        self.database = Database(dialect)
-        self._read_sql = ReadStatements(dialect)
-        super().__init__(self.database, self._read_sql)
-        self._dialect = dialect
-        self._settle_sql = SettleStatements(dialect)
-        self._graph_sql = GraphStatements(dialect)
-        self._ledger_sql = LedgerStatements(dialect)
-        self._graphs = Graphs(self._graph_sql, self._settle_sql)
+        super().__init__(dialect, observers)
         self._queues = QueueLimits(QueueStatements(dialect))
         self._claims = Claims(ClaimStatements(dialect), self._queues)
-        self._leases = Leases(LeaseStatements(dialect))
         self._operators = Operators(OperatorStatements(dialect))
+        self._checkpoint_sql = CheckpointStatements(dialect)
         workers = schema.workers
         self._put_worker = Statement(
             dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
@@ -110,16 +96,18 @@ class SqlRunStore(Reads):
 
     def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
-            result = Exchange(now=tx.now, control=self._graph_sql.control(tx).fetchone()[0])
             if claim is not None:
-                self._queues.prepare(tx, result.control)
+                self._queues.lock(tx, claim)
+            result = Exchange(now=tx.now, control=self._lock_runs(tx, settle))
             if settle:
-                statements = (self._settle_sql, self._graph_sql)
-                Settlement(tx, statements, self._graphs, ledger).settle(settle, result)
+                statements = (self._settle_sql, self._graph_sql, self._fused)
+                settlement = Settlement(tx, statements, self._graphs, self._messages, ledger)
+                settlement.settle(settle, result)
                 # The end of a run may wake a step, which can be claimed at once.
                 ledger.write()
             if claim is not None:
                 self._claims.claim(tx, ledger, claim, result)
+                tx.made_ready.difference_update(step.key for step in result.claimed)
             result.ended_runs = ledger.ended_runs
             return result
 
@@ -130,6 +118,16 @@ class SqlRunStore(Reads):
             raise
         self._claims.remember_runs()
         return exchanged
+
+    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> int:
+        """Lock the runs that these outcomes change; returns the control number."""
+        keys = {outcome.step.run.key for outcome in settle}
+        if named := other_runs(settle):
+            keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}
+        if self._fused is None:
+            self._graphs.lock_runs(tx, keys)
+            return int(self._graph_sql.control(tx).fetchone()[0])
+        return int(self._fused.lock_runs(tx, rows_json(sorted(keys))).fetchone()[0])
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
@@ -171,12 +169,21 @@ class SqlRunStore(Reads):
             if not self._leases.is_anything_due(tx):
                 return 0
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def take_back(tx: Transaction, ledger: Ledger) -> int:
             spread = Spread(tx, self._settle_sql, ledger)
-            self._graphs.lock_runs(tx, self._leases.due_runs(tx))
+            self._graphs.lock_runs(tx, self._leases.lapsed_runs(tx))
             return self._leases.reap(tx, ledger, spread, max_lost_leases)
 
-        return self._write(work)
+        def wake(tx: Transaction, ledger: Ledger) -> int:
+            due = self._leases.due(tx)
+            self._graphs.lock_runs(tx, {run_key for _, run_key in due})
+            return self._leases.wake(tx, ledger, [key for key, _ in due])
+
+        moved, woken = self._write(take_back), MAX_WOKEN
+        while woken == MAX_WOKEN:
+            woken = self._write(wake)
+            moved += woken
+        return moved
 
     def next_due(self) -> int | None:
         """See `ports.Claims`."""
@@ -244,6 +251,14 @@ class SqlRunStore(Reads):
         """See `ports.Queues`."""
         self.database.write(lambda tx: self._drop_silent(tx, tx.now - silent))
 
+    def checkpointer(self, step: ClaimedStep | None = None) -> SqlCheckpointer:
+        """See `ports.RunStore`."""
+        return SqlCheckpointer(self.database, step, self._checkpoint_sql)
+
+    def holds(self, step: ClaimedStep) -> bool:
+        """See `ports.Claims`."""
+        return self.database.write(lambda tx: self._leases.is_held(tx, step))
+
     # --- reads that need more than a statement ------------------------------------------------
 
     def queues(self) -> list[QueueStatus]:
@@ -278,70 +293,3 @@ class SqlRunStore(Reads):
     def close(self) -> None:
         """See `ports.RunStore`."""
         self.database.close()
-
-    def _locked_run(self, tx: Transaction, run_id: str) -> tuple[int, str]:
-        """Key and status of a run that nobody else changes until this transaction ends."""
-        key, _ = self.run_key(tx, run_id)
-        self._graphs.lock_runs(tx, [key])
-        return self.run_key(tx, run_id)
-
-    # --- how writes go --------------------------------------------------------------------
-
-    def _write(self, work: Callable[[Transaction, Ledger], T]) -> T:
-        ledgers: list[Ledger] = []
-
-        def in_transaction(tx: Transaction) -> T:
-            ledger = Ledger(tx, self._ledger_sql)
-            result = work(tx, ledger)
-            ledger.write()
-            ledgers.append(ledger)
-            return result
-
-        result = self.database.write(in_transaction)
-        self._publish(ledgers[-1])
-        return result
-
-    def _act(self, work: Callable[[Transaction, Ledger], int]) -> int:
-        """An operator's act: workers elsewhere see the control number change."""
-
-        def with_control(tx: Transaction, ledger: Ledger) -> int:
-            changed = work(tx, ledger)
-            self._graph_sql.bump_control(tx)
-            return changed
-
-        return self._write(with_control)
-
-    def _publish(self, ledger: Ledger) -> None:
-        """Tell this process's observers what was committed."""
-        types = {row[2][0] for row in ledger.stored}
-        wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
-        stored = [row for row in ledger.stored if row[2][0] in wanted]
-        if not stored:
-            return
-        try:
-            events = self._named(stored)
-        except StepwellError as error:  # they are committed, whatever becomes of telling it
-            _log.warning("%s; events were not published", error, extra={"action": "store_trouble"})
-            return
-        for event in events:
-            self.observers.publish(event)
-
-    def _named(self, stored: list[tuple[int, int, EventRow]]) -> list[Event]:
-        """Stored events with the ids of their runs and steps."""
-        with self.database.read() as tx:
-            run_ids = self.names(tx, {row[0] for row in stored}, "runs")
-            keys = {row[2][2] for row in stored if row[2][2] is not None}
-            step_ids = self.names(tx, keys, "steps")
-        return [
-            Event(
-                type=EventType(type_),
-                at=to_datetime(at),
-                run_id=run_ids.get(run_key),
-                step_id=None if step is None else step_ids.get(step),
-                attempt=attempt,
-                worker=worker,
-                seq=seq,
-                data=decode(data) if data else {},
-            )
-            for run_key, seq, (type_, at, step, attempt, worker, data) in stored
-        ]

@@ -1,0 +1,191 @@
+"""What every checkpointer of ours does the same way; a backend brings a `Place` and two ways in."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol, Self, TypeVar
+
+from stepwell.engine.checkpoint import CHECKPOINT_VERSION, Checkpoint, CheckpointUpdate
+from stepwell.engine.checkpoint_text import (
+    Document,
+    Pieces,
+    check_execution_id,
+    damaged,
+    revive,
+    take_apart,
+    take_apart_update,
+    version_of,
+)
+from stepwell.engine.checkpointing import apply
+from stepwell.engine.errors import InvalidInput, NoCheckpoint, RefusedByState
+
+T = TypeVar("T")
+
+# What the head of a checkpoint of the present version begins with: a journal may grow only there.
+PRESENT = f'{{"schema_version":{CHECKPOINT_VERSION},'
+
+
+class Place(Protocol):
+    """Where one execution's checkpoint is, while nobody else writes it."""
+
+    def read(self) -> Document | None:
+        """What is stored, as it was written; None when there is nothing."""
+        ...
+
+    def replace(self, pieces: Pieces) -> None:
+        """Store this instead of what is there."""
+        ...
+
+    def append(self, pieces: Pieces) -> bool | None:
+        """Replace the head, add or replace these operations; make the checkpoint if there is none.
+
+        Returns whether a pause is requested. None, and nothing is done, if what is stored is not
+        of the present version.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Remove what is there, if anything."""
+        ...
+
+
+class OpenedCheckpointer(ABC):
+    """A Checkpointer with both further powers, atomic against every writer. Close it."""
+
+    def __init__(self) -> None:
+        self._inside = threading.local()
+
+    @abstractmethod
+    def _write(self, execution_id: str, work: Callable[[Place], T]) -> T:
+        """Call `work` where nobody else writes; durable on return, undone if it raises."""
+
+    @abstractmethod
+    def _read(self, execution_id: str) -> Document | None:
+        """What is stored, as it was written."""
+
+    @abstractmethod
+    def _where(self, execution_id: str) -> str:
+        """The place of a checkpoint, for messages."""
+
+    def close(self) -> None:
+        """Give back what it holds. Nothing may be called afterwards."""
+        return
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See `Checkpointer`. One that a newer version stored is not replaced."""
+        self._enter(checkpoint.execution_id)
+        pieces = take_apart(checkpoint)
+        self._write(checkpoint.execution_id, lambda place: place.replace(pieces))
+
+    def load_checkpoint(self, execution_id: str) -> Checkpoint:
+        """See `Checkpointer`."""
+        self._enter(execution_id)
+        return self._revived(execution_id, self._read(execution_id))
+
+    def delete_checkpoint(self, execution_id: str) -> None:
+        """See `Checkpointer`."""
+        self._enter(execution_id)
+        self._write(execution_id, lambda place: place.remove())
+
+    def atomic_update(
+        self, execution_id: str, change: Callable[[Checkpoint], object]
+    ) -> Checkpoint:
+        """See `AtomicCheckpointer`. `change` may run in another thread, and must be quick."""
+        self._enter(execution_id)
+
+        def work(place: Place) -> Checkpoint:
+            checkpoint = self._revived(execution_id, place.read())
+            self._call(change, checkpoint)
+            if checkpoint.execution_id != execution_id:
+                raise InvalidInput(
+                    f"atomic_update: execution_id must stay {execution_id!a:.120}, "
+                    f"got {checkpoint.execution_id!a:.120}"
+                )
+            place.replace(take_apart(checkpoint))
+            return checkpoint
+
+        try:
+            return self._write(execution_id, work)
+        except _Raised as raised:
+            error = raised.error
+        raise error
+
+    def record(self, update: CheckpointUpdate) -> bool:
+        """See `JournalingCheckpointer`."""
+        execution_id = update.head.execution_id
+        self._enter(execution_id)
+        pieces = take_apart_update(update)
+
+        def work(place: Place) -> bool:
+            paused = place.append(pieces)
+            if paused is not None:
+                return paused
+            checkpoint = self._revived(execution_id, place.read())
+            apply(update, checkpoint)
+            place.replace(take_apart(checkpoint))
+            return checkpoint.pause_requested
+
+        return self._write(execution_id, work)
+
+    def _revived(self, execution_id: str, document: Document | None) -> Checkpoint:
+        if document is None:
+            raise NoCheckpoint(f"there is no checkpoint of execution {execution_id!a:.120}")
+        place = self._where(execution_id)
+        checkpoint = revive(document, place)
+        if checkpoint.execution_id != execution_id:
+            raise damaged(place, f"it is that of execution {checkpoint.execution_id!a:.120}")
+        return checkpoint
+
+    def _call(self, change: Callable[[Checkpoint], object], checkpoint: Checkpoint) -> None:
+        """Call `change`; what it raises is told from what the backend itself raises."""
+        self._inside.change = True
+        try:
+            given = change(checkpoint)
+            if inspect.isawaitable(given):
+                if inspect.iscoroutine(given):
+                    given.close()
+                raise InvalidInput("atomic_update: change must be a plain function")
+        except BaseException as error:
+            raise _Raised(error) from None
+        finally:
+            self._inside.change = False
+
+    def _enter(self, execution_id: str) -> None:
+        check_execution_id(execution_id)
+        if getattr(self._inside, "change", False):
+            raise RefusedByState(
+                "atomic_update: change called the checkpointer, which waits for its end; "
+                "call it before or afterwards"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Raised(Exception):
+    """What `change` raised, on its way through the backend."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+def refuse_newer(head: Document, place: str) -> None:
+    """Raises CheckpointVersionError before something of a newer version would be replaced."""
+    version_of(head, place)
+
+
+def assemble(head: Document, operations: list[Document], paused: object, reason: str) -> Document:
+    """A document of its parts."""
+    return {
+        **head,
+        "operations": operations,
+        "pause_requested": bool(paused),
+        "pause_reason": reason,
+    }

@@ -1,0 +1,230 @@
+"""The hot path in few round trips, for databases that can change rows within WITH.
+
+Each statement here does what several of the others do one after another; the rules are theirs.
+All parts of a statement see the moment before it, so nothing here reads what it changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, may, still_may
+
+steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+
+# What a row of `FusedStatements.succeed` tells.
+HELD, MADE_READY, UNMET = 0, 1, 2
+
+_MET = [
+    condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
+]
+
+
+class FusedStatements(Statements):
+    """Made only where `Dialect.fuses`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self.lock_runs = self._lock_runs()
+        self.succeed = self._succeed()
+        self.count = self._count()
+
+    def _lock_runs(self) -> Statement:
+        """Lock runs in the order of keys; returns the control number."""
+        locked = (
+            sa.select(runs.c.id)
+            .where(runs.c.id.in_(self.dialect.scalars("keys")))
+            .order_by(runs.c.id)
+            .with_for_update()
+            .cte("locked")
+            .prefix_with("MATERIALIZED")
+        )
+        control = schema.meta.c.value
+        return Statement(
+            sa.select(
+                control, sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+            ).where(schema.meta.c.name == sa.literal_column("'control'")),
+            "keys",
+        )
+
+    def _succeed(self) -> Statement:
+        """End executions, store their results, and count down what depended on them."""
+        given = self.dialect.rows(
+            "rows", id=sa.BigInteger, token=sa.BigInteger, value=sa.Text, records=sa.Text
+        )
+        held = (
+            sa.update(steps)
+            .values(
+                status=becomes(Act.SUCCEED),
+                expires_at=sa.null(),
+                ended_at=bind("now"),
+                error=sa.null(),
+            )
+            .where(
+                steps.c.id == given.c.id,
+                steps.c.token == given.c.token,
+                still_may(Act.SUCCEED, steps.c.status),
+            )
+            .returning(steps.c.id, given.c.value, given.c.records)
+            .cte("held")
+        )
+        results = schema.results
+        stored = sa.insert(results).from_select(
+            [results.c.step, results.c.value, results.c.records, results.c.committed_at],
+            sa.select(held.c.id, held.c.value, held.c.records, bind("now")),
+        )
+        met = dependencies.c.condition.in_([sa.literal_column(f"'{name}'") for name in _MET])
+        edges = dependencies.join(held, held.c.id == dependencies.c.needs)
+        counts = (
+            sa.select(dependencies.c.step, sa.func.count().label("count"))
+            .select_from(edges)
+            .where(met)
+            .group_by(dependencies.c.step)
+            .cte("counts")
+        )
+        left = steps.c.pending - counts.c.count
+        down = (
+            sa.update(steps)
+            .values(
+                pending=left,
+                status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
+                ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
+            )
+            .where(steps.c.id == counts.c.step, still_may(Act.READY, steps.c.status))
+            .returning(steps.c.id, steps.c.pending)
+            .cte("down")
+        )
+        nothing = (
+            sa.cast(sa.null(), sa.Text).label("condition"),
+            sa.cast(sa.null(), sa.BigInteger).label("origin"),
+        )
+
+        def told(what: int, key: Any, *more: Any) -> Any:
+            return sa.select(sa.literal_column(str(what)).label("what"), key.label("key"), *more)
+
+        unmet = told(UNMET, dependencies.c.step, dependencies.c.condition, dependencies.c.needs)
+        return Statement(
+            sa.union_all(
+                told(HELD, held.c.id, *nothing),
+                told(MADE_READY, down.c.id, *nothing).where(down.c.pending == 0),
+                unmet.select_from(edges).where(~met),
+            ).add_cte(stored.cte("stored")),
+            *("now", "rows"),
+        )
+
+    def _count(self) -> Statement:
+        """Count what changed in runs, and add the events that this gives numbers to."""
+        given = self.dialect.rows(
+            "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
+        )
+        counted = (
+            sa.update(runs)
+            .values(
+                total_steps=runs.c.total_steps + given.c.total,
+                open_steps=runs.c.open_steps + given.c.open,
+                event_seq=runs.c.event_seq + given.c.events,
+            )
+            .where(runs.c.id == given.c.id)
+            .returning(
+                *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+            )
+            .cte("counted")
+        )
+        events = schema.events
+        kinds: dict[str, Any] = {column.name: column.type for column in events.columns}
+        new = self.dialect.rows("events", **kinds)
+        told = sa.select(
+            *(
+                counted.c.event_seq - column if column.name == "seq" else column
+                for column in new.columns
+            )
+        ).where(counted.c.id == new.c.run_key)
+        added = sa.insert(events).from_select(list(kinds), told)
+        return Statement(sa.select(counted).add_cte(added.cte("added")), *("rows", "events"))
+
+
+def claim_together(dialect: Dialect, columns: list[Any], expires: str = "expires") -> Statement:
+    """Find the best ready steps for every lane, and take them.
+
+    `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
+    claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
+    Returns the rows as they are after the claim.
+    """
+    wanted = sa.select(
+        dialect.rows(
+            "wanted",
+            queue=sa.Text,
+            kind=sa.Text,
+            limit=sa.BigInteger,
+            lane=sa.BigInteger,
+            budget=sa.BigInteger,
+        )
+    ).cte("wanted")
+    order = (steps.c.priority, steps.c.ready_at, steps.c.id)
+    fits = (
+        may(Act.CLAIM, steps.c.status),
+        steps.c.queue == wanted.c.queue,
+        steps.c.kind == wanted.c.kind,
+        steps.c.ready_at <= bind("now"),
+    )
+    each = (
+        sa.select(*order)
+        .where(*fits, steps.c.lost_leases < bind("suspect_from"))
+        .order_by(*order)
+        .limit(wanted.c.limit)
+        .with_for_update(skip_locked=True)
+        .lateral("each")
+    )
+    shares = [wanted.c[name] for name in ("lane", "limit", "queue", "budget")]
+    # Materialized, so that rows are locked once and limits mean what they say, whatever plan
+    # is chosen.
+    found = (
+        sa.select(*each.columns, *shares)
+        .select_from(wanted.join(each, sa.true()))
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    suspect = (
+        sa.select(*order, *shares)
+        .where(
+            *fits,
+            # The partial index of suspects: there are hardly ever any.
+            steps.c.lost_leases > sa.literal_column("0"),
+            steps.c.lost_leases >= bind("suspect_from"),
+        )
+        .order_by(*order)
+        .limit(bind("suspects"))
+        .with_for_update(of=steps, skip_locked=True)
+        .cte("suspect")
+        .prefix_with("MATERIALIZED")
+    )
+    both = sa.union_all(sa.select(found), sa.select(suspect)).subquery("both")
+    best = (both.c.priority, both.c.ready_at, both.c.id)
+    ranked = sa.select(
+        both,
+        sa.func.row_number().over(partition_by=both.c.lane, order_by=best).label("place"),
+        sa.func.row_number().over(partition_by=both.c.queue, order_by=best).label("turn"),
+    ).cte("ranked")
+    return Statement(
+        sa.update(steps)
+        .values(
+            status=becomes(Act.CLAIM),
+            token=steps.c.token + 1,
+            attempt=steps.c.attempt + 1,
+            worker=bind("worker"),
+            started_at=bind("now"),
+            expires_at=bind(expires),
+        )
+        .where(
+            steps.c.id == ranked.c.id,
+            ranked.c.place <= ranked.c.limit,
+            sa.or_(ranked.c.budget.is_(None), ranked.c.turn <= ranked.c.budget),
+        )
+        .returning(*columns),
+        *("worker", "now", expires, "suspect_from", "suspects", "wanted"),
+    )

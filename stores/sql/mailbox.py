@@ -1,0 +1,196 @@
+"""The messages of runs, and decisions on what steps ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
+from stepwell.engine.events import EventType, Observers
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import ClaimedStep, Message, NewMessage, Operator
+from stepwell.engine.payload import decode, encode
+from stepwell.engine.states import RUN_ENDED, StepStatus
+from stepwell.stores.sql import schema, waiting
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.messages import Messages, MessageStatements
+from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
+from stepwell.stores.sql.writer import Writer
+
+# Topics of the engine's own begin like this; nobody else sends on them.
+RESERVED = "stepwell."
+APPROVAL = "stepwell.approval:"
+MAX_MESSAGE_KEY = 1_000
+
+messages, steps = schema.messages, schema.steps
+
+
+class MailboxStatements(Statements):
+    """Reading messages, and finding who waits for a decision."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        listed = (
+            sa.select(
+                *(messages.c.id, messages.c.topic, messages.c.payload, messages.c.key),
+                *(messages.c.sender, steps.c.step_id, messages.c.created_at),
+            )
+            .select_from(messages.outerjoin(steps, steps.c.id == messages.c.receiver))
+            .where(messages.c.run_key == bind("run_key"))
+            .order_by(messages.c.id)
+        )
+        self.of_run = Statement(listed, "run_key")
+        self.of_topic = Statement(
+            listed.where(messages.c.topic == bind("topic")), "run_key", "topic"
+        )
+        name = steps.c.wait_for
+        asking = sa.select(steps.c.id, steps.c.step_id, name, steps.c.wake_at).where(
+            steps.c.run_key == bind("run_key"),
+            steps.c.status == literal(StepStatus.WAITING),
+            sa.func.substr(name, 1, sa.func.length(bind("prefix"))) == bind("prefix"),
+        )
+        self.asking = Statement(asking.order_by(steps.c.id), "run_key", "prefix")
+        self.step_asking = Statement(
+            asking.where(steps.c.id == bind("step")), "run_key", "prefix", "step"
+        )
+        self.decided = Statement(
+            sa.select(messages.c.payload)
+            .where(
+                messages.c.run_key == bind("run_key"),
+                sa.func.substr(messages.c.key, 1, sa.func.length(bind("prefix"))) == bind("prefix"),
+            )
+            .order_by(messages.c.id.desc())
+            .limit(1),
+            *("run_key", "prefix"),
+        )
+
+
+class Mailbox(Writer):
+    """The role `ports.Messages` of the store."""
+
+    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
+        super().__init__(dialect, observers)
+        self._mailbox_sql = MailboxStatements(dialect)
+        self._messages = Messages(MessageStatements(dialect))
+
+    def send(self, message: NewMessage, sender: str | None = None) -> bool:
+        """See `ports.Messages`."""
+        topic = check_id(message.topic, "topic")
+        if topic.startswith(RESERVED):
+            raise InvalidInput(
+                f"topic: {topic!r} begins with {RESERVED!r}, which is the engine's own; "
+                "choose another topic"
+            )
+        if message.key is not None:
+            check_id(message.key, "key", MAX_MESSAGE_KEY)
+
+        def work(tx: Transaction, ledger: Ledger) -> bool:
+            run_key, status = self._locked_run(tx, message.run_id)
+            # Whoever asks again gets the same answer, also when the run has ended meanwhile.
+            if message.key is not None and self._messages.is_known(tx, run_key, message.key):
+                return False
+            if status in RUN_ENDED:
+                raise RefusedByState(
+                    f"run {message.run_id!r} is {status}; it takes no messages any more"
+                )
+            self._messages.add(tx, ledger, run_key, message, sender)
+            return True
+
+        return self._write(work)
+
+    def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
+        """See `ports.Messages`."""
+
+        def work(tx: Transaction, ledger: Ledger) -> str | None:
+            self._graphs.lock_runs(tx, [step.run.key])
+            self._check_lease(tx, step)
+            sql = self._messages.sql
+            given = sql.given(tx, step.key, operation).fetchone()
+            if given is not None:
+                return str(given[0])
+            first = sql.first(tx, step.run.key, topic).fetchone()
+            if first is None:
+                return None
+            key, payload = first
+            sql.take(tx, step.key, operation, key)
+            data = {"id": key, "topic": topic, "operation": operation}
+            ledger.event(
+                step.run.key, EventType.MESSAGE_RECEIVED, step.key, step.attempt, data=data
+            )
+            return str(payload)
+
+        return self._write(work)
+
+    def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
+        """See `ports.Messages`."""
+        with self.database.read() as tx:
+            run_key, _ = self.run_key(tx, run_id)
+            if topic is None:
+                rows = self._mailbox_sql.of_run(tx, run_key).fetchall()
+            else:
+                rows = self._mailbox_sql.of_topic(tx, run_key, topic).fetchall()
+        return [
+            Message(id_, run_id, on, decode(payload), key, sender, receiver, to_datetime(at))
+            for id_, on, payload, key, sender, receiver, at in rows
+        ]
+
+    def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
+        """See `ports.Messages`."""
+
+        def work(tx: Transaction, ledger: Ledger) -> str:
+            run_key, status = self._locked_run(tx, run_id)
+            key, name, topic = self._asking(tx, run_key, run_id, step_id, status)
+            answer = {
+                "approved": approved,
+                "comment": by.reason,
+                "by": by.by,
+                "at": to_datetime(tx.now),
+            }
+            # The key says whose question was answered, for those who answer it again.
+            operation = topic.removeprefix(f"{APPROVAL}{name}:")
+            message = NewMessage(
+                run_id, topic, encode(answer, "decision"), f"{APPROVAL}{key}:{operation}"
+            )
+            data = {"approved": approved, "by": by.by, "reason": by.reason}
+            ledger.event(run_key, EventType.APPROVAL_DECIDED, key, data=data)
+            self._messages.add(tx, ledger, run_key, message, by.by)
+            return name
+
+        return self._write(work)
+
+    def _asking(
+        self, tx: Transaction, run_key: int, run_id: str, step_id: str | None, status: str
+    ) -> tuple[int, str, str]:
+        """Key, id and topic of the one step whose question this is."""
+        sql = self._mailbox_sql
+        beginning = waiting.message_on(run_key, APPROVAL)
+        if step_id is None:
+            rows = sql.asking(tx, run_key, beginning).fetchall()
+            subject, decided = f"run {run_id!r}", APPROVAL
+        else:
+            step_key, _, step_status, _ = self.step_row(tx, run_id, step_id)
+            rows = sql.step_asking(tx, run_key, beginning, step_key).fetchall()
+            subject, decided = f"step {step_id!r}", f"{APPROVAL}{step_key}:"
+            status = step_status
+        open_ = [row for row in rows if row[3] is None or row[3] > tx.now]
+        if len(open_) > 1:
+            names = ", ".join(repr(row[1]) for row in open_[:10])
+            raise InvalidInput(
+                f"step: {len(open_)} steps of run {run_id!r} wait for a decision ({names}"
+                f"{', …' if len(open_) > 10 else ''}); name one of them"
+            )
+        if open_:
+            key, name, wait_for, _ = open_[0]
+            return key, name, wait_for.removeprefix(waiting.message_on(run_key, ""))
+        if rows:
+            until = f"{to_datetime(rows[0][3]):%Y-%m-%d %H:%M:%SZ}"
+            raise RefusedByState(f"step {rows[0][1]!r} waited until {until}; it is too late")
+        before = sql.decided(tx, run_key, decided).fetchone()
+        if before is not None:
+            answer = decode(before[0])
+            verb = "approved" if answer["approved"] else "rejected"
+            raise Conflict(f"{subject} was {verb} by {answer['by']} before; that stands")
+        raise RefusedByState(f"{subject} is {status} and does not wait for a decision")

@@ -1,0 +1,94 @@
+"""Values that runs publish, with their histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.events import EventType, Observers
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import ClaimedStep, ValueEntry
+from stepwell.engine.payload import decode
+from stepwell.engine.states import Act
+from stepwell.stores.sql import schema, waiting
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, insert, may
+from stepwell.stores.sql.writer import Writer
+
+steps, values = schema.steps, schema.values
+
+
+class ValueStatements(Statements):
+    """Setting values, and reading their histories."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        mine = (values.c.run_key == bind("run_key"), values.c.key == bind("key"))
+        self.add = insert(dialect, values)
+        self.is_set = Statement(
+            sa.select(values.c.seq).where(
+                values.c.step == bind("step"), values.c.operation == bind("operation")
+            ),
+            *("step", "operation"),
+        )
+        self.last_number = Statement(
+            sa.select(sa.func.coalesce(sa.func.max(values.c.seq), 0)).where(*mine),
+            *("run_key", "key"),
+        )
+        self.history = Statement(
+            sa.select(values.c.seq, values.c.value, steps.c.step_id, values.c.at)
+            .select_from(values.join(steps, steps.c.id == values.c.step))
+            .where(*mine)
+            .order_by(values.c.seq.desc())
+            .limit(bind("most")),
+            *("run_key", "key", "most"),
+        )
+        self.waiting_runs = Statement(
+            sa.select(steps.c.run_key)
+            .distinct()
+            .where(may(Act.WAKE, steps.c.status), steps.c.wait_for == bind("name")),
+            "name",
+        )
+
+
+class Values(Writer):
+    """The role `ports.Values` of the store."""
+
+    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
+        super().__init__(dialect, observers)
+        self._value_sql = ValueStatements(dialect)
+
+    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> None:
+        """See `ports.Values`."""
+        check_id(key, "key")
+        run, sql = step.run, self._value_sql
+        name = waiting.value_of(run.id, key)
+
+        def work(tx: Transaction, ledger: Ledger) -> None:
+            # Steps of other runs may wait for it.
+            others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
+            self._graphs.lock_runs(tx, {run.key, *others})
+            self._check_lease(tx, step)
+            if sql.is_set(tx, step.key, operation).fetchone() is not None:
+                return
+            number = sql.last_number(tx, run.key, key).fetchone()[0] + 1
+            sql.add(tx, run.key, key, number, value, step.key, operation, tx.now)
+            data = {"key": key, "number": number, "operation": operation}
+            ledger.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
+            ledger.wake(name, {"run_id": run.id, "value": key})
+
+        self._write(work)
+
+    def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
+        """See `ports.Values`."""
+        most = 2**62 if last is None else last
+        with self.database.read() as tx:
+            run_key, _ = self.run_key(tx, run_id)
+            rows = self._value_sql.history(tx, run_key, key, most).fetchall()
+        return [
+            ValueEntry(key, number, decode(value), step_id, to_datetime(at))
+            for number, value, step_id, at in reversed(rows)
+        ]
