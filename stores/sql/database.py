@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from stepwell.engine.errors import InvalidInput, RuntimeClosed
@@ -28,10 +29,17 @@ MAX_TRIES = 5
 class _Ticket(Generic[T]):
     """One write that waits for its turn, and afterwards its result or error."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("batch", "done", "error", "item", "result", "work")
 
-    def __init__(self, work: Callable[[Transaction], T]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Transaction], T],
+        batch: Callable[[Transaction, Sequence[Any]], Sequence[Any]] | None = None,
+        item: Any = None,
+    ) -> None:
         self.work = work
+        self.batch = batch
+        self.item = item
         self.done = False
         self.result: T | None = None
         self.error: BaseException | None = None
@@ -64,7 +72,19 @@ class Database:
         raises, nothing of it is stored and the error is passed on; a driver's error becomes a
         StoreError, unless it is the fault of the data.
         """
-        ticket = _Ticket(work)
+        return self._wait_for(_Ticket(work))
+
+    def write_with_others(
+        self, batch: Callable[[Transaction, Sequence[Any]], Sequence[T]], item: Any
+    ) -> T:
+        """As `write`, for `batch`, which works on many items as fast as on one.
+
+        It is given `item` together with those that other threads bring at the same moment for
+        the same `batch`, and returns a result for each. If it raises, each is tried by itself.
+        """
+        return self._wait_for(_Ticket(lambda tx: batch(tx, (item,))[0], batch, item))
+
+    def _wait_for(self, ticket: _Ticket[T]) -> T:
         self._waiting.append(ticket)
         with self._turn:
             while not ticket.done:  # a crowd is larger than one group
@@ -100,7 +120,7 @@ class Database:
             if len(group) == 1:
                 group[0].result = group[0].work(tx)
             else:
-                for ticket in group:
+                for ticket in self._run_batches(group, tx):
                     self._run_in_savepoint(ticket, tx)
             self.dialect.commit(cursor, news=tx.news or bool(tx.made_ready))
             self.transactions += 1
@@ -119,6 +139,24 @@ class Database:
                     raise
         self.open()
         return self.dialect.begin(self._cursor)
+
+    def _run_batches(self, group: list[_Ticket[Any]], tx: Transaction) -> list[_Ticket[Any]]:
+        """Run what can be done together; returns those that are to be run one by one."""
+        batches: dict[Any, list[_Ticket[Any]]] = {}
+        for ticket in group:
+            if ticket.batch is not None:
+                batches.setdefault(ticket.batch, []).append(ticket)
+        done: set[_Ticket[Any]] = set()
+        for batch, tickets in batches.items():
+            items = [ticket.item for ticket in tickets]
+            together: _Ticket[Any] = _Ticket(partial(batch, items=items))
+            if len(tickets) > 1:
+                self._run_in_savepoint(together, tx)
+                if together.error is None:
+                    for ticket, result in zip(tickets, together.result or (), strict=True):
+                        ticket.result, ticket.error = result, None
+                    done.update(tickets)
+        return [ticket for ticket in group if ticket not in done]
 
     def _run_in_savepoint(self, ticket: _Ticket[Any], tx: Transaction) -> None:
         tx.cursor.execute("SAVEPOINT one")

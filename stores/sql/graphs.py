@@ -88,21 +88,63 @@ class Graphs:
 
     def add_run(
         self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
-    ) -> int:
-        """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
-        if self._sql.find_run(tx, run.id).fetchone() is not None:
-            raise id_is_taken(run.id)
-        key = self.reserve(tx, "next_run", 1)
+    ) -> None:
+        """Store a run with its steps. Raises Conflict when the id is taken."""
+        for problem in self.add_runs(tx, ledger, (run,), parent):
+            if problem is not None:
+                raise problem
+
+    def add_runs(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        runs: Sequence[NewRun],
+        parent: ClaimedStep | None = None,
+    ) -> list[Conflict | None]:
+        """Store runs with their steps; for each, None or why it was not stored: its id is taken."""
+        counts = (len(runs), sum(len(run.steps) for run in runs))
+        after = dict(self._sql.reserve_graphs(tx, *counts).fetchall())
+        # Others that create runs wait by now, so that an id cannot be taken in between.
+        rows = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
+        taken = {row[0] for row in rows}
+        problems: list[Conflict | None] = []
+        new: list[NewRun] = []
+        for run in runs:
+            problems.append(id_is_taken(run.id) if run.id in taken else None)
+            if run.id not in taken:
+                taken.add(run.id)
+                new.append(run)
+        if new:
+            first_run, first_step = after["next_run"] - counts[0], after["next_step"] - counts[1]
+            self._add_new_runs(tx, ledger, new, parent, (first_run, first_step))
+        return problems
+
+    def _add_new_runs(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        runs: Sequence[NewRun],
+        parent: ClaimedStep | None,
+        first: tuple[int, int],
+    ) -> None:
         parents = (parent.run.key, parent.key) if parent else (None, None)
-        self._sql.add_run(
-            tx,
-            *(key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value),
-            *(run.input, run.metadata, run.tags, 0, 0, 0, *parents, tx.now, None, None, 0),
-        )
-        data = {"steps": len(run.steps), "package": run.package}
-        ledger.event(key, EventType.RUN_CREATED, data=data)
-        self._add_steps(tx, ledger, key, run.package, _Placement(run.steps))
-        return key
+        first_run, first_step = first
+        run_rows, step_rows, edges = [], [], []
+        for key, run in enumerate(runs, first_run):
+            about = (key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value)
+            payloads = (run.input, run.metadata, run.tags)
+            run_rows.append((*about, *payloads, 0, 0, 0, *parents, tx.now, None, None, 0))
+            data = {"steps": len(run.steps), "package": run.package}
+            ledger.event(key, EventType.RUN_CREATED, data=data)
+            placement = _Placement(run.steps)
+            step_rows += self._place(tx, key, run.package, placement, first_step)
+            edges += placement.edges
+            ledger.steps_added(key, len(run.steps), len(run.steps))
+            first_step += len(run.steps)
+        self._sql.add_run.many(tx, run_rows)
+        self._settle.add_steps.many(tx, step_rows)
+        if edges:
+            self._settle.add_edges.many(tx, edges)
 
     def check(
         self, tx: Transaction, completed: Sequence[Completed]
@@ -291,16 +333,28 @@ class Graphs:
         placement: _Placement,
     ) -> range:
         """Insert the placement's steps and edges; returns the keys of the steps."""
-        steps, parent = placement.steps, placement.parent
-        if not steps:
+        count = len(placement.steps)
+        if not count:
             return range(0)
-        first = self.reserve(tx, "next_step", len(steps))
-        keys = range(first, first + len(steps))
-        placement.index = {new.id: key for new, key in zip(steps, keys, strict=True)}
-        rows: list[tuple[Any, ...]] = []
+        first = self.reserve(tx, "next_step", count)
+        self._settle.add_steps.many(tx, self._place(tx, run_key, package, placement, first))
+        if placement.edges:
+            self._settle.add_edges.many(tx, placement.edges)
+        keys = range(first, first + count)
+        ledger.steps_added(run_key, count, count)
+        ledger.readied(keys)
+        return keys
+
+    def _place(
+        self, tx: Transaction, run_key: int, package: str, placement: _Placement, first: int
+    ) -> list[tuple[Any, ...]]:
+        """The rows of the placement's steps, with keys from `first` on; notes their edges in it."""
+        steps = placement.steps
+        placement.index = {new.id: key for key, new in enumerate(steps, first)}
+        parent = placement.parent.key if placement.parent else None
         now = tx.now
-        parent_key = parent.key if parent else None
-        for key, new in zip(keys, steps, strict=True):
+        rows = []
+        for key, new in enumerate(steps, first):
             pending = self._place_edges(tx, key, new, placement) if new.edges else 0
             rows.append(
                 (
@@ -308,16 +362,11 @@ class Graphs:
                     StepStatus.PENDING.value if pending else StepStatus.READY.value,
                     *(new.priority, now, pending, 0, 0, 0, new.max_attempts, new.timeout),
                     *(new.retry, int(new.allow_failure), new.input, new.metadata, new.dedup_key),
-                    *(None if new.site == package else new.site, parent_key, 0, now),
+                    *(None if new.site == package else new.site, parent, 0, now),
                     new.max_recoveries,
                 )
             )
-        self._settle.add_steps.many(tx, rows)
-        if placement.edges:
-            self._settle.add_edges.many(tx, placement.edges)
-        ledger.steps_added(run_key, len(rows), len(rows))
-        ledger.readied(keys)
-        return keys
+        return rows
 
     def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:
         """Note the edges of a new step, to subtrees too; returns how many are unmet."""

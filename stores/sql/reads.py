@@ -22,6 +22,7 @@ from stepwell.engine.model import (
     Step,
     StepFilter,
     StepResult,
+    StepWait,
     WorkerRow,
 )
 from stepwell.engine.payload import decode
@@ -141,6 +142,10 @@ class Reads:
             for name, value, run_id, step_id, at in rows
         ]
 
+    def collections(self, package: str) -> dict[str, int]:
+        with self._db.read() as tx:
+            return dict(self._sql.collections(tx, package).fetchall())
+
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
         with self._db.read() as tx:
             if step_id is None:
@@ -257,9 +262,10 @@ def _step(row: Sequence[Any]) -> Step:
     # fmt: off
     (step_id, run_id, kind, queue, status, priority, text, metadata, attempt, failures,
      max_attempts, pending, dedup_key, site, parent, allow_failure, timeout, worker,
-     error, created, ready, started, ended) = row
+     error, created, ready, started, ended, wait, wake_at, wait_left, held) = row
     # fmt: on
-    not_ready = StepStatus(status) in (StepStatus.PENDING, StepStatus.WAITING)
+    waiting = StepStatus(status) is StepStatus.WAITING
+    not_ready = waiting or StepStatus(status) is StepStatus.PENDING
     return Step(
         id=step_id,
         run_id=run_id,
@@ -284,6 +290,22 @@ def _step(row: Sequence[Any]) -> Step:
         ready_at=None if not_ready else to_datetime(ready),
         started_at=None if started is None else to_datetime(started),
         ended_at=None if ended is None else to_datetime(ended),
+        wait=_wait(wait, wake_at, wait_left) if waiting else None,
+        held=bool(held),
+    )
+
+
+def _wait(text: str | None, wake_at: int | None, left: int | None) -> StepWait:
+    told: dict[str, Any] = decode(text) if text else {}
+    value = told.get("value")
+    return StepWait(
+        kind=told.get("kind", "run"),
+        operation=told.get("operation"),
+        topic=told.get("topic"),
+        run_id=told.get("run_id"),
+        value=tuple(value) if value else None,
+        until=None if wake_at is None else to_datetime(wake_at),
+        left=None if left is None else timedelta(microseconds=left),
     )
 
 

@@ -47,6 +47,7 @@ _STEP = (
     sa.select(_parent_step.c.step_id).where(_parent_step.c.id == steps.c.parent).scalar_subquery(),
     *(steps.c.allow_failure, steps.c.timeout, steps.c.worker, steps.c.error),
     *(steps.c.created_at, steps.c.ready_at, steps.c.started_at, steps.c.ended_at),
+    *(steps.c.wait, steps.c.wake_at, steps.c.wait_left, steps.c.held),
 )
 _ARTIFACT = (
     *(artifacts.c.artifact_id, runs.c.run_id, steps.c.step_id, artifacts.c.name),
@@ -192,6 +193,13 @@ class ReadStatements:
         self.record = Statement(
             written.where(*mine, records.c.key == bind("key")),
             *("package", "collection", "key"),
+        )
+        self.collections = Statement(
+            sa.select(records.c.collection, sa.func.count())
+            .where(records.c.package == bind("package"))
+            .group_by(records.c.collection)
+            .order_by(records.c.collection),
+            "package",
         )
 
     def _left_behind(self) -> None:

@@ -321,6 +321,25 @@ class GraphStatements(Statements):
             "count",
             "name",
         )
+        self.reserve_graphs = Statement(
+            sa.update(meta)
+            .values(
+                value=meta.c.value
+                + sa.case(
+                    (meta.c.name == sa.literal_column("'next_run'"), bind("runs")),
+                    else_=bind("steps"),
+                )
+            )
+            .where(
+                meta.c.name.in_([sa.literal_column("'next_run'"), sa.literal_column("'next_step'")])
+            )
+            .returning(meta.c.name, meta.c.value),
+            *("runs", "steps"),
+        )
+        self.taken = Statement(
+            sa.select(runs.c.run_id).where(runs.c.run_id.in_(self.dialect.texts("run_ids"))),
+            "run_ids",
+        )
         self.bump_control = Statement(
             sa.update(meta)
             .values(value=meta.c.value + 1)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from stepwell.engine.clock import to_micros
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.clock import to_datetime, to_micros
+from stepwell.engine.errors import Conflict, InvalidInput
 from stepwell.engine.events import Observers
 from stepwell.engine.model import (
     ClaimedStep,
@@ -25,8 +25,9 @@ from stepwell.engine.model import (
     Run,
     WorkerRow,
 )
-from stepwell.engine.payload import encode
+from stepwell.engine.payload import decode, encode
 from stepwell.engine.ports import Watch
+from stepwell.engine.states import RunStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
 from stepwell.stores.sql.claim import Claims, ClaimStatements
@@ -43,6 +44,23 @@ from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, bind, rows_json
 from stepwell.stores.sql.values import Values
+
+
+def _created(run: NewRun, now: int) -> Run:
+    """The run as it is when it was just stored."""
+    return Run(
+        id=run.id,
+        package=run.package,
+        entrypoint=run.entrypoint,
+        name=run.name,
+        status=RunStatus.PENDING,
+        input=decode(run.input),
+        metadata=decode(run.metadata),
+        tags=tuple(decode(run.tags)),
+        total_steps=len(run.steps),
+        open_steps=len(run.steps),
+        created_at=to_datetime(now),
+    )
 
 
 class SqlRunStore(Mailbox, Values, KeyValues, Holds):
@@ -82,8 +100,23 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     def create_run(self, run: NewRun) -> Run:
         """See `ports.Runs`."""
-        self._write(lambda tx, ledger: self._graphs.add_run(tx, ledger, run))
-        return self.run(run.id)
+        created, ledger = self.database.write_with_others(self._create_runs, run)
+        self._publish(ledger)
+        if isinstance(created, Conflict):
+            raise created
+        return created
+
+    def _create_runs(
+        self, tx: Transaction, items: Sequence[NewRun]
+    ) -> list[tuple[Run | Conflict, Ledger | None]]:
+        """Create what several threads ask for at the same moment; one of them tells of it."""
+        ledger = Ledger(tx, self._ledger_sql, self._fused)
+        problems = self._graphs.add_runs(tx, ledger, items)
+        ledger.write()
+        created = [
+            problem or _created(run, tx.now) for run, problem in zip(items, problems, strict=True)
+        ]
+        return [(made, None if place else ledger) for place, made in enumerate(created)]
 
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """See `ports.Claims`."""

@@ -46,6 +46,26 @@ class ValueStatements(Statements):
             .limit(bind("most")),
             *("run_key", "key", "most"),
         )
+        newest = (
+            sa.select(values.c.key, sa.func.max(values.c.seq).label("seq"))
+            .where(values.c.run_key == bind("run_key"))
+            .group_by(values.c.key)
+            .subquery("newest")
+        )
+        self.last_of_each = Statement(
+            sa.select(
+                *(values.c.key, values.c.seq, values.c.value, steps.c.step_id, values.c.at)
+            )
+            .select_from(
+                newest.join(
+                    values,
+                    sa.and_(values.c.key == newest.c.key, values.c.seq == newest.c.seq),
+                ).join(steps, steps.c.id == values.c.step)
+            )
+            .where(values.c.run_key == bind("run_key"))
+            .order_by(values.c.key),
+            "run_key",
+        )
         self.waiting_runs = Statement(
             sa.select(steps.c.run_key)
             .distinct()
@@ -91,4 +111,14 @@ class Values(Writer):
         return [
             ValueEntry(key, number, decode(value), step_id, to_datetime(at))
             for number, value, step_id, at in reversed(rows)
+        ]
+
+    def last_values(self, run_id: str) -> list[ValueEntry]:
+        """See `ports.Values`."""
+        with self.database.read() as tx:
+            run_key, _ = self.run_key(tx, run_id)
+            rows = self._value_sql.last_of_each(tx, run_key).fetchall()
+        return [
+            ValueEntry(key, number, decode(value), step_id, to_datetime(at))
+            for key, number, value, step_id, at in rows
         ]

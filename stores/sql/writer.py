@@ -67,8 +67,10 @@ class Writer(Reads):
 
         return self._write(with_control)
 
-    def _publish(self, ledger: Ledger) -> None:
-        """Tell this process's observers what was committed."""
+    def _publish(self, ledger: Ledger | None) -> None:
+        """Tell this process's observers what was committed; None: somebody else does."""
+        if ledger is None:
+            return
         types = {row[2][0] for row in ledger.stored}
         wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
         stored = [row for row in ledger.stored if row[2][0] in wanted]
