@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, Unpack, overload
 
+from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoint_fence import fenced
 from stepwell.engine.clock import Clock
-from stepwell.engine.context import Services
-from stepwell.engine.errors import (
-    InvalidInput,
-    RuntimeClosed,
-    WaitTimeout,
-)
+from stepwell.engine.errors import RuntimeClosed, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
-from stepwell.engine.model import (
-    CycleResult,
-    Operator,
-    Queue,
-    Run,
-)
-from stepwell.engine.package import Package, check_executor
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.messaging import Messaging
+from stepwell.engine.model import ClaimedStep, CycleResult, Queue, Run
+from stepwell.engine.operating import Operating
+from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import (
     ArtifactStore,
     Catalog,
@@ -34,10 +27,14 @@ from stepwell.engine.ports import (
 )
 from stepwell.engine.queries import Queries
 from stepwell.engine.queues import check_queue
-from stepwell.engine.run_factory import RunFactory, RunLabels
+from stepwell.engine.run_factory import RunFactory, StartOptions, labels_of, target_of
+from stepwell.engine.run_handle import RunHandle
+from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import RunStatus
 from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
+
+R = TypeVar("R")
 
 WAIT_EAGER = 0.001
 WAIT_IDLE = 0.02
@@ -45,7 +42,10 @@ WAIT_IDLE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class RuntimeParts:
-    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere."""
+    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
+
+    `checkpoints` None means those in the store; `on_close` closes what was opened for it.
+    """
 
     store: RunStore
     catalog: Catalog
@@ -55,37 +55,14 @@ class RuntimeParts:
     clock: Clock
     observers: Observers
     make_pool: PoolFactory
+    checkpoints: Checkpointer | None = None
+    on_close: Callable[[], object] | None = None
     app: Any = None
     home: str | None = None
     version: str = ""
 
 
-class RunHandle:
-    """A started run. `wait()` blocks until it ends, whoever does the work."""
-
-    def __init__(self, runtime: Runtime, run: Run) -> None:
-        self._runtime = runtime
-        self.id = run.id
-        self.package = run.package
-        self.name = run.name
-
-    def __repr__(self) -> str:
-        return f"<run {self.id} of {self.package}>"
-
-    def status(self) -> RunStatus:
-        """The run's status now."""
-        return self._runtime.run(self.id).status
-
-    def wait(self, timeout: float | None = None) -> Run:
-        """The run, once it has ended. Raises WaitTimeout after `timeout` seconds (None: never)."""
-        return self._runtime.wait(self.id, timeout)
-
-    def cancel(self, reason: str = "", by: str = "operator") -> int:
-        """Cancel the run; returns how many steps that ended."""
-        return self._runtime.cancel_run(self.id, reason=reason, by=by)
-
-
-class Runtime(Queries):
+class Runtime(Queries, Messaging, Operating):
     """A store with packages, and everything that can be done with them.
 
     Made by `connect()`; use it as a context manager, or call `close()`. Safe for many threads.
@@ -93,7 +70,8 @@ class Runtime(Queries):
 
     def __init__(self, parts: RuntimeParts) -> None:
         self._parts = parts
-        super().__init__(parts.store, parts.artifacts, parts.projections)
+        Queries.__init__(self, parts.store, parts.artifacts, parts.projections)
+        Messaging.__init__(self, parts.store, parts.checkpoints, parts.settings)
         self._catalog = parts.catalog
         self.settings = parts.settings
         self.home = parts.home
@@ -107,6 +85,14 @@ class Runtime(Queries):
             settings=parts.settings,
             build_run=self._factory.build,
             app=parts.app,
+            durable=DurableServices(
+                checkpointer=self._checkpointer_of,
+                messages=parts.store,
+                values=parts.store,
+                kv=self.kv,
+                clock=parts.clock,
+                now=parts.store.now,
+            ),
         )
         self._workers: list[Worker] = []
         self._workers_lock = threading.Lock()
@@ -119,6 +105,17 @@ class Runtime(Queries):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _clock(self) -> Clock:
+        return self._parts.clock
+
+    def _checkpointer_of(self, step: ClaimedStep) -> Checkpointer:
+        """The checkpointer for an execution of `step`: only who holds the step may save."""
+        checkpoints = self._parts.checkpoints
+        if checkpoints is None:
+            return self._store.checkpointer(step)
+        return fenced(checkpoints, lambda: self._store.holds(step))
 
     # --- what is registered ---------------------------------------------------------------
 
@@ -158,34 +155,43 @@ class Runtime(Queries):
 
     # --- starting -------------------------------------------------------------------------
 
+    @overload
     def start_run(
         self,
-        package: str | Package,
+        package: TypedWorkflow[Coroutine[Any, Any, R]],
         input: Any = None,
-        *,
-        entrypoint: str | None = None,
-        run_id: str | None = None,
-        name: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        tags: Sequence[str] = (),
-    ) -> RunHandle:
+        **options: Unpack[StartOptions],
+    ) -> RunHandle[R]: ...
+    @overload
+    def start_run(
+        self, package: TypedWorkflow[R], input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[R]: ...
+    @overload
+    def start_run(
+        self, package: str | Package, input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[Any]: ...
+    def start_run(
+        self, package: Any, input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[Any]:
         """Build a run's first graph and store it; on return it is durable.
 
-        `metadata` and `tags` are added to what the entrypoint sets; `name` replaces its name.
-        Raises InvalidInput or NotFound naming what is wrong, Conflict when `run_id` is taken;
-        then nothing was stored.
+        `package` is one, its name, or a workflow. Raises InvalidInput or NotFound naming what is
+        wrong, Conflict when `run_id` is taken; then nothing was stored.
         """
         self._check_open()
+        labels = labels_of(options)
+        run_id = options.get("run_id")
         if run_id is None:
             run_id = new_run_id(self._parts.clock.micros())
         check_id(run_id, "run_id")
-        package_name = package.name if isinstance(package, Package) else package
-        labels = RunLabels(name, metadata, tags)
-        new = self._factory.build(package_name, input, entrypoint, run_id, labels)
+        name, entrypoint = target_of(package, options.get("entrypoint"))
+        new = self._factory.build(name, input, entrypoint, run_id, labels)
+        workflow = self._factory.workflow(new)
         run = self._store.create_run(new)
-        for worker in tuple(self._workers):
-            worker.wake()
-        return RunHandle(self, run)
+        self._acted(1)
+        if workflow is None:
+            return RunHandle(self, run)
+        return RunHandle(self, run, workflow.name, workflow.signature.result_type)
 
     # --- working --------------------------------------------------------------------------
 
@@ -321,6 +327,11 @@ class Runtime(Queries):
             with self._workers_lock, suppress(ValueError):
                 self._workers.remove(worker)
 
+    def _acted(self, changed: int) -> int:
+        for worker in tuple(self._workers):
+            worker.wake()
+        return changed
+
     def _on_ended(self, run_ids: Sequence[str]) -> None:
         with self._ended:
             self._ended_count += len(run_ids)
@@ -331,16 +342,17 @@ class Runtime(Queries):
 
         Raises WaitTimeout after `timeout` seconds, NotFound without such a run.
         """
-        self.run(run_id)
         monotonic = self._parts.clock.monotonic
         begun = monotonic()
         while True:
             with self._ended:
                 seen = self._ended_count
-            if RunStatus(self._store.run_status(run_id) or "failed").ended:
+            status = self._store.run_status(run_id)
+            if status is None or RunStatus(status).ended:
                 return self.run(run_id)
             waited = monotonic() - begun
-            pause = WAIT_EAGER if waited < 1.0 else WAIT_IDLE
+            # The longer it took so far, the less another moment matters.
+            pause = min(max(WAIT_EAGER, waited / 20), WAIT_IDLE)
             if timeout is not None:
                 if waited >= timeout:
                     raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
@@ -348,32 +360,6 @@ class Runtime(Queries):
             with self._ended:
                 if self._ended_count == seen:
                     self._ended.wait(pause)
-
-    # --- operator acts --------------------------------------------------------------------
-
-    def retry_step(
-        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
-    ) -> int:
-        """Run a failed or canceled step again, with what its end canceled; returns how many."""
-        return self._acted(self._store.retry_step(run_id, step_id, _operator(by, reason)))
-
-    def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Run a run's failed steps and what they canceled again; returns how many."""
-        return self._acted(self._store.retry_run(run_id, _operator(by, reason)))
-
-    def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Cancel a run and the runs it started; returns how many steps that ended.
-
-        Running steps see `step.cancelled`; what they still produce is refused.
-        """
-        canceled = self._acted(self._store.cancel_run(run_id, _operator(by, reason)))
-        self._on_ended([run_id])
-        return canceled
-
-    def _acted(self, changed: int) -> int:
-        for worker in tuple(self._workers):
-            worker.wake()
-        return changed
 
     # --- the end --------------------------------------------------------------------------
 
@@ -385,15 +371,10 @@ class Runtime(Queries):
         for worker in tuple(self._workers):
             worker.stop()
         self._parts.projections.close()
+        if self._parts.on_close is not None:
+            self._parts.on_close()
         self._store.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeClosed("the runtime is closed; connect() again")
-
-
-def _operator(by: str, reason: str) -> Operator:
-    check_id(by, "by")
-    if not isinstance(reason, str) or len(reason) > 2_000:
-        raise InvalidInput("reason: must be text of at most 2000 characters")
-    return Operator(by, decode(encode(reason, "reason")))

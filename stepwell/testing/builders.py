@@ -21,6 +21,7 @@ from stepwell.engine.model import (
     Failure,
     Lane,
     NewArtifact,
+    NewMessage,
     NewRecord,
     NewRun,
     NewStep,
@@ -110,9 +111,18 @@ def suspended(
     until: int | None = None,
     run_id: str | None = None,
     start: NewRun | None = None,
+    messages: Sequence[NewMessage] = (),
+    **wait: Any,
 ) -> Suspended:
-    """The step waits for a time, a run's end, or the end of a run it starts."""
-    return Suspended(step, Wait(run_id if start is None else start.id, until, start))
+    """The step waits for a time, a run's end, the end of a run it starts, or what `wait` says."""
+    return Suspended(
+        step, Wait(run_id if start is None else start.id, until, start, **wait), messages
+    )
+
+
+def new_message(run_id: str, topic: str, payload: Any, *, key: str | None = None) -> NewMessage:
+    """A message with a plain payload."""
+    return NewMessage(run_id, topic, encode(payload, "message"), key)
 
 
 def new_record(collection: str, key: str, value: Any) -> NewRecord:

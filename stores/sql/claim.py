@@ -105,21 +105,21 @@ class ClaimStatements(Statements):
             ),
             "keys",
         )
-        # In the order of keys, so that two claims that start the same runs do not deadlock.
-        self.lock_pending = Statement(
-            sa.select(runs.c.id)
-            .where(runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value)
-            .order_by(runs.c.id)
-            .with_for_update(),
-            "keys",
+        pending = sa.select(runs.c.id).where(
+            runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
         )
+        if dialect.concurrent:
+            # In the order of keys, so that two claims that start the same runs do not deadlock.
+            locked = pending.order_by(runs.c.id).with_for_update().cte("locked")
+            pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
         self.start_runs = Statement(
             sa.update(runs)
             .values(
                 status=RunStatus.RUNNING.value,
                 started_at=sa.func.coalesce(runs.c.started_at, bind("now")),
             )
-            .where(runs.c.id.in_(dialect.scalars("keys"))),
+            .where(runs.c.id.in_(pending))
+            .returning(runs.c.id),
             *("now", "keys"),
         )
         self.step_names = Statement(
@@ -275,13 +275,10 @@ class Claims:
                 )
                 if status == RunStatus.PENDING:
                     pending.append(key)
-            if pending and tx.dialect.concurrent:
-                # Another claim may be starting them at this moment.
-                keys_json = rows_json(pending)
-                pending = [row[0] for row in self._sql.lock_pending(tx, keys_json).fetchall()]
             if pending:
-                self._sql.start_runs(tx, tx.now, rows_json(pending))
-                for key in pending:
+                # Another claim may have started them a moment ago.
+                started = self._sql.start_runs(tx, tx.now, rows_json(pending)).fetchall()
+                for (key,) in started:
                     ledger.event(key, EventType.RUN_STARTED)
         self._fresh = fresh
         return {**known, **fresh}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -182,23 +182,54 @@ class Database:
                 finally:
                     cursor.close()
             return
-        with self._places:
+        with self._places, self._clear_errors():
             connection = cursor = None
             try:
                 connection, cursor, now = self._begin_read()
                 yield Transaction(cursor, self.dialect, now)
-            except self.dialect.driver_errors as error:
-                raise self.dialect.translate(error) from error
-            except UnicodeEncodeError as error:
-                raise InvalidInput(
-                    f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text"
-                ) from None
             finally:
                 if cursor is not None:
                     with suppress(self.dialect.driver_errors):
                         cursor.execute("ROLLBACK")
                     cursor.close()
                     self._idle.append(connection)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self.dialect.driver_errors as error:
+            raise self.dialect.translate(error) from error
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text"
+            ) from None
+
+    def ask(self, question: Callable[[Transaction], T]) -> T:
+        """What a single statement reads. It is a moment of its own and needs no transaction.
+
+        `question` may be called twice, and cannot use the transaction's time.
+        """
+        if self.dialect.shares_connection:
+            with self.read() as tx:
+                return question(tx)
+        self._check_open()
+        with self._places, self._clear_errors():
+            while self._idle:
+                connection = self._idle.pop()
+                try:
+                    with closing(connection.cursor()) as cursor:
+                        return question(Transaction(cursor, self.dialect, 0))
+                except self.dialect.driver_errors:
+                    if self.dialect.is_open(connection):
+                        raise
+                finally:  # one that was lost while nobody used it is left
+                    if self.dialect.is_open(connection):
+                        self._idle.append(connection)
+                    else:
+                        self._readers.remove(connection)
+        with self.read() as tx:  # on a new connection
+            return question(tx)
 
     def _begin_read(self) -> tuple[Any, Any, int]:
         """A reader with its transaction begun. One that was lost while nobody used it is left."""

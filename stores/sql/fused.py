@@ -6,6 +6,7 @@ All parts of a statement see the moment before it, so nothing here reads what it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, may, still_may
+from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
 
@@ -33,6 +35,7 @@ class FusedStatements(Statements):
         self.lock_runs = self._lock_runs()
         self.succeed = self._succeed()
         self.count = self._count()
+        self.add_graph = self._add_graph()
 
     def _lock_runs(self) -> Statement:
         """Lock runs in the order of keys; returns the control number."""
@@ -51,6 +54,18 @@ class FusedStatements(Statements):
             ).where(schema.meta.c.name == sa.literal_column("'control'")),
             "keys",
         )
+
+    def _add_graph(self) -> Statement:
+        """Insert steps and the edges between them."""
+
+        def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
+            kinds: dict[str, Any] = {name: table.c[name].type for name in names}
+            rows = self.dialect.rows(parameter, **kinds)
+            return sa.insert(table).from_select(list(names), sa.select(rows))
+
+        new_steps = insert("steps", steps, NEW_STEP_COLUMNS).cte("new_steps")
+        edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
+        return Statement(edges.add_cte(new_steps), *("steps", "edges"))
 
     def _succeed(self) -> Statement:
         """End executions, store their results, and count down what depended on them."""

@@ -10,9 +10,10 @@ from stepwell.engine.errors import Conflict, InvalidGraph, nearest
 from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, Completed, NewRun, NewStep
 from stepwell.engine.states import RunStatus, StepStatus, Verdict, verdict
+from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import Transaction, rows_json
+from stepwell.stores.sql.statements import MAX_ROWS, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
 # A stored step that an edge points to: its key and status.
@@ -69,9 +70,12 @@ class _Placement:
 class Graphs:
     """Writes graphs in a transaction given by the caller."""
 
-    def __init__(self, sql: GraphStatements, settle: SettleStatements) -> None:
+    def __init__(
+        self, sql: GraphStatements, settle: SettleStatements, fused: FusedStatements | None
+    ) -> None:
         self._sql = sql
         self._settle = settle
+        self._fused = fused
 
     def reserve(self, tx: Transaction, name: str, count: int) -> int:
         """The first of `count` fresh keys; keys are never given twice."""
@@ -142,9 +146,7 @@ class Graphs:
             ledger.steps_added(key, len(run.steps), len(run.steps))
             first_step += len(run.steps)
         self._sql.add_run.many(tx, run_rows)
-        self._settle.add_steps.many(tx, step_rows)
-        if edges:
-            self._settle.add_edges.many(tx, edges)
+        self._insert(tx, step_rows, edges)
 
     def check(
         self, tx: Transaction, completed: Sequence[Completed]
@@ -337,13 +339,24 @@ class Graphs:
         if not count:
             return range(0)
         first = self.reserve(tx, "next_step", count)
-        self._settle.add_steps.many(tx, self._place(tx, run_key, package, placement, first))
-        if placement.edges:
-            self._settle.add_edges.many(tx, placement.edges)
+        self._insert(tx, self._place(tx, run_key, package, placement, first), placement.edges)
         keys = range(first, first + count)
         ledger.steps_added(run_key, count, count)
         ledger.readied(keys)
         return keys
+
+    def _insert(
+        self,
+        tx: Transaction,
+        steps: Sequence[tuple[Any, ...]],
+        edges: Sequence[tuple[int, int, str, int]],
+    ) -> None:
+        if self._fused is not None and edges and len(steps) + len(edges) <= MAX_ROWS:
+            self._fused.add_graph(tx, rows_json(steps), rows_json(edges))
+            return
+        self._settle.add_steps.many(tx, steps)
+        if edges:
+            self._settle.add_edges.many(tx, edges)
 
     def _place(
         self, tx: Transaction, run_key: int, package: str, placement: _Placement, first: int

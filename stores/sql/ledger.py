@@ -84,46 +84,40 @@ class LedgerStatements(Statements):
 
     def _ends(self) -> None:
         runs, steps = schema.runs, schema.steps
-        self.has_unhandled_failure = Statement(
-            sa.select(sa.literal(1))
-            .where(
-                steps.c.run_key == bind("run_key"),
-                # The wider condition is the partial index's own.
-                status_in(steps.c.status, UNSUCCESSFUL),
-                steps.c.status == literal(StepStatus.FAILED),
-                steps.c.allow_failure == 0,
-                ~sa.exists().where(
-                    schema.dependencies.c.needs == steps.c.id,
-                    schema.dependencies.c.condition == sa.literal_column("'failed'"),
-                ),
-            )
-            .limit(1),
-            "run_key",
+        unsuccessful = (
+            steps.c.run_key == runs.c.id,
+            # The partial index's own condition.
+            status_in(steps.c.status, UNSUCCESSFUL),
+        )
+        unhandled_failure = sa.exists().where(
+            *unsuccessful,
+            steps.c.status == literal(StepStatus.FAILED),
+            steps.c.allow_failure == 0,
+            ~sa.exists().where(
+                schema.dependencies.c.needs == steps.c.id,
+                schema.dependencies.c.condition == sa.literal_column("'failed'"),
+            ),
         )
         # What an operator canceled and nobody retried; what followed from a failure has a cause.
-        self.has_canceled_root = Statement(
-            sa.select(sa.literal(1))
-            .where(
-                steps.c.run_key == bind("run_key"),
-                status_in(steps.c.status, UNSUCCESSFUL),
-                steps.c.status == literal(StepStatus.CANCELED),
-                steps.c.cause.is_(None),
-            )
-            .limit(1),
-            "run_key",
+        canceled_root = sa.exists().where(
+            *unsuccessful,
+            steps.c.status == literal(StepStatus.CANCELED),
+            steps.c.cause.is_(None),
         )
-        self.end_run = Statement(
+        self.end_runs = Statement(
             sa.update(runs)
             .values(
-                status=bind("status"),
+                status=sa.case(
+                    (canceled_root, _ends_as(canceled=True)),
+                    (unhandled_failure, _ends_as(unhandled_failures=True)),
+                    else_=_ends_as(),
+                ),
                 ended_at=bind("now"),
                 holds=runs.c.holds - sa.case((_is_paused(), 1), else_=0),
             )
-            .where(runs.c.id == bind("run_key"))
-            .returning(runs.c.run_id),
-            "status",
-            "now",
-            "run_key",
+            .where(runs.c.id.in_(self.dialect.scalars("keys")))
+            .returning(runs.c.id, runs.c.run_id, runs.c.status),
+            *("now", "keys"),
         )
 
     def _waits(self, dialect: Any) -> None:
@@ -162,6 +156,12 @@ class LedgerStatements(Statements):
             "now",
             "keys",
         )
+
+
+def _ends_as(*, canceled: bool = False, unhandled_failures: bool = False) -> Any:
+    """The status of a run that ends so, as a literal."""
+    status = run_end(canceled=canceled, unhandled_failures=unhandled_failures)
+    return sa.literal_column(f"'{status}'", sa.Text)
 
 
 def _is_paused() -> Any:
@@ -259,6 +259,7 @@ class Ledger:
                 counted = self._count_with_events(self._fused, rows, events)
             stored: list[tuple[Any, ...]] = []
             held = False
+            over: list[int] = []
             for run_key, still_open, last_seq, status, holds in counted:
                 mine = events.get(run_key, ())
                 for seq, event in enumerate(mine, last_seq - len(mine) + 1):
@@ -268,12 +269,14 @@ class Ledger:
                     readied.append([event[2] for event in mine if event[2] is not None])
                     held = True
                 if still_open == 0 and run_key in open_ and status not in RUN_ENDED:
-                    self._end(run_key)
+                    over.append(run_key)
             if held:
                 keys_json = rows_json(list(chain.from_iterable(readied)))
                 self._sql.hold_back(self._tx, self._tx.now, keys_json)
             if stored and self._fused is None:
                 self._sql.add_events.many(self._tx, stored)
+            if over:
+                self._end(over)
 
     def _count_with_events(
         self,
@@ -294,21 +297,15 @@ class Ledger:
         return counted
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:
-        """End a run by an operator's cancel."""
-        self._end(run_key, RunStatus.CANCELED, data)
+        """End a run that an operator canceled: at least one of its steps says so."""
+        self._end([run_key], data)
 
-    def _end(
-        self,
-        run_key: int,
-        status: RunStatus | None = None,
-        data: Mapping[str, Any] | None = None,
-    ) -> None:
-        tx = self._tx
-        if status is None:
-            canceled = self._sql.has_canceled_root(tx, run_key).fetchone() is not None
-            failed = self._sql.has_unhandled_failure(tx, run_key).fetchone() is not None
-            status = run_end(canceled=canceled, unhandled_failures=failed)
-        (run_id,) = self._sql.end_run(tx, status.value, tx.now, run_key).fetchone()
-        self.event(run_key, _RUN_END_EVENT[status], data=data)
-        self.ended_runs.append(run_id)
-        self.wake(waiting.run_end(run_id), {"run_id": run_id})
+    def _end(self, run_keys: list[int], data: Mapping[str, Any] | None = None) -> None:
+        """End runs in which nothing is open any more, and wake what waits for that."""
+        names: dict[str, dict[str, Any]] = {}
+        ended = self._sql.end_runs(self._tx, self._tx.now, rows_json(run_keys)).fetchall()
+        for run_key, run_id, status in sorted(ended):
+            self.event(run_key, _RUN_END_EVENT[RunStatus(status)], data=data)
+            self.ended_runs.append(run_id)
+            names[waiting.run_end(run_id)] = {"run_id": run_id}
+        self.wake_all(names)

@@ -45,9 +45,9 @@ class Reads:
         self._sql = sql
 
     def run(self, run_id: str) -> Run:
-        with self._db.read() as tx:
-            row = self._sql.run(tx, run_id).fetchone()
-            if row is None:
+        row = self._db.ask(lambda tx: self._sql.run(tx, run_id).fetchone())
+        if row is None:
+            with self._db.read() as tx:
                 raise self._no_run(tx, run_id)
         return _run(row)
 
@@ -183,10 +183,9 @@ class Reads:
         ]
 
     def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
-        with self._db.read() as tx:
-            rows: list[tuple[str, str, str, str | None]] = self._sql.dependency_values(
-                tx, step.key
-            ).fetchall()
+        rows: list[tuple[str, str, str, str | None]] = self._db.ask(
+            lambda tx: self._sql.dependency_values(tx, step.key).fetchall()
+        )
         return rows
 
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
@@ -197,8 +196,7 @@ class Reads:
             return self._result(tx, row[0], step.run.id, step_id)
 
     def run_status(self, run_id: str) -> str | None:
-        with self._db.read() as tx:
-            row = self._sql.run_key(tx, run_id).fetchone()
+        row = self._db.ask(lambda tx: self._sql.run_key(tx, run_id).fetchone())
         return None if row is None else str(row[1])
 
     def names(self, tx: Transaction, keys: Iterable[int], text: str) -> dict[int, str]:

@@ -53,9 +53,7 @@ class ValueStatements(Statements):
             .subquery("newest")
         )
         self.last_of_each = Statement(
-            sa.select(
-                *(values.c.key, values.c.seq, values.c.value, steps.c.step_id, values.c.at)
-            )
+            sa.select(*(values.c.key, values.c.seq, values.c.value, steps.c.step_id, values.c.at))
             .select_from(
                 newest.join(
                     values,

@@ -40,7 +40,7 @@ class Writer(Reads):
         self._graph_sql = GraphStatements(dialect)
         self._ledger_sql = LedgerStatements(dialect)
         self._fused = FusedStatements(dialect) if dialect.fuses else None
-        self._graphs = Graphs(self._graph_sql, self._settle_sql)
+        self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
         self._leases = Leases(LeaseStatements(dialect))
 
     def _write(self, work: Callable[[Transaction, Ledger], T]) -> T:

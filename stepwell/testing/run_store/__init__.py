@@ -14,6 +14,7 @@ test, it opens the same data once more. A store whose data lives and dies with o
 
 from __future__ import annotations
 
+from stepwell.testing.run_store.approvals import ApprovalTests
 from stepwell.testing.run_store.cancels import CancelRunTests
 from stepwell.testing.run_store.claims import ClaimTests, DueTests, OrderTests
 from stepwell.testing.run_store.emissions import (
@@ -22,9 +23,14 @@ from stepwell.testing.run_store.emissions import (
     SubtreeTests,
 )
 from stepwell.testing.run_store.graph import ConditionTests, CounterTests, RunEndTests
+from stepwell.testing.run_store.holds import HoldTests
 from stepwell.testing.run_store.leases import FencingTests, LeaseTests, SuspectTests
+from stepwell.testing.run_store.messages import CommittedMessageTests, SendTests
 from stepwell.testing.run_store.operators import RetryRunTests, RetryStepTests
+from stepwell.testing.run_store.pauses import PauseTests
 from stepwell.testing.run_store.queues import QueueTests, RateTests, WorkerRowTests
+from stepwell.testing.run_store.receiving import ReceiveTests
+from stepwell.testing.run_store.recoveries import DeadLetterTests, ManySleepersTests
 from stepwell.testing.run_store.refusals import RefusedEmissionTests
 from stepwell.testing.run_store.runs import RunListTests, RunTests
 from stepwell.testing.run_store.settling import (
@@ -35,6 +41,7 @@ from stepwell.testing.run_store.settling import (
     RetryTests,
 )
 from stepwell.testing.run_store.sharing import SharedStoreTests, ThreadTests
+from stepwell.testing.run_store.values import KeyValueTests, ValueTests
 from stepwell.testing.run_store.waits import WaitTests
 
 __all__ = ["RunStoreSuite", "TransientRunStoreSuite"]
@@ -62,6 +69,16 @@ class TransientRunStoreSuite(
     DependencyReadTests,
     EventTests,
     WaitTests,
+    SendTests,
+    ReceiveTests,
+    CommittedMessageTests,
+    ApprovalTests,
+    ValueTests,
+    KeyValueTests,
+    PauseTests,
+    HoldTests,
+    DeadLetterTests,
+    ManySleepersTests,
     RetryStepTests,
     RetryRunTests,
     CancelRunTests,

@@ -28,7 +28,7 @@ class CancelRunTests(RunStoreCase):
         )
         steps = bench.claim_by_id()
         bench.complete(steps["done"])
-        bench.settle(suspended(steps["waiting"], until=2**60))
+        bench.settle(suspended(steps["waiting"], until=2**52))
 
         assert bench.store.cancel_run("r", OPERATOR) == 4
 

@@ -139,7 +139,7 @@ class RetryStepTests(RunStoreCase):
         if status in ("running", "waiting", "succeeded"):
             step = bench.claim_one()
             if status == "waiting":
-                bench.settle(suspended(step, until=2**60))
+                bench.settle(suspended(step, until=2**52))
             if status == "succeeded":
                 bench.complete(step)
         before = bench.steps()

@@ -139,6 +139,9 @@ class RecordTests(RunStoreCase):
         bench.complete(first, records=[new_record("c", "k", 1), new_record("d", "k", 2)])
         bench.complete(second, records=[new_record("c", "k", 3)])
 
+        assert bench.store.collections("p") == {"c": 1, "d": 1}
+        assert bench.store.collections("none") == {}
+
         values = {
             name: [record.value for record in bench.store.records(*name)]
             for name in (("p", "c"), ("p", "d"), ("q", "c"), ("q", "d"))

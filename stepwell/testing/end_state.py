@@ -1,0 +1,105 @@
+"""What a run and the runs it started left behind, as far as it must not depend on crashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from stepwell.engine.errors import NoCheckpoint
+from stepwell.engine.model import Run, Step
+from stepwell.engine.runtime import Runtime
+
+MISSING = "nothing"
+_LONGEST = 200
+
+
+def end_state(runtime: Runtime, run_id: str) -> dict[str, Any]:
+    """The end of the run `run_id` and of all others in the store, without times and tokens."""
+    runs = runtime.runs(limit=1_000_000)
+    names = {run.id: _name(run, run_id) for run in runs}
+    state = {names[run.id]: _run_state(runtime, run) for run in runs}
+    text = json.dumps(state, sort_keys=True)
+    for child, name in names.items():
+        if child != run_id:  # its id holds the token of the claim that started it
+            text = text.replace(json.dumps(child)[1:-1], json.dumps(name)[1:-1])
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def differences(
+    undisturbed: Mapping[str, Any], crashed: Mapping[str, Any], ignore: Iterable[str] = ()
+) -> list[str]:
+    """A line for each place where the two differ; `ignore` holds patterns of places."""
+    patterns = tuple(ignore)
+    return [
+        f"{path}: undisturbed {_short(one)}, after the crash {_short(other)}"
+        for path, one, other in _differing("", undisturbed, crashed)
+        if not any(_within(path, pattern) for pattern in patterns)
+    ]
+
+
+def _within(path: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}.*")
+
+
+def _differing(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in dict.fromkeys([*one, *other]):
+            below = f"{path}.{key}" if path else str(key)
+            yield from _differing(below, one.get(key, MISSING), other.get(key, MISSING))
+    elif one != other:
+        yield path, one, other
+
+
+def _short(value: Any) -> str:
+    text = value if value is MISSING else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _name(run: Run, run_id: str) -> str:
+    if run.id == run_id or run.parent_run is None:
+        return "run" if run.id == run_id else run.id
+    return f"child run of {run.parent_step}"
+
+
+def _run_state(runtime: Runtime, run: Run) -> dict[str, Any]:
+    return {
+        "status": str(run.status),
+        "steps": {step.id: _step_state(runtime, step) for step in runtime.steps(run.id)},
+        "messages": [
+            {"topic": message.topic, "payload": message.payload, "by": message.received_by}
+            for message in runtime.messages(run.id)
+        ],
+    }
+
+
+def _step_state(runtime: Runtime, step: Step) -> dict[str, Any]:
+    state: dict[str, Any] = {"status": str(step.status), "operations": _operations(runtime, step)}
+    if not step.status.ended:
+        return state
+    result = runtime.result(step.run_id, step.id)
+    records = {
+        f"{ref.collection}/{ref.key}": runtime.record(step.site, ref.collection, ref.key).value
+        for ref in result.records
+    }
+    return state | {
+        "value": result.value,
+        "error": None if result.error is None else result.error.code,
+        "records": records,
+        "artifacts": {artifact.name: artifact.sha256 for artifact in result.artifacts},
+        "emitted": sorted(result.emitted),
+    }
+
+
+def _operations(runtime: Runtime, step: Step) -> dict[str, str]:
+    """Each recorded operation by its id: "done", or the code of its error."""
+    try:
+        operations = runtime.checkpoint(step.run_id, step.id).operations
+    except NoCheckpoint:
+        return {}
+    return {
+        operation.id: "done" if operation.error is None else operation.error.code
+        for operation in operations
+    }
