@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def pipe(tmp_path: Path) -> Path:
     return path
 
 
-def start(runtime: Runtime, folder: Path, count: int, pipe: Path | None = None) -> RunHandle:
+def start(runtime: Runtime, folder: Path, count: int, pipe: Path | None = None) -> RunHandle[Any]:
     order = {"count": str(count), "log": str(folder / "log")}
     if pipe is not None:
         order["pipe"] = str(pipe)

@@ -1,0 +1,64 @@
+"""Workflows that are killed 200 times at random come to the same end, and do nothing twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tests.acceptance.killing_lane import EXPECTED, OPERATIONS, open_runtime
+
+LANES = 4
+KILLS = 50
+KILLS_PER_RUN = 10
+
+
+def test_two_hundred_kills(tmp_path: Path) -> None:
+    # given: lanes with a store each, side by side
+    folders = [tmp_path / f"lane-{number}" for number in range(LANES)]
+    for folder in folders:
+        folder.mkdir()
+
+    # when: who works them off is killed again and again
+    lanes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.acceptance.killing_lane", str(folder), str(seed)),
+                *(str(KILLS), str(KILLS_PER_RUN)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for seed, folder in enumerate(folders)
+    ]
+    told = [lane.communicate(timeout=300)[0].split() for lane in lanes]
+
+    # then: every run ended as if nothing had happened
+    assert all(int(killed) >= KILLS for _, killed in told)
+    for folder, (runs, _) in zip(folders, told, strict=True):
+        check_lane(folder, int(runs))
+
+
+def check_lane(folder: Path, runs: int) -> None:
+    """The results are right, and what was recorded was never done again."""
+    times: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for line in (folder / "done.txt").read_text().splitlines():
+        run_id, number, nonce = line.split()
+        times[run_id, number].append(nonce)
+    with open_runtime(folder) as runtime:
+        for run_id in (f"run-{number}" for number in range(runs)):
+            assert runtime.run(run_id).status == "succeeded"
+            assert runtime.result(run_id, "thirty").value == EXPECTED
+            assert [m.received_by for m in runtime.messages(run_id)] == ["thirty"]
+            operations = runtime.checkpoint(run_id, "thirty").operations
+            recorded = [operation for operation in operations if operation.kind == "do"]
+            assert sorted(o.name for o in recorded) == sorted(
+                f"work-{number}" for number in range(OPERATIONS)
+            )
+            assert sorted(o.kind for o in operations if o.kind != "do") == ["receive", "sleep"]
+            for operation in recorded:
+                # The time that was recorded is the last one there was.
+                number = operation.name.removeprefix("work-")
+                assert operation.value["nonce"] == times[run_id, number][-1]
