@@ -102,6 +102,19 @@ cover: setup ## tests with branch coverage; engine and stores need 95 percent
 bench: setup ## run the benchmarks
 	$(BENCH)
 
+.PHONY: bench-postgres
+bench-postgres: setup ## the same on PostgreSQL, beside the peers that are installed
+	@$(BENCH).postgres $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: .venv-bench/.installed ## install the peers for it, in a virtualenv of their own
+
+# Not from a lock: peers are measured as they are on the day, and their versions are printed.
+.venv-bench/.installed: pyproject.toml | $(STAMP)
+	$(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 .PHONY: lock
 lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer versions
 	$(BIN)/python -m venv --clear .lock
@@ -113,6 +126,6 @@ lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer version
 
 .PHONY: clean
 clean: ## remove everything made here, except .stepwell (the runs you started)
-	rm -rf .venv .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-bench .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(wildcard $(ROOMS) tests tools samples benchmarks) -name __pycache__ -prune -exec rm -rf {} +

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import os
-import platform
 import sqlite3
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.workloads import Measure, chain, fan_out, flatness, latency, start_up
-from stepwell import __version__
+from benchmarks.durable import dbos_operations, operations, sleepers
+from benchmarks.report import Measure, machine, table, write_json
+from benchmarks.workloads import chain, fan_out, flatness, latency, start_up
 
 
 def main() -> int:
@@ -24,12 +21,14 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder or Path.cwd()) as name:
         measures = measure(Path(name), options.repeats)
-    print(machine())
+        peers, told = dbos_operations(Path(name), 1_000, min(3, options.repeats))
+    about = [machine(f"SQLite {sqlite3.sqlite_version}"), told]
+    measures += peers
+    print("\n".join(about))
     for row in table(measures):
         print(row)
     if options.json:
-        rows = [{**dataclasses.asdict(item), "met": item.met} for item in measures]
-        options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+        write_json(options.json, about, measures)
     return 0 if all(item.met for item in measures) else 1
 
 
@@ -40,40 +39,11 @@ def measure(folder: Path, repeats: int) -> list[Measure]:
         chain(folder, 1_000, repeats, goal=1_500),
         latency(folder, 300),
         flatness(folder, repeats),
+        operations(folder, 2_000, repeats, goal=1_500),
+        sleepers(folder, 10_000, repeats, goal=5_000),
         start_up([sys.executable, "-c", "import stepwell"], "import stepwell", 0.25, repeats * 2),
         start_up([script, "--help"], "stepwell --help", 0.3, repeats * 2),
     ]
-
-
-def machine() -> str:
-    return (
-        f"stepwell {__version__}, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {platform.machine()}"
-    )
-
-
-def table(measures: list[Measure]) -> list[str]:
-    rows = [("workload", "measured", "goal", "raw limit", "of raw", "besides")]
-    for item in measures:
-        digits = ",.0f" if item.value >= 100 else ".3g"
-        notes = ", ".join(f"{name} {value:,.4g}" for name, value in item.notes.items())
-        rows.append(
-            (
-                item.name,
-                f"{item.value:{digits}} {item.unit}",
-                f"{'≥' if item.best == 'more' else '≤'} {item.goal:,g}"
-                f"{'' if item.met else ' MISSED'}",
-                f"{item.raw:,.0f}" if item.raw else "",
-                f"{item.value / item.raw:.2f}" if item.raw else "",
-                notes,
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 
 if __name__ == "__main__":

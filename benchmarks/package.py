@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+from pydantic import BaseModel
+
 from stepwell import Package, RunBuilder, StepContext
 
 bench = Package("bench", title="Benchmarks")
@@ -37,3 +41,37 @@ def chain(run: RunBuilder, count: int) -> None:
 def single(run: RunBuilder) -> None:
     """One step."""
     run.step(noop, 1, id="only")
+
+
+@bench.entrypoint(name="diamond")
+def diamond(run: RunBuilder) -> None:
+    """One step, three after it, and one after those."""
+    top = run.step(noop, 0)
+    run.step(join, after=[run.step(noop, number, after=[top]) for number in range(3)])
+
+
+@bench.executor("bench.operations")
+def operations(step: StepContext, count: int) -> float:
+    """The seconds that `count` durable operations take."""
+    begun = time.perf_counter()
+    for number in range(count):
+        step.do("work", abs, number)
+    return time.perf_counter() - begun
+
+
+@bench.entrypoint(name="operations")
+def many_operations(run: RunBuilder, count: int) -> None:
+    """One step of `count` durable operations."""
+    run.step(operations, count, id="operations")
+
+
+class Sleepers(BaseModel):
+    count: int
+    until: str
+
+
+@bench.entrypoint(name="sleepers")
+def sleepers(run: RunBuilder, given: Sleepers) -> None:
+    """Steps that all wait for the same moment."""
+    for _ in range(given.count):
+        run.step("wait.sleep", {"until": given.until})

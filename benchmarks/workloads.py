@@ -9,29 +9,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.package import bench
 from benchmarks.raw import raw_steps_per_second
+from benchmarks.report import Measure
 from stepwell import RunStatus, Runtime, connect
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One row of the table. `goal` is what the figure must reach, in `unit`."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float
-    best: str = "more"
-    raw: float | None = None
-    notes: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.goal if self.best == "more" else self.value <= self.goal
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +11,16 @@ from typing import Any
 from stepwell.engine.errors import InvalidInput, InvalidPayload
 from stepwell.engine.payload import parse
 
+# A word up to this length is repeated with quotes, where it should have had them.
+QUOTABLE = 60
+
 
 def run_input(text: str | None, assignments: Sequence[str]) -> Any:
     """The input given by `--input`, with the fields set by `--set` in it; None without both.
 
     Raises InvalidInput for what cannot be read or parsed, and for paths that contradict.
     """
-    value = None if text is None else parse(_source(text), "--input")
+    value = None if text is None else parse(_source(text, "--input"), "--input")
     if not assignments:
         return value
     if text is None:
@@ -47,7 +52,21 @@ def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
     return result or None
 
 
-def _source(text: str) -> str | bytes:
+def json_argument(text: str | None, name: str) -> Any:
+    """The value given by an argument as JSON, @FILE or -; None without it. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        return parse(_source(text, name), name)
+    except InvalidPayload as error:
+        if text[:1].isalpha() and len(text) <= QUOTABLE:
+            raise InvalidPayload(
+                f"{error}; a text has quotes: {shlex.quote(json.dumps(text))}"
+            ) from None
+        raise
+
+
+def _source(text: str, name: str) -> str | bytes:
     if text == "-":
         return sys.stdin.buffer.read()
     if not text.startswith("@"):
@@ -57,7 +76,7 @@ def _source(text: str) -> str | bytes:
             return file.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidInput(f"--input: cannot read {text[1:]!r}: {reason}") from None
+        raise InvalidInput(f"{name}: cannot read {text[1:]!r}: {reason}") from None
 
 
 def _assignment(text: str, flag: str, form: str) -> tuple[str, Any]:

@@ -70,4 +70,5 @@ def _draw(snapshot: Snapshot) -> Group:
     ]
     if len(counts.running) > RUNNING_SHOWN:
         running.append(Text(f"  … and {len(counts.running) - RUNNING_SHOWN} more", style="dim"))
-    return Group(head, *([line] if line.plain else []), *running)
+    waits = [Text(f"  {clean(text)}", style="magenta") for text in snapshot.waits]
+    return Group(head, *([line] if line.plain else []), *running, *waits)

@@ -32,6 +32,17 @@ COMMANDS = {
     "artifact": ("artifacts:artifact", "Write an artifact's bytes to stdout or a file."),
     "retry": ("operate:retry", "Run failed steps of an ended run again."),
     "cancel": ("operate:cancel", "Cancel a run and the runs it started."),
+    "pause": ("operate:pause", "Claim no more steps of a run, and freeze its waits."),
+    "resume": ("operate:resume", "Let a paused run go on."),
+    "hold": ("operate:hold", "Hold one step back, and freeze its wait."),
+    "release": ("operate:release", "Let a held step go on."),
+    "send": ("messages:send", "Send a message to a run."),
+    "messages": ("messages:messages", "List the messages of a run, in the order they were sent."),
+    "approve": ("messages:approve", "Approve what a step waits for a decision on."),
+    "reject": ("messages:reject", "Reject what a step waits for a decision on."),
+    "values": ("values:values", "Show the values a run has set."),
+    "kv": ("kv:kv", "Look at and change the key-value store."),
+    "checkpoint": ("checkpoint:checkpoint", "Show the operations a step has recorded."),
     "status": ("overview:status", "Show the store at a glance."),
     "queues": ("overview:queues", "List queues with what is in them."),
     "workers": ("overview:workers", "List workers that have not stopped."),
@@ -124,10 +135,27 @@ def _forget_stdout() -> None:
         return
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    version = command_line.get_command(ctx, "version")
+    if version is not None:
+        ctx.invoke(version)
+    ctx.exit()
+
+
 @add_shared_options
 @click.group(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version, as the command does.",
 )
 def command_line() -> None:
     """Stepwell runs durable graphs of steps.

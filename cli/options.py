@@ -70,6 +70,19 @@ class Command(click.Command):
         add_shared_options(self)
 
 
+def by_option(function: F) -> F:
+    """Give a command the option that says who acts."""
+    option = click.option(
+        "--by", metavar="WHO", default="operator", show_default=True, help="Who acts."
+    )
+    return option(function)
+
+
+def audit_options(function: F) -> F:
+    """Give a command the options that say who acts, and why."""
+    return click.option("--reason", metavar="TEXT", default="", help="Why.")(by_option(function))
+
+
 def settings_options(function: F) -> F:
     """Give a command a flag for every setting of the engine."""
     for field in reversed(fields(Settings)):

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,15 +20,20 @@ from stepwell.engine.model import RunProgress
 LIVE_INTERVAL = 0.1
 PLAIN_INTERVAL = 0.25
 RATE_SECONDS = 5.0
+# A run in which nothing runs or changes for so long is asked what it waits for, and then ever
+# less often.
+STILL_SECONDS = 0.5
+ASK_AT_LEAST_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The run's counts at one moment, with the rate of the last seconds."""
+    """The run's counts at one moment, with the rate of the last seconds, and what it waits for."""
 
     counts: RunProgress
     elapsed: float
     rate: float
+    waits: Sequence[str] = ()
 
     @property
     def ended(self) -> int:
@@ -49,14 +54,22 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """A line on stderr for each change of status and each further ten percent."""
+    """A line on stderr for each change of status, each further ten percent, and each wait."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._shown: tuple[str, int] | None = None
+        self._waits: Sequence[str] = ()
 
     def show(self, snapshot: Snapshot) -> None:
         """Write a line if there is something new to say."""
+        self._show_counts(snapshot)
+        for line in snapshot.waits:
+            if line not in self._waits:
+                self._write(line)
+        self._waits = snapshot.waits
+
+    def _show_counts(self, snapshot: Snapshot) -> None:
         status = snapshot.counts.status.value
         tenth = snapshot.percent // 10
         if self._shown is not None and self._shown[0] == status and tenth <= self._shown[1]:
@@ -85,11 +98,38 @@ def describe(snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
+class _Standstill:
+    """Asks what a run waits for while it stands still."""
+
+    def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
+        self._ask = ask
+        self._counts: RunProgress | None = None
+        self._since = self._next = 0.0
+        self._told: Sequence[str] = ()
+
+    def look(self, counts: RunProgress, now: float) -> Sequence[str]:
+        """What it waits for, as far as that was asked; nothing while it gets on."""
+        if counts != self._counts or counts.running:
+            self._counts, self._told = counts, ()
+            self._since, self._next = now, now + STILL_SECONDS
+        elif now >= self._next:
+            self._told = self._ask()
+            self._next = now + min(now - self._since, ASK_AT_LEAST_EVERY)
+        return self._told
+
+
 class _Monitor:
     """Reads the counts again and again in a thread of its own."""
 
-    def __init__(self, read: Callable[[], RunProgress], display: Display, interval: float) -> None:
+    def __init__(
+        self,
+        read: Callable[[], RunProgress],
+        ask: Callable[[], Sequence[str]],
+        display: Display,
+        interval: float,
+    ) -> None:
         self._read = read
+        self._standstill = _Standstill(ask)
         self._display = display
         self._interval = interval
         self._clock = SystemClock()
@@ -119,7 +159,8 @@ class _Monitor:
             self._samples.popleft()
         since, before = self._samples[0]
         rate = max(0.0, (ended - before) / (now - since)) if now > since else 0.0
-        return Snapshot(counts, now - self._begun, rate)
+        waits = () if self._stop.is_set() else self._standstill.look(counts, now)
+        return Snapshot(counts, now - self._begun, rate, waits)
 
     def finish(self) -> None:
         """Show the last state and stop."""
@@ -135,15 +176,22 @@ class _Monitor:
 
 @contextmanager
 def shown(
-    read: Callable[[], RunProgress], write: Callable[[str], None], *, quiet: bool
+    read: Callable[[], RunProgress],
+    ask: Callable[[], Sequence[str]],
+    write: Callable[[str], None],
+    *,
+    quiet: bool,
 ) -> Iterator[None]:
-    """Show what `read` gives for the time of the block: live on a terminal, else in lines."""
+    """Show what `read` gives for the time of the block: live on a terminal, else in lines.
+
+    While the run stands still, `ask` says what it waits for.
+    """
     if quiet:
         yield
         return
     on_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     display: Display = cli.live.LiveDisplay() if on_terminal else PlainDisplay(write)
-    monitor = _Monitor(read, display, LIVE_INTERVAL if on_terminal else PLAIN_INTERVAL)
+    monitor = _Monitor(read, ask, display, LIVE_INTERVAL if on_terminal else PLAIN_INTERVAL)
     monitor.start()
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -47,8 +47,15 @@ class Session:
             return config.store
         return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / 'engine.db'}"
 
-    def again(self, command: str) -> str:
-        """`command` as it can be typed to work on the same store with the same packages."""
+    def typed(self, *command: str) -> str:
+        """A command as it can be typed to act on the same store."""
+        return self._typed(command, ())
+
+    def again(self, *command: str) -> str:
+        """A command as it can be typed to work on the same store with the same packages."""
+        return self._typed(command, self.flags.get("app", ()))
+
+    def _typed(self, command: Sequence[str], apps: Sequence[str]) -> str:
         called, words = Path(sys.argv[0]), ["stepwell"]
         if called.name == "__main__.py":
             words = ["python", "-m", "stepwell"]
@@ -59,18 +66,14 @@ class Session:
             words += ["--store", store]
         if self.flags.get("home") is not None:
             words += ["--home", self.flags["home"]]
-        for app in self.flags.get("app", ()):
+        for app in apps:
             words += ["--app", app]
-        return f"{shlex.join(map(str, words))} {command}"
+        return shlex.join(map(str, [*words, *command]))
 
     def check_store_exists(self) -> None:
         """Raises StoreError where there is no store to read; nothing is made."""
         url = self.store_url
-        if url == MEMORY:
-            raise StoreError(
-                "memory:// keeps nothing from one command to the next; name a store with "
-                "--store or --home"
-            )
+        self._check_store_lasts()
         if not url.startswith(SQLITE):
             return  # what the URL should be is said by who opens it
         path = Path(url.removeprefix(SQLITE))
@@ -82,6 +85,13 @@ class Session:
         if missing or empty:
             raise StoreError(
                 f"there is no store at {url}; start a run first, or name one with --store or --home"
+            )
+
+    def _check_store_lasts(self) -> None:
+        if self.store_url == MEMORY:
+            raise StoreError(
+                "memory:// keeps nothing from one command to the next; name a store with "
+                "--store or --home"
             )
 
     def make_home(self) -> None:
@@ -107,6 +117,13 @@ class Session:
     def reading(self) -> Iterator[Runtime]:
         """A runtime on a store that is there already, without packages."""
         self.check_store_exists()
+        with self._connect(()) as runtime:
+            yield runtime
+
+    @contextmanager
+    def writing(self) -> Iterator[Runtime]:
+        """A runtime without packages; makes the store if there is none."""
+        self._check_store_lasts()
         with self._connect(()) as runtime:
             yield runtime
 

@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from stepwell.cli.inputs import pairs, run_input
+from stepwell.cli.lookup import LAST
 from stepwell.cli.session import Session
-from stepwell.engine.runtime import RunHandle, Runtime
+from stepwell.engine.errors import InvalidInput
+from stepwell.engine.run_handle import RunHandle
+from stepwell.engine.runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +63,10 @@ class Start:
     def of(cls, session: Session, target: str, given: dict[str, Any]) -> Start:
         """From what was typed. Raises before any store is opened or made."""
         package, _, entrypoint = target.partition(":")
+        if given["run_id"] == LAST:
+            raise InvalidInput(
+                f"--run-id: {LAST!r} names the newest run in all commands; choose another id"
+            )
         start = cls(
             package=package,
             entrypoint=entrypoint or None,
@@ -72,7 +79,7 @@ class Start:
         session.check_package(package)
         return start
 
-    def on(self, runtime: Runtime) -> RunHandle:
+    def on(self, runtime: Runtime) -> RunHandle[Any]:
         """Start it; on return it is durable."""
         return runtime.start_run(
             self.package,

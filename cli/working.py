@@ -8,6 +8,7 @@ from stepwell.cli.output import counted, duration, json_cell
 from stepwell.cli.progress import shown
 from stepwell.cli.session import Session
 from stepwell.cli.signals import draining
+from stepwell.cli.waits import why_it_stands
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.model import Run, RunProgress, StepResult
 from stepwell.engine.runtime import Runtime
@@ -31,23 +32,33 @@ def work_until_end(
     out = session.output
     with (
         draining(runtime) as drain,
-        shown(lambda: runtime.progress(run_id), out.say, quiet=quiet),
+        shown(
+            lambda: runtime.progress(run_id),
+            lambda: _waits(session, runtime, run_id),
+            out.say,
+            quiet=quiet,
+        ),
     ):
         try:
             runtime.drain(run_id, timeout)
         except WaitTimeout as error:
-            again = session.again(f"run --resume {run_id}")
+            again = session.again("run", "--resume", run_id)
             raise WaitTimeout(f"{error}; go on with: {again}") from None
     run = runtime.run(run_id)
     if not run.status.ended:
         out.say(
-            f"run {run_id} is interrupted; go on with: {session.again(f'run --resume {run_id}')}, "
+            f"run {run_id} is interrupted; go on with: {session.again('run', '--resume', run_id)}, "
             f"or let a worker finish it: {session.again('worker')}"
         )
         return 128 + drain.received[-1] if drain.received else 0
     session.exit_code = EXIT_OF[run.status]
     _tell(session, runtime, run)
     return session.exit_code
+
+
+def _waits(session: Session, runtime: Runtime, run_id: str) -> list[str]:
+    lines = why_it_stands(runtime, run_id, session.typed)
+    return [*lines, "going on when that is there; Ctrl-C leaves the run as it is"] if lines else []
 
 
 def _tell(session: Session, runtime: Runtime, run: Run) -> None:

@@ -9,6 +9,8 @@ from types import ModuleType
 _LAZY = {
     "waits": "tenacity",
     "cycles": "networkx",
+    "beside": "concurrent.futures",
+    "durable_async": "asyncio",
 }
 
 

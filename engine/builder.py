@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from stepwell.engine.errors import InvalidGraph, InvalidInput
@@ -67,6 +68,13 @@ class RunBuilder:
         Raises InvalidInput naming the step, the field, what was got and what would be right.
         """
         return self._graph.add(executor, input, options)
+
+    def limit_recoveries(self, step_id: str, most: int) -> None:
+        """Run a step again at most so often after its worker died."""
+        steps = self._graph.steps
+        for place, step in enumerate(steps):
+            if step.id == step_id:
+                steps[place] = replace(step, max_recoveries=most)
 
     def finish(self, entrypoint: str) -> NewRun:
         """The run to be stored. Raises InvalidGraph for a graph that cannot be."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 CHECKPOINT_VERSION = 1
+# Text, as every id; an execution of a step is named by two of them.
+MAX_EXECUTION_ID_BYTES = 1_000
+
+# Fields that are not known here stay; NaN is not written as null, so that it can be refused. The
+# schema is made when first used: most imports of Stepwell never do.
+_CONFIG = ConfigDict(extra="allow", ser_json_inf_nan="constants", defer_build=True)
 
 OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_value"]
 CheckpointStatus = Literal["running", "waiting", "paused", "completed", "failed"]
@@ -22,7 +27,7 @@ CheckpointStatus = Literal["running", "waiting", "paused", "completed", "failed"
 class OperationError(BaseModel):
     """Why an operation failed; `type` is the exception's qualified name."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = _CONFIG
 
     code: str
     message: str
@@ -38,7 +43,7 @@ class Operation(BaseModel):
     next attempt runs it again.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = _CONFIG
 
     name: str
     occurrence: int = 1
@@ -48,8 +53,8 @@ class Operation(BaseModel):
     value: Any = None
     error: OperationError | None = None
     attempts: int = 1
-    started: datetime | None = None
-    ended: datetime | None = None
+    started: AwareDatetime | None = None
+    ended: AwareDatetime | None = None
     open: bool = False
 
     @property
@@ -63,19 +68,19 @@ class Operation(BaseModel):
 class CheckpointWait(BaseModel):
     """What an execution waits for. `remaining` (seconds) stands for `wake_at` during a pause."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = _CONFIG
 
     kind: str
     operation: str
     topic: str | None = None
-    wake_at: datetime | None = None
+    wake_at: AwareDatetime | None = None
     remaining: float | None = None
 
 
 class Checkpoint(BaseModel):
     """The snapshot of one execution. Fields of a later version survive a round trip."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = _CONFIG
 
     schema_version: int = CHECKPOINT_VERSION
     id: str
@@ -90,9 +95,9 @@ class Checkpoint(BaseModel):
     pause_requested: bool = False
     pause_reason: str = ""
     error: OperationError | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    checkpoint_at: datetime | None = None
+    start_time: AwareDatetime | None = None
+    end_time: AwareDatetime | None = None
+    checkpoint_at: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,8 @@ class CheckpointUpdate:
 class Checkpointer(Protocol):
     """Keeps checkpoints by execution id. Durable on return; safe to use from many threads.
 
-    The engine sets `schema_version` on every save.
+    The engine sets `schema_version` on every save. `dump_checkpoint` makes text of a checkpoint,
+    and refuses what cannot be one; `parse_checkpoint` reads it, and raises as a load must.
     """
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -153,3 +159,15 @@ class JournalingCheckpointer(Checkpointer, Protocol):
         Returns whether a pause is requested. Costs what is new, not what is there.
         """
         ...
+
+
+def is_atomic(checkpointer: Checkpointer) -> TypeGuard[AtomicCheckpointer]:
+    """Whether it can change a checkpoint in place. Quicker than isinstance, and sees through
+    proxies.
+    """
+    return callable(getattr(checkpointer, "atomic_update", None))
+
+
+def journals(checkpointer: Checkpointer) -> TypeGuard[JournalingCheckpointer]:
+    """Whether it can store what is new alone."""
+    return callable(getattr(checkpointer, "record", None))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
@@ -18,8 +17,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from stepwell.engine.builder import Typed
 from stepwell.engine.clock import to_datetime
+from stepwell.engine.durable_waits import DurableWaits
 from stepwell.engine.effects import ArtifactLabel, Effects
-from stepwell.engine.errors import InvalidPayload, NotFound, StepwellError, nearest
+from stepwell.engine.errors import (
+    Canceled,
+    InvalidPayload,
+    LeaseLost,
+    NotFound,
+    StepwellError,
+    nearest,
+)
 from stepwell.engine.graph import Graph, StepOptions
 from stepwell.engine.model import (
     ArtifactRef,
@@ -31,15 +38,10 @@ from stepwell.engine.model import (
     StepHandle,
     StepResult,
 )
+from stepwell.engine.operation import INSIDE
 from stepwell.engine.payload import decode
-from stepwell.engine.ports import (
-    ArtifactStore,
-    Catalog,
-    DependencyReads,
-    Executor,
-    ProjectionStore,
-)
-from stepwell.engine.settings import Settings
+from stepwell.engine.ports import Executor
+from stepwell.engine.services import Services
 from stepwell.engine.signature import Signature, explain
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step_views import StepLogger, StepProjection
@@ -49,24 +51,7 @@ T = TypeVar("T")
 _log = logging.getLogger("stepwell.step")
 
 
-@dataclass(slots=True)
-class Services:
-    """What executions share: where to read, where to put things, and what is registered.
-
-    `build_run(package, input, entrypoint, run_id)` makes a child run; `app` is the host
-    application's object.
-    """
-
-    catalog: Catalog
-    reads: DependencyReads
-    artifacts: ArtifactStore
-    projections: ProjectionStore
-    settings: Settings
-    build_run: Callable[[str, Any, str | None, str], NewRun]
-    app: Any = None
-
-
-class StepContext:
+class StepContext(DurableWaits):
     """One execution of one step.
 
     `run` and `step` are as they were when the step was claimed; `now` is when that was, by the
@@ -318,6 +303,18 @@ class StepContext:
         """What this step waited for before this execution, or None on a first one."""
         return decode(self._claimed.wait) if self._claimed.wait else None
 
+    def resumed_deadline(self) -> int | None:
+        """When that wait is over by time (epoch µs), moved by pauses; None for never."""
+        return self._claimed.wake_at
+
+    def take_message(self, topic: str, operation: str) -> str | None:
+        """The message for this operation as JSON text, or None; for kinds without a checkpoint."""
+        services = self._services_for("take_message")
+        try:
+            return services.messages.receive(self._claimed, topic, operation)
+        except LeaseLost as error:
+            raise Canceled("the step lost its lease") from error
+
     def run_status(self, run_id: str) -> str | None:
         """The status of another run, or None without one."""
         return self._services.reads.run_status(run_id)
@@ -343,7 +340,13 @@ class StepContext:
         """Refuse effects from now on."""
         self._closed = True
 
-    def _check_open(self, operation: str) -> None:
+    def _check_open(self, operation: str, *, inside: bool = False) -> None:
+        calling = INSIDE.get()
+        if calling is not None and calling[0] is self and not inside:
+            raise StepwellError(
+                f"step.{operation}: called inside the operation {calling[1]!r}; it would be lost "
+                "when the operation is replayed: call it before or after"
+            )
         if self._closed:
             raise StepwellError(
                 f"step.{operation}: the execution of step {self._claimed.id!r} has ended; "

@@ -23,6 +23,8 @@ class EventType(StrEnum):
     RUN_FAILED = "run.failed"
     RUN_CANCELED = "run.canceled"
     RUN_RETRIED = "run.retried"
+    RUN_PAUSED = "run.paused"
+    RUN_RESUMED = "run.resumed"
     STEP_STARTED = "step.started"
     STEP_SUCCEEDED = "step.succeeded"
     STEP_FAILED = "step.failed"
@@ -35,6 +37,13 @@ class EventType(StrEnum):
     STEP_LAPSED = "step.lapsed"
     STEP_REFUSED = "step.refused"
     STEP_RETRIED = "step.retried"
+    STEP_HELD = "step.held"
+    STEP_UNHELD = "step.unheld"
+    MESSAGE_SENT = "message.sent"
+    MESSAGE_RECEIVED = "message.received"
+    MESSAGE_DROPPED = "message.dropped"
+    APPROVAL_DECIDED = "approval.decided"
+    VALUE_SET = "value.set"
     WORKER_STARTED = "worker.started"
     WORKER_DRAINING = "worker.draining"
     WORKER_STOPPED = "worker.stopped"
@@ -47,18 +56,31 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.RUN_FAILED: "nothing is open and a failure was left unhandled",
     EventType.RUN_CANCELED: "an operator canceled the run; data: by, reason, steps",
     EventType.RUN_RETRIED: "an operator retried a run; data: by, reason, steps",
+    EventType.RUN_PAUSED: "an operator paused a run; data: by, reason, steps (held)",
+    EventType.RUN_RESUMED: "an operator resumed a run; data: by, reason, steps (ready)",
     EventType.STEP_STARTED: "an execution begins (live)",
     EventType.STEP_SUCCEEDED: "a step's result and all it made were committed",
     EventType.STEP_FAILED: "a step failed for good; data: code, message, details, cause",
     EventType.STEP_RETRYING: "an attempt failed, to be repeated; data: code, message, retry_in",
     EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
-    EventType.STEP_WAITING: "a step suspended itself; data: run_id, until",
-    EventType.STEP_WOKEN: "what a step waited for happened; it is ready again; data: run_id",
+    EventType.STEP_WAITING: (
+        "a step suspended itself; data: kind, operation, run_id, topic, value, until"
+    ),
+    EventType.STEP_WOKEN: (
+        "what a step waited for happened; it is ready again; data: run_id, topic or value"
+    ),
     EventType.STEP_CANCELED: "a step was canceled; data: code, step (the one that started it)",
     EventType.STEP_SKIPPED: "a branch was not taken; data: code, step (the one that decided it)",
     EventType.STEP_LAPSED: "a lease ran out and the step is ready again; data: worker, lost_leases",
     EventType.STEP_REFUSED: "a late outcome was refused by its token; data: reason, token",
     EventType.STEP_RETRIED: "an operator retried a step; data: by, reason, reopened, error",
+    EventType.STEP_HELD: "an operator holds a step back; data: by, reason",
+    EventType.STEP_UNHELD: "an operator lets a held step go on; data: by, reason",
+    EventType.MESSAGE_SENT: "a message came to the run; data: topic, key, sender",
+    EventType.MESSAGE_RECEIVED: "a step took a message; data: id, topic, operation",
+    EventType.MESSAGE_DROPPED: "a step's message found no open run; data: run_id, topic, reason",
+    EventType.APPROVAL_DECIDED: "what a step asked was decided; data: approved, by, reason",
+    EventType.VALUE_SET: "a step gave a key of its run a value; data: key, number, operation",
     EventType.WORKER_STARTED: "a worker began to claim (live)",
     EventType.WORKER_DRAINING: "a worker claims no more and lets its steps finish (live)",
     EventType.WORKER_STOPPED: "a worker stopped (live)",

@@ -5,28 +5,23 @@ An execution always ends in an outcome, whatever the body raises.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import duration_micros
-from stepwell.engine.context import Services, StepContext
+from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     Canceled,
     InvalidPayload,
-    StepError,
-    StepwellError,
     Suspend,
 )
+from stepwell.engine.failures import describe
 from stepwell.engine.ids import jitter
 from stepwell.engine.model import ClaimedStep, Completed, Failed, Failure, Outcome, Suspended, Wait
 from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
-
-MAX_CAUSE = 8_000
-MAX_MESSAGE = 2_000
+from stepwell.engine.services import Services
 
 
 class Execution:
@@ -90,12 +85,23 @@ class Execution:
 
     def invoke(self) -> Any:
         """Call the executor. May raise anything, and may return an awaitable."""
-        return self.executor.execute(self.context)
+        context = self.context
+        if self.step.wait is not None:
+            context.stay_paused()
+        value = self.executor.execute(context)
+        return context.guarded(value) if hasattr(value, "__await__") else value
+
+    @property
+    def saves(self) -> bool:
+        """Whether its end is saved in a checkpoint, which an event loop must not wait for."""
+        return self.context.journal is not None
 
     def completed(self, value: Any) -> Outcome:
         """Collect what the body returned and made. What cannot be stored fails the attempt."""
         context = self.context
         try:
+            if context.journal is not None:
+                context.join()
             if context.returned is not None:
                 if value is not None:
                     raise InvalidPayload("result: set by step.result() and returned, too")
@@ -106,17 +112,33 @@ class Execution:
                 tuple(context.effects.records.values()),
                 tuple(context.effects.artifacts.values()),
                 context.finish_emitted(),
+                context.messages,
             )
+            context.close()
+            if context.journal is not None:
+                context.journal.completed()
         except BaseException as error:
             return self.failed(error)
-        context.close()
         return outcome
 
     def failed(self, error: BaseException) -> Outcome:
         """The outcome of a body that raised, with the decision whether to try again."""
+        context = self.context
+        if context.journal is not None:
+            context.join()
+        context.close()
+        if context.journal is None:
+            return self._outcome(error)
+        return context.journal.ended_by(error, self._outcome)
+
+    def expired(self, error: BaseException) -> Outcome:
+        """The outcome of a body that is still running and will not be waited for."""
         self.context.close()
+        return self._outcome(error)
+
+    def _outcome(self, error: BaseException) -> Suspended | Failed:
         if isinstance(error, Suspend) and isinstance(error.wait, Wait):
-            return Suspended(self.step, error.wait)
+            return Suspended(self.step, error.wait, self.context.messages)
         if isinstance(error, Canceled):
             return Failed(self.step, Failure("canceled", "the step was canceled"))
         return fail(self.step, error, self.policy(), self._chance)
@@ -155,44 +177,3 @@ def fail(
     return Failed(
         step, describe(error, delay), None if delay is None else max(0, duration_micros(delay))
     )
-
-
-def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
-    """An exception as a value that can be stored, whatever the exception does."""
-    details: dict[str, Any] = {}
-    if isinstance(error, StepError):
-        try:
-            encode(error.details, "details")
-            details = error.details
-        except StepwellError as unusable:
-            details = {"unusable_details": str(unusable)}
-    code = error.code if isinstance(error, StepwellError) else type(error).__name__
-    return Failure(
-        code=_clean(code)[:200],
-        message=_message(error),
-        retryable=delay is not None,
-        details=details,
-        cause=_cause(error),
-    )
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as broken:
-        text = f"<str() of the exception failed: {type(broken).__name__}>"
-    return _clean(text)[:MAX_MESSAGE]
-
-
-def _cause(error: BaseException) -> str:
-    """The traceback from the author's code on, newest last; cut in front when it is long."""
-    try:
-        lines = traceback.format_exception(error)
-    except BaseException:
-        return type(error).__name__
-    text = _clean("".join(lines))
-    return text if len(text) <= MAX_CAUSE else "…" + text[-MAX_CAUSE:]
-
-
-def _clean(text: Any) -> str:
-    return str(text).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

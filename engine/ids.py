@@ -46,7 +46,7 @@ def child_id(parent: str, name: str) -> str:
     return f"{hashlib.sha256(parent.encode()).hexdigest()[:24]}/{name}"
 
 
-def check_id(value: object, field: str) -> str:
+def check_id(value: object, field: str, limit: int = MAX_ID_BYTES) -> str:
     """`value` if it can be an id: text of 1 to 200 bytes of UTF-8 without control characters.
 
     Raises InvalidInput naming `field`.
@@ -59,9 +59,9 @@ def check_id(value: object, field: str) -> str:
         raise InvalidInput(
             f"{field}: {value[:40]!a} has a lone surrogate; use valid Unicode text"
         ) from None
-    if not 0 < size <= MAX_ID_BYTES:
+    if not 0 < size <= limit:
         got = "an empty string" if size == 0 else f"{size} bytes ({value[:30]!r}…)"
-        raise InvalidInput(f"{field}: must have 1 to {MAX_ID_BYTES} bytes, got {got}")
+        raise InvalidInput(f"{field}: must have 1 to {limit:,} bytes, got {got}")
     if not value.isprintable():
         bad = next(char for char in value if not char.isprintable())
         raise InvalidInput(f"{field}: {value[:40]!r} has the unprintable character {bad!r}")

@@ -57,11 +57,28 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class StepWait:
+    """What a waiting step waits for: a `kind` of `Wait`, with its topic, run or value (run, key).
+
+    `until` None means without end; while the step is held back, `left` stands for it.
+    """
+
+    kind: str
+    operation: str | None = None
+    topic: str | None = None
+    run_id: str | None = None
+    value: tuple[str, str] | None = None
+    until: datetime | None = None
+    left: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node of a run's graph, as it was when it was read.
 
     `attempt` counts claims that were not given back; `failures` counts failed attempts since the
-    step was created or last retried by an operator.
+    step was created or last retried by an operator. `wait` is set while the step is waiting,
+    `held` while an operator holds this very step.
     """
 
     id: str
@@ -87,6 +104,8 @@ class Step:
     ready_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    wait: StepWait | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +201,11 @@ class ExecutorOptions:
 
 @dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to be stored. `input`, `retry` and `metadata` are JSON text."""
+    """A step to be stored. `input`, `retry` and `metadata` are JSON text.
+
+    `max_recoveries` is how often it is run again after a lost lease; None means as
+    `max_lost_leases` of the workers says.
+    """
 
     id: str
     kind: str
@@ -197,6 +220,7 @@ class NewStep:
     metadata: str | None = None
     edges: tuple[Edge, ...] = ()
     allow_failure: bool = False
+    max_recoveries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

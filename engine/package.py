@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import update_wrapper
 from importlib import import_module
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.context import StepContext
@@ -23,6 +23,7 @@ from stepwell.engine.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
 POOLS = ("inline", "thread", "asyncio", "process")
@@ -80,8 +81,59 @@ class Entrypoint:
         self.function(*self.signature.arguments(run, run.raw_input, "input"))
 
 
+class Workflow(ExecutorFunction[P, R]):
+    """A durable function that is a whole run: a run of one step, called like the function.
+
+    `max_recoveries` is how often it is run again after its worker died; None as the worker says.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        name: str,
+        function: Callable[P, R],
+        options: ExecutorOptions,
+        max_recoveries: int | None,
+    ) -> None:
+        super().__init__(f"{package}.{name}", function, options)
+        self.package = package
+        self.name = name
+        self.max_recoveries = max_recoveries
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.kind}>"
+
+
+class TypedWorkflow(Protocol[R_co]):
+    """A workflow whose result type is known from its function."""
+
+    @property
+    def package(self) -> str: ...
+    @property
+    def max_recoveries(self) -> int | None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
+
+
+class WorkflowEntrypoint(Entrypoint):
+    """The entrypoint of a workflow's runs: one step, which has its name."""
+
+    def __init__(self, workflow: Workflow[Any, Any]) -> None:
+        self.name = workflow.name
+        self.function = workflow.function
+        self.signature = workflow.signature
+        self.workflow = workflow
+
+    def build(self, run: RunBuilder) -> None:
+        """Add the step. Raises InvalidPayload when the input is not of the workflow's type."""
+        if self.signature.takes_input:
+            self.signature.decode_input(run.raw_input, "input")
+        run.step(self.workflow, run.input, id=self.name)
+        if self.workflow.max_recoveries is not None:
+            run.limit_recoveries(self.name, self.workflow.max_recoveries)
+
+
 class Package:
-    """A named domain: entrypoints, executors and queues.
+    """A named domain: entrypoints, workflows, executors and queues.
 
     `name` is what runs are started by: a letter, then letters, digits, `_`, `.` and `-`.
     """
@@ -160,16 +212,9 @@ class Package:
         The function may take a `StepContext`, then its typed input; it may be a coroutine.
         `pool` is "inline", "thread", "asyncio" or "process".
         """
-        where = f"executor {kind!r}"
         check_id(kind, "executor.kind")
-        if retry is not None and not isinstance(retry, Retry):
-            raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {retry!r:.80}")
-        if timeout is not None:
-            timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
-        check_priority(priority, f"{where}.priority")
-        if pool is not None and pool not in POOLS:
-            raise InvalidPackage(f"{where}.pool: unknown pool {pool!r}{nearest(str(pool), POOLS)}")
-        options = ExecutorOptions(queue, retry, timeout, priority, pool)
+        given = {"retry": retry, "timeout": timeout, "priority": priority, "pool": pool}
+        options = _options(f"executor {kind!r}", queue, given)
 
         def declare(function: Callable[P, R]) -> ExecutorFunction[P, R]:
             executor = ExecutorFunction(kind, function, options)
@@ -177,6 +222,66 @@ class Package:
             return executor
 
         return declare
+
+    @overload
+    def workflow(self, function: Callable[P, R]) -> Workflow[P, R]: ...
+    @overload
+    def workflow(
+        self,
+        *,
+        name: str | None = None,
+        max_recoveries: int | None = None,
+        queue: str = DEFAULT_QUEUE,
+        retry: Retry | None = None,
+        timeout: timedelta | float | None = None,
+        pool: str | None = None,
+    ) -> Callable[[Callable[P, R]], Workflow[P, R]]: ...
+    def workflow(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        max_recoveries: int | None = None,
+        queue: str = DEFAULT_QUEUE,
+        retry: Retry | None = None,
+        timeout: timedelta | float | None = None,
+        pool: str | None = None,
+    ) -> Any:
+        """Declare a durable function as a whole run: `@package.workflow`, or with options.
+
+        It takes a `StepContext`, then its typed input, and may be a coroutine; it is started by
+        `runtime.start_run(function, input)`, or by the package's name and its own. When its
+        worker died more than `max_recoveries` times, the run fails; `list --dead` shows it.
+        """
+        given = {"retry": retry, "timeout": timeout, "priority": 0, "pool": pool}
+        whole = isinstance(max_recoveries, int) and not isinstance(max_recoveries, bool)
+        if max_recoveries is not None and not (whole and 0 <= max_recoveries <= 1_000):
+            raise InvalidPackage(
+                f"package {self.name!r}: workflow.max_recoveries: must be a whole number from 0 "
+                f"to 1000, got {max_recoveries!r:.80}"
+            )
+
+        def declare(function: Callable[P, R]) -> Workflow[P, R]:
+            label = name or function.__name__
+            check_id(label, f"package {self.name!r}: workflow name")
+            options = _options(f"workflow {label!r}", queue, given)
+            made = Workflow(self.name, label, function, options, max_recoveries)
+            if label in self.entrypoints:
+                raise InvalidPackage(
+                    f"package {self.name!r}: {label!r} is declared twice, as entrypoint or workflow"
+                )
+            self.add_executor(made)
+            self.entrypoints[label] = WorkflowEntrypoint(made)
+            return made
+
+        if function is None:
+            return declare
+        if not callable(function):
+            raise InvalidPackage(
+                f"package {self.name!r}: @package.workflow takes a function, got {function!r:.80}; "
+                f"name one with @package.workflow(name={function!r:.80})"
+            )
+        return declare(function)
 
     def add_executor(self, executor: Executor) -> None:
         """Declare an executor object: it has a `kind` and a method `execute(step)`."""
@@ -206,7 +311,8 @@ class Package:
         """Check the whole declaration. Raises InvalidPackage."""
         if not self.entrypoints:
             raise InvalidPackage(
-                f"package {self.name!r} has no entrypoint; declare one with @package.entrypoint"
+                f"package {self.name!r} has no entrypoint; declare one with "
+                "@package.entrypoint or @package.workflow"
             )
         for entrypoint in self.entrypoints.values():
             entrypoint.signature.prepare()
@@ -214,6 +320,21 @@ class Package:
             signature = getattr(executor, "signature", None)
             if isinstance(signature, Signature):
                 signature.prepare()
+
+
+def _options(where: str, queue: str, given: dict[str, Any]) -> ExecutorOptions:
+    """The options, checked. Raises InvalidPackage or InvalidInput naming `where`."""
+    retry, timeout, priority, pool = (
+        given[name] for name in ("retry", "timeout", "priority", "pool")
+    )
+    if retry is not None and not isinstance(retry, Retry):
+        raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {retry!r:.80}")
+    if timeout is not None:
+        timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
+    check_priority(priority, f"{where}.priority")
+    if pool is not None and pool not in POOLS:
+        raise InvalidPackage(f"{where}.pool: unknown pool {pool!r}{nearest(str(pool), POOLS)}")
+    return ExecutorOptions(queue, retry, timeout, priority, pool)
 
 
 def check_executor(executor: Any) -> None:

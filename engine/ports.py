@@ -98,6 +98,10 @@ class Results(Protocol):
         """Records as last committed, ordered by key."""
         ...
 
+    def collections(self, package: str) -> dict[str, int]:
+        """A package's collections by name, with how many records are in each."""
+        ...
+
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
         """Artifacts of a run or of one of its steps, in order of creation."""
         ...
@@ -152,6 +156,10 @@ class Claims(Protocol):
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
         """Extend the leases by `lease` microseconds from now; returns those that are gone."""
+        ...
+
+    def holds(self, step: ClaimedStep) -> bool:
+        """Whether the lease is held, by its token. Changes nothing."""
         ...
 
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
@@ -268,6 +276,10 @@ class Values(Protocol):
 
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
         """The values of a key, oldest first; only the `last` ones if given. Raises NotFound."""
+        ...
+
+    def last_values(self, run_id: str) -> list[ValueEntry]:
+        """The last value of each key of a run, by key. Raises NotFound."""
         ...
 
 
@@ -496,6 +508,11 @@ class Task(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def saves(self) -> bool:
+        """Whether `completed` and `failed` wait for a disk, which an event loop must not do."""
+        ...
 
     def begin(self) -> bool:
         """Called where the body is about to run; False when it must not run any more."""

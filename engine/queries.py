@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
 from stepwell.engine.errors import InvalidInput, NotFound, nearest
 from stepwell.engine.events import Event
@@ -27,6 +27,23 @@ from stepwell.engine.states import RunStatus, StepStatus
 S = TypeVar("S", RunStatus, StepStatus)
 
 
+class RunFilters(TypedDict, total=False):
+    """Which runs to list; what is left out means any.
+
+    `before` continues after the last run of a page of `limit` (default 100) runs. `prefix` is how
+    their ids begin. `dead`: only those that failed because a step lost its lease too often.
+    """
+
+    package: str | None
+    status: RunStatus | str | None
+    name: str | None
+    tag: str | None
+    limit: int
+    before: str | None
+    prefix: str | None
+    dead: bool
+
+
 class Queries:
     """The reading half of a runtime. Nothing here changes anything."""
 
@@ -41,25 +58,20 @@ class Queries:
         """The run as it is now. Raises NotFound."""
         return self._store.run(run_id)
 
-    def runs(
-        self,
-        *,
-        package: str | None = None,
-        status: RunStatus | str | None = None,
-        name: str | None = None,
-        tag: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-        prefix: str | None = None,
-    ) -> list[Run]:
-        """Matching runs, newest first; `before` continues after the last run of a page.
-
-        `prefix` is how their ids begin.
-        """
+    def runs(self, **filters: Unpack[RunFilters]) -> list[Run]:
+        """Matching runs, newest first; see `RunFilters`."""
+        unknown = filters.keys() - RunFilters.__annotations__.keys()
+        if unknown:
+            name = min(unknown)
+            raise InvalidInput(
+                f"runs: unknown filter {name!r}{nearest(name, RunFilters.__annotations__)}"
+            )
+        limit, status = filters.get("limit", 100), filters.get("status")
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
             raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
         wanted = None if status is None else _status(RunStatus, status)
-        return self._store.runs(RunFilter(package, wanted, tag, name, limit, before, prefix))
+        where: dict[str, Any] = {**filters, "status": wanted}
+        return self._store.runs(RunFilter(**where))
 
     def progress(self, run_id: str) -> RunProgress:
         """Counts of a run's steps; cheap, however large the run is."""
@@ -106,6 +118,10 @@ class Queries:
                 f"there is no record {key!r} in {package}/{collection}{nearest(key, keys)}"
             )
         return found[0]
+
+    def collections(self, package: str) -> dict[str, int]:
+        """The collections a package has records in, with how many."""
+        return self._store.collections(package)
 
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
         """Artifacts of a run, or of one of its steps."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.errors import InvalidInput, NotFound, nearest
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import NewRun
-from stepwell.engine.package import Package
+from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
 from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog
 from stepwell.engine.settings import Settings
@@ -26,6 +26,40 @@ class RunLabels:
 
 
 _NO_LABELS = RunLabels()
+
+
+class StartOptions(TypedDict, total=False):
+    """What `start_run` takes besides the package and the input.
+
+    `entrypoint`: where the package has several. `run_id`: made when left out. `name` replaces
+    the name that the entrypoint sets; `metadata` and `tags` are added to what it sets.
+    """
+
+    entrypoint: str | None
+    run_id: str | None
+    name: str | None
+    metadata: Mapping[str, Any] | None
+    tags: Sequence[str]
+
+
+def labels_of(options: StartOptions) -> RunLabels:
+    """The labels among the options. Raises InvalidInput for an unknown option."""
+    known = StartOptions.__annotations__.keys()
+    for option in options:
+        if option not in known:
+            raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
+    return RunLabels(options.get("name"), options.get("metadata"), options.get("tags") or ())
+
+
+def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
+    """The names of a package and its entrypoint, of what was given to start."""
+    if isinstance(package, Workflow):
+        if entrypoint not in (None, package.name):
+            raise InvalidInput(
+                f"entrypoint: workflow {package.kind!r} is one itself, got {entrypoint!r:.80}"
+            )
+        return package.package, package.name
+    return (package.name if isinstance(package, Package) else package), entrypoint
 
 
 class RunFactory:
@@ -66,6 +100,11 @@ class RunFactory:
         if labels.name is not None:
             builder.name = check_id(labels.name, "name")
         return builder.finish(found.name)
+
+    def workflow(self, run: NewRun) -> Workflow[Any, Any] | None:
+        """The workflow that a run is one of, or None."""
+        entrypoint = self._find(run.package).entrypoints.get(run.entrypoint)
+        return entrypoint.workflow if isinstance(entrypoint, WorkflowEntrypoint) else None
 
     def _find(self, name: Any) -> Package:
         package = self._packages.get(name) if isinstance(name, str) else None

@@ -21,7 +21,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from stepwell.engine.clock import Clock, to_datetime
-from stepwell.engine.context import Services
 from stepwell.engine.errors import RuntimeClosed, StepError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
@@ -39,6 +38,7 @@ from stepwell.engine.model import (
     WorkerRow,
 )
 from stepwell.engine.ports import Pool, RunStore
+from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 
 _log = logging.getLogger("stepwell.worker")
@@ -444,7 +444,7 @@ class Worker:
         for execution in overdue:
             seconds = (execution.step.timeout or 0) / 1e6
             error = StepError("timeout", f"ran longer than its timeout of {seconds:g} s")
-            outcome = execution.failed(error)
+            outcome = execution.expired(error)
             self._lanes.cancel(execution)
             self._finish(execution, outcome)
         return bool(overdue)

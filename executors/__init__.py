@@ -12,6 +12,7 @@ _LAZY = {
     "processes": "pools.processes",  # multiprocessing
     "shell": "kinds.shell",  # subprocess
     "subrun": "kinds.subrun",
+    "wait": "kinds.wait",
     "http": "kinds.http",
     "http_session": "kinds.http_session",  # aiohttp
 }

@@ -7,10 +7,24 @@ and works on them; an executor sees its step through a `StepContext`.
 from stepwell.connect import VERSION as __version__
 from stepwell.connect import connect
 from stepwell.engine.builder import RunBuilder
+from stepwell.engine.checkpoint import (
+    AtomicCheckpointer,
+    Checkpoint,
+    Checkpointer,
+    CheckpointUpdate,
+    JournalingCheckpointer,
+    Operation,
+)
+from stepwell.engine.checkpoint_fence import fenced
+from stepwell.engine.checkpoint_text import dump as dump_checkpoint
+from stepwell.engine.checkpoint_text import parse as parse_checkpoint
+from stepwell.engine.checkpointing import pause_in_checkpoint, unpause_in_checkpoint
 from stepwell.engine.clock import Clock, SystemClock, VirtualClock
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     Canceled,
+    CheckpointCorrupt,
+    CheckpointVersionError,
     Conflict,
     CorruptData,
     InvalidGraph,
@@ -19,9 +33,11 @@ from stepwell.engine.errors import (
     InvalidPayload,
     InvalidSettings,
     LeaseLost,
+    NoCheckpoint,
     NotFound,
     Permanent,
     RefusedByState,
+    ReplayMismatch,
     Retryable,
     RetryAfter,
     RuntimeClosed,
@@ -32,11 +48,15 @@ from stepwell.engine.errors import (
     WaitTimeout,
 )
 from stepwell.engine.events import Event, EventType
+from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import (
+    Approval,
     ArtifactRef,
     CycleResult,
     Dependency,
+    KeyValue,
     Lease,
+    Message,
     Queue,
     QueueStatus,
     Record,
@@ -44,8 +64,9 @@ from stepwell.engine.model import (
     Step,
     StepHandle,
     StepResult,
+    ValueEntry,
 )
-from stepwell.engine.package import ExecutorFunction, Package
+from stepwell.engine.package import ExecutorFunction, Package, Workflow
 from stepwell.engine.ports import (
     ArtifactStore,
     Executor,
@@ -55,14 +76,23 @@ from stepwell.engine.ports import (
     Transaction,
 )
 from stepwell.engine.retry import Retry
-from stepwell.engine.runtime import RunHandle, Runtime
+from stepwell.engine.run_handle import RunHandle
+from stepwell.engine.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import Condition, RunStatus, StepStatus
+from stepwell.stores.checkpoints.opening import open_checkpointer
 
 __all__ = [
+    "Approval",
     "ArtifactRef",
     "ArtifactStore",
+    "AtomicCheckpointer",
     "Canceled",
+    "Checkpoint",
+    "CheckpointCorrupt",
+    "CheckpointUpdate",
+    "CheckpointVersionError",
+    "Checkpointer",
     "Clock",
     "Condition",
     "Conflict",
@@ -78,9 +108,15 @@ __all__ = [
     "InvalidPackage",
     "InvalidPayload",
     "InvalidSettings",
+    "JournalingCheckpointer",
+    "KeyValue",
+    "KeyValueStore",
     "Lease",
     "LeaseLost",
+    "Message",
+    "NoCheckpoint",
     "NotFound",
+    "Operation",
     "Package",
     "Permanent",
     "Projection",
@@ -89,6 +125,7 @@ __all__ = [
     "QueueStatus",
     "Record",
     "RefusedByState",
+    "ReplayMismatch",
     "Retry",
     "RetryAfter",
     "Retryable",
@@ -111,8 +148,16 @@ __all__ = [
     "StoreVersionError",
     "SystemClock",
     "Transaction",
+    "ValueEntry",
     "VirtualClock",
     "WaitTimeout",
+    "Workflow",
     "__version__",
     "connect",
+    "dump_checkpoint",
+    "fenced",
+    "open_checkpointer",
+    "parse_checkpoint",
+    "pause_in_checkpoint",
+    "unpause_in_checkpoint",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import stepwell.stores as stores
+from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, NotFound, StoreError
 from stepwell.engine.events import Observers, log_event, wants_log
@@ -20,6 +22,7 @@ from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
+from stepwell.stores.checkpoints.opening import open_checkpointer
 from stepwell.stores.projections import SqliteProjectionStore
 
 VERSION = "0.1.0"
@@ -34,6 +37,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     home: str | os.PathLike[str] | None = None,
     artifacts: str | ArtifactStore | None = None,
     projections: str | ProjectionStore | None = None,
+    checkpoints: str | Checkpointer | None = None,
     queues: Sequence[Queue] = (),
     settings: Settings | Mapping[str, Any] | None = None,
     app: Any = None,
@@ -50,6 +54,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
         artifacts: `file:///folder` or `memory://`, or an object; default `artifacts` in home.
         projections: `file:///folder`, `memory://` or `postgresql://…`, or an object. Default: the
             database of a `postgresql://` store, else `projections` in home.
+        checkpoints: where steps record their operations: `memory://`, `file:///folder`,
+            `sqlite:///file.db` or `postgresql://…`, or an object. Default: in the store.
         queues: besides those of the packages.
         settings: `Settings(...)` or a mapping of its fields.
         app: any object; executors find it as `step.app`.
@@ -71,14 +77,17 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
         projections = store_url
     registry = Registry(queues=queues)
-    store = (
-        stores.opening.open_run_store(
-            store_url, clock=clock, durability=chosen.durability, observers=observers
+    with ExitStack() as on_failure:
+        store = (
+            stores.opening.open_run_store(
+                store_url, clock=clock, durability=chosen.durability, observers=observers
+            )
+            if isinstance(store_url, str)
+            else store_url
         )
-        if isinstance(store_url, str)
-        else store_url
-    )
-    try:
+        on_failure.callback(store.close)
+        checkpointer, close_it = _checkpoints(checkpoints, clock)
+        on_failure.callback(close_it)
         runtime = Runtime(
             RuntimeParts(
                 store=store,
@@ -89,6 +98,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 clock=clock,
                 observers=observers,
                 make_pool=make_pool,
+                checkpoints=checkpointer,
+                on_close=close_it,
                 app=app,
                 home=None if in_memory else str(folder),
                 version=VERSION,
@@ -97,10 +108,24 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
         _define_queues(store, queues)
         for package in packages:
             runtime.register_package(package)
-    except BaseException:
-        store.close()
-        raise
+        on_failure.pop_all()
     return runtime
+
+
+def _checkpoints(
+    given: str | Checkpointer | None, clock: Clock
+) -> tuple[Checkpointer | None, Callable[[], object]]:
+    """The checkpointer, if it is not the store's, and how to close what was opened here."""
+    if isinstance(given, str):
+        opened = open_checkpointer(given, clock=clock)
+        return opened, opened.close
+    for name in ("save_checkpoint", "load_checkpoint", "delete_checkpoint"):
+        if given is not None and not callable(getattr(given, name, None)):
+            raise InvalidInput(
+                f"checkpoints: must be a URL or a checkpointer, got {given!r:.80}, which has no "
+                f"method {name}"
+            )
+    return given, lambda: None
 
 
 def _define_queues(store: RunStore, queues: Sequence[Queue]) -> None:

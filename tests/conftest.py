@@ -60,7 +60,7 @@ def postgres_url(postgres_database: str) -> str:
     with psycopg.connect(postgres_database) as connection:
         connection.execute(
             "TRUNCATE runs, steps, dependencies, results, records, artifacts, queues, events, "
-            "workers"
+            'workers, messages, "values", kv, checkpoints, checkpoint_operations'
         )
     return postgres_database
 

@@ -64,7 +64,7 @@ def package(build: Callable[..., None], name: str = "shop", **options: Any) -> P
     return made
 
 
-def work_off(runtime: Runtime, input: Any = None, **options: Any) -> RunHandle:
+def work_off(runtime: Runtime, input: Any = None, **options: Any) -> RunHandle[Any]:
     """Start a run of the runtime's only package and work until it ends."""
     (name,) = runtime.packages
     run = runtime.start_run(name, input, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from stepwell.cli.lookup import find_run
@@ -15,6 +17,9 @@ from stepwell.cli.session import Session
 @click.option("--name", metavar="NAME", help="Only runs with this name.")
 @click.option("--tag", metavar="TAG", help="Only runs with this tag.")
 @click.option(
+    "--dead", is_flag=True, help="Only runs that failed because a step lost its lease too often."
+)
+@click.option(
     "--limit",
     type=click.IntRange(1, 1_000_000),
     metavar="N",
@@ -24,26 +29,12 @@ from stepwell.cli.session import Session
 )
 @click.option("--before", metavar="RUN", help="Only runs started before this one: the next page.")
 @click.pass_obj
-def list_runs(
-    session: Session,
-    package: str | None,
-    status: str | None,
-    name: str | None,
-    tag: str | None,
-    limit: int,
-    before: str | None,
-) -> None:
+def list_runs(session: Session, /, limit: int, before: str | None, **where: Any) -> None:
     """List runs, newest first."""
     out = session.output
     with session.reading() as runtime:
-        found = runtime.runs(
-            package=package,
-            status=status,
-            name=name,
-            tag=tag,
-            limit=limit,
-            before=None if before is None else find_run(runtime, before).id,
-        )
+        last = None if before is None else find_run(runtime, before).id
+        found = runtime.runs(limit=limit, before=last, **where)
     if out.json:
         out.value(found)
         return
@@ -59,6 +50,6 @@ def list_runs(
         ],
     )
     if not found:
-        out.say("no runs")
+        out.say("no dead runs" if where["dead"] else "no runs")
     elif len(found) == limit:
         out.say(f"there may be more: --before {found[-1].id}")

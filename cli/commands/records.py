@@ -5,22 +5,26 @@ from __future__ import annotations
 import click
 
 from stepwell.cli.options import Command
-from stepwell.cli.output import json_cell, json_text
+from stepwell.cli.output import Output, json_cell, json_text
 from stepwell.cli.session import Session
 
 
 @click.command(cls=Command)
 @click.argument("package", metavar="PACKAGE")
-@click.argument("collection", metavar="COLLECTION")
+@click.argument("collection", metavar="[COLLECTION]", required=False)
 @click.argument("key", metavar="[KEY]", required=False)
 @click.pass_obj
-def records(session: Session, package: str, collection: str, key: str | None) -> None:
+def records(session: Session, package: str, collection: str | None, key: str | None) -> None:
     """Show a package's records.
 
     With --json an object of values by key; with a KEY the one record with who wrote it and when.
+    Without a COLLECTION, the collections there are, with how many records are in each.
     """
     out = session.output
     with session.reading() as runtime:
+        if collection is None:
+            _print_collections(out, package, runtime.collections(package))
+            return
         if key is not None:
             record = runtime.record(package, collection, key)
             if out.json:
@@ -45,3 +49,12 @@ def records(session: Session, package: str, collection: str, key: str | None) ->
     )
     if not values:
         out.say(f"no records in {package}/{collection}")
+
+
+def _print_collections(out: Output, package: str, found: dict[str, int]) -> None:
+    if out.json:
+        out.value(found)
+        return
+    out.table(("collection", "records"), list(found.items()))
+    if not found:
+        out.say(f"no records of package {package!r}")

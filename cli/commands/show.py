@@ -8,12 +8,15 @@ import click
 
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
-from stepwell.cli.output import json_cell
+from stepwell.cli.output import counted, json_cell
 from stepwell.cli.session import Session
 from stepwell.cli.standstill import still_seen, why_nobody_takes
+from stepwell.cli.waits import held_by, paused, waiting_lines, waits_for
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
 from stepwell.engine.runtime import Runtime
+
+EDGES_SHOWN = 10
 
 
 @click.command(cls=Command)
@@ -41,14 +44,18 @@ def show(session: Session, run: str, step: str | None, status: str | None, limit
             if out.json:
                 out.value({"step": one, "dependencies": edges, "not_claimed": reason or None})
             else:
-                out.fields(_step_fields(one, edges, reason))
+                holds = {"held": held_by(one, found.status, session.typed)}
+                waits = {"waits for": _pending(one) or waits_for(one, session.typed)}
+                out.fields(_step_fields(one, edges, {"not claimed": reason} | holds | waits))
             return
         progress = runtime.progress(found.id)
         steps = runtime.steps(found.id, status=status, limit=limit)
+        waiting = [] if out.json else waiting_lines(runtime, found.id, session.typed)
     if out.json:
         out.value({"run": found, "progress": progress, "steps": steps})
         return
-    out.fields(_run_fields(found, progress))
+    stands = {"paused": paused(found.id, found.status, session.typed)}
+    out.fields(_run_fields(found, progress, stands | {"waiting": "\n".join(waiting)}))
     if steps:
         out.line()
     out.table(
@@ -62,7 +69,7 @@ def show(session: Session, run: str, step: str | None, status: str | None, limit
         out.say(f"{progress.total - len(steps):,} more steps; see --limit and --status")
 
 
-def _run_fields(run: Run, progress: RunProgress) -> dict[str, Any]:
+def _run_fields(run: Run, progress: RunProgress, stands: dict[str, str]) -> dict[str, Any]:
     counts = [f"{progress.total:,} in all"]
     for name in ("open", "succeeded", "failed", "canceled", "skipped"):
         if number := getattr(progress, name):
@@ -75,6 +82,7 @@ def _run_fields(run: Run, progress: RunProgress) -> dict[str, Any]:
         "status": run.status,
         "steps": ", ".join(counts),
         "running": ", ".join(progress.running[:10]),
+        **stands,
         "input": json_cell(run.input),
         "metadata": json_cell(run.metadata) if run.metadata else "",
         "tags": ", ".join(run.tags),
@@ -90,20 +98,23 @@ def _standstill(session: Session, runtime: Runtime, step: Step) -> str:
     return why_nobody_takes(step, runtime.workers(), runtime.queues(), seen_since)
 
 
-def _step_fields(step: Step, edges: list[EdgeRow], reason: str) -> dict[str, Any]:
+def _pending(step: Step) -> str:
+    return counted(step.pending, "step") if step.pending else ""
+
+
+def _step_fields(step: Step, edges: list[EdgeRow], stands: dict[str, str]) -> dict[str, Any]:
     return {
         "step": step.id,
         "run": step.run_id,
         "kind": step.kind,
         "status": step.status,
-        "not claimed": reason,
+        **stands,
         "error": _failure(step.error),
         "traceback": (step.error.cause or "").rstrip() if step.error else "",
         "queue": step.queue,
         "priority": step.priority,
         "attempt": f"{step.attempt} ({step.failures} failed of {step.max_attempts} allowed)",
-        "waits for": f"{step.pending:,} steps" if step.pending else "",
-        "depends on": "\n".join(_edge(edge) for edge in edges),
+        "depends on": "\n".join(_edges(edges)),
         "emitted by": step.parent,
         "worker": step.worker,
         "timeout": step.timeout,
@@ -115,6 +126,13 @@ def _step_fields(step: Step, edges: list[EdgeRow], reason: str) -> dict[str, Any
         "started": step.started_at,
         "ended": step.ended_at,
     }
+
+
+def _edges(edges: list[EdgeRow]) -> list[str]:
+    lines = [_edge(edge) for edge in edges[:EDGES_SHOWN]]
+    if len(edges) > EDGES_SHOWN:
+        lines.append(f"… and {len(edges) - EDGES_SHOWN:,} more; see --json")
+    return lines
 
 
 def _edge(edge: EdgeRow) -> str:

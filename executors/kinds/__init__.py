@@ -20,4 +20,8 @@ BUILT_IN = {
     "shell.run": BuiltIn("shell", "run", ExecutorOptions(pool="thread")),
     "http.fetch": BuiltIn("http", "fetch", ExecutorOptions(pool="asyncio")),
     "run.start": BuiltIn("subrun", "start", ExecutorOptions(pool="thread")),
+    # It touches nothing but its step, and there may be very many.
+    "wait.sleep": BuiltIn("wait", "sleep", ExecutorOptions(pool="inline")),
+    "wait.message": BuiltIn("wait", "message", ExecutorOptions(pool="thread")),
+    "wait.approval": BuiltIn("wait", "approval", ExecutorOptions(pool="thread")),
 }

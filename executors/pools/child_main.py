@@ -6,7 +6,6 @@ with everything it started.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import signal
@@ -18,72 +17,19 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 import stepwell.executors as executors
-from stepwell.engine.context import Services
-from stepwell.engine.errors import Canceled, InvalidPayload, StepwellError
-from stepwell.engine.execution import Execution, describe
-from stepwell.engine.model import ClaimedStep, Failed, NewRun, Outcome, StepResult
-from stepwell.engine.payload import encode
+from stepwell.engine.errors import Canceled, InvalidPayload
+from stepwell.engine.execution import Execution
+from stepwell.engine.failures import describe
+from stepwell.engine.model import ClaimedStep, Failed, Outcome
+from stepwell.engine.services import Services
 from stepwell.executors.pools.attempt import failure
 from stepwell.executors.pools.channel import Garbled, PatientEnd, frame_limit
+from stepwell.executors.pools.parent import Parent
 from stepwell.executors.pools.snapshot import Setup
-from stepwell.executors.pools.wire import pack, pack_outcome, restore, unpack, unpack_error
+from stepwell.executors.pools.wire import pack, pack_outcome, restore, unpack
 
 # The exit code of a child whose body closed or read the connection to the parent.
 CUT_OFF = 97
-
-
-class ParentReads:
-    """The store, as a child sees it: every question is a call into the parent."""
-
-    def __init__(self, channel: PatientEnd, lock: threading.Lock) -> None:
-        self._channel = channel
-        self._lock = lock
-        self._pid = os.getpid()
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, SimpleQueue[dict[str, Any]]] = {}
-
-    def call(self, what: str, **arguments: Any) -> Any:
-        """Ask, and wait for the answer. Raises what the parent's side raised."""
-        if os.getpid() != self._pid:
-            raise StepwellError("step: a fork of the process that runs it cannot ask about it")
-        number, box = next(self._numbers), SimpleQueue[dict[str, Any]]()
-        self._waiting[number] = box
-        frame = pack({"type": "call", "call": number, "what": what, **arguments})
-        with self._lock:
-            self._channel.send(frame)
-        reply = box.get()
-        if "error" in reply:
-            raise unpack_error(reply)
-        return reply["value"]
-
-    def answered(self, reply: dict[str, Any]) -> None:
-        """Hand a reply to who waits for it."""
-        self._waiting.pop(reply["call"]).put(reply)
-
-    # Which step it is about, the parent knows.
-
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:  # noqa: ARG002
-        rows = self.call("dependency_values")
-        return [(step_id, kind, status, text) for step_id, kind, status, text in rows]
-
-    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:  # noqa: ARG002
-        result: StepResult = restore(StepResult, self.call("dependency_result", step_id=step_id))
-        return result
-
-    def run_status(self, run_id: str) -> str | None:
-        status: str | None = self.call("run_status", run_id=run_id)
-        return status
-
-    def build_run(self, package: str, input: Any, entrypoint: str | None, run_id: str) -> NewRun:
-        """A child run, built by the parent's packages."""
-        text = encode(input, "run.input")
-        run: NewRun = restore(
-            NewRun,
-            self.call(
-                "build_run", package=package, input=text, entrypoint=entrypoint, run_id=run_id
-            ),
-        )
-        return run
 
 
 class Child:
@@ -95,15 +41,16 @@ class Child:
         self._pid = os.getpid()
         self._sending = threading.Lock()
         self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        self._reads = ParentReads(self._channel, self._sending)
+        self._parent = Parent(self._channel, self._sending)
         self._worker_id = setup.worker_id
         self._services = Services(
             setup.catalog,
-            self._reads,
+            self._parent,
             setup.artifacts,
             setup.projections,
             setup.settings,
-            self._reads.build_run,
+            self._parent.build_run,
+            durable=self._parent.durable(setup.settings.payload_limit),
         )
         self._number = 0
         self._execution: Execution | None = None
@@ -188,7 +135,7 @@ class Child:
                     case "cancel":
                         self._cancel(header["number"])
                     case "reply":
-                        self._reads.answered(header)
+                        self._parent.answered(header)
                     case "stop":
                         self._inbox.put(None)
                     case _:

@@ -16,11 +16,11 @@ from queue import SimpleQueue
 from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.context import Services
 from stepwell.engine.errors import StepError
 from stepwell.engine.model import Outcome
-from stepwell.engine.payload import decode
 from stepwell.engine.ports import Task
+from stepwell.engine.services import Services
+from stepwell.executors.pools.answers import answer
 from stepwell.executors.pools.attempt import Deliver, failure, hand_over
 from stepwell.executors.pools.channel import Garbled
 from stepwell.executors.pools.child_process import ChildProcess, garbled
@@ -157,21 +157,9 @@ class _Keeper:
 
     def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
         """The reply to a child's call: what it may ask of the store and the packages."""
-        services, reads = self._services, self._services.reads
         reply: dict[str, Any] = {"type": "reply", "call": header["call"]}
         try:
-            match header["what"]:
-                case "dependency_values":
-                    reply["value"] = reads.dependency_values(task.step)
-                case "dependency_result":
-                    reply["value"] = reads.dependency_result(task.step, header["step_id"])
-                case "run_status":
-                    reply["value"] = reads.run_status(header["run_id"])
-                case _:  # "build_run"
-                    value = decode(header["input"])
-                    reply["value"] = services.build_run(
-                        header["package"], value, header["entrypoint"], header["run_id"]
-                    )
+            reply["value"] = answer(self._services, task.step, header)
         except Exception as error:
             reply |= pack_error(error)
         return reply

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from stepwell.engine.context import Services
 from stepwell.engine.errors import InvalidPackage, NotFound, StepwellError, nearest
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.ports import Catalog, Executor
+from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.signature import Signature
 from stepwell.executors.kinds import BUILT_IN

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from stepwell.engine.model import Outcome
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, failure, hand_over
 
@@ -129,13 +131,26 @@ class AsyncioPool:
                 value = task.invoke()
                 if hasattr(value, "__await__"):
                     value = await value
-                outcome = task.completed(value)
+                outcome = await self._collected(task, task.completed, value)
         except BaseException as error:
-            outcome = failure(task, error)
+            outcome = await self._collected(task, lambda raised: failure(task, raised), error)
         self._open.pop(task, None)
         self._running.pop(task, None)
         if outcome is not None:
             hand_over(task, outcome, self._deliver)
+
+    async def _collected(self, task: Task, collect: Callable[[Any], Outcome], end: Any) -> Outcome:
+        """What an execution ended in; where that is saved to disk, the loop does not wait for it.
+
+        A cancellation that comes meanwhile changes nothing: the body has ended.
+        """
+        if not task.saves:
+            return collect(end)
+        collecting = asyncio.ensure_future(asyncio.to_thread(collect, end))
+        while not collecting.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(collecting)
+        return collecting.result()
 
     def _cancel(self, task: Task) -> None:
         running = self._running.get(task)

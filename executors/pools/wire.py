@@ -21,6 +21,7 @@ from stepwell.engine.model import (
     Failed,
     Failure,
     NewArtifact,
+    NewMessage,
     NewRecord,
     NewStep,
     Outcome,
@@ -43,6 +44,11 @@ _ERRORS = {
         errors.RuntimeClosed,
         errors.StoreError,
         errors.LeaseLost,
+        errors.NoCheckpoint,
+        errors.CheckpointVersionError,
+        errors.CheckpointCorrupt,
+        errors.StoreVersionError,
+        errors.CorruptData,
     )
 }
 
@@ -85,6 +91,7 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
             header["value"] = outcome.value
             header["records"] = outcome.records
             header["emitted"] = outcome.emitted
+            header["messages"] = outcome.messages
             header["artifacts"] = []
             for artifact in outcome.artifacts:
                 if artifact.body is not None:
@@ -94,7 +101,7 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
         case Failed():
             header["failure"], header["retry_in"] = outcome.failure, outcome.retry_in
         case Suspended():
-            header["wait"] = outcome.wait
+            header["wait"], header["messages"] = outcome.wait, outcome.messages
         case _:
             raise TypeError(f"a child process cannot give a step back: {outcome!r:.80}")
     return pack(header, bodies)
@@ -105,7 +112,7 @@ def unpack_outcome(step: ClaimedStep, header: dict[str, Any], bodies: list[bytes
     if "failure" in header:
         return Failed(step, restore(Failure, header["failure"]), header["retry_in"])
     if "wait" in header:
-        return Suspended(step, restore(Wait, header["wait"]))
+        return Suspended(step, restore(Wait, header["wait"]), _messages(header))
     rest = iter(bodies)
     artifacts = []
     for inline, plain in header["artifacts"]:
@@ -117,7 +124,12 @@ def unpack_outcome(step: ClaimedStep, header: dict[str, Any], bodies: list[bytes
         tuple(restore(NewRecord, plain) for plain in header["records"]),
         tuple(artifacts),
         tuple(restore(NewStep, plain) for plain in header["emitted"]),
+        _messages(header),
     )
+
+
+def _messages(header: dict[str, Any]) -> tuple[NewMessage, ...]:
+    return tuple(restore(NewMessage, plain) for plain in header["messages"])
 
 
 def pack_error(error: Exception) -> dict[str, str]:

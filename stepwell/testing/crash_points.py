@@ -81,19 +81,21 @@ class TellingStore:
     def exchange(self, settle: list[Outcome], claim: ClaimRequest | None) -> Exchange:
         exchanged = self._store.exchange(settle, claim)
         if settle:
-            self._reach("after " + " and ".join(map(_settled, settle)))
+            verb = "was" if len(settle) == 1 else "were"
+            self._reach(f"after {' and '.join(map(_part, settle))} {verb} settled")
         return exchanged
 
 
-def _settled(outcome: Outcome) -> str:
-    step = f"step {outcome.step.id!r}"
+def _part(outcome: Outcome) -> str:
+    """What of a step was settled."""
+    what = "the end"
     if isinstance(outcome, Suspended):
-        return f"the wait of {step} was settled"
-    if isinstance(outcome, Failed):
-        return f"the failed attempt of {step} was settled"
-    if isinstance(outcome, Released):
-        return f"{step} was given back"
-    return f"the end of {step} was settled"
+        what = "the wait"
+    elif isinstance(outcome, Failed) and outcome.retry_in is not None:
+        what = "the failed attempt"
+    elif isinstance(outcome, Released):
+        what = "the release"
+    return f"{what} of step {outcome.step.id!r}"
 
 
 def _ordinal(number: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from stepwell.engine.errors import NoCheckpoint
 from stepwell.engine.model import Run, Step
 from stepwell.engine.runtime import Runtime
+from stepwell.engine.waiting import RESERVED
 
 MISSING = "nothing"
 _LONGEST = 200
@@ -68,11 +69,20 @@ def _run_state(runtime: Runtime, run: Run) -> dict[str, Any]:
     return {
         "status": str(run.status),
         "steps": {step.id: _step_state(runtime, step) for step in runtime.steps(run.id)},
-        "messages": [
-            {"topic": message.topic, "payload": message.payload, "by": message.received_by}
-            for message in runtime.messages(run.id)
-        ],
+        "messages": _messages(runtime, run),
     }
+
+
+def _messages(runtime: Runtime, run: Run) -> dict[str, Any]:
+    """Each message by its topic and place there."""
+    found: dict[str, Any] = {}
+    for message in runtime.messages(run.id):
+        payload = message.payload
+        if message.topic.startswith(RESERVED):  # a decision, which says when it was made
+            payload = {**payload, "at": None}
+        number = 1 + sum(place.startswith(f"{message.topic}#") for place in found)
+        found[f"{message.topic}#{number}"] = {"payload": payload, "taken by": message.received_by}
+    return found
 
 
 def _step_state(runtime: Runtime, step: Step) -> dict[str, Any]:

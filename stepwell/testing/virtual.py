@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from stepwell.connect import connect
 from stepwell.engine.checkpoint import Operation
-from stepwell.engine.clock import Clock, VirtualClock, to_datetime
+from stepwell.engine.clock import VirtualClock
+from stepwell.engine.context import StepContext
 from stepwell.engine.errors import WaitTimeout
-from stepwell.engine.events import EventType
 from stepwell.engine.execution import Execution
 from stepwell.engine.journal import Journal
-from stepwell.engine.model import Run, Step
+from stepwell.engine.model import Run, Step, StepWait
 from stepwell.engine.package import Package
 from stepwell.engine.ports import Task
 from stepwell.engine.replay import Request
@@ -29,11 +29,16 @@ from stepwell.executors.pools.inline import InlinePool
 # Told each point that the work gets to; what it raises ends the work there.
 Reach = Callable[[str], object]
 
+# Kinds of waits that somebody outside of the run can end.
+FROM_OUTSIDE = ("message", "approval", "value")
 _TICK = timedelta(microseconds=1)
 
 
 def virtual_runtime(
-    *packages: Package, clock: VirtualClock | None = None, reach: Reach | None = None, **options: Any
+    *packages: Package,
+    clock: VirtualClock | None = None,
+    reach: Reach | None = None,
+    **options: Any,
 ) -> VirtualRuntime:
     """A runtime with these packages, in memory, that works in virtual time.
 
@@ -51,20 +56,6 @@ def virtual_runtime(
     return runtime
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What a step waits for; `until` is when its time is up, if it ever is."""
-
-    step_id: str
-    kind: str
-    what: str
-    until: datetime | None
-
-    def __str__(self) -> str:
-        end = "" if self.until is None else f" until {self.until:%Y-%m-%d %H:%M:%S}Z"
-        return f"step {self.step_id!r} waits for {self.what}{end}"
-
-
 class VirtualRuntime(Runtime):
     """A runtime whose `drain()` moves the clock to what is due next, so that no wait takes time.
 
@@ -72,7 +63,7 @@ class VirtualRuntime(Runtime):
     """
 
     def __init__(self, parts: RuntimeParts, reach: Reach | None = None) -> None:
-        def make_pool(name: str, size: int, deliver: Deliver, *_: Services | str | Clock) -> Any:
+        def make_pool(_: str, size: int, deliver: Deliver, *__: object) -> VirtualPool:
             return VirtualPool(size, deliver, self.clock, reach)
 
         super().__init__(replace(parts, make_pool=make_pool))
@@ -84,11 +75,12 @@ class VirtualRuntime(Runtime):
         assert isinstance(clock, VirtualClock)
         return clock
 
-    def work(self) -> list[Waiting]:
-        """Work until nothing is ready; the clock stays. Returns what steps of open runs wait for."""
+    def work(self) -> list[Step]:
+        """Work until nothing is ready; the clock stays. Returns the steps of all runs that wait."""
         with self._at_work() as worker:
             _work_off(worker)
-        return [wait for run in self.runs(limit=1_000) for wait in self.waits(run.id)]
+        runs = self.runs(limit=1_000_000)
+        return [step for run in runs if not run.status.ended for step in self._waiting(run.id)]
 
     def drain(
         self,
@@ -128,46 +120,41 @@ class VirtualRuntime(Runtime):
         self.drain(run_id, timeout)
         return self.run(run_id)
 
-    def waits(self, run_id: str) -> list[Waiting]:
-        """What the waiting steps of a run wait for. Raises NotFound."""
-        ids = [step.id for step in self.steps(run_id, status=StepStatus.WAITING)]
-        if not ids:
-            return []
-        told = {
-            event.step_id: event.data
-            for event in self.events(run_id)
-            if event.type == EventType.STEP_WAITING
-        }
-        return [_waiting(step_id, told.get(step_id) or {}) for step_id in ids]
+    def _waiting(self, run_id: str) -> list[Step]:
+        return self.steps(run_id, status=StepStatus.WAITING)
 
     def _waits_for_others(self, run_id: str) -> bool:
-        return any(wait.kind in ("message", "approval", "value") for wait in self.waits(run_id))
+        waits = [step.wait for step in self._waiting(run_id)]
+        return any(wait is None or wait.kind in FROM_OUTSIDE for wait in waits)
 
     def _has_ended(self, run_id: str | None) -> bool:
         return run_id is not None and self.run(run_id).status.ended
 
     def _stuck(self, run_id: str) -> str:
         """Why a run goes no further."""
-        reasons = [str(wait) for wait in self.waits(run_id)]
-        for step in self.steps(run_id):
-            if step.status in (StepStatus.READY, StepStatus.HELD):
-                reasons.append(self._idle(step))
+        reasons = [text for step in self.steps(run_id) if (text := self._why_idle(step))]
         return f"run {run_id!r} goes no further by itself: {'; '.join(reasons) or 'it is paused'}"
 
-    def _idle(self, step: Step) -> str:
-        if step.status is StepStatus.HELD:
-            return f"step {step.id!r} is held back; resume the run, or release the step"
+    def _why_idle(self, step: Step) -> str | None:
+        name = f"step {step.id!r}"
+        if step.status is StepStatus.WAITING:
+            return f"{name} waits for {_what(step.wait)}"
+        if step.held or step.status is StepStatus.HELD:
+            return f"{name} is held back; resume the run, or release the step"
+        if step.status is not StepStatus.READY:
+            return None
         if step.kind not in self.kinds:
-            return f"step {step.id!r} is ready, and nothing here runs its kind {step.kind!r}"
-        return f"step {step.id!r} is ready, and its queue {step.queue!r} lets nothing through here"
+            return f"{name} is ready, and nothing here runs its kind {step.kind!r}"
+        return f"{name} is ready, and its queue {step.queue!r} lets nothing through here"
 
     @contextmanager
     def _at_work(self) -> Iterator[Worker]:
         with self._worker(None) as worker:
-            yield worker
-            # What ends a worker, without its loop, which would wait in real time.
-            worker.stop(0)
-            worker.run()
+            try:
+                yield worker
+            finally:  # ends the worker, without its loop, which would wait in real time
+                worker.stop(0)
+                worker.run()
 
 
 class VirtualPool(InlinePool):
@@ -178,14 +165,16 @@ class VirtualPool(InlinePool):
     ) -> None:
         super().__init__(size, deliver)
         self._clock = clock
-        self._reach = reach or _nowhere
+        self._reach = reach or nowhere
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             step = f"step {task.step.id!r}"
             self._reach(f"before the body of {step}")
             if isinstance(task, Execution) and task.services.durable is not None:
-                task.context.journal = VirtualJournal(task, self._clock, self._reach)
+                task.context.journal = VirtualJournal(
+                    task.context, task.services, self._clock, self._reach
+                )
             attempt(task, self._deliver)
             self._reach(f"after the body of {step} and before its end was settled")
 
@@ -193,19 +182,20 @@ class VirtualPool(InlinePool):
 class VirtualJournal(Journal):
     """A journal that rests by moving the clock, and tells of each operation."""
 
-    def __init__(self, task: Execution, clock: VirtualClock, reach: Reach) -> None:
-        context, services = task.context, task.services
+    def __init__(
+        self, context: StepContext, services: Services, clock: VirtualClock, reach: Reach
+    ) -> None:
         assert services.durable is not None
 
         def rest(seconds: float) -> bool:
-            now = clock.monotonic()
             if seconds > 0 and not context.cancelled:
-                clock.advance(timedelta(seconds=now + seconds - clock.monotonic()))
+                clock.advance(timedelta(seconds=seconds))
+            clock.monotonic()  # refused to the dead
             return context.cancelled
 
-        super().__init__(
-            task.step, context.idempotency_key, services.durable, services.settings, rest
-        )
+        claimed, settings = context._claimed, services.settings
+        super().__init__(claimed, context.idempotency_key, services.durable, settings, rest)
+        self.clock = clock
         self._reach = reach
 
     def _of(self, operation: Request | Operation) -> str:
@@ -239,21 +229,17 @@ def _work_off(worker: Worker) -> bool:
     return cycles > 1  # the first one only looks
 
 
-def _nowhere(point: str) -> None:
+def nowhere(point: str) -> None:
     """Nobody wants to know."""
 
 
-def _waiting(step_id: str, told: Any) -> Waiting:
-    kind = str(told.get("kind", "something"))
-    what = {
-        "sleep": "a time",
-        "message": f"a message on topic {told.get('topic')!r}",
+def _what(wait: StepWait | None) -> str:
+    if wait is None:
+        return "something"
+    if wait.kind == "value" and wait.value is not None:
+        return f"value {wait.value[1]!r} of run {wait.value[0]!r}"
+    return {
+        "message": f"a message on topic {wait.topic!r}",
         "approval": "an approval",
-        "run": f"the end of run {told.get('run_id')!r}",
-        "paused": "the end of its pause",
-    }.get(kind, kind)
-    if kind == "value":
-        run_id, key = told["value"]
-        what = f"value {key!r} of run {run_id!r}"
-    until = told.get("until")
-    return Waiting(step_id, kind, what, None if until is None else to_datetime(until))
+        "run": f"the end of run {wait.run_id!r}",
+    }.get(wait.kind, f"the end of its {wait.kind}")

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from stepwell import connect
 from stepwell.cli.main import command_line
+from tests.cli.desk import desk
 
 STEPWELL = Path(sys.executable).with_name("stepwell")
 YARD = f"{Path(__file__).with_name('yard.py')}:yard"
+DESK = f"{Path(__file__).with_name('desk.py')}:desk"
 
 
 def clean_environment() -> dict[str, str]:
@@ -31,6 +34,19 @@ class CommandLine:
 
     def yard(self, *args: str, input: str | None = None) -> Result:
         return self("--app", YARD, *args, input=input)
+
+    def desk(self, **waits: Any) -> None:
+        """Start the run `r` of the desk's steps, and let them come as far as they can."""
+        fields = [part for k, v in waits.items() for part in ("--set", f"{k}={json.dumps(v)}")]
+        started = self("--app", DESK, "start", "desk:start", "--run-id", "r", *fields)
+        assert started.exit_code == 0, started.stderr
+        self.work()
+
+    def work(self) -> None:
+        """Work until nothing can go on any more."""
+        with connect(packages=[desk]) as runtime:
+            while runtime.run_once().processed:
+                pass
 
     def json(self, *args: str) -> Any:
         result = self(*args, "--json")

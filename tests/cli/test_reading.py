@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import YARD, CommandLine
+from stepwell import connect
+from tests.cli.conftest import DESK, YARD, CommandLine
+from tests.cli.yard import yard
 
 
 def test_run_prints_the_results_of_its_last_steps(cli: CommandLine) -> None:
@@ -108,7 +110,8 @@ def test_last_is_the_newest_and_a_run_named_so_goes_first(cli: CommandLine) -> N
     newest = cli.run("ok=1")
 
     assert cli.json("show", "last")["run"]["id"] == newest
-    cli.yard("start", "yard:two", "--run-id", "last")
+    with connect(packages=[yard]) as runtime:
+        runtime.start_run("yard", entrypoint="two", run_id="last")
     cli.run("ok=1")
     assert cli.json("show", "last")["run"]["id"] == "last"
 
@@ -193,6 +196,26 @@ def test_records(cli: CommandLine) -> None:
     assert cli("records", "yard", "notes").stdout.splitlines()[1] == ('ok:0  {"note": "hi\\u001b"}')
     assert "updated  20" in cli("records", "yard", "notes", "ok:1").stdout
     assert cli("records", "yard", "none").stderr == "no records in yard/none\n"
+
+
+def test_records_of_a_package_by_collection(cli: CommandLine) -> None:
+    cli.run("ok=2")
+
+    assert cli.json("records", "yard") == {"notes": 2}
+    assert cli("records", "yard").stdout == "COLLECTION  RECORDS\nnotes       2\n"
+    assert cli("records", "twin").stderr == "no records of package 'twin'\n"
+
+
+def test_show_a_step_that_depends_on_many(cli: CommandLine) -> None:
+    cli("--app", DESK, "start", "desk:start", "--set", "many=13")
+
+    lines = cli("show", "last", "gather").stdout.splitlines()
+
+    assert "waits for   13 steps" in lines
+    start = lines.index("depends on  note:0 (succeeded)")
+    assert lines[start + 9].strip() == "note:9 (succeeded)"
+    assert lines[start + 10].strip() == "… and 3 more; see --json"
+    assert len(cli.json("show", "last", "gather")["dependencies"]) == 13
 
 
 def test_artifacts(cli: CommandLine, tmp_path: Path) -> None:
@@ -312,6 +335,8 @@ def test_db_check_of_a_schema_that_is_behind(cli: CommandLine, tmp_path: Path) -
 def test_version(cli: CommandLine) -> None:
     assert cli("version").stdout.startswith("stepwell ")
     assert set(cli.json("version")) == {"version", "python"}
+    assert cli("--version").stdout == cli("version").stdout
+    assert cli.json("--version") == cli.json("version")
 
 
 def test_memory_store_for_a_run_that_need_not_last(cli: CommandLine, tmp_path: Path) -> None:

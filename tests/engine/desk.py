@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from stepwell.engine.builder import RunBuilder
+from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.context import Services, StepContext
+from stepwell.engine.context import StepContext
 from stepwell.engine.execution import Execution
+from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import ClaimedStep, NewStep, Outcome, Queue
 from stepwell.engine.package import Package
 from stepwell.engine.run_factory import RunFactory
+from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
 from stepwell.executors.pools.attempt import perform
 from stepwell.executors.registry import Registry
@@ -34,6 +38,7 @@ class Desk:
         self.package.entrypoint(name="start")(_start)
         self.package.executor("work")(_nothing)
         self.settings = Settings(**settings)
+        self.checkpointer: Callable[[ClaimedStep], Checkpointer] | None = None
 
     def executor(self, function: Any, kind: str = "tried", **options: Any) -> None:
         """Declare what runs steps of `kind`."""
@@ -51,6 +56,14 @@ class Desk:
             settings=self.settings,
             build_run=factory.build,
             app="the app",
+            durable=DurableServices(
+                checkpointer=self.checkpointer or self.store.checkpointer,
+                messages=self.store,
+                values=self.store,
+                kv=KeyValueStore(self.store),
+                clock=self.clock,
+                now=self.store.now,
+            ),
         )
 
     def claim(self, *before: NewStep, step: NewStep | None = None, **run: Any) -> ClaimedStep:

@@ -335,7 +335,10 @@ class TestChildRuns:
 
         resumed = desk.context(desk.bench.claim_one(kinds=("tried",)))
 
-        assert resumed.resumed_wait() == {"run_id": None, "until": desk.clock.micros()}
+        waited = resumed.resumed_wait()
+        assert waited is not None
+        assert (waited["run_id"], waited["until"]) == (None, desk.clock.micros())
+        assert resumed.resumed_deadline() == desk.clock.micros()
 
     def test_status_of_other_runs(self, step: StepContext) -> None:
         assert step.run_status("r") == "running"

@@ -17,7 +17,8 @@ from stepwell.engine.errors import (
     StepError,
     Suspend,
 )
-from stepwell.engine.execution import MAX_CAUSE, MAX_MESSAGE, fail
+from stepwell.engine.execution import fail
+from stepwell.engine.failures import MAX_CAUSE, MAX_MESSAGE
 from stepwell.engine.model import Completed, Failed, Outcome, Suspended, Wait
 from stepwell.engine.retry import Retry
 from stepwell.testing.builders import new_step

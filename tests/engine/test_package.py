@@ -161,7 +161,8 @@ class TestEntrypoints:
 
     def test_none(self) -> None:
         assert refusal(Package("p").prepare) == (
-            "package 'p' has no entrypoint; declare one with @package.entrypoint"
+            "package 'p' has no entrypoint; declare one with @package.entrypoint or "
+            "@package.workflow"
         )
 
     def test_declared_twice(self) -> None:

@@ -52,7 +52,7 @@ ROWS = {words[0]: words[1:] for line in TABLE.strip().splitlines() if (words := 
 RUNS = {
     "pending": {"running", "paused", "canceled"},
     "running": {"succeeded", "failed", "canceled", "paused"},
-    "paused": {"running", "canceled"},
+    "paused": {"pending", "running", "succeeded", "failed", "canceled"},
     "succeeded": set(),
     "failed": {"running"},
     "canceled": {"running", "pending"},

@@ -14,7 +14,7 @@ import pytest
 from stepwell.connect import connect
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import SystemClock, VirtualClock
-from stepwell.engine.context import Services, StepContext
+from stepwell.engine.context import StepContext
 from stepwell.engine.errors import NotFound, Retryable, StoreError, WaitTimeout
 from stepwell.engine.events import Event, Observers
 from stepwell.engine.model import CycleResult, Outcome, Queue, StepFilter
@@ -22,6 +22,7 @@ from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.run_factory import RunFactory
 from stepwell.engine.runtime import Runtime
+from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker import Worker, WorkerParts
 from stepwell.executors.pools import make_pool

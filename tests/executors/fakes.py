@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
-from stepwell.engine.context import Services
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
     Blob,
@@ -23,6 +22,7 @@ from stepwell.engine.model import (
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payload import encode
 from stepwell.engine.ports import ProjectionStore, Task
+from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.executors.registry import Registry
 
@@ -96,6 +96,8 @@ class FakeTask:
     @property
     def kind(self) -> str:
         return self.step.kind
+
+    saves = False
 
     def begin(self) -> bool:
         self.begun = not self.canceled.is_set()

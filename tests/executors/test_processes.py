@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.engine.context import Services
 from stepwell.engine.errors import NotFound
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
@@ -24,6 +23,7 @@ from stepwell.engine.model import (
     Suspended,
 )
 from stepwell.engine.package import ExecutorFunction
+from stepwell.engine.services import Services
 from stepwell.engine.states import StepStatus
 from stepwell.executors.pools.processes import ProcessPool
 from stepwell.executors.registry import Registry

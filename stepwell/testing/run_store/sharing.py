@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -179,7 +180,10 @@ class SharedStoreTests(RunStoreCase):
 
         other.create(new_step("a"))
 
-        assert watch.changed()
+        # A hint may take a moment to arrive.
+        deadline = time.monotonic() + 10
+        while not watch.changed():
+            assert time.monotonic() < deadline
         assert not watch.changed()
         watch.close()
 

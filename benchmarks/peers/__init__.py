@@ -1,0 +1,1 @@
+"""Programs that measure other engines, each in its own process and virtual environment."""

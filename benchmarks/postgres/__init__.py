@@ -1,0 +1,1 @@
+"""Measures Stepwell on PostgreSQL beside the raw limit and its peers on the same server."""

@@ -1,0 +1,72 @@
+"""Durable operations of coroutine bodies. Loaded when first used, for asyncio's sake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from stepwell.engine.errors import Canceled, InvalidInput
+from stepwell.engine.operation import Work
+
+
+def require_loop(label: str) -> None:
+    """Raises InvalidInput where nothing could await."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvalidInput(
+            f"{label}: the function is a coroutine function; call it from a coroutine, or pass "
+            "a plain one"
+        ) from None
+
+
+async def perform(work: Work) -> Any:
+    """The value of a coroutine function's operation; the loop never waits for a save."""
+    if work.checkpoint and not work.journal.is_loaded:
+        await asyncio.to_thread(work.journal.load)
+    if work.is_recorded():
+        return work.replayed()
+    if work.journal.must_save:
+        await asyncio.to_thread(work.begin)
+    else:
+        work.begin()
+    value: Any = None
+    delay: float | None = 0.0
+    while delay is not None:
+        if delay:
+            await asyncio.sleep(delay)
+        try:
+            with work.inside():
+                value, delay = await work.call(), None
+        except Exception as error:
+            delay = work.again_in(error)
+            if delay is None:
+                raise
+    return await asyncio.to_thread(work.finish, value) if work.checkpoint else value
+
+
+def start(coroutine: Coroutine[Any, Any, Any], tasks: set[Any]) -> asyncio.Task[Any]:
+    """Run it beside the body; it is in `tasks` until it has ended."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
+
+
+async def finish(tasks: set[Any], *, canceled: bool) -> None:
+    """Wait for what the body left running; cancel it if the body itself was."""
+    left = set(tasks)
+    if canceled:
+        for task in left:
+            task.cancel()
+    if left:
+        await asyncio.wait(left)
+        for task in left:
+            if not task.cancelled():
+                task.exception()  # nobody else asks for it
+
+
+def is_cancellation(error: BaseException | None) -> bool:
+    """Whether the body was canceled rather than ended."""
+    return isinstance(error, (asyncio.CancelledError, Canceled, GeneratorExit))

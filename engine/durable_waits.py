@@ -1,0 +1,286 @@
+"""Waiting without a slot: sleeps, messages, decisions, and values of runs.
+
+A wait unwinds the execution with `Suspend`. When it is over, the body runs again from its start,
+replays what was recorded, and arrives here once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, overload
+
+from pydantic import TypeAdapter
+
+from stepwell.engine.checkpoint import Operation, OperationError, OperationKind
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.durable import Durable
+from stepwell.engine.errors import InvalidInput, NotFound, WaitTimeout
+from stepwell.engine.ids import check_id
+from stepwell.engine.journal import Journal
+from stepwell.engine.model import Approval, NewMessage, Wait
+from stepwell.engine.operation import validated
+from stepwell.engine.operation_errors import to_value
+from stepwell.engine.payload import decode, encode
+from stepwell.engine.replay import Request, digest, operation_of
+from stepwell.engine.waiting import approval_topic, check_moment, check_topic, check_wait
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+# No default was given: None is one.
+MISSING: Final[Any] = object()
+# A longer key of a message is replaced by its digest.
+MAX_MESSAGE_KEY = 200
+
+_APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
+
+
+class DurableWaits(Durable):
+    """Sleeps, messages, approvals and values of runs, each recorded when it is over."""
+
+    _sent: list[NewMessage] | None = None
+    _topics: dict[tuple[str, str], int] | None = None
+
+    @property
+    def messages(self) -> Sequence[NewMessage]:
+        """What `send` collected."""
+        return self._sent or ()
+
+    def sleep(
+        self, seconds: float | timedelta | None = None, *, until: datetime | None = None
+    ) -> None:
+        """Wait so long, or until an aware time, without a slot; what is left of it on recovery.
+
+        Raises InvalidInput for a negative or naive time.
+        """
+        if (seconds is None) == (until is None):
+            raise InvalidInput("step.sleep: needs either seconds or until=")
+        if until is not None:
+            given = check_moment(until, "step.sleep.until")
+        else:
+            given = check_wait(seconds, "step.sleep.seconds")
+        request, journal = self._waiting("sleep", "sleep", ())
+        if journal.recorded(request) is not None:
+            journal.heed()
+            return
+        journal.heed()
+        fresh = given if until is not None else journal.ask(journal.services.now) + given
+        deadline = journal.deadline(request, fresh)
+        if not journal.is_over(deadline):
+            journal.suspend(Wait(until=deadline, kind="sleep", operation=request.id))
+        self._settle(journal, request)
+
+    @overload
+    def receive(
+        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None
+    ) -> T: ...
+    @overload
+    def receive(
+        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None, default: D
+    ) -> T | D: ...
+    @overload
+    def receive(
+        self,
+        topic: str,
+        type: None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        default: Any = ...,
+    ) -> Any: ...
+    def receive(
+        self,
+        topic: str,
+        type: Any = None,
+        *,
+        timeout: float | timedelta | None = None,
+        default: Any = MISSING,
+    ) -> Any:
+        """The next message to this run on `topic`, validated to `type`; each is given out once.
+
+        With `timeout` (seconds, a timedelta), `default` is returned when none came in time.
+        Raises WaitTimeout when there is no default.
+        """
+        check_topic(topic, "step.receive: topic")
+        limit = None if timeout is None else check_wait(timeout, "step.receive.timeout")
+        request, journal = self._waiting("receive", "receive", (topic,))
+        adapter = None if type is None else TypeAdapter(type)
+        wait = Wait(topic=topic, kind="message", operation=request.id)
+        ended = self._await(journal, request, wait, limit, self._message(journal, request, topic))
+        if ended.error is not None:
+            if default is MISSING:
+                raise _timed_out(journal, ended, f"no message came on topic {topic!r}")
+            return default
+        return _typed(ended.value, adapter, f"message on topic {topic!r}")
+
+    def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
+        """Wait until somebody approves or rejects; the decision, with who and why.
+
+        Raises WaitTimeout when nobody did within `timeout` (seconds, a timedelta).
+        """
+        limit = None if timeout is None else check_wait(timeout, "step.wait_for_approval.timeout")
+        request, journal = self._waiting("wait_for_approval", "approval", ())
+        topic = approval_topic(self._claimed.id, request.id)
+        wait = Wait(topic=topic, kind="approval", operation=request.id)
+        ended = self._await(journal, request, wait, limit, self._message(journal, request, topic))
+        if ended.error is not None:
+            raise _timed_out(journal, ended, "nobody decided")
+        decision: Approval = _typed(ended.value, _APPROVAL, "decision")
+        return decision
+
+    @overload
+    def wait_for_value(
+        self, run_id: str, key: str, type: type[T], timeout: float | timedelta | None = None
+    ) -> T: ...
+    @overload
+    def wait_for_value(
+        self,
+        run_id: str,
+        key: str,
+        type: None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Any: ...
+    def wait_for_value(
+        self, run_id: str, key: str, type: Any = None, timeout: float | timedelta | None = None
+    ) -> Any:
+        """The value that a run has set for `key`; waits for the first one.
+
+        Raises NotFound without the run, and WaitTimeout.
+        """
+        check_id(run_id, "step.wait_for_value: run_id")
+        check_id(key, "step.wait_for_value: key")
+        limit = None if timeout is None else check_wait(timeout, "step.wait_for_value.timeout")
+        request, journal = self._waiting("wait_for_value", "value", (run_id, key))
+        adapter = None if type is None else TypeAdapter(type)
+        wait = Wait(value=(run_id, key), kind="value", operation=request.id)
+        ended = self._await(journal, request, wait, limit, lambda: _last(journal, run_id, key))
+        if ended.error is not None:
+            raise _timed_out(journal, ended, f"run {run_id!r} set no value for {key!r}")
+        return _typed(ended.value, adapter, f"value {key!r} of run {run_id!r}")
+
+    def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
+        """The value that a run has set for `key` by now, or `default`. Raises NotFound."""
+        check_id(run_id, "step.get_value: run_id")
+        check_id(key, "step.get_value: key")
+        request, journal = self._waiting("get_value", "value", (run_id, key))
+        recorded = journal.recorded(request)
+        journal.heed()
+        if recorded is not None:
+            return default if recorded.error is not None else recorded.value
+        text = _last(journal, run_id, key)
+        if text is None:
+            missing = OperationError(code="no_value", message=f"there is no value for {key!r}")
+            self._settle(journal, request, decision=True, error=missing)
+            return default
+        value = decode(text)
+        self._settle(journal, request, decision=True, value=value)
+        return value
+
+    def set_value(self, key: str, value: Any) -> None:
+        """Give a key of this run a new value, for all to see at once. Raises ReplayMismatch."""
+        check_id(key, "step.set_value: key")
+        text = encode(value, f"step.set_value({key!r})", self._services.settings.payload_limit)
+        request, journal = self._waiting("set_value", "set_value", (key, decode(text)))
+        recorded = journal.recorded(request)
+        journal.heed()
+        if recorded is None:
+            journal.flush()
+            journal.ask(journal.services.values.set_value, self._claimed, key, text, request.id)
+            self._settle(journal, request)
+
+    def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:
+        """Send a message to a run, with this step's end or its next wait, once.
+
+        `key`: of messages with the same one only the first is sent. To a run that has ended by
+        then nothing is sent; an event of this run says so. Raises NotFound without the run.
+        """
+        self._check_open("send")
+        check_id(run_id, "step.send: run_id")
+        if run_id != self._claimed.run.id and self._services.reads.run_status(run_id) is None:
+            raise NotFound(f"step.send: there is no run {run_id!r}")
+        check_topic(topic, "step.send: topic")
+        text = encode(
+            payload, f"step.send({topic!r}): payload", self._services.settings.payload_limit
+        )
+        if key is not None:
+            check_id(key, "step.send: key")
+        else:
+            key = self._message_key(run_id, topic)
+        if self._sent is None:
+            self._sent = []
+        self._sent.append(NewMessage(run_id, topic, text, key))
+
+    def _message_key(self, run_id: str, topic: str) -> str:
+        """The same on replay for the same message."""
+        counts = self._topics = {} if self._topics is None else self._topics
+        number = counts[run_id, topic] = counts.get((run_id, topic), 0) + 1
+        key = f"{self.idempotency_key}/{topic}/{number}"
+        if len(key.encode()) > MAX_MESSAGE_KEY:
+            return hashlib.sha256(key.encode()).hexdigest()
+        return key
+
+    # --- how they wait ----------------------------------------------------------------------
+
+    def _waiting(
+        self, call: str, kind: OperationKind, arguments: tuple[Any, ...]
+    ) -> tuple[Request, Journal]:
+        name = "approval" if kind == "approval" else call
+        options = (call, None, True)
+        request = self._request(
+            kind, name, (f"step.{call}", f"step.{call}"), digest(*arguments), options
+        )
+        return request, self._journal(call)
+
+    def _message(self, journal: Journal, request: Request, topic: str) -> Callable[[], str | None]:
+        messages = journal.services.messages
+        return lambda: journal.ask(messages.receive, self._claimed, topic, request.id)
+
+    def _await(
+        self,
+        journal: Journal,
+        request: Request,
+        wait: Wait,
+        limit: int | None,
+        ask: Callable[[], str | None],
+    ) -> Operation:
+        """The wait once it is over: with what came, or an error when the time was up."""
+        recorded = journal.recorded(request)
+        journal.heed()
+        if recorded is not None:
+            return recorded
+        text = ask()
+        if text is not None:
+            return self._settle(journal, request, value=decode(text))
+        fresh = None if limit is None else journal.ask(journal.services.now) + limit
+        deadline = journal.deadline(request, fresh)
+        if not journal.is_over(deadline):
+            journal.suspend(replace(wait, until=deadline))
+        error = to_value(WaitTimeout(f"{request.label}: the time is up"))
+        return self._settle(journal, request, decision=True, error=error)
+
+    def _settle(
+        self, journal: Journal, request: Request, *, decision: bool = False, **fields: Any
+    ) -> Operation:
+        """Record that the wait is over; it goes along with the next save."""
+        now = to_datetime(journal.services.clock.micros())
+        operation = operation_of(request, now, now, **fields)
+        journal.keep(operation, decision=decision)
+        return operation
+
+
+def _last(journal: Journal, run_id: str, key: str) -> str | None:
+    found = journal.ask(journal.services.values.values, run_id, key, 1)
+    return encode(found[-1].value, "value", 1 << 40) if found else None
+
+
+def _timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:
+    """The error to raise; if it ends the attempt, the next one waits anew."""
+    error = WaitTimeout(f"{what} in time")
+    journal.know_failure(ended, error)
+    return error
+
+
+def _typed(value: Any, adapter: TypeAdapter[Any] | None, where: str) -> Any:
+    return value if adapter is None else validated(encode(value, where, 1 << 40), adapter, where)

@@ -1,0 +1,56 @@
+"""Exceptions as values that can be stored, whatever the exception does."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from typing import Any
+
+from stepwell.engine.errors import StepError, StepwellError
+from stepwell.engine.model import Failure
+from stepwell.engine.payload import encode
+
+MAX_CAUSE = 8_000
+MAX_MESSAGE = 2_000
+
+
+def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
+    """An exception as a value that can be stored, whatever the exception does."""
+    details: dict[str, Any] = {}
+    if isinstance(error, StepError):
+        try:
+            encode(error.details, "details")
+            details = error.details
+        except StepwellError as unusable:
+            details = {"unusable_details": str(unusable)}
+    code = error.code if isinstance(error, StepwellError) else type(error).__name__
+    return Failure(
+        code=clean(code)[:200],
+        message=_message(error),
+        retryable=delay is not None,
+        details=details,
+        cause=_cause(error),
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as broken:
+        text = f"<str() of the exception failed: {type(broken).__name__}>"
+    return clean(text)[:MAX_MESSAGE]
+
+
+def _cause(error: BaseException) -> str:
+    """The traceback from the author's code on, newest last; cut in front when it is long."""
+    try:
+        lines = traceback.format_exception(error)
+    except BaseException:
+        return type(error).__name__
+    text = clean("".join(lines))
+    return text if len(text) <= MAX_CAUSE else "…" + text[-MAX_CAUSE:]
+
+
+def clean(text: Any) -> str:
+    """The text without what a store may refuse: lone surrogates and NUL."""
+    return str(text).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,0 +1,94 @@
+"""The key-value store that all runs and programs of a store share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from stepwell.engine.clock import duration_micros
+from stepwell.engine.errors import Conflict, InvalidInput
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import KeyValue
+from stepwell.engine.payload import DEFAULT_LIMIT, encode
+from stepwell.engine.ports import KeyValues
+
+# The longest time an entry can be given, and so as good as for ever.
+MAX_EXPIRY = timedelta(days=36_600)
+MAX_KEY_BYTES = 1_000
+
+
+class KeyValueStore:
+    """JSON values by key. Each call takes effect at once and by itself, in a step as outside.
+
+    What has expired is not there. `store` is where they are, as JSON text.
+    """
+
+    def __init__(self, store: KeyValues, limit: int = DEFAULT_LIMIT) -> None:
+        self.store = store
+        self._limit = limit
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value as plain JSON values, or `default`."""
+        found = self.entry(key)
+        return default if found is None else found.value
+
+    def entry(self, key: str) -> KeyValue | None:
+        """The value with its version and times, or None."""
+        return self.store.kv_get(check_id(key, "kv.key", MAX_KEY_BYTES))
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        expires_in: timedelta | float | None = None,
+        version: int | None = None,
+    ) -> int:
+        """Store a value; returns its version.
+
+        `expires_in` is a timedelta or seconds. With `version` it is stored only if the entry has
+        that version, or, for 0, if there is none. Raises Conflict when it does not.
+        """
+        check_id(key, "kv.key", MAX_KEY_BYTES)
+        text = encode(value, f"kv {key!r}", self._limit)
+        micros = None if expires_in is None else _expiry(expires_in)
+        _check_version(version)
+        stored = self.store.kv_set(key, text, expires_in=micros, version=version)
+        if stored is None:
+            there = self.store.kv_get(key)
+            has = "there is none" if there is None else f"it has version {there.version}"
+            raise Conflict(f"kv {key!r}: expected version {version}, but {has}; nothing was stored")
+        return stored
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove the entry, with `version` only if it has that one; returns whether it did."""
+        _check_version(version)
+        return self.store.kv_delete(check_id(key, "kv.key", MAX_KEY_BYTES), version=version)
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int = 1_000) -> list[KeyValue]:
+        """Entries by key, those that begin with `prefix`; `after` continues behind a key."""
+        for name, text in (("prefix", prefix), ("after", after)):
+            if not isinstance(text, str) or not text.isprintable():
+                raise InvalidInput(f"kv.{name}: must be printable text, got {text!r:.80}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
+            raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
+        return self.store.kv_list(prefix, after, limit)
+
+
+def _check_version(version: object) -> None:
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if version is not None and not (whole and version >= 0):  # type: ignore[operator]
+        raise InvalidInput(f"kv.version: must be a whole number from 0 on, got {version!r:.80}")
+
+
+def _expiry(value: timedelta | float) -> int:
+    try:
+        delta = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    except (TypeError, ValueError, OverflowError):
+        delta = None
+    if delta is None or isinstance(value, bool) or not timedelta(0) < delta <= MAX_EXPIRY:
+        raise InvalidInput(
+            "kv.expires_in: must be a timedelta or seconds, over 0 and at most "
+            f"{MAX_EXPIRY.days} days, got {value!r:.80}"
+        )
+    return duration_micros(delta)

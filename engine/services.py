@@ -1,0 +1,53 @@
+"""What all executions of a worker share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.clock import Clock
+from stepwell.engine.key_values import KeyValueStore
+from stepwell.engine.model import ClaimedStep, NewRun
+from stepwell.engine.ports import (
+    ArtifactStore,
+    Catalog,
+    DependencyReads,
+    Messages,
+    ProjectionStore,
+    Values,
+)
+from stepwell.engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DurableServices:
+    """What durable operations use. `checkpointer(step)` refuses saves of a step that is not held;
+    `now` is the store's clock (epoch µs), `clock` this process's.
+    """
+
+    checkpointer: Callable[[ClaimedStep], Checkpointer]
+    messages: Messages
+    values: Values
+    kv: KeyValueStore
+    clock: Clock
+    now: Callable[[], int]
+
+
+@dataclass(slots=True)
+class Services:
+    """What executions share: where to read, where to put things, and what is registered.
+
+    `build_run(package, input, entrypoint, run_id)` makes a child run; `app` is the host
+    application's object; `durable` None allows no durable operations.
+    """
+
+    catalog: Catalog
+    reads: DependencyReads
+    artifacts: ArtifactStore
+    projections: ProjectionStore
+    settings: Settings
+    build_run: Callable[[str, Any, str | None, str], NewRun]
+    app: Any = None
+    durable: DurableServices | None = None

@@ -1,0 +1,72 @@
+"""What waits are given and how they are stored: topics, times, and the checkpoint's wait."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from stepwell.engine.checkpoint import CheckpointWait
+from stepwell.engine.clock import duration_micros, to_datetime, to_micros
+from stepwell.engine.errors import InvalidInput
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import Wait
+
+# Topics that begin like this are the engine's own.
+RESERVED = "stepwell."
+# The longest wait that can be asked for.
+MAX_WAIT = timedelta(days=36_600)
+
+
+def check_topic(topic: object, field: str = "topic") -> str:
+    """A topic that may be sent and received on. Raises InvalidInput."""
+    text = check_id(topic, field)
+    if text.startswith(RESERVED):
+        raise InvalidInput(
+            f"{field}: {text!r} begins with {RESERVED!r}, which is the engine's own; "
+            "choose another topic"
+        )
+    return text
+
+
+def approval_topic(step_id: str, operation: str) -> str:
+    """The topic that the decision for an operation of a step comes on."""
+    return f"{RESERVED}approval:{step_id}:{operation}"
+
+
+def check_wait(value: Any, field: str) -> int:
+    """A time to wait, in microseconds: a timedelta or seconds from 0 on. Raises InvalidInput."""
+    try:
+        wait = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    except (TypeError, ValueError, OverflowError):
+        wait = None
+    if wait is None or isinstance(value, bool) or not timedelta(0) <= wait <= MAX_WAIT:
+        raise InvalidInput(
+            f"{field}: must be a timedelta or seconds, from 0 to {MAX_WAIT.days} days, "
+            f"got {value!r:.80}"
+        )
+    return duration_micros(wait)
+
+
+def check_moment(value: Any, field: str) -> int:
+    """An aware datetime as epoch microseconds. Raises InvalidInput."""
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"{field}: must be an aware datetime, got {value!r:.80}")
+    if value.utcoffset() is None:
+        raise InvalidInput(
+            f"{field}: a time needs a zone, got the naive {value.isoformat()}; "
+            "use datetime.now(UTC) and the like"
+        )
+    return to_micros(value)
+
+
+def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:
+    """A wait as it stands in the checkpoint; with `paused_at`, by the time it has left."""
+    wake_at = None if wait.until is None else to_datetime(wait.until)
+    topic = wait.topic or (None if wait.value is None else "/".join(wait.value))
+    stored = CheckpointWait(
+        kind=wait.kind, operation=wait.operation or wait.kind, topic=topic, wake_at=wake_at
+    )
+    if paused_at is not None and wake_at is not None:
+        stored.remaining = max(timedelta(0), wake_at - paused_at).total_seconds()
+        stored.wake_at = None
+    return stored

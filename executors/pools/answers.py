@@ -1,0 +1,92 @@
+"""What a worker answers its child process: questions about the store, and about its packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate, Operation
+from stepwell.engine.checkpointing import load, record
+from stepwell.engine.errors import StepwellError
+from stepwell.engine.model import ClaimedStep
+from stepwell.engine.payload import decode
+from stepwell.engine.services import DurableServices, Services
+from stepwell.executors.pools.wire import restore
+
+Header = dict[str, Any]
+
+
+def answer(services: Services, step: ClaimedStep, header: Header) -> Any:
+    """The answer to what the child asks for `step`. Raises what the store raises."""
+    return _ANSWERS[header["what"]](services, step, header)
+
+
+def _build_run(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    value = decode(asked["input"])
+    return services.build_run(asked["package"], value, asked["entrypoint"], asked["run_id"])
+
+
+def _durable(services: Services) -> DurableServices:
+    if services.durable is None:
+        raise StepwellError("this execution has no store for durable operations")
+    return services.durable
+
+
+def _load(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    return load(_durable(services).checkpointer(step), asked["execution_id"])
+
+
+def _record(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    update = CheckpointUpdate(
+        restore(Checkpoint, asked["head"]),
+        tuple(restore(Operation, operation) for operation in asked["operations"]),
+    )
+    return record(_durable(services).checkpointer(step), update)
+
+
+def _receive(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    return _durable(services).messages.receive(step, asked["topic"], asked["operation"])
+
+
+def _set_value(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    key, value, operation = asked["key"], asked["value"], asked["operation"]
+    return _durable(services).values.set_value(step, key, value, operation)
+
+
+def _values(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    return _durable(services).values.values(asked["run_id"], asked["key"], asked["last"])
+
+
+def _kv_set(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    return _durable(services).kv.store.kv_set(
+        asked["key"], asked["value"], expires_in=asked["expires_in"], version=asked["version"]
+    )
+
+
+def _kv_delete(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    return _durable(services).kv.store.kv_delete(asked["key"], version=asked["version"])
+
+
+def _kv_list(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    store = _durable(services).kv.store
+    return store.kv_list(asked["prefix"], asked["after"], asked["limit"])
+
+
+_ANSWERS: dict[str, Callable[[Services, ClaimedStep, Header], Any]] = {
+    "dependency_values": lambda services, step, _: services.reads.dependency_values(step),
+    "dependency_result": lambda services, step, asked: services.reads.dependency_result(
+        step, asked["step_id"]
+    ),
+    "run_status": lambda services, _, asked: services.reads.run_status(asked["run_id"]),
+    "build_run": _build_run,
+    "now": lambda services, _, __: _durable(services).now(),
+    "checkpoint.load": _load,
+    "checkpoint.record": _record,
+    "receive": _receive,
+    "set_value": _set_value,
+    "values": _values,
+    "kv_get": lambda services, _, asked: _durable(services).kv.store.kv_get(asked["key"]),
+    "kv_set": _kv_set,
+    "kv_delete": _kv_delete,
+    "kv_list": _kv_list,
+}

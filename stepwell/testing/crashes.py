@@ -1,0 +1,240 @@
+"""Runs a package once for each point where its process can die, and compares how it ends."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import stepwell.stores as stores
+from stepwell.engine.clock import VirtualClock, to_datetime
+from stepwell.engine.errors import InvalidInput, StepwellError, nearest
+from stepwell.engine.package import Package, Workflow
+from stepwell.engine.run_handle import RunHandle
+from stepwell.testing.crash_points import Crashed, CrashPoints, MortalClock, TellingStore
+from stepwell.testing.end_state import differences, end_state
+from stepwell.testing.virtual import VirtualRuntime, virtual_runtime
+
+RUN_ID = "crash"
+OBSERVED = "observed"
+STORE = "engine.db"
+
+
+class CrashOptions(TypedDict, total=False):
+    """What `crash_everywhere` takes besides the package and its input.
+
+    `entrypoint`: as for `start_run`. `send`: messages, as (topic, payload), that are sent right
+    after the start. `during(runtime, run)`: called when nothing is ready and a step waits for
+    something from outside, say to approve it. `observe()`: the effects outside, compared, too;
+    `reset()` undoes them before each run. `ignore`: patterns of places that may differ, such as
+    "run.steps.pay.value.at" or "*.seconds". `app`, `settings`: as for `connect()`.
+    """
+
+    entrypoint: str | None
+    send: Sequence[tuple[str, Any]]
+    during: Callable[[VirtualRuntime, RunHandle[Any]], object]
+    observe: Callable[[], Any]
+    reset: Callable[[], object]
+    ignore: Iterable[str]
+    app: Any
+    settings: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Survived:
+    """The points at which the package crashed and went on to the same end; that end."""
+
+    points: tuple[str, ...]
+    end: dict[str, Any]
+
+
+def crash_everywhere(
+    package: Package | Workflow[Any, Any],
+    input: Any = None,
+    *,
+    packages: Sequence[Package] = (),
+    folder: Path | None = None,
+    **options: Unpack[CrashOptions],
+) -> Survived:
+    """Crash a package at each point where it can, and see that it always ends alike.
+
+    It runs undisturbed first; then once for each point it got to: it dies there, is opened again
+    on the same store, and goes on. Points lie before and after the body and the settle of each
+    step, and before, within and after each durable operation. A workflow needs its package in
+    `packages`. The stores are in `folder`, or nowhere afterwards.
+
+    Raises:
+        AssertionError: naming the point and each difference, when a crash changed the end.
+        InvalidInput: for an option that cannot be.
+    """
+    unknown = options.keys() - CrashOptions.__annotations__.keys()
+    if unknown:
+        name = min(unknown)
+        close = nearest(name, CrashOptions.__annotations__)
+        raise InvalidInput(f"crash_everywhere: unknown option {name!r}{close}")
+    known = [*packages, package] if isinstance(package, Package) else list(packages)
+    with _folder(folder) as place:
+        return _Trial(package, input, known, place, options).run()
+
+
+class _Trial:
+    """One package under trial, with everything a run of it needs."""
+
+    def __init__(
+        self,
+        package: Any,
+        input: Any,
+        packages: Sequence[Package],
+        folder: Path,
+        options: CrashOptions,
+    ) -> None:
+        self._package = package
+        self._input = input
+        self._packages = packages
+        self._folder = folder
+        self._options = options
+        self._ignore = _patterns(options.get("ignore", ()))
+        self._untouched: list[Any] = []
+        self._empty_store = self._made_store(folder / STORE)
+
+    def run(self) -> Survived:
+        home = self._folder / "undisturbed"
+        points, end = self._undisturbed(home)
+        _, again = self._undisturbed(home)
+        if changed := differences(end, again, self._ignore):
+            raise AssertionError(
+                "two undisturbed runs ended differently, so crashes cannot be judged: name what "
+                f"may differ in ignore=[…]\n  {_lines(changed)}"
+            )
+        for number, point in enumerate(points, start=1):
+            home = self._folder / f"crash-{number}"
+            crashed = self._crash(point, home)
+            if changed := differences(end, crashed, self._ignore):
+                raise AssertionError(f"crashed {point}, and ended differently\n  {_lines(changed)}")
+            shutil.rmtree(home)
+        return Survived(tuple(points), end)
+
+    def _undisturbed(self, home: Path) -> tuple[list[str], dict[str, Any]]:
+        """The points a run gets to, and how it ends."""
+        self._begin(home)
+        clock = MortalClock()
+        points = CrashPoints(clock)
+        with self._opened(home, clock, points) as runtime:
+            self._start(runtime)
+            self._drain(runtime, "undisturbed")
+            return points.seen, self._end(runtime)
+
+    def _crash(self, point: str, home: Path) -> dict[str, Any]:
+        """How a run ends that was started, died at `point`, and was opened again."""
+        self._begin(home)
+        clock = MortalClock()
+        points = CrashPoints(clock, deadly=point)
+        with self._opened(home, clock, points) as runtime:
+            self._start(runtime)
+            with suppress(Crashed):
+                self._drain(runtime, f"on the way to the point {point!r}")
+        if clock.died_at is None:
+            raise AssertionError(
+                f"the point {point!r} was not reached again: the package does not do the same "
+                "in each run, so crashes cannot be judged"
+            )
+        later = MortalClock(to_datetime(clock.died_at))
+        with self._opened(home, later, CrashPoints(later)) as runtime:
+            self._drain(runtime, f"crashed {point}")
+            return self._end(runtime)
+
+    def _made_store(self, path: Path) -> Path:
+        """An empty store, to be copied: that is quicker than making one."""
+        path.unlink(missing_ok=True)
+        # What a process leaves behind when it dies is there after a relaxed commit, too.
+        stores.opening.open_run_store(
+            f"sqlite:///{path}", clock=VirtualClock(), durability="relaxed"
+        ).close()
+        return path
+
+    # --- one run ----------------------------------------------------------------------------
+
+    def _begin(self, home: Path) -> None:
+        """An empty store, and nothing left outside of earlier runs."""
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        shutil.copy(self._empty_store, home)
+        reset = self._options.get("reset")
+        if reset is not None:
+            reset()
+        left = self._observed()
+        self._untouched = self._untouched or [left]
+        if left != self._untouched[0]:
+            raise AssertionError(
+                "observe() shows what an earlier run did, so runs cannot be compared: undo it in "
+                f"reset=…\n  before the first run {self._untouched[0]!r:.200}, now {left!r:.200}"
+            )
+
+    @contextmanager
+    def _opened(
+        self, home: Path, clock: MortalClock, points: CrashPoints
+    ) -> Iterator[VirtualRuntime]:
+        store = stores.opening.open_run_store(
+            f"sqlite:///{home / STORE}", clock=clock, durability="relaxed"
+        )
+        telling: Any = TellingStore(store, points.reach)
+        runtime = virtual_runtime(
+            *self._packages,
+            clock=clock,
+            reach=points.reach,
+            store_url=telling,
+            home=home,
+            settings=self._options.get("settings"),
+            app=self._options.get("app"),
+        )
+        with closing(runtime):
+            yield runtime
+
+    def _start(self, runtime: VirtualRuntime) -> None:
+        runtime.start_run(
+            self._package,
+            self._input,
+            entrypoint=self._options.get("entrypoint"),
+            run_id=RUN_ID,
+        )
+        for number, (topic, payload) in enumerate(self._options.get("send", ()), start=1):
+            runtime.send(RUN_ID, topic, payload, key=f"send-{number}")
+
+    def _drain(self, runtime: VirtualRuntime, when: str) -> None:
+        during = self._options.get("during")
+        run = RunHandle[Any](runtime, runtime.run(RUN_ID))
+        try:
+            runtime.drain(RUN_ID, during=None if during is None else lambda: during(runtime, run))
+        except StepwellError as error:
+            raise AssertionError(f"{when}: the run did not end: {error}") from error
+
+    def _end(self, runtime: VirtualRuntime) -> dict[str, Any]:
+        return {**end_state(runtime, RUN_ID), OBSERVED: self._observed()}
+
+    def _observed(self) -> Any:
+        observe = self._options.get("observe")
+        return None if observe is None else copy.deepcopy(observe())
+
+
+def _patterns(given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InvalidInput(f"crash_everywhere.ignore: must be a list of patterns, got {given!r}")
+    return tuple(given)
+
+
+def _lines(changed: Sequence[str]) -> str:
+    return "\n  ".join(changed)
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="stepwell-") as name:
+        yield Path(name)

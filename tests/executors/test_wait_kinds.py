@@ -1,0 +1,149 @@
+"""The kinds `wait.sleep`, `wait.message` and `wait.approval`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stepwell import (
+    InvalidInput,
+    NoCheckpoint,
+    Package,
+    Retry,
+    RunBuilder,
+    RunHandle,
+    Runtime,
+    VirtualClock,
+    connect,
+)
+
+waits = Package("waits")
+
+
+@waits.entrypoint
+def start(run: RunBuilder, given: dict[str, Any]) -> None:
+    retry = Retry(max_attempts=2, initial=0, jitter=0) if given.pop("retry", None) else None
+    run.step(given.pop("kind"), given, id="wait", retry=retry)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def runtime(clock: VirtualClock) -> Iterator[Runtime]:
+    with connect("memory://", packages=[waits], clock=clock) as runtime:
+        yield runtime
+
+
+def begin(runtime: Runtime, kind: str, **given: Any) -> RunHandle[Any]:
+    run = runtime.start_run("waits", {"kind": kind, **given})
+    runtime.run_once()
+    return run
+
+
+def status(runtime: Runtime, run: RunHandle[Any]) -> str:
+    return str(runtime.step(run.id, "wait").status)
+
+
+@pytest.mark.parametrize("given", [{"seconds": 90}, {"until": "2030-01-01T01:01:30+01:00"}])
+def test_sleep(runtime: Runtime, clock: VirtualClock, given: dict[str, Any]) -> None:
+    run = begin(runtime, "wait.sleep", **given)
+    assert status(runtime, run) == "waiting"
+    clock.advance(timedelta(seconds=89))
+    runtime.run_once()
+    assert status(runtime, run) == "waiting"
+    clock.advance(timedelta(seconds=1))
+    runtime.run_once()
+
+    assert run.result() is None
+    with pytest.raises(NoCheckpoint):
+        runtime.checkpoint(run.id, "wait")
+
+
+def test_sleep_that_is_paused_keeps_what_is_left(runtime: Runtime, clock: VirtualClock) -> None:
+    run = begin(runtime, "wait.sleep", seconds=90)
+    clock.advance(timedelta(seconds=30))
+    runtime.hold_step(run.id, "wait")
+    clock.advance(timedelta(days=1))
+    runtime.run_once()
+    runtime.release_step(run.id, "wait")
+    clock.advance(timedelta(seconds=59))
+    runtime.run_once()
+    assert status(runtime, run) == "waiting"
+    clock.advance(timedelta(seconds=1))
+    runtime.run_once()
+
+    assert status(runtime, run) == "succeeded"
+
+
+def test_no_time_at_all(runtime: Runtime) -> None:
+    assert status(runtime, begin(runtime, "wait.sleep", seconds=0)) == "succeeded"
+
+
+def test_message(runtime: Runtime) -> None:
+    run = begin(runtime, "wait.message", topic="t")
+    assert status(runtime, run) == "waiting"
+    runtime.send(run.id, "t", {"a": 1})
+    runtime.run_once()
+
+    assert run.result() == {"a": 1}
+
+
+def test_message_that_was_there_before(runtime: Runtime) -> None:
+    run = runtime.start_run("waits", {"kind": "wait.message", "topic": "t"})
+    runtime.send(run.id, "t", "early")
+    runtime.run_once()
+    runtime.run_once()
+
+    assert run.result() == "early"
+
+
+def test_message_that_does_not_come(runtime: Runtime, clock: VirtualClock) -> None:
+    run = begin(runtime, "wait.message", topic="t", timeout=10, retry=True)
+    clock.advance(timedelta(seconds=10))
+    runtime.run_once()
+    assert status(runtime, run) == "ready"
+    runtime.run_once()
+    assert status(runtime, run) == "waiting"
+    clock.advance(timedelta(seconds=10))
+    runtime.run_once()
+
+    error = runtime.step(run.id, "wait").error
+    assert error is not None
+    assert (error.code, error.message) == ("wait_timeout", "no message came on 't' in time")
+
+
+def test_approval(runtime: Runtime) -> None:
+    run = begin(runtime, "wait.approval", timeout=60)
+    runtime.reject(run.id, "wait", by="ann", comment="too dear")
+    runtime.run_once()
+
+    assert run.result() == {
+        "approved": False,
+        "comment": "too dear",
+        "by": "ann",
+        "at": "2030-01-01T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("wait.sleep", {}, "takes either seconds or until"),
+        ("wait.sleep", {"seconds": 1, "until": "2030-01-01T00:00:00Z"}, "takes either"),
+        ("wait.sleep", {"seconds": -1}, "greater than or equal to 0"),
+        ("wait.sleep", {"until": "2030-01-01T00:00:00"}, "timezone"),
+        ("wait.message", {"topic": "stepwell.x"}, "begins with 'stepwell.'"),
+        ("wait.message", {"topic": ""}, "topic: must have 1 to"),
+        ("wait.approval", {"timeout": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_bad_input(runtime: Runtime, kind: str, given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
+        runtime.start_run("waits", {"kind": kind, **given})
+    assert runtime.runs() == []

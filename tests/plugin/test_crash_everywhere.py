@@ -1,0 +1,197 @@
+"""`crash_everywhere` finds what does not survive a crash, and lets pass what does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stepwell import InvalidInput, Package, RunHandle, StepContext
+from stepwell.testing import CrashEverywhere, VirtualRuntime
+from stepwell.testing.crashes import crash_everywhere as crash_in_a_folder_of_its_own
+from tests.plugin.packages import Order, ask, bank, careful, careless, patient
+
+ORDER = Order(id="o1", cents=500)
+
+
+@pytest.fixture(autouse=True)
+def _a_new_bank() -> Iterator[None]:
+    bank.reset()
+    yield
+    bank.reset()
+
+
+def observed() -> list[int]:
+    return list(bank.charges)
+
+
+def test_a_careful_package_survives_every_crash(crash_everywhere: CrashEverywhere) -> None:
+    survived = crash_everywhere(careful, ORDER, observe=observed, reset=bank.reset)
+
+    assert survived.end["observed"] == [500]
+    steps = survived.end["run"]["steps"]
+    assert steps["pay"]["records"] == {"paid/o1": {"receipt": "receipt 500"}}
+    assert steps["pay"]["emitted"] == ["thank"]
+    assert steps["thank"]["value"] == "thank you for o1"
+    assert survived.points == (
+        "before the body of step 'pay'",
+        "before operation 'charge' of step 'pay'",
+        "after operation 'charge' of step 'pay' was done and before it was recorded",
+        "after operation 'charge' of step 'pay' was recorded",
+        "after the body of step 'pay' and before its end was settled",
+        "after the end of step 'pay' was settled",
+        "before the body of step 'thank'",
+        "before operation 'text' of step 'thank'",
+        "after operation 'text' of step 'thank' was done and before it was recorded",
+        "after operation 'text' of step 'thank' was recorded",
+        "after the body of step 'thank' and before its end was settled",
+        "after the failed attempt of step 'thank' was settled",
+        "before the body of step 'thank' (the 2nd time)",
+        "after the body of step 'thank' and before its end was settled (the 2nd time)",
+        "after the end of step 'thank' was settled",
+    )
+
+
+def test_an_effect_in_the_body_that_is_not_idempotent_is_found(
+    crash_everywhere: CrashEverywhere,
+) -> None:
+    with pytest.raises(AssertionError) as found:
+        crash_everywhere(careless, ORDER, entrypoint="body", observe=observed, reset=bank.reset)
+
+    assert str(found.value).splitlines() == [
+        "crashed after the body of step 'pay' and before its end was settled, and ended "
+        "differently",
+        "  observed: undisturbed [500], after the crash [500, 500]",
+    ]
+
+
+def test_an_operation_that_is_not_idempotent_is_found(crash_everywhere: CrashEverywhere) -> None:
+    with pytest.raises(AssertionError) as found:
+        crash_everywhere(
+            careless, ORDER, entrypoint="operation", observe=observed, reset=bank.reset
+        )
+
+    assert str(found.value).startswith(
+        "crashed after operation 'charge' of step 'pay' was done and before it was recorded, and"
+    )
+
+
+def test_a_result_that_depends_on_the_crash_is_found(crash_everywhere: CrashEverywhere) -> None:
+    package = Package("counting")
+
+    @package.workflow
+    def count(step: StepContext) -> int:
+        return step.attempt
+
+    with pytest.raises(AssertionError, match=r"run\.steps\.count\.value: undisturbed 1, .* 2"):
+        crash_everywhere(package, entrypoint="count")
+
+    crash_everywhere(package, entrypoint="count", ignore=["run.steps.*.value"])
+
+
+def test_waits_survive_and_take_no_time(crash_everywhere: CrashEverywhere) -> None:
+    def approve(runtime: VirtualRuntime, run: RunHandle[str]) -> None:
+        runtime.approve(run.id, by="ann")
+
+    survived = crash_everywhere(
+        ask, "bob", packages=[patient], send=[("word", "hello")], during=approve
+    )
+
+    assert survived.end["run"]["steps"]["ask"]["value"] == "hello yes by ann"
+    assert "after the wait of step 'ask' was settled (the 2nd time)" in survived.points
+    assert (
+        "after operation 'set_value' of step 'ask' was over and before that was recorded"
+        in survived.points
+    )
+
+
+def test_no_except_exception_of_an_author_survives_the_crash(
+    crash_everywhere: CrashEverywhere,
+) -> None:
+    package, calls = Package("stubborn"), []
+
+    @package.workflow
+    def stubborn(step: StepContext) -> int:
+        try:
+            return step.do("a", lambda: 1)
+        except Exception:
+            return 0
+        except BaseException:
+            step.do("clean up", calls.append, "a dead process does nothing")
+            return 0
+
+    crash_everywhere(package, entrypoint="stubborn")
+
+    assert calls == []
+
+
+def test_a_run_that_waits_for_what_nobody_sends_is_told(crash_everywhere: CrashEverywhere) -> None:
+    with pytest.raises(
+        AssertionError, match="undisturbed: .* step 'ask' waits for a message on topic 'word'"
+    ):
+        crash_everywhere(ask, "bob", packages=[patient])
+
+
+def test_effects_that_are_not_reset_are_told(crash_everywhere: CrashEverywhere) -> None:
+    with pytest.raises(AssertionError, match=r"undo it in reset=(.|\n)*now \[500\]"):
+        crash_everywhere(careful, ORDER, observe=observed)
+
+
+def test_a_package_that_is_never_the_same_is_told(crash_everywhere: CrashEverywhere) -> None:
+    package, numbers = Package("restless"), itertools.count()
+
+    @package.workflow
+    def restless(step: StepContext) -> int:
+        return next(numbers)
+
+    with pytest.raises(AssertionError, match=r"two undisturbed runs ended differently(.|\n)*0"):
+        crash_everywhere(package, entrypoint="restless")
+
+
+def test_a_point_that_is_not_reached_again_is_told(crash_everywhere: CrashEverywhere) -> None:
+    package, numbers = Package("restless"), itertools.count()
+
+    @package.workflow
+    def restless(step: StepContext) -> None:
+        step.do(f"number {next(numbers)}", int)
+
+    with pytest.raises(AssertionError, match="'number 0' .* was not reached again"):
+        crash_everywhere(package, entrypoint="restless", ignore=["*.operations"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"observ": observed}, "unknown option 'observ'; did you mean 'observe'"),
+        ({"ignore": "*.at"}, "ignore: must be a list of patterns"),
+    ],
+)
+def test_bad_options_are_refused_by_name(
+    crash_everywhere: CrashEverywhere, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        crash_everywhere(careful, ORDER, **options)  # type: ignore[arg-type]
+
+
+def test_the_store_of_the_run_that_went_wrong_is_kept(
+    crash_everywhere: CrashEverywhere, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError):
+        crash_everywhere(careless, ORDER, entrypoint="body", observe=observed, reset=bank.reset)
+
+    kept = [folder for folder in tmp_path.iterdir() if folder.name.startswith("crash-")]
+    assert [(folder / "engine.db").is_file() for folder in kept] == [True]
+
+
+def test_the_function_alone_leaves_nothing() -> None:
+    survived = crash_in_a_folder_of_its_own(
+        ask,
+        "bob",
+        packages=[patient],
+        send=[("word", "x")],
+        during=lambda runtime, run: runtime.reject(run.id, by="eve"),
+    )
+
+    assert survived.end["run"]["steps"]["ask"]["value"] == "x no by eve"
