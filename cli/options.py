@@ -70,6 +70,18 @@ class Command(click.Command):
         add_shared_options(self)
 
 
+def limit_option(what: str = "") -> Callable[[F], F]:
+    """Give a command the option that says how many of `what` it lists."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        default=50,
+        show_default=True,
+        help=f"At most so many {what}".rstrip() + ".",
+    )
+
+
 def by_option(function: F) -> F:
     """Give a command the option that says who acts."""
     option = click.option(

@@ -11,11 +11,13 @@ import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
 from pydantic import TypeAdapter, ValidationError
 
 from stepwell.engine.builder import Typed
+from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.durable_waits import DurableWaits
 from stepwell.engine.effects import ArtifactLabel, Effects
@@ -69,6 +71,7 @@ class StepContext(DurableWaits):
         self._closed = False
         self._graph: Graph | None = None
         self._dependencies: dict[str, tuple[str, str, str | None]] | None = None
+        self.claimed_with: ClaimedTogether | None = None
         self._logger: StepLogger | None = None
         self.returned: Any = None
         self.effects = Effects(claimed, services.artifacts, services.settings)
@@ -215,7 +218,7 @@ class StepContext(DurableWaits):
         type_ = signature.result_type if isinstance(signature, Signature) else of
         adapter: TypeAdapter[Any] | None = None
         if type_ is not None and (kind is None or type_ is not of):
-            adapter = TypeAdapter(type_)
+            adapter = _adapter(type_)
         return {
             step_id: _typed(text, adapter, step_id)
             for step_id, (of_kind, _, text) in values
@@ -228,7 +231,8 @@ class StepContext(DurableWaits):
 
     def _load_dependencies(self) -> dict[str, tuple[str, str, str | None]]:
         if self._dependencies is None:
-            rows = self._services.reads.dependency_values(self._claimed)
+            reads = self.claimed_with or self._services.reads
+            rows = reads.dependency_values(self._claimed)
             self._dependencies = {row[0]: row[1:] for row in rows}
         return self._dependencies
 
@@ -354,13 +358,23 @@ class StepContext(DurableWaits):
             )
 
 
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    try:
+        return _cached_adapter(type_)
+    except TypeError:  # it cannot be hashed
+        return TypeAdapter(type_)
+
+
+@lru_cache(maxsize=256)
+def _cached_adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
 def _typed(text: str, type_or_adapter: Any, step_id: str) -> Any:
     if type_or_adapter is None:
         return decode(text)
     adapter = (
-        type_or_adapter
-        if isinstance(type_or_adapter, TypeAdapter)
-        else TypeAdapter(type_or_adapter)
+        type_or_adapter if isinstance(type_or_adapter, TypeAdapter) else _adapter(type_or_adapter)
     )
     try:
         return adapter.validate_json(text)

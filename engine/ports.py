@@ -50,6 +50,9 @@ from stepwell.engine.model import (
 
 T = TypeVar("T")
 
+# Id, kind, status and result (JSON text) of a step that another one depends on.
+DependencyValue = tuple[str, str, str, str | None]
+
 
 class Runs(Protocol):
     """Runs and their steps, written once and read often."""
@@ -94,6 +97,12 @@ class Results(Protocol):
         """Raises RefusedByState while the step has not ended, NotFound without such a step."""
         ...
 
+    def small_dependency_values(
+        self, steps: Sequence[ClaimedStep], most: int
+    ) -> dict[int, list[DependencyValue]]:
+        """`dependency_values` by step key, of the steps that have at most `most` of them."""
+        ...
+
     def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
         """Records as last committed, ordered by key."""
         ...
@@ -118,8 +127,8 @@ class Results(Protocol):
 class DependencyReads(Protocol):
     """What a running step may read of the steps it depends on."""
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
-        """`(id, kind, status, JSON text)` of each ended dependency, in order of creation.
+    def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
+        """Each ended dependency, in order of creation.
 
         The text is None where a dependency left no result. A subtree dependency adds everything
         the target emitted.

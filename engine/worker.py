@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import Clock, to_datetime
 from stepwell.engine.errors import RuntimeClosed, StepError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
@@ -329,6 +330,11 @@ class Worker:
             self._in_flight.add(execution)
             by_kind.setdefault(step.kind, []).append(execution)
         for kind, executions in by_kind.items():
+            if len(executions) > 1:
+                steps = [execution.step for execution in executions]
+                together = ClaimedTogether(self._store, steps)
+                for execution in executions:
+                    execution.context.claimed_with = together
             self._lanes.submit(kind, executions)
 
     def _on_begin(self, execution: Execution) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stepwell.cli.inputs import json_argument
-from stepwell.cli.options import SECONDS, Command
+from stepwell.cli.options import SECONDS, Command, limit_option
 from stepwell.cli.output import json_cell, json_text, moment
 from stepwell.cli.session import Session
 from stepwell.engine.errors import Conflict, NotFound, nearest
@@ -99,14 +99,7 @@ def delete(session: Session, key: str, version: int | None) -> None:
 
 @kv.command(name="list", cls=Command)
 @click.argument("prefix", metavar="[PREFIX]", default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1_000_000),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="At most so many.",
-)
+@limit_option()
 @click.option("--after", metavar="KEY", default="", help="Only keys behind this: the next page.")
 @click.pass_obj
 def list_keys(session: Session, prefix: str, limit: int, after: str) -> None:

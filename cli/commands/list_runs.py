@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from stepwell.cli.lookup import find_run
-from stepwell.cli.options import Command
+from stepwell.cli.options import Command, limit_option
 from stepwell.cli.session import Session
 
 
@@ -19,14 +19,7 @@ from stepwell.cli.session import Session
 @click.option(
     "--dead", is_flag=True, help="Only runs that failed because a step lost its lease too often."
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1_000_000),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="At most so many.",
-)
+@limit_option()
 @click.option("--before", metavar="RUN", help="Only runs started before this one: the next page.")
 @click.pass_obj
 def list_runs(session: Session, /, limit: int, before: str | None, **where: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from stepwell.cli.lookup import find_run
-from stepwell.cli.options import Command
+from stepwell.cli.options import Command, limit_option
 from stepwell.cli.output import counted, json_cell
 from stepwell.cli.session import Session
 from stepwell.cli.standstill import still_seen, why_nobody_takes
@@ -23,14 +23,7 @@ EDGES_SHOWN = 10
 @click.argument("run", metavar="RUN")
 @click.argument("step", metavar="[STEP]", required=False)
 @click.option("--status", metavar="STATUS", help="Only steps in this status.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1_000_000),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="At most so many steps.",
-)
+@limit_option("steps")
 @click.pass_obj
 def show(session: Session, run: str, step: str | None, status: str | None, limit: int) -> None:
     """Show a run with its steps, or one step."""

@@ -28,13 +28,15 @@ STORE = "engine.db"
 class CrashOptions(TypedDict, total=False):
     """What `crash_everywhere` takes besides the package and its input.
 
-    `entrypoint`: as for `start_run`. `send`: messages, as (topic, payload), that are sent right
-    after the start. `during(runtime, run)`: called when nothing is ready and a step waits for
-    something from outside, say to approve it. `observe()`: the effects outside, compared, too;
-    `reset()` undoes them before each run. `ignore`: patterns of places that may differ, such as
-    "run.steps.pay.value.at" or "*.seconds". `app`, `settings`: as for `connect()`.
+    `packages`: others that are needed. `entrypoint`: as for `start_run`. `send`: messages, as
+    (topic, payload), that are sent right after the start. `during(runtime, run)`: called when
+    nothing is ready and a step waits for something from outside, say to approve it. `observe()`:
+    the effects outside, compared, too; `reset()` undoes them before each run. `ignore`: patterns
+    of places that may differ, such as "run.steps.pay.value.at" or "*.seconds". `app`, `settings`:
+    as for `connect()`.
     """
 
+    packages: Sequence[Package]
     entrypoint: str | None
     send: Sequence[tuple[str, Any]]
     during: Callable[[VirtualRuntime, RunHandle[Any]], object]
@@ -57,7 +59,6 @@ def crash_everywhere(
     package: Package | Workflow[Any, Any],
     input: Any = None,
     *,
-    packages: Sequence[Package] = (),
     folder: Path | None = None,
     **options: Unpack[CrashOptions],
 ) -> Survived:
@@ -77,25 +78,18 @@ def crash_everywhere(
         name = min(unknown)
         close = nearest(name, CrashOptions.__annotations__)
         raise InvalidInput(f"crash_everywhere: unknown option {name!r}{close}")
-    known = [*packages, package] if isinstance(package, Package) else list(packages)
     with _folder(folder) as place:
-        return _Trial(package, input, known, place, options).run()
+        return _Trial(package, input, place, options).run()
 
 
 class _Trial:
     """One package under trial, with everything a run of it needs."""
 
-    def __init__(
-        self,
-        package: Any,
-        input: Any,
-        packages: Sequence[Package],
-        folder: Path,
-        options: CrashOptions,
-    ) -> None:
+    def __init__(self, package: Any, input: Any, folder: Path, options: CrashOptions) -> None:
         self._package = package
         self._input = input
-        self._packages = packages
+        own = [package] if isinstance(package, Package) else []
+        self._packages = [*own, *options.get("packages", ())]
         self._folder = folder
         self._options = options
         self._ignore = _patterns(options.get("ignore", ()))

@@ -26,6 +26,7 @@ from stepwell.engine.model import (
     WorkerRow,
 )
 from stepwell.engine.payload import decode
+from stepwell.engine.ports import DependencyValue
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.reads_sql import (
@@ -34,7 +35,7 @@ from stepwell.stores.sql.reads_sql import (
     RunQuery,
     StepQuery,
 )
-from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.statements import Transaction, rows_json
 
 
 class Reads:
@@ -182,11 +183,24 @@ class Reads:
             for seq, type_, at, step_id, attempt, worker, data in rows
         ]
 
-    def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:
-        rows: list[tuple[str, str, str, str | None]] = self._db.ask(
+    def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
+        rows: list[DependencyValue] = self._db.ask(
             lambda tx: self._sql.dependency_values(tx, step.key).fetchall()
         )
         return rows
+
+    def small_dependency_values(
+        self, steps: Sequence[ClaimedStep], most: int
+    ) -> dict[int, list[DependencyValue]]:
+        keys = rows_json([step.key for step in steps])
+        counts = self._db.ask(lambda tx: self._sql.count_dependencies(tx, keys).fetchall())
+        found: dict[int, list[DependencyValue]] = {
+            key: [] for key, count in counts if count <= most
+        }
+        small = rows_json(list(found))
+        for row in self._db.ask(lambda tx: self._sql.many_values(tx, small).fetchall()):
+            found[row[0]].append(row[1:])
+        return found
 
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
         with self._db.read() as tx:

@@ -62,7 +62,7 @@ class ReadStatements:
     def __init__(self, dialect: Any) -> None:
         self._runs()
         self._steps()
-        self._results()
+        self._results(dialect)
         self._left_behind()
         self.run_names = Statement(
             sa.select(runs.c.id, runs.c.run_id).where(runs.c.id.in_(dialect.scalars("keys"))),
@@ -156,7 +156,7 @@ class ReadStatements:
             "key",
         )
 
-    def _results(self) -> None:
+    def _results(self, dialect: Any) -> None:
         self.result = Statement(
             sa.select(
                 *(steps.c.status, steps.c.error, steps.c.ended_at),
@@ -166,16 +166,29 @@ class ReadStatements:
             .where(steps.c.id == bind("key")),
             "key",
         )
+        value = (steps.c.step_id, steps.c.kind, steps.c.status, results.c.value)
+        needed = dependencies.join(steps, steps.c.id == dependencies.c.needs).outerjoin(
+            results, results.c.step == steps.c.id
+        )
         self.dependency_values = Statement(
-            sa.select(steps.c.step_id, steps.c.kind, steps.c.status, results.c.value)
-            .select_from(
-                dependencies.join(steps, steps.c.id == dependencies.c.needs).outerjoin(
-                    results, results.c.step == steps.c.id
-                )
-            )
+            sa.select(*value)
+            .select_from(needed)
             .where(dependencies.c.step == bind("key"))
             .order_by(steps.c.id),
             "key",
+        )
+        self.many_values = Statement(
+            sa.select(dependencies.c.step, *value)
+            .select_from(needed)
+            .where(dependencies.c.step.in_(dialect.scalars("keys")))
+            .order_by(steps.c.id),
+            "keys",
+        )
+        self.count_dependencies = Statement(
+            sa.select(dependencies.c.step, sa.func.count())
+            .where(dependencies.c.step.in_(dialect.scalars("keys")))
+            .group_by(dependencies.c.step),
+            "keys",
         )
         of_record = records.outerjoin(steps, steps.c.id == records.c.step).outerjoin(
             runs, runs.c.id == steps.c.run_key

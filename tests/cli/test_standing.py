@@ -15,12 +15,14 @@ from stepwell.engine.states import RunStatus
 from tests.cli.conftest import DESK, Shell
 
 APP = ("--app", DESK)
+# It ends when it does not say what is expected of it.
+AT_MOST = ("--timeout", "60")
 LAST_LINE = "going on when that is there; Ctrl-C leaves the run as it is\n"
 
 
 def start(shell: Shell, **waits: object) -> subprocess.Popen[str]:
     fields = [part for k, v in waits.items() for part in ("--set", f"{k}={json.dumps(v)}")]
-    return shell.start(*APP, "run", "desk:start", "--run-id", "r", *fields)
+    return shell.start(*APP, "run", "desk:start", "--run-id", "r", *AT_MOST, *fields)
 
 
 def told(process: subprocess.Popen[str]) -> list[str]:
@@ -74,7 +76,7 @@ def test_a_paused_run_and_a_held_step(shell: Shell) -> None:
     shell(*APP, "start", "desk:start", "--run-id", "r")
     shell("hold", "r", "gather")
     shell("pause", "r")
-    process = shell.start(*APP, "run", "--resume", "r")
+    process = shell.start(*APP, "run", "--resume", "r", *AT_MOST)
 
     # when
     assert any(line.startswith("run r is paused; let it go on: ") for line in told(process))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -64,9 +66,7 @@ def test_waits_pass_in_virtual_time(step_context: MakeContext) -> None:
 
 
 def test_a_wait_that_nothing_can_end_fails_the_test(step_context: MakeContext) -> None:
-    with pytest.raises(
-        pytest.fail.Exception, match=r"receive: waits for a message on topic 'word'"
-    ):
+    with pytest.raises(pytest.fail.Exception, match="receive: waits for a message on topic"):
         ask(step_context(), "bob")
 
 
@@ -96,8 +96,6 @@ async def _thanked(step: StepContext) -> str:
 
 
 def test_an_async_function_is_awaited_by_the_test(step_context: MakeContext) -> None:
-    import asyncio
-
     step = step_context(attempt=2)
 
     assert asyncio.run(_thanked(step)) == "thank you for o1"
@@ -112,10 +110,10 @@ def test_an_async_function_is_awaited_by_the_test(step_context: MakeContext) -> 
     ],
 )
 def test_bad_options_are_refused_by_name(
-    step_context: MakeContext, options: dict[str, object], message: str
+    step_context: MakeContext, options: Any, message: str
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
-        step_context(None, **options)  # type: ignore[misc]
+        step_context(None, **options)
 
 
 def test_the_function_alone_closes_its_store_when_it_is_forgotten() -> None:

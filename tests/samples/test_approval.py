@@ -7,6 +7,7 @@ import pytest
 
 from samples.approval.approval import LIMIT, PATIENCE, Order, approval
 from stepwell import RefusedByState, RunHandle, Runtime, VirtualClock, connect
+from stepwell.testing import CrashEverywhere
 
 LARGE = Order(id="o1", cents=LIMIT + 1)
 CHARGED = f"order o1: charged {LIMIT + 1} cents"
@@ -113,3 +114,18 @@ def test_who_decided_is_kept(runtime: Runtime, place: Place) -> None:
 
     (event,) = [event for event in runtime.events(run.id) if event.type == "approval.decided"]
     assert event.data == {"approved": True, "by": "ann", "reason": "within budget"}
+
+
+@pytest.mark.parametrize("entrypoint", ["order", "graph"])
+def test_a_crash_anywhere_changes_nothing_that_is_stored(
+    crash_everywhere: CrashEverywhere, entrypoint: str
+) -> None:
+    survived = crash_everywhere(
+        approval,
+        LARGE,
+        entrypoint=entrypoint,
+        during=lambda runtime, run: runtime.approve(run.id, by="ann"),
+        ignore=["*.at"],
+    )
+
+    assert len(survived.points) > 5

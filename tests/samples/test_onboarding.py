@@ -7,6 +7,7 @@ import pytest
 
 from samples.onboarding.onboarding import DAY, Member, Outcome, main, onboarding, welcome
 from stepwell import RunHandle, Runtime, VirtualClock, connect
+from stepwell.testing import CrashEverywhere
 
 ANN = Member(name="Ann", email="ann@example.com")
 SECOND = timedelta(seconds=1)
@@ -94,3 +95,9 @@ def test_the_program_goes_through_two_days(capsys: pytest.CaptureFixture[str]) -
     main()
 
     assert capsys.readouterr().out.splitlines()[-1] == "confirmed=True reminders=1"
+
+
+def test_a_crash_anywhere_changes_nothing_that_is_stored(crash_everywhere: CrashEverywhere) -> None:
+    survived = crash_everywhere(welcome, ANN, packages=[onboarding])
+
+    assert len(survived.points) > 10
