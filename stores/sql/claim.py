@@ -15,7 +15,7 @@ from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, Run
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
-from stepwell.stores.sql.fused import claim_together
+from stepwell.stores.sql.claim_together import claim_together
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.statements import (

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, may, still_may
+from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, still_may
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
@@ -102,18 +102,7 @@ class FusedStatements(Statements):
             .group_by(dependencies.c.step)
             .cte("counts")
         )
-        left = steps.c.pending - counts.c.count
-        down = (
-            sa.update(steps)
-            .values(
-                pending=left,
-                status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
-                ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
-            )
-            .where(steps.c.id == counts.c.step, still_may(Act.READY, steps.c.status))
-            .returning(steps.c.id, steps.c.pending)
-            .cte("down")
-        )
+        down = _count_down(counts)
         nothing = (
             sa.cast(sa.null(), sa.Text).label("condition"),
             sa.cast(sa.null(), sa.BigInteger).label("origin"),
@@ -163,83 +152,17 @@ class FusedStatements(Statements):
         return Statement(sa.select(counted).add_cte(added.cte("added")), *("rows", "events"))
 
 
-def claim_together(dialect: Dialect, columns: list[Any], expires: str = "expires") -> Statement:
-    """Find the best ready steps for every lane, and take them.
-
-    `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
-    claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
-    Returns the rows as they are after the claim.
-    """
-    wanted = sa.select(
-        dialect.rows(
-            "wanted",
-            queue=sa.Text,
-            kind=sa.Text,
-            limit=sa.BigInteger,
-            lane=sa.BigInteger,
-            budget=sa.BigInteger,
-        )
-    ).cte("wanted")
-    order = (steps.c.priority, steps.c.ready_at, steps.c.id)
-    fits = (
-        may(Act.CLAIM, steps.c.status),
-        steps.c.queue == wanted.c.queue,
-        steps.c.kind == wanted.c.kind,
-        steps.c.ready_at <= bind("now"),
-    )
-    each = (
-        sa.select(*order)
-        .where(*fits, steps.c.lost_leases < bind("suspect_from"))
-        .order_by(*order)
-        .limit(wanted.c.limit)
-        .with_for_update(skip_locked=True)
-        .lateral("each")
-    )
-    shares = [wanted.c[name] for name in ("lane", "limit", "queue", "budget")]
-    # Materialized, so that rows are locked once and limits mean what they say, whatever plan
-    # is chosen.
-    found = (
-        sa.select(*each.columns, *shares)
-        .select_from(wanted.join(each, sa.true()))
-        .cte("found")
-        .prefix_with("MATERIALIZED")
-    )
-    suspect = (
-        sa.select(*order, *shares)
-        .where(
-            *fits,
-            # The partial index of suspects: there are hardly ever any.
-            steps.c.lost_leases > sa.literal_column("0"),
-            steps.c.lost_leases >= bind("suspect_from"),
-        )
-        .order_by(*order)
-        .limit(bind("suspects"))
-        .with_for_update(of=steps, skip_locked=True)
-        .cte("suspect")
-        .prefix_with("MATERIALIZED")
-    )
-    both = sa.union_all(sa.select(found), sa.select(suspect)).subquery("both")
-    best = (both.c.priority, both.c.ready_at, both.c.id)
-    ranked = sa.select(
-        both,
-        sa.func.row_number().over(partition_by=both.c.lane, order_by=best).label("place"),
-        sa.func.row_number().over(partition_by=both.c.queue, order_by=best).label("turn"),
-    ).cte("ranked")
-    return Statement(
+def _count_down(counts: Any) -> Any:
+    """Count the steps of `counts` (step, count) down; those that reach 0 are ready."""
+    left = steps.c.pending - counts.c.count
+    return (
         sa.update(steps)
         .values(
-            status=becomes(Act.CLAIM),
-            token=steps.c.token + 1,
-            attempt=steps.c.attempt + 1,
-            worker=bind("worker"),
-            started_at=bind("now"),
-            expires_at=bind(expires),
+            pending=left,
+            status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
+            ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
         )
-        .where(
-            steps.c.id == ranked.c.id,
-            ranked.c.place <= ranked.c.limit,
-            sa.or_(ranked.c.budget.is_(None), ranked.c.turn <= ranked.c.budget),
-        )
-        .returning(*columns),
-        *("worker", "now", expires, "suspect_from", "suspects", "wanted"),
+        .where(steps.c.id == counts.c.step, still_may(Act.READY, steps.c.status))
+        .returning(steps.c.id, steps.c.pending)
+        .cte("down")
     )

@@ -26,8 +26,9 @@ from stepwell.engine.model import (
 from stepwell.engine.payload import encode
 from stepwell.engine.states import Condition, StepStatus, verdict
 from stepwell.stores.sql import waiting
+from stepwell.stores.sql.emissions import Emission
 from stepwell.stores.sql.fused import HELD, MADE_READY, FusedStatements
-from stepwell.stores.sql.graphs import Emission, Graphs, id_is_taken
+from stepwell.stores.sql.graphs import Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread

@@ -1,0 +1,111 @@
+"""A whole claim in one statement, for databases that can change rows within WITH."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.states import Act
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.statements import Statement, becomes, bind, may
+
+steps = schema.steps
+
+_ORDER = (steps.c.priority, steps.c.ready_at, steps.c.id)
+
+
+def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
+    """Find the best ready steps for every lane, and take them.
+
+    `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
+    claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
+    Returns `columns` as they are after the claim, in no order.
+    """
+    wanted = sa.select(
+        dialect.rows(
+            "wanted",
+            queue=sa.Text,
+            kind=sa.Text,
+            limit=sa.BigInteger,
+            lane=sa.BigInteger,
+            budget=sa.BigInteger,
+        )
+    ).cte("wanted")
+    candidates = sa.union_all(sa.select(_found(wanted)), sa.select(_suspect(wanted)))
+    ranked = _ranked(candidates.subquery("candidates"))
+    return Statement(
+        sa.update(steps)
+        .values(
+            status=becomes(Act.CLAIM),
+            token=steps.c.token + 1,
+            attempt=steps.c.attempt + 1,
+            worker=bind("worker"),
+            started_at=bind("now"),
+            expires_at=bind("expires"),
+        )
+        .where(
+            steps.c.id == ranked.c.id,
+            ranked.c.place <= ranked.c.limit,
+            sa.or_(ranked.c.budget.is_(None), ranked.c.turn <= ranked.c.budget),
+        )
+        .returning(*columns),
+        *("worker", "now", "expires", "suspect_from", "suspects", "wanted"),
+    )
+
+
+def _fits(wanted: Any) -> tuple[Any, ...]:
+    return (
+        may(Act.CLAIM, steps.c.status),
+        steps.c.queue == wanted.c.queue,
+        steps.c.kind == wanted.c.kind,
+        steps.c.ready_at <= bind("now"),
+    )
+
+
+def _shares(wanted: Any) -> list[Any]:
+    return [wanted.c[name] for name in ("lane", "limit", "queue", "budget")]
+
+
+def _found(wanted: Any) -> Any:
+    """The best of each queue and kind, locked, passing over what others have locked."""
+    each = (
+        sa.select(*_ORDER)
+        .where(*_fits(wanted), steps.c.lost_leases < bind("suspect_from"))
+        .order_by(*_ORDER)
+        .limit(wanted.c.limit)
+        .with_for_update(skip_locked=True)
+        .lateral("each")
+    )
+    # Materialized, so that rows are locked once and limits mean what they say, whatever plan is
+    # chosen.
+    found = sa.select(*each.columns, *_shares(wanted)).select_from(wanted.join(each, sa.true()))
+    return found.cte("found").prefix_with("MATERIALIZED")
+
+
+def _suspect(wanted: Any) -> Any:
+    """The first of those that may be what killed their workers."""
+    return (
+        sa.select(*_ORDER, *_shares(wanted))
+        .where(
+            *_fits(wanted),
+            # The partial index of suspects: there are hardly ever any.
+            steps.c.lost_leases > sa.literal_column("0"),
+            steps.c.lost_leases >= bind("suspect_from"),
+        )
+        .order_by(*_ORDER)
+        .limit(bind("suspects"))
+        .with_for_update(of=steps, skip_locked=True)
+        .cte("suspect")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _ranked(candidates: Any) -> Any:
+    """With each one's `place` in its lane and its `turn` in its queue."""
+    best = (candidates.c.priority, candidates.c.ready_at, candidates.c.id)
+    place = sa.func.row_number().over(partition_by=candidates.c.lane, order_by=best)
+    turn = sa.func.row_number().over(partition_by=candidates.c.queue, order_by=best)
+    return sa.select(candidates, place.label("place"), turn.label("turn")).cte("ranked")
