@@ -79,7 +79,7 @@ check-format: setup ## ruff: format
 	$(BIN)/ruff format --check
 
 check-types: setup ## mypy, strict
-	$(BIN)/mypy .link/stepwell setup.py $(OTHERS)
+	$(BIN)/mypy .link/stepwell setup.py pytest_stepwell.py $(OTHERS)
 
 check-pyright: setup ## pyright
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,10 +19,10 @@ _LONGEST = 200
 def end_state(runtime: Runtime, run_id: str) -> dict[str, Any]:
     """The end of the run `run_id` and of all others in the store, without times and tokens."""
     runs = runtime.runs(limit=1_000_000)
-    names = {run.id: _name(run, run_id) for run in runs}
+    names = _names(runs, run_id)
     state = {names[run.id]: _run_state(runtime, run) for run in runs}
     text = json.dumps(state, sort_keys=True)
-    for child, name in names.items():
+    for child, name in sorted(names.items(), key=lambda item: -len(item[0])):
         if child != run_id:  # its id holds the token of the claim that started it
             text = text.replace(json.dumps(child)[1:-1], json.dumps(name)[1:-1])
     found: dict[str, Any] = json.loads(text)
@@ -59,10 +59,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _name(run: Run, run_id: str) -> str:
-    if run.id == run_id or run.parent_run is None:
-        return "run" if run.id == run_id else run.id
-    return f"child run of {run.parent_step}"
+def _names(runs: Sequence[Run], run_id: str) -> dict[str, str]:
+    """A name for each run that a crash does not change: `run/sub` is what step `sub` started."""
+    names: dict[str, str] = {}
+    for run in reversed(runs):  # the oldest first
+        name = "run" if run.id == run_id else run.id
+        if run.parent_run is not None:
+            name = f"{names[run.parent_run]}/{run.parent_step}"
+        again = sum(1 for known in names.values() if known.partition("#")[0] == name)
+        names[run.id] = f"{name}#{again + 1}" if again else name
+    return names
 
 
 def _run_state(runtime: Runtime, run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepwell import InvalidInput, Package, RunHandle, StepContext
+from stepwell import InvalidInput, Package, RunBuilder, RunHandle, StepContext
 from stepwell.testing import CrashEverywhere, VirtualRuntime
 from stepwell.testing.crashes import crash_everywhere as crash_in_a_folder_of_its_own
 from tests.plugin.packages import Order, ask, bank, careful, careless, patient
@@ -106,6 +106,42 @@ def test_waits_survive_and_take_no_time(crash_everywhere: CrashEverywhere) -> No
         "after operation 'set_value' of step 'ask' was over and before that was recorded"
         in survived.points
     )
+
+
+def test_runs_that_a_run_starts_are_compared_too(crash_everywhere: CrashEverywhere) -> None:
+    package = Package("outer")
+
+    @package.entrypoint(name="outer")
+    def outer(run: RunBuilder) -> None:
+        run.step("run.start", {"package": "outer", "entrypoint": "middle"}, id="sub")
+
+    @package.entrypoint(name="middle")
+    def middle(run: RunBuilder) -> None:
+        run.step("run.start", {"package": "outer", "entrypoint": "inner"}, id="sub")
+
+    @package.workflow
+    def inner(step: StepContext) -> str:
+        step.record("seen", "inner", value=True)
+        return "innermost"
+
+    end = crash_everywhere(package, entrypoint="outer").end
+
+    assert end["run/sub/sub"]["steps"]["inner"]["value"] == "innermost"
+    assert end["run"]["steps"]["sub"]["value"] == {"run_id": "run/sub", "status": "succeeded"}
+
+
+def test_operations_that_run_beside_each_other_survive(crash_everywhere: CrashEverywhere) -> None:
+    package = Package("beside")
+
+    @package.workflow
+    def both(step: StepContext) -> int:
+        futures = [step.do_async("count", len, word, key=word) for word in ("a", "bc")]
+        return sum(future.result() for future in futures)
+
+    survived = crash_everywhere(package, entrypoint="both")
+
+    assert survived.end["run"]["steps"]["both"]["value"] == 3
+    assert len(survived.points) == 3 + 2 * 3
 
 
 def test_no_except_exception_of_an_author_survives_the_crash(

@@ -22,7 +22,7 @@ def deadlocks(url: str) -> int:
     return int(row[0])
 
 
-def test_eight_workers_share_ten_thousand_steps(
+def test_eight_workers_share_twenty_thousand_steps(
     runtime: Runtime, postgres_url: str, spawn: Spawn, tmp_path: Path
 ) -> None:
     # given: eight workers in four processes, with small appetites so that they meet often
@@ -37,7 +37,7 @@ def test_eight_workers_share_ten_thousand_steps(
             spawn(postgres_url, threads=2)
 
         # when: there is one queue of ready steps
-        run = runtime.start_run("workshop", 10_000, entrypoint="many")
+        run = runtime.start_run("workshop", 20_000, entrypoint="many")
         ended = run.wait(PATIENCE)
 
     # then: each was claimed and committed once, and nobody went without
@@ -46,7 +46,7 @@ def test_eight_workers_share_ten_thousand_steps(
     ((again, attempts),) = ask(postgres_url, "SELECT sum(token - 1)::int, max(attempt) FROM steps")
     given_back = ask(postgres_url, EVENTS, (EventType.STEP_RELEASED,))[0][0]
     assert (again, attempts) == (given_back, 1)
-    assert ask(postgres_url, EVENTS, (EventType.STEP_SUCCEEDED,)) == [(10_000, 10_000)]
+    assert ask(postgres_url, EVENTS, (EventType.STEP_SUCCEEDED,)) == [(20_000, 20_000)]
     shares = dict(ask(postgres_url, "SELECT worker, count(*) FROM steps GROUP BY 1"))
     figure(f"shares: {sorted(shares.values())}")
     assert len(shares) == 8
