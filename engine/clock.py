@@ -57,6 +57,11 @@ def to_datetime(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def to_text(micros: int) -> str:
+    """Epoch microseconds as people read them: ISO 8601, UTC with a `Z`."""
+    return to_datetime(micros).isoformat().replace("+00:00", "Z")
+
+
 def to_micros(moment: datetime) -> int:
     """An aware datetime as epoch microseconds."""
     if moment.tzinfo is None:

@@ -94,10 +94,14 @@ def check_name(name: object, call: str) -> str:
     return text
 
 
+# Stands for what is left out of a digest.
+_LIVE = "<live>"
+
+
 def digest(*arguments: Any, **named: Any) -> str:
     """SHA-256 of the arguments' canonical JSON; "" without arguments.
 
-    What cannot be JSON counts by the name of its type, so that a live client may be passed.
+    What cannot be JSON, a live client say, is left out: it is another one after each restart.
     """
     if not arguments and not named:
         return ""
@@ -105,7 +109,7 @@ def digest(*arguments: Any, **named: Any) -> str:
         plain = canonical([list(arguments), named])
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     except (RecursionError, ValueError):
-        text = json.dumps([_type_name(value) for value in (*arguments, *named.values())])
+        text = json.dumps([_LIVE for _ in (*arguments, *named)])
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -127,16 +131,11 @@ def canonical(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted((canonical(item) for item in value), key=json.dumps)
     if isinstance(value, Iterator):
-        return _type_name(value)  # reading it would use it up
+        return _LIVE  # reading it would use it up
     try:
         return to_jsonable_python(value, bytes_mode="base64")
     except Exception:
-        return _type_name(value)
-
-
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    return f"<{kind.__module__}.{kind.__qualname__}>"
+        return _LIVE
 
 
 def plain_function(function: Any) -> Any:

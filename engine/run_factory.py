@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.errors import InvalidInput, NotFound, nearest
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import NewRun
+from stepwell.engine.model import NewRun, Run
 from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
 from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog
@@ -101,9 +101,10 @@ class RunFactory:
             builder.name = check_id(labels.name, "name")
         return builder.finish(found.name)
 
-    def workflow(self, run: NewRun) -> Workflow[Any, Any] | None:
-        """The workflow that a run is one of, or None."""
-        entrypoint = self._find(run.package).entrypoints.get(run.entrypoint)
+    def workflow(self, run: Run) -> Workflow[Any, Any] | None:
+        """The workflow that a run is one of, or None, also for one of an unknown package."""
+        package = self._packages.get(run.package)
+        entrypoint = package.entrypoints.get(run.entrypoint) if package else None
         return entrypoint.workflow if isinstance(entrypoint, WorkflowEntrypoint) else None
 
     def _find(self, name: Any) -> Package:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Unpack, overload
 from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.checkpoint_fence import fenced
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import RuntimeClosed, WaitTimeout
+from stepwell.engine.errors import Conflict, RuntimeClosed, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.messaging import Messaging
@@ -186,12 +186,32 @@ class Runtime(Queries, Messaging, Operating):
         check_id(run_id, "run_id")
         name, entrypoint = target_of(package, options.get("entrypoint"))
         new = self._factory.build(name, input, entrypoint, run_id, labels)
-        workflow = self._factory.workflow(new)
         run = self._store.create_run(new)
         self._acted(1)
-        if workflow is None:
-            return RunHandle(self, run)
-        return RunHandle(self, run, workflow.name, workflow.signature.result_type)
+        return self._handle(run)
+
+    @overload
+    def handle(self, run_id: str, of: TypedWorkflow[Coroutine[Any, Any, R]]) -> RunHandle[R]: ...
+    @overload
+    def handle(self, run_id: str, of: TypedWorkflow[R]) -> RunHandle[R]: ...
+    @overload
+    def handle(self, run_id: str, of: None = None) -> RunHandle[Any]: ...
+    def handle(self, run_id: str, of: Any = None) -> RunHandle[Any]:
+        """The handle of a run that was started before, here or elsewhere. Raises NotFound.
+
+        `of` is its workflow, for a typed result; a run of anything else raises Conflict.
+        """
+        run = self._store.run(run_id)
+        if of is not None and (run.package, run.entrypoint) != target_of(of, None):
+            raise Conflict(
+                f"run {run_id!r} is of {run.package}/{run.entrypoint}, not of {of.name!r}"
+            )
+        return self._handle(run)
+
+    def _handle(self, run: Run) -> RunHandle[Any]:
+        workflow = self._factory.workflow(run)
+        what = () if workflow is None else (workflow.name, workflow.signature.result_type)
+        return RunHandle(self, run, *what)
 
     # --- working --------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from stepwell.engine.clock import to_text
 from stepwell.engine.events import EventType
 from stepwell.engine.model import (
     ClaimedStep,
@@ -300,6 +301,8 @@ class Settlement:
             if wait.start is not None:
                 self._graphs.add_run(self._tx, self._ledger, wait.start, step)
             data = {name: value for name, value in _shown(wait).items() if value is not None}
+            if wait.until is not None:
+                data["until"] = to_text(wait.until)
             self._ledger.event(
                 step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
             )

@@ -78,6 +78,22 @@ def test_typed_from_input_to_result(runtime: Runtime) -> None:
     assert runtime.start_run("shop", {"item": "x"}, entrypoint="bill").name == "shop"
 
 
+def test_handle_of_a_run_that_was_started_before(runtime: Runtime) -> None:
+    runtime.start_run(bill, Order(item="pen", count=2), run_id="r1")
+    runtime.start_run("shop", 1, entrypoint="graph", run_id="r2")
+    runtime.drain()
+
+    run = runtime.handle("r1", bill)
+
+    assert_type(run, RunHandle[Bill])
+    assert run.result() == runtime.handle("r1").result() == Bill(cents=6)
+    assert runtime.handle("r2").status() == "succeeded"
+    with pytest.raises(Conflict, match="run 'r2' is of shop/graph, not of 'bill'"):
+        runtime.handle("r2", bill)
+    with pytest.raises(NotFound):
+        runtime.handle("r3")
+
+
 def test_is_still_a_function() -> None:
     assert fails.kind == "shop.fails"
     assert repr(bill) == "<workflow shop.bill>"
