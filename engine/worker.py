@@ -52,6 +52,9 @@ EAGER_FOR = 1.0
 MOST_PATIENT = 8
 # A worker that was not heard of for so many leases is taken for dead.
 SILENT_LEASES = 10
+# The longest time to let outcomes gather for a larger group, in seconds.
+MAX_GATHER = 0.005
+CROWD = 8
 STORE_RETRY_MIN = 0.05
 STORE_RETRY_MAX = 2.0
 
@@ -120,6 +123,8 @@ class Worker:
         self._store_trouble = 0.0
         self._store_ahead = 0.0
         self._idle_looks = 0
+        self._gather_until = 0.0
+        self._crowded = False
         self._uncertain = False
         self._patient = False
         self._stop_event: threading.Event | None = None
@@ -216,15 +221,18 @@ class Worker:
         """One cycle without waiting; returns whether there was anything to do."""
         self._tend()
         self._take(self._collect())
+        self._gather()
         if not self._unsettled and not self._hungry:
             return False
         request = None if self.draining else self._request()
+        moved = len(self._unsettled)
         exchanged = self._exchange(self._unsettled, request)
         if exchanged is None:
             return False
         asked = sum(lane.limit for lane in request.lanes) if request else 0
         # With less than asked for, there is nothing more until something changes.
         self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
+        self._crowded = not self._hungry and moved + len(exchanged.claimed) >= CROWD
         self._wake_at = exchanged.wake_at
         if exchanged.claimed or exchanged.ended_runs:
             self._idle_looks = 0
@@ -246,6 +254,18 @@ class Worker:
                 item = self._inbox.get_nowait()
         except Empty:
             return items
+
+    def _gather(self) -> None:
+        """Let more outcomes come while steps run, for as long as the last exchange took.
+
+        A busy worker so spends half of its time in the store at most, with larger groups; one
+        whose only step has ended does not wait.
+        """
+        while self._in_flight or self._crowded:
+            left = self._gather_until - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._take(self._collect(block=left))
 
     def _take(self, items: list[tuple[Execution, Outcome]]) -> None:
         """Outcomes of executions that still count go on to be settled; late ones are dropped."""
@@ -281,7 +301,9 @@ class Worker:
             self._on_store_trouble(error)
             return None
         self._store_trouble = 0.0
-        self._store_ahead = exchanged.now - self._clock.monotonic() * 1e6
+        after = self._clock.monotonic()
+        self._gather_until = after + min(2 * (after - before), MAX_GATHER)
+        self._store_ahead = exchanged.now - after * 1e6
         self._unsettled = []
         self._release_unknown(exchanged)
         self._tally.add(outcomes, exchanged)

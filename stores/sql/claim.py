@@ -99,11 +99,9 @@ class ClaimStatements(Statements):
             *("worker", "now", "expires", "keys"),
         )
         of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
+        columns = [runs.c[name] for name in (*of_run, "created_at")]
         self.load_runs = Statement(
-            sa.select(*(runs.c[name] for name in of_run), runs.c.created_at, runs.c.status).where(
-                runs.c.id.in_(dialect.scalars("keys"))
-            ),
-            "keys",
+            sa.select(*columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
         )
         pending = sa.select(runs.c.id).where(
             runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
@@ -119,7 +117,7 @@ class ClaimStatements(Statements):
                 started_at=sa.func.coalesce(runs.c.started_at, bind("now")),
             )
             .where(runs.c.id.in_(pending))
-            .returning(runs.c.id),
+            .returning(*columns),
             *("now", "keys"),
         )
         self.step_names = Statement(
@@ -266,20 +264,17 @@ class Claims:
         fresh: dict[int, RunInfo] = {}
         missing = [key for key in keys if key not in known]
         if missing:
-            pending = []
-            for row in self._sql.load_runs(tx, rows_json(missing)).fetchall():
-                key, run_id, package, entrypoint, name, metadata, tags, text, created, status = row
-                labels = tuple(decode(tags))
-                fresh[key] = RunInfo(
-                    key, run_id, package, entrypoint, name, decode(metadata), labels, text, created
-                )
-                if status == RunStatus.PENDING:
-                    pending.append(key)
-            if pending:
-                # Another claim may have started them a moment ago.
-                started = self._sql.start_runs(tx, tx.now, rows_json(pending)).fetchall()
-                for (key,) in started:
-                    ledger.event(key, EventType.RUN_STARTED)
+            # Most runs that were not seen before are begun by this claim.
+            rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
+            begun = {row[0] for row in rows}
+            for key in sorted(begun):
+                ledger.event(key, EventType.RUN_STARTED)
+            others = [key for key in missing if key not in begun]
+            if others:
+                rows += self._sql.load_runs(tx, rows_json(others)).fetchall()
+            for key, run_id, package, entrypoint, name, metadata, tags, text, created in rows:
+                of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
+                fresh[key] = RunInfo(key, *of_run, text, created)
         self._fresh = fresh
         return {**known, **fresh}
 

@@ -12,15 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
-from stepwell.stores.sql import schema
+from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, still_may
+from stepwell.stores.sql.run_ends import END_EVENTS, ending
+from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, may, still_may
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
 
 # What a row of `FusedStatements.succeed` tells.
 HELD, MADE_READY, UNMET = 0, 1, 2
+# … and of `FusedStatements.end_runs`.
+ENDED, WOKEN = 0, 1
 
 _MET = [
     condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
@@ -35,7 +38,8 @@ class FusedStatements(Statements):
         self.lock_runs = self._lock_runs()
         self.succeed = self._succeed()
         self.count = self._count()
-        self.add_graph = self._add_graph()
+        self.end_runs = self._end_runs()
+        self.add_graphs = self._add_graphs()
 
     def _lock_runs(self) -> Statement:
         """Lock runs in the order of keys; returns the control number."""
@@ -55,17 +59,63 @@ class FusedStatements(Statements):
             "keys",
         )
 
-    def _add_graph(self) -> Statement:
-        """Insert steps and the edges between them."""
+    def _add_graphs(self) -> Statement:
+        """Insert runs, steps, and the edges between them."""
 
         def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
             kinds: dict[str, Any] = {name: table.c[name].type for name in names}
             rows = self.dialect.rows(parameter, **kinds)
             return sa.insert(table).from_select(list(names), sa.select(rows))
 
-        new_steps = insert("steps", steps, NEW_STEP_COLUMNS).cte("new_steps")
+        new_runs = insert("runs", runs, [column.name for column in runs.columns])
+        new_steps = insert("steps", steps, NEW_STEP_COLUMNS)
         edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
-        return Statement(edges.add_cte(new_steps), *("steps", "edges"))
+        added = edges.add_cte(new_runs.cte("new_runs"), new_steps.cte("new_steps"))
+        return Statement(added, *("runs", "steps", "edges"))
+
+    def _end_runs(self) -> Statement:
+        """End runs with an event each, and wake the steps that wait for it."""
+        ended = (
+            ending(self.dialect.scalars("keys"))
+            .values(event_seq=runs.c.event_seq + 1)
+            .returning(runs.c.id, runs.c.run_id, runs.c.status, runs.c.event_seq)
+            .cte("ended")
+        )
+        events = schema.events
+        kinds = {status.value: event.value for status, event in END_EVENTS.items()}
+        told = sa.insert(events).from_select(
+            [events.c.run_key, events.c.seq, events.c.type, events.c.at, events.c.data],
+            sa.select(
+                ended.c.id,
+                ended.c.event_seq,
+                sa.case(kinds, value=ended.c.status),
+                bind("now"),
+                sa.cast(bind("data"), sa.Text),
+            ),
+        )
+        woken = (
+            sa.update(steps)
+            .values(waiting.wakes())
+            .where(
+                may(Act.WAKE, steps.c.status),
+                steps.c.wait_for == sa.literal(waiting.run_end("")) + ended.c.run_id,
+            )
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt, ended.c.run_id)
+            .cte("woken")
+        )
+        nothing = sa.cast(sa.null(), sa.BigInteger)
+        rows = sa.union_all(
+            sa.select(
+                sa.literal_column(str(ENDED)),
+                *(ended.c.id, ended.c.run_id, ended.c.status, ended.c.event_seq, nothing),
+            ),
+            sa.select(
+                sa.literal_column(str(WOKEN)),
+                *(woken.c.id, woken.c.run_id, sa.cast(sa.null(), sa.Text)),
+                *(woken.c.attempt, woken.c.run_key),
+            ),
+        )
+        return Statement(rows.add_cte(told.cte("told")), *("now", "data", "keys"))
 
     def _succeed(self) -> Statement:
         """End executions, store their results, and count down what depended on them."""

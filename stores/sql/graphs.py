@@ -14,7 +14,7 @@ from stepwell.stores.sql.emissions import Emission, Emissions, Target
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import MAX_ROWS, Transaction, rows_json
+from stepwell.stores.sql.statements import MAX_ROWS, MAX_ROWS_JSON, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
 
@@ -112,6 +112,11 @@ class Graphs(Emissions):
             edges += placement.edges
             ledger.steps_added(key, len(run.steps), len(run.steps))
             first_step += len(run.steps)
+        if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
+            texts = (rows_json(run_rows), rows_json(step_rows), rows_json(edges))
+            if sum(map(len, texts)) <= MAX_ROWS_JSON:
+                self._fused.add_graphs(tx, *texts)
+                return
         self._sql.add_run.many(tx, run_rows)
         self._insert(tx, step_rows, edges)
 
@@ -179,9 +184,6 @@ class Graphs(Emissions):
         steps: Sequence[tuple[Any, ...]],
         edges: Sequence[tuple[int, int, str, int]],
     ) -> None:
-        if self._fused is not None and edges and len(steps) + len(edges) <= MAX_ROWS:
-            self._fused.add_graph(tx, rows_json(steps), rows_json(edges))
-            return
         self._settle.add_steps.many(tx, steps)
         if edges:
             self._settle.add_edges.many(tx, edges)

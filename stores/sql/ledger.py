@@ -7,34 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
 from stepwell.engine.payload import encode
-from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus, run_end
+from stepwell.engine.states import RUN_ENDED, Act, RunStatus
 from stepwell.stores.sql import schema, waiting
-from stepwell.stores.sql.fused import FusedStatements
+from stepwell.stores.sql.fused import ENDED, FusedStatements
+from stepwell.stores.sql.run_ends import END_EVENTS, ending, is_paused
 from stepwell.stores.sql.statements import (
-    UNSUCCESSFUL,
     Statement,
     Statements,
     Transaction,
     bind,
     insert,
-    literal,
     may,
     rows_json,
-    status_in,
     still_may,
 )
-
-_RUN_END_EVENT = {
-    RunStatus.SUCCEEDED: EventType.RUN_SUCCEEDED,
-    RunStatus.FAILED: EventType.RUN_FAILED,
-    RunStatus.CANCELED: EventType.RUN_CANCELED,
-}
 
 # Events after which another process may have something to do.
 _NEWS = frozenset(
@@ -42,7 +35,7 @@ _NEWS = frozenset(
         EventType.RUN_CREATED,
         EventType.RUN_RETRIED,
         EventType.RUN_RESUMED,
-        *_RUN_END_EVENT.values(),
+        *END_EVENTS.values(),
         EventType.STEP_RETRIED,
         EventType.STEP_RETRYING,
         EventType.STEP_RELEASED,
@@ -83,40 +76,9 @@ class LedgerStatements(Statements):
         self.add_events = insert(dialect, schema.events)
 
     def _ends(self) -> None:
-        runs, steps = schema.runs, schema.steps
-        unsuccessful = (
-            steps.c.run_key == runs.c.id,
-            # The partial index's own condition.
-            status_in(steps.c.status, UNSUCCESSFUL),
-        )
-        unhandled_failure = sa.exists().where(
-            *unsuccessful,
-            steps.c.status == literal(StepStatus.FAILED),
-            steps.c.allow_failure == 0,
-            ~sa.exists().where(
-                schema.dependencies.c.needs == steps.c.id,
-                schema.dependencies.c.condition == sa.literal_column("'failed'"),
-            ),
-        )
-        # What an operator canceled and nobody retried; what followed from a failure has a cause.
-        canceled_root = sa.exists().where(
-            *unsuccessful,
-            steps.c.status == literal(StepStatus.CANCELED),
-            steps.c.cause.is_(None),
-        )
+        runs = schema.runs
         self.end_runs = Statement(
-            sa.update(runs)
-            .values(
-                status=sa.case(
-                    (canceled_root, _ends_as(canceled=True)),
-                    (unhandled_failure, _ends_as(unhandled_failures=True)),
-                    else_=_ends_as(),
-                ),
-                ended_at=bind("now"),
-                holds=runs.c.holds - sa.case((_is_paused(), 1), else_=0),
-            )
-            .where(runs.c.id.in_(self.dialect.scalars("keys")))
-            .returning(runs.c.id, runs.c.run_id, runs.c.status),
+            ending(self.dialect.scalars("keys")).returning(runs.c.id, runs.c.run_id, runs.c.status),
             *("now", "keys"),
         )
 
@@ -150,22 +112,12 @@ class LedgerStatements(Statements):
             .where(
                 steps.c.id.in_(dialect.scalars("keys")),
                 runs.c.id == steps.c.run_key,
-                sa.or_(_is_paused(), steps.c.held == 1),
+                sa.or_(is_paused(), steps.c.held == 1),
                 sa.or_(still_may(Act.HOLD, steps.c.status), still_may(Act.WAKE, steps.c.status)),
             ),
             "now",
             "keys",
         )
-
-
-def _ends_as(*, canceled: bool = False, unhandled_failures: bool = False) -> Any:
-    """The status of a run that ends so, as a literal."""
-    status = run_end(canceled=canceled, unhandled_failures=unhandled_failures)
-    return sa.literal_column(f"'{status}'", sa.Text)
-
-
-def _is_paused() -> Any:
-    return schema.runs.c.status == RunStatus.PAUSED.value
 
 
 class Ledger:
@@ -302,10 +254,29 @@ class Ledger:
 
     def _end(self, run_keys: list[int], data: Mapping[str, Any] | None = None) -> None:
         """End runs in which nothing is open any more, and wake what waits for that."""
+        tx, keys = self._tx, rows_json(run_keys)
+        if self._fused is not None:
+            self._end_together(self._fused, keys, data)
+            return
         names: dict[str, dict[str, Any]] = {}
-        ended = self._sql.end_runs(self._tx, self._tx.now, rows_json(run_keys)).fetchall()
-        for run_key, run_id, status in sorted(ended):
-            self.event(run_key, _RUN_END_EVENT[RunStatus(status)], data=data)
+        for run_key, run_id, status in sorted(self._sql.end_runs(tx, tx.now, keys).fetchall()):
+            self.event(run_key, END_EVENTS[RunStatus(status)], data=data)
             self.ended_runs.append(run_id)
             names[waiting.run_end(run_id)] = {"run_id": run_id}
         self.wake_all(names)
+
+    def _end_together(
+        self, fused: FusedStatements, keys: str, data: Mapping[str, Any] | None
+    ) -> None:
+        """The same in one statement, which also adds the event of each end."""
+        tx = self._tx
+        tx.news = True
+        text = encode(dict(data), "event") if data else None
+        rows = fused.end_runs(tx, tx.now, text, keys).fetchall()
+        for what, key, run_id, status, number, run_key in sorted(rows, key=itemgetter(0, 1)):
+            if what == ENDED:
+                event = END_EVENTS[RunStatus(status)].value
+                self.stored.append((key, number, (event, tx.now, None, None, None, text)))
+                self.ended_runs.append(run_id)
+            else:
+                self.event(run_key, EventType.STEP_WOKEN, key, number, data={"run_id": run_id})

@@ -33,7 +33,7 @@ from stepwell.stores.sql.graphs import Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.statements import MAX_ROWS_JSON, Statement, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
 
@@ -156,7 +156,8 @@ class Settlement:
     ) -> None:
         if not completed:
             return
-        fused = self._fused if not emissions else None
+        large = sum(len(outcome.value) for outcome in completed) > MAX_ROWS_JSON // 2
+        fused = None if emissions or large else self._fused
         if fused is None:
             held = self._succeed(completed, result)
         else:

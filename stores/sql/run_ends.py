@@ -1,0 +1,68 @@
+"""How runs end in which nothing is open any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.events import EventType
+from stepwell.engine.states import RunStatus, StepStatus, run_end
+from stepwell.stores.sql import schema
+from stepwell.stores.sql.statements import UNSUCCESSFUL, bind, literal, status_in
+
+runs, steps = schema.runs, schema.steps
+
+END_EVENTS = {
+    RunStatus.SUCCEEDED: EventType.RUN_SUCCEEDED,
+    RunStatus.FAILED: EventType.RUN_FAILED,
+    RunStatus.CANCELED: EventType.RUN_CANCELED,
+}
+
+
+def ending(keys: Any) -> Any:
+    """An update that ends these runs as their steps ended; needs the parameter `now`."""
+    unsuccessful = (
+        steps.c.run_key == runs.c.id,
+        # The partial index's own condition.
+        status_in(steps.c.status, UNSUCCESSFUL),
+    )
+    unhandled_failure = sa.exists().where(
+        *unsuccessful,
+        steps.c.status == literal(StepStatus.FAILED),
+        steps.c.allow_failure == 0,
+        ~sa.exists().where(
+            schema.dependencies.c.needs == steps.c.id,
+            schema.dependencies.c.condition == sa.literal_column("'failed'"),
+        ),
+    )
+    # What an operator canceled and nobody retried; what followed from a failure has a cause.
+    canceled_root = sa.exists().where(
+        *unsuccessful,
+        steps.c.status == literal(StepStatus.CANCELED),
+        steps.c.cause.is_(None),
+    )
+    return (
+        sa.update(runs)
+        .values(
+            status=sa.case(
+                (canceled_root, _ends_as(canceled=True)),
+                (unhandled_failure, _ends_as(unhandled_failures=True)),
+                else_=_ends_as(),
+            ),
+            ended_at=bind("now"),
+            holds=runs.c.holds - sa.case((is_paused(), 1), else_=0),
+        )
+        .where(runs.c.id.in_(keys))
+    )
+
+
+def is_paused() -> Any:
+    """Whether the run is paused."""
+    return runs.c.status == RunStatus.PAUSED.value
+
+
+def _ends_as(*, canceled: bool = False, unhandled_failures: bool = False) -> Any:
+    """The status of a run that ends so, as a literal."""
+    status = run_end(canceled=canceled, unhandled_failures=unhandled_failures)
+    return sa.literal_column(f"'{status}'", sa.Text)
