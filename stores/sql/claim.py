@@ -153,6 +153,7 @@ class Claims:
         self, tx: Transaction, ledger: Ledger, request: ClaimRequest, result: Exchange
     ) -> None:
         """Take up to each lane's limit of steps; they are in `result.claimed` afterwards."""
+        self._fresh = {}
         budgets = self._limits.budgets(tx, request, result.control)
         if self._sql.together is None:
             rows = self._choose(tx, request, budgets)
@@ -204,8 +205,11 @@ class Claims:
             int(request.suspects),
             rows_json(wanted),
         ).fetchall()
+        if rows and rows[0][-1] > len(rows):
+            # Who looked meanwhile was not shown what was locked here and left.
+            tx.news = True
         rows.sort(key=itemgetter(0, 1, 2))
-        return rows
+        return [row[:-1] for row in rows]
 
     def _choose(
         self, tx: Transaction, request: ClaimRequest, budgets: dict[str, int | None]

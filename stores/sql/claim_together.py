@@ -22,7 +22,8 @@ def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
 
     `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
     claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
-    Returns `columns` as they are after the claim, in no order.
+    Returns `columns` as they are after the claim, in no order, and with each how many steps were
+    locked: those that were not taken were hidden from others for a moment.
     """
     wanted = sa.select(
         dialect.rows(
@@ -35,8 +36,9 @@ def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
         )
     ).cte("wanted")
     candidates = sa.union_all(sa.select(_found(wanted)), sa.select(_suspect(wanted)))
-    ranked = _ranked(candidates.subquery("candidates"))
-    return Statement(
+    locked = candidates.cte("locked")
+    best = _best(locked)
+    taken = (
         sa.update(steps)
         .values(
             status=becomes(Act.CLAIM),
@@ -47,11 +49,15 @@ def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
             expires_at=bind("expires"),
         )
         .where(
-            steps.c.id == ranked.c.id,
-            ranked.c.place <= ranked.c.limit,
-            sa.or_(ranked.c.budget.is_(None), ranked.c.turn <= ranked.c.budget),
+            steps.c.id == best.c.id,
+            sa.or_(best.c.budget.is_(None), best.c.turn <= best.c.budget),
         )
-        .returning(*columns),
+        .returning(*columns)
+        .cte("taken")
+    )
+    count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    return Statement(
+        sa.select(taken, count),
         *("worker", "now", "expires", "suspect_from", "suspects", "wanted"),
     )
 
@@ -75,7 +81,7 @@ def _found(wanted: Any) -> Any:
         sa.select(*_ORDER)
         .where(*_fits(wanted), steps.c.lost_leases < bind("suspect_from"))
         .order_by(*_ORDER)
-        .limit(wanted.c.limit)
+        .limit(sa.func.least(wanted.c.limit, wanted.c.budget))
         .with_for_update(skip_locked=True)
         .lateral("each")
     )
@@ -103,9 +109,12 @@ def _suspect(wanted: Any) -> Any:
     )
 
 
-def _ranked(candidates: Any) -> Any:
-    """With each one's `place` in its lane and its `turn` in its queue."""
-    best = (candidates.c.priority, candidates.c.ready_at, candidates.c.id)
-    place = sa.func.row_number().over(partition_by=candidates.c.lane, order_by=best)
-    turn = sa.func.row_number().over(partition_by=candidates.c.queue, order_by=best)
-    return sa.select(candidates, place.label("place"), turn.label("turn")).cte("ranked")
+def _best(locked: Any) -> Any:
+    """The best of each lane, up to its limit, with each one's `turn` in its queue."""
+    order = (locked.c.priority, locked.c.ready_at, locked.c.id)
+    place = sa.func.row_number().over(partition_by=locked.c.lane, order_by=order)
+    placed = sa.select(locked, place.label("place")).subquery("placed")
+    order = (placed.c.priority, placed.c.ready_at, placed.c.id)
+    turn = sa.func.row_number().over(partition_by=placed.c.queue, order_by=order)
+    best = sa.select(placed, turn.label("turn")).where(placed.c.place <= placed.c.limit)
+    return best.cte("best")

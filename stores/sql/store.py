@@ -149,7 +149,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         except BaseException:
             self._queues.forget()
             raise
-        self._claims.remember_runs()
+        if claim is not None:
+            self._claims.remember_runs()
         return exchanged
 
     def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> int:

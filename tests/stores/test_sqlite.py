@@ -623,6 +623,35 @@ def test_poisoned_outcome_of_a_group_fails_alone(path: Path) -> None:
     store.close()
 
 
+def test_run_of_a_claim_that_was_not_committed_begins_with_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file(path)
+    store.define_queues([Queue("default")])
+    bench = Bench(store, VirtualClock())
+    store.create_run(new_run("r0", new_step("first")))
+    held = bench.claim_one()
+    bench.create(new_step("a"))
+
+    # given: a claim whose commit fails, and a settle that goes well
+    def full(*_: Any, **__: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.database.dialect, "commit", full)
+        with pytest.raises(StoreError):
+            bench.claim()
+    bench.complete(held)
+
+    # when
+    bench.claim_one()
+
+    # then
+    assert store.run("r").status == "running"
+    assert bench.event_types() == ["run.created", "run.started"]
+    store.close()
+
+
 def test_bound_parameters_are_put_where_the_statement_wants_them(path: Path) -> None:
     store = open_file(path)
     statement = Statement(sa.select(bind("b") + bind("a") * sa.literal(10) + bind("b")), "a", "b")

@@ -54,6 +54,18 @@ class ClaimTests(RunStoreCase):
         assert bench.claim(limit=0) == []
         assert bench.statuses() == {"a": "ready"}
 
+    def test_budget_of_a_queue_goes_to_steps_that_are_taken(
+        self, bench: Bench, store: RunStore
+    ) -> None:
+        # given: a queue that lets two through, and kinds that share a slot
+        store.define_queues([Queue("narrow", max_in_flight=2)])
+        bench.create(*(new_step(kind, kind=kind, queue="narrow") for kind in ("x", "y", "z")))
+        lanes = (Lane(("x", "y"), 1), Lane(("z",), 1))
+
+        claimed = store.exchange((), ClaimRequest("w1", None, lanes, 30_000_000)).claimed
+
+        assert sorted(step.id for step in claimed) == ["x", "z"]
+
     def test_limit_holds(self, bench: Bench) -> None:
         bench.create(*(new_step(f"s{number}") for number in range(5)))
 

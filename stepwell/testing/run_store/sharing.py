@@ -184,6 +184,20 @@ class SharedStoreTests(RunStoreCase):
         assert not watch.changed()
         watch.close()
 
+    def test_what_a_claim_leaves_is_told_to_who_could_not_see_it(
+        self, bench: Bench, other: Bench
+    ) -> None:
+        # given: more is ready than one claim takes, of two kinds
+        bench.create(*(new_step(f"{kind}{n}", kind=kind) for kind in "xy" for n in range(4)))
+        watch, pause = other.store.watch(), threading.Event()
+        while watch.changed():
+            pass
+
+        assert len(bench.claim(4, kinds=("x", "y"))) == 4
+
+        assert any(watch.changed() or pause.wait(0.01) for _ in range(1_000))
+        watch.close()
+
     def test_everything_is_there_after_reopening(
         self, bench: Bench, open_store: OpenStore, clock: VirtualClock
     ) -> None:
