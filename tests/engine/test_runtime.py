@@ -263,7 +263,7 @@ class TestOperating:
 
         assert runtime.retry_step(run.id, "bad", by="ann", reason="new ink") == 1
         assert runtime.events(run.id)[-1].data["by"] == "ann"
-        assert run.cancel("enough") == 1
+        assert run.cancel(reason="enough") == 1
         assert runtime.retry_run(run.id) == 1
         assert run.status() == "running"
 

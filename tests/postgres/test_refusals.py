@@ -144,7 +144,7 @@ def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
 
     assert [each.returncode for each in done] == [0] * 5, [each.stderr for each in done]
     said = sorted(each.stdout.rpartition(": ")[2] for each in done)
-    assert said == ["applied 0001\n"] + ["is up to date\n"] * 4
+    assert said == ["applied 0001, 0002\n"] + ["is up to date\n"] * 4
     checked = stepwell(empty, "db", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 1 of 1\n")
