@@ -39,7 +39,8 @@ def shared_options() -> list[click.Parameter]:
         _kept(
             "--store",
             metavar="URL",
-            help="The store: sqlite:///engine.db or memory://. Default: engine.db in --home.",
+            help="The store: sqlite:///engine.db or postgresql://user@host/db.  "
+            "[default: engine.db in --home]",
         ),
         _kept(
             "--home",

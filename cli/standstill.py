@@ -1,22 +1,27 @@
-"""Why nobody takes a step that is ready: what the workers that live cannot do."""
+"""Which workers live, and why none of them takes a step that is ready."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from stepwell.engine.model import QueueStatus, Step, WorkerRow
+from stepwell.cli.session import Session
+from stepwell.engine.clock import SystemClock, to_datetime
+from stepwell.engine.model import QueueStatus, RunProgress, Step, WorkerRow
+from stepwell.engine.runtime import Runtime
 from stepwell.engine.states import StepStatus
 
 # A worker is seen every third of its lease; one that was not seen for so many is taken for dead.
 SILENT_LEASES = 2
+# So many ready steps of a run are looked at.
+LOOKED_AT = 1_000
 
 
 def why_nobody_takes(
     step: Step,
     workers: Sequence[WorkerRow],
     queues: Sequence[QueueStatus],
-    seen_since: datetime,
+    since: datetime,
 ) -> str:
     """What keeps all workers seen since then from this step; empty if one of them can take it.
 
@@ -24,7 +29,7 @@ def why_nobody_takes(
     """
     if step.status is not StepStatus.READY:
         return ""
-    live = [worker for worker in workers if worker.seen_at >= seen_since]
+    live = living(workers, since)
     if not live:
         return "no worker is running; start one: stepwell worker"
     knowing = [worker for worker in live if step.kind in worker.kinds]
@@ -40,6 +45,28 @@ def why_nobody_takes(
     return ""
 
 
-def still_seen(now: datetime, lease: float) -> datetime:
-    """Since when a worker with this lease must have been seen to count as alive."""
-    return now - timedelta(seconds=SILENT_LEASES * lease)
+def why_nobody_goes_on(session: Session, runtime: Runtime, progress: RunProgress, run: str) -> str:
+    """What keeps all workers from everything that is ready in a run, a line for each reason.
+
+    Empty if a step of it runs, if none is ready, or if a worker can take one.
+    """
+    if progress.running:
+        return ""
+    ready = runtime.steps(run, status=StepStatus.READY, limit=LOOKED_AT)
+    alike = {(step.kind, step.queue): step for step in ready}
+    if not alike:
+        return ""
+    workers, queues, since = runtime.workers(), runtime.queues(), seen_since(session)
+    reasons = [why_nobody_takes(step, workers, queues, since) for step in alike.values()]
+    return "\n".join(dict.fromkeys(reasons)) if all(reasons) else ""
+
+
+def living(workers: Sequence[WorkerRow], since: datetime) -> list[WorkerRow]:
+    """Those of the workers that were seen since then."""
+    return [worker for worker in workers if worker.seen_at >= since]
+
+
+def seen_since(session: Session) -> datetime:
+    """Since when a worker must have been seen to count as alive, by the lease that is set."""
+    now = to_datetime(SystemClock().micros())
+    return now - timedelta(seconds=SILENT_LEASES * session.configuration.engine.lease)

@@ -116,7 +116,8 @@ def _until(wait: StepWait) -> str:
     if wait.until is not None:
         return f", until {moment(wait.until)}"
     if wait.left is not None:
-        return f", with {duration(wait.left.total_seconds())} left"
+        # What is overdue and held back has nothing left to wait for.
+        return f", with {duration(max(0.0, wait.left.total_seconds()))} left"
     return ""
 
 

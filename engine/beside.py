@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -9,10 +10,31 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import Any
 
+from stepwell.engine.errors import Signal
+
+_log = logging.getLogger("stepwell.step")
+
 # So many run at the same time; the others wait for their turn.
 MOST_THREADS = 32
 # How often a wait for them looks whether the step was canceled meanwhile, in seconds.
 LOOK = 0.1
+
+
+class _Operation(Future[Any]):
+    """Remembers whether somebody asked how it came out."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.label = label
+        self.is_read = False
+
+    def result(self, timeout: float | None = None) -> Any:
+        self.is_read = True
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self.is_read = True
+        return super().exception(timeout)
 
 
 class Beside:
@@ -20,13 +42,14 @@ class Beside:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._waiting: deque[tuple[_Operation, Callable[[], Any]]] = deque()
         self._threads = 0
         self._open: set[Future[Any]] = set()
+        self._failed: list[tuple[_Operation, BaseException]] = []
 
-    def start(self, function: Callable[[], Any]) -> Future[Any]:
+    def start(self, function: Callable[[], Any], label: str) -> Future[Any]:
         """Run the function in the caller's context variables; its future."""
-        future: Future[Any] = Future()
+        future = _Operation(label)
         context = copy_context()
         with self._lock:
             self._open.add(future)
@@ -46,6 +69,14 @@ class Beside:
                 return
             wait(left, LOOK)
 
+    def log_unread(self, execution_id: str) -> None:
+        """Log the failures that nobody asked for, each once."""
+        with self._lock:
+            failed, self._failed = self._failed, []
+        for future, error in failed:
+            if not future.is_read:
+                log_unread(execution_id, future.label, error)
+
     def _work(self) -> None:
         while True:
             with self._lock:
@@ -57,6 +88,19 @@ class Beside:
                 try:
                     future.set_result(function())
                 except BaseException as error:
+                    with self._lock:
+                        self._failed.append((future, error))
                     future.set_exception(error)
             with self._lock:
                 self._open.discard(future)
+
+
+def log_unread(execution_id: str, label: str, error: BaseException) -> None:
+    """Log a failure that nobody asked for; a signal to end the execution is none."""
+    if isinstance(error, Exception) and not isinstance(error, Signal):
+        _log.warning(
+            "%s: %s failed, and nothing read its result: %s: %s",
+            *(execution_id, label, type(error).__name__, error),
+            exc_info=error,
+            extra={"action": "operation.unread"},
+        )

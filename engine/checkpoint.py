@@ -24,6 +24,13 @@ OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_valu
 CheckpointStatus = Literal["running", "waiting", "paused", "completed", "failed"]
 
 
+def operation_id(name: str, occurrence: int, key: str | None) -> str:
+    """`deploy`, `deploy#2` or `deploy[key]`: unique within one execution."""
+    if key is not None:
+        return f"{name}[{key}]"
+    return name if occurrence == 1 else f"{name}#{occurrence}"
+
+
 class OperationError(BaseModel):
     """Why an operation failed; `type` is the exception's qualified name."""
 
@@ -59,10 +66,8 @@ class Operation(BaseModel):
 
     @property
     def id(self) -> str:
-        """`deploy`, `deploy#2` or `deploy[key]`."""
-        if self.key is not None:
-            return f"{self.name}[{self.key}]"
-        return self.name if self.occurrence == 1 else f"{self.name}#{self.occurrence}"
+        """See `operation_id`."""
+        return operation_id(self.name, self.occurrence, self.key)
 
 
 class CheckpointWait(BaseModel):
@@ -78,7 +83,11 @@ class CheckpointWait(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """The snapshot of one execution. Fields of a later version survive a round trip."""
+    """The snapshot of one execution. Fields of a later version survive a round trip.
+
+    `elsewhere` is set in the store's own checkpoint of a step whose operations another
+    checkpointer has, and names that one.
+    """
 
     model_config = _CONFIG
 
@@ -98,6 +107,7 @@ class Checkpoint(BaseModel):
     start_time: AwareDatetime | None = None
     end_time: AwareDatetime | None = None
     checkpoint_at: AwareDatetime | None = None
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from stepwell.engine.errors import (
     nearest,
 )
 from stepwell.engine.graph import Graph, StepOptions
+from stepwell.engine.ids import execution_id
 from stepwell.engine.model import (
     ArtifactRef,
     ClaimedStep,
@@ -138,7 +139,7 @@ class StepContext(DurableWaits):
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this step: hand it to services that take one."""
-        return f"{self._claimed.run.id}/{self._claimed.id}"
+        return execution_id(self._claimed.run.id, self._claimed.id)
 
     @property
     def raw_input(self) -> str:

@@ -183,10 +183,10 @@ class Durable:
             engine.durable_async.require_loop(work.request.label)
             if self._tasks is None:
                 self._tasks = set()
-            return engine.durable_async.start(engine.durable_async.perform(work), self._tasks)
+            return engine.durable_async.start(work, self._tasks)
         if self._beside is None:
             self._beside = engine.beside.Beside()
-        return self._beside.start(lambda: perform(work))
+        return self._beside.start(lambda: perform(work), work.request.label)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -288,6 +288,7 @@ class Durable:
         """Wait for what runs beside the body, unless the step is canceled."""
         if self._beside is not None:
             self._beside.join(lambda: self._cancelled)
+            self._beside.log_unread(self.idempotency_key)
 
     async def guarded(self, body: Awaitable[T]) -> T:
         """The body's value, once what it left running has ended, too."""
@@ -300,7 +301,10 @@ class Durable:
         finally:
             if self._tasks:
                 canceled = engine.durable_async.is_cancellation(error)
-                await engine.durable_async.finish(self._tasks, canceled=canceled)
+                for label, failure in await engine.durable_async.finish(
+                    self._tasks, canceled=canceled
+                ):
+                    engine.beside.log_unread(self.idempotency_key, label, failure)
 
     def _check_open(self, operation: str, *, inside: bool = False) -> None:
         raise NotImplementedError

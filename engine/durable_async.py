@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from stepwell.engine.errors import Canceled, InvalidInput
@@ -46,25 +45,32 @@ async def perform(work: Work) -> Any:
     return await asyncio.to_thread(work.finish, value) if work.checkpoint else value
 
 
-def start(coroutine: Coroutine[Any, Any, Any], tasks: set[Any]) -> asyncio.Task[Any]:
-    """Run it beside the body; it is in `tasks` until it has ended."""
-    task = asyncio.get_running_loop().create_task(coroutine)
+def start(work: Work, tasks: set[Any]) -> asyncio.Task[Any]:
+    """Run it beside the body; it is in `tasks` until it has ended.
+
+    A failure until then that nobody reads is logged by asyncio.
+    """
+    task = asyncio.get_running_loop().create_task(perform(work), name=work.request.label)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task
 
 
-async def finish(tasks: set[Any], *, canceled: bool) -> None:
-    """Wait for what the body left running; cancel it if the body itself was."""
+async def finish(
+    tasks: set[asyncio.Task[Any]], *, canceled: bool
+) -> list[tuple[str, BaseException]]:
+    """Wait for what the body left running; cancel it if the body itself was.
+
+    Returns the labels and errors of what failed, which nobody else asks for.
+    """
     left = set(tasks)
     if canceled:
         for task in left:
             task.cancel()
     if left:
         await asyncio.wait(left)
-        for task in left:
-            if not task.cancelled():
-                task.exception()  # nobody else asks for it
+    ended = [(task.get_name(), task.exception()) for task in left if not task.cancelled()]
+    return [(label, error) for label, error in ended if error is not None]
 
 
 def is_cancellation(error: BaseException | None) -> bool:

@@ -12,28 +12,39 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, overload
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from stepwell.engine.checkpoint import Operation, OperationError, OperationKind
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.durable import Durable
-from stepwell.engine.errors import InvalidInput, NotFound, WaitTimeout
+from stepwell.engine.errors import InvalidInput, NotFound, Permanent, WaitTimeout
 from stepwell.engine.ids import check_id
 from stepwell.engine.journal import Journal
 from stepwell.engine.model import Approval, NewMessage, Wait
 from stepwell.engine.operation import validated
-from stepwell.engine.operation_errors import to_value
+from stepwell.engine.operation_errors import from_value, to_value
+from stepwell.engine.outbox import Outbox
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.replay import Request, digest, operation_of
-from stepwell.engine.waiting import approval_topic, check_moment, check_topic, check_wait
+from stepwell.engine.signature import explain
+from stepwell.engine.waiting import (
+    MAX_MESSAGE_KEY,
+    RESERVED,
+    approval_topic,
+    check_message_key,
+    check_moment,
+    check_topic,
+    check_wait,
+)
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 # No default was given: None is one.
 MISSING: Final[Any] = object()
-# A longer key of a message is replaced by its digest.
-MAX_MESSAGE_KEY = 200
+
+# The code of the failure when a message does not fit the type that was asked for.
+MESSAGE_REFUSED: Final = "message_refused"
 
 _APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 
@@ -41,13 +52,18 @@ _APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 class DurableWaits(Durable):
     """Sleeps, messages, approvals and values of runs, each recorded when it is over."""
 
-    _sent: list[NewMessage] | None = None
+    _outbox: Outbox | None = None
     _topics: dict[tuple[str, str], int] | None = None
 
     @property
     def messages(self) -> Sequence[NewMessage]:
-        """What `send` collected."""
-        return self._sent or ()
+        """What `send` collected, without what earlier executions have sent."""
+        return () if self._outbox is None else self._outbox.fresh
+
+    @property
+    def sent_mark(self) -> str | None:
+        """What has been sent once this execution's messages are; see `Outbox`."""
+        return self._sent_before() if self._outbox is None else self._outbox.mark
 
     def sleep(
         self, seconds: float | timedelta | None = None, *, until: datetime | None = None
@@ -101,15 +117,19 @@ class DurableWaits(Durable):
         """The next message to this run on `topic`, validated to `type`; each is given out once.
 
         With `timeout` (seconds, a timedelta), `default` is returned when none came in time.
-        Raises WaitTimeout when there is no default.
+        Raises WaitTimeout when there is no default; and Permanent for a message that does not fit
+        the type. That one is refused: if it ends the attempt, a retry receives the next one.
         """
         check_topic(topic, "step.receive: topic")
         limit = None if timeout is None else check_wait(timeout, "step.receive.timeout")
         request, journal = self._waiting("receive", "receive", (topic,))
         adapter = None if type is None else TypeAdapter(type)
         wait = Wait(topic=topic, kind="message", operation=request.id)
-        ended = self._await(journal, request, wait, limit, self._message(journal, request, topic))
+        ask = self._fitting(journal, request, topic, adapter)
+        ended = self._await(journal, request, wait, limit, ask)
         if ended.error is not None:
+            if ended.error.code == MESSAGE_REFUSED:
+                raise self._refused(journal, request, ended)
             if default is MISSING:
                 raise _timed_out(journal, ended, f"no message came on topic {topic!r}")
             return default
@@ -132,7 +152,7 @@ class DurableWaits(Durable):
 
     @overload
     def wait_for_value(
-        self, run_id: str, key: str, type: type[T], timeout: float | timedelta | None = None
+        self, run_id: str, key: str, type: type[T], *, timeout: float | timedelta | None = None
     ) -> T: ...
     @overload
     def wait_for_value(
@@ -140,10 +160,11 @@ class DurableWaits(Durable):
         run_id: str,
         key: str,
         type: None = None,
+        *,
         timeout: float | timedelta | None = None,
     ) -> Any: ...
     def wait_for_value(
-        self, run_id: str, key: str, type: Any = None, timeout: float | timedelta | None = None
+        self, run_id: str, key: str, type: Any = None, *, timeout: float | timedelta | None = None
     ) -> Any:
         """The value that a run has set for `key`; waits for the first one.
 
@@ -187,7 +208,9 @@ class DurableWaits(Durable):
         journal.heed()
         if recorded is None:
             journal.flush()
-            journal.ask(journal.services.values.set_value, self._claimed, key, text, request.id)
+            values = journal.services.values
+            stored = journal.ask(values.set_value, self._claimed, key, text, request.id)
+            _check_set(request, stored, (key, text))
             self._settle(journal, request)
 
     def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:
@@ -198,26 +221,32 @@ class DurableWaits(Durable):
         """
         self._check_open("send")
         check_id(run_id, "step.send: run_id")
-        if run_id != self._claimed.run.id and self._services.reads.run_status(run_id) is None:
+        outbox = self._outbox
+        if outbox is None:
+            outbox = vars(self).setdefault("_outbox", Outbox(self._sent_before()))
+        is_known = outbox.replays or run_id == self._claimed.run.id
+        if not is_known and self._services.reads.run_status(run_id) is None:
             raise NotFound(f"step.send: there is no run {run_id!r}")
         check_topic(topic, "step.send: topic")
         text = encode(
             payload, f"step.send({topic!r}): payload", self._services.settings.payload_limit
         )
         if key is not None:
-            check_id(key, "step.send: key")
+            check_message_key(key, "step.send: key")
         else:
             key = self._message_key(run_id, topic)
-        if self._sent is None:
-            self._sent = []
-        self._sent.append(NewMessage(run_id, topic, text, key))
+        outbox.add(NewMessage(run_id, topic, text, key))
+
+    def _sent_before(self) -> str | None:
+        """The mark that the last suspension left."""
+        return (self.resumed_wait() or {}).get("sent")
 
     def _message_key(self, run_id: str, topic: str) -> str:
         """The same on replay for the same message."""
         counts = self._topics = {} if self._topics is None else self._topics
         number = counts[run_id, topic] = counts.get((run_id, topic), 0) + 1
         key = f"{self.idempotency_key}/{topic}/{number}"
-        if len(key.encode()) > MAX_MESSAGE_KEY:
+        if len(key.encode()) > MAX_MESSAGE_KEY or key.startswith(RESERVED):
             return hashlib.sha256(key.encode()).hexdigest()
         return key
 
@@ -236,6 +265,50 @@ class DurableWaits(Durable):
     def _message(self, journal: Journal, request: Request, topic: str) -> Callable[[], str | None]:
         messages = journal.services.messages
         return lambda: journal.ask(messages.receive, self._claimed, topic, request.id)
+
+    def _fitting(
+        self, journal: Journal, request: Request, topic: str, adapter: TypeAdapter[Any] | None
+    ) -> Callable[[], str | None]:
+        """Asks for a message, and refuses it when it does not fit, before it is recorded."""
+        ask = self._message(journal, request, topic)
+
+        def fitting() -> str | None:
+            text = ask()
+            why = None if text is None or adapter is None else _misfit(text, adapter)
+            if why is not None:
+                raise self._refuse(journal, request, topic, why)
+            return text
+
+        return fitting
+
+    def _refuse(self, journal: Journal, request: Request, topic: str, why: str) -> Permanent:
+        """Record that what was received does not fit, and refuse it."""
+        message = journal.ask(journal.services.messages.given, self._claimed, request.id)
+        error = Permanent(
+            MESSAGE_REFUSED,
+            f"message {message} on topic {topic!r}: {why}",
+            details={"message": message},
+        )
+        now = to_datetime(journal.services.clock.micros())
+        ended = operation_of(request, now, now, error=to_value(error))
+        journal.keep_failure(ended, error)
+        # Recorded first: refused and not recorded, nobody would hear of the message.
+        journal.flush()
+        return self._refused(journal, request, ended, error)
+
+    def _refused(
+        self, journal: Journal, request: Request, ended: Operation, error: Any = None
+    ) -> Permanent:
+        """The recorded refusal, to be raised; the store is told, if a crash came before that."""
+        assert ended.error is not None
+        error = error or from_value(ended.error)
+        journal.know_failure(ended, error)
+        message = ended.error.details.get("message")
+        if message is not None:
+            refuse = journal.services.messages.refuse
+            journal.ask(refuse, self._claimed, request.id, message)
+        refused: Permanent = error
+        return refused
 
     def _await(
         self,
@@ -270,9 +343,25 @@ class DurableWaits(Durable):
         return operation
 
 
+def _misfit(text: str, adapter: TypeAdapter[Any]) -> str | None:
+    """Why a message does not fit the type, or None when it does."""
+    try:
+        adapter.validate_json(text)
+    except ValidationError as error:
+        return explain(error, "")
+    return None
+
+
 def _last(journal: Journal, run_id: str, key: str) -> str | None:
     found = journal.ask(journal.services.values.values, run_id, key, 1)
     return encode(found[-1].value, "value", 1 << 40) if found else None
+
+
+def _check_set(request: Request, stored: tuple[str, str], asked: tuple[str, str]) -> None:
+    """Raises ReplayMismatch when an execution that died had set something else."""
+    if digest(stored[0], decode(stored[1])) != request.digest:
+        was, now = (f"{key!r} to {text:.80}" for key, text in (stored, asked))
+        request.mismatch(f"has set {was} before", f"sets {now}")
 
 
 def _timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:

@@ -71,3 +71,11 @@ def check_id(value: object, field: str, limit: int = MAX_ID_BYTES) -> str:
 def jitter() -> float:
     """A number from [0, 1) for spreading retries; tests inject their own source."""
     return random.random()
+
+
+def execution_id(run_id: str, step_id: str) -> str:
+    """One name for a step of a run: `<run id>/<step id>`, with `/` and `%` of the run id escaped.
+
+    No two steps share one, whatever their ids.
+    """
+    return f"{run_id.replace('%', '%25').replace('/', '%2F')}/{step_id}"

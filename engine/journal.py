@@ -27,6 +27,7 @@ from stepwell.engine.checkpoint import (
     Operation,
     OperationError,
 )
+from stepwell.engine.checkpoint_elsewhere import recorded_elsewhere
 from stepwell.engine.checkpointing import load, record
 from stepwell.engine.clock import to_datetime, to_micros
 from stepwell.engine.errors import (
@@ -120,6 +121,8 @@ class Journal:
             except NoCheckpoint:
                 self._head = self._first()
                 return
+            if found.elsewhere:
+                raise recorded_elsewhere(self._id, found.elsewhere)
             self._recorded = {operation.id: operation for operation in found.operations}
             self._wait = found.wait
             self._pause_requested = found.pause_requested

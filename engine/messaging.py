@@ -10,13 +10,13 @@ from stepwell.engine.checkpoint import Checkpoint, Checkpointer
 from stepwell.engine.checkpointing import load
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import WaitTimeout
-from stepwell.engine.ids import check_id
+from stepwell.engine.ids import check_id, execution_id
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import Message, NewMessage, ValueEntry
 from stepwell.engine.payload import encode
 from stepwell.engine.ports import RunStore
 from stepwell.engine.settings import Settings
-from stepwell.engine.waiting import check_topic
+from stepwell.engine.waiting import check_message_key, check_topic
 
 # How often a wait for a value looks, in seconds.
 LOOK = 0.02
@@ -44,7 +44,7 @@ class Messaging:
         check_id(run_id, "run_id")
         check_topic(topic)
         if key is not None:
-            check_id(key, "key")
+            check_message_key(key)
         text = encode(payload, "payload", self.settings.payload_limit)
         sent = self._store.send(NewMessage(run_id, topic, text, key))
         self._acted(int(sent))
@@ -85,7 +85,7 @@ class Messaging:
     def checkpoint(self, run_id: str, step_id: str) -> Checkpoint:
         """What a step has recorded so far. Raises NotFound without the step, or any record."""
         self._store.step(run_id, step_id)
-        return load(self.checkpointer, f"{run_id}/{step_id}")
+        return load(self.checkpointer, execution_id(run_id, step_id))
 
     @property
     def checkpointer(self) -> Checkpointer:

@@ -301,7 +301,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to a run. `received_by` is the step that took it, or None."""
+    """A message to a run. `received_by` is the step that took it, or None.
+
+    `refused`: that step could not use it, as it did not fit the type that was asked for.
+    """
 
     id: int
     run_id: str
@@ -311,6 +314,7 @@ class Message:
     sender: str | None
     received_by: str | None
     created_at: datetime
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -552,11 +556,15 @@ class Failed:
 
 @dataclass(slots=True)
 class Suspended:
-    """The execution waits; its slot and lease are free until the wait is over."""
+    """The execution waits; its slot and lease are free until the wait is over.
+
+    `sent` comes back in the step's stored wait: which messages were committed so far.
+    """
 
     step: ClaimedStep
     wait: Wait
     messages: Sequence[NewMessage] = ()
+    sent: str | None = None
 
 
 @dataclass(slots=True)

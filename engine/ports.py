@@ -260,6 +260,18 @@ class Messages(Protocol):
         """
         ...
 
+    def given(self, step: ClaimedStep, operation: str) -> int | None:
+        """The id of the message that this operation of the step was given, or None."""
+        ...
+
+    def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
+        """Take a message from the operation it was given to, for good: nobody gets it any more.
+
+        The operation is given the next one then. Nothing happens when it does not have this
+        message (any more). Raises LeaseLost.
+        """
+        ...
+
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
         """A run's messages in the order they were sent. Raises NotFound."""
         ...
@@ -276,10 +288,11 @@ class Messages(Protocol):
 class Values(Protocol):
     """Values that runs publish, each with its history."""
 
-    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> None:
+    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
         """Give a key of the step's run a new value (JSON text), once for each operation.
 
-        Steps that wait for it are ready then. Raises LeaseLost.
+        Returns the key and value that the operation has set, which of a repeated one are those of
+        the first time. Steps that wait for it are ready then. Raises LeaseLost.
         """
         ...
 

@@ -17,13 +17,13 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from stepwell.engine.checkpoint import Operation, OperationKind
+from stepwell.engine.checkpoint import Operation, OperationKind, operation_id
 from stepwell.engine.errors import InvalidInput, ReplayMismatch
 from stepwell.engine.ids import check_id
 
 _PLAIN = (str, int, float, bool, type(None))
 # What the ids of later occurrences and of keyed operations look like.
-_TAKEN = re.compile(r"#\d+\Z|\[.*\]\Z")
+_TAKEN = re.compile(r"#\d+\Z|\[")
 _NO_TYPE = (Any, object, inspect.Parameter.empty)
 
 
@@ -41,9 +41,7 @@ class Request:
     @property
     def id(self) -> str:
         """As `Operation.id`."""
-        if self.key is not None:
-            return f"{self.name}[{self.key}]"
-        return self.name if self.occurrence == 1 else f"{self.name}#{self.occurrence}"
+        return operation_id(self.name, self.occurrence, self.key)
 
     @property
     def label(self) -> str:
@@ -88,7 +86,7 @@ def check_name(name: object, call: str) -> str:
     text = check_id(name, f"{call}: name")
     if _TAKEN.search(text):
         raise InvalidInput(
-            f"{call}: name {text!r:.120} ends like the id of a repeated or keyed operation; "
+            f"{call}: name {text!r:.120} looks like the id of a repeated or keyed operation; "
             "use a plain name, and key=… to tell operations of one name apart"
         )
     return text

@@ -83,9 +83,9 @@ class RunHandle(Generic[R]):
             raise InvalidPayload(explain(error, f"result of run {self.id!r}")) from None
         return typed
 
-    def cancel(self, reason: str = "", by: str = "operator") -> int:
+    def cancel(self, *, by: str = "operator", reason: str = "") -> int:
         """Cancel the run; returns how many steps that ended."""
-        return self._runtime.cancel_run(self.id, reason=reason, by=by)
+        return self._runtime.cancel_run(self.id, by=by, reason=reason)
 
     def _last_step(self) -> str:
         """The only step that no other one depends on."""

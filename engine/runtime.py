@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack, overload
 
 from stepwell.engine.checkpoint import Checkpointer
-from stepwell.engine.checkpoint_fence import fenced
+from stepwell.engine.checkpoint_elsewhere import Elsewhere
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import Conflict, RuntimeClosed, WaitTimeout
 from stepwell.engine.events import Observer, Observers
@@ -115,7 +115,7 @@ class Runtime(Queries, Messaging, Operating):
         checkpoints = self._parts.checkpoints
         if checkpoints is None:
             return self._store.checkpointer(step)
-        return fenced(checkpoints, lambda: self._store.holds(step))
+        return Elsewhere(checkpoints, self._store, step)
 
     # --- what is registered ---------------------------------------------------------------
 

@@ -133,7 +133,10 @@ class Signature:
 
 
 def explain(error: ValidationError, path: str) -> str:
-    """A validation error as one line: the path to each field, what is wrong, what was got."""
+    """A validation error as one line: the path to each field, what is wrong, what was got.
+
+    With an empty `path` the fields alone are named.
+    """
     lines = []
     for item in error.errors(include_url=False, include_context=False)[:3]:
         where = path
@@ -141,6 +144,7 @@ def explain(error: ValidationError, path: str) -> str:
             where += f"[{part}]" if isinstance(part, int) else f".{part}"
         got = "" if item["type"] == "missing" else f", got {item['input']!r:.80}"
         message = item["msg"][:1].lower() + item["msg"][1:]
-        lines.append(f"{where}: {message}{got}")
+        where = where if path else where.removeprefix(".")
+        lines.append(f"{where}: {message}{got}" if where else f"{message}{got}")
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")

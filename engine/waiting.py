@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepwell.engine.checkpoint import CheckpointWait
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
 from stepwell.engine.errors import InvalidInput
-from stepwell.engine.ids import check_id
+from stepwell.engine.ids import MAX_ID_BYTES, check_id
 from stepwell.engine.model import Wait
 
-# Topics that begin like this are the engine's own.
+# Topics and keys of messages that begin like this are the engine's own.
 RESERVED = "stepwell."
+# Topics of decisions, and their keys, begin like this.
+APPROVAL = f"{RESERVED}approval:"
+# The longest key of a message, in bytes.
+MAX_MESSAGE_KEY = MAX_ID_BYTES
 # The longest wait that can be asked for.
 MAX_WAIT = timedelta(days=36_600)
 
 
 def check_topic(topic: object, field: str = "topic") -> str:
     """A topic that may be sent and received on. Raises InvalidInput."""
-    text = check_id(topic, field)
+    return _not_reserved(check_id(topic, field), field, "topic")
+
+
+def check_message_key(key: object, field: str = "key") -> str:
+    """A key that a message may be sent with. Raises InvalidInput."""
+    return _not_reserved(check_id(key, field, MAX_MESSAGE_KEY), field, "key")
+
+
+def _not_reserved(text: str, field: str, what: str) -> str:
     if text.startswith(RESERVED):
         raise InvalidInput(
             f"{field}: {text!r} begins with {RESERVED!r}, which is the engine's own; "
-            "choose another topic"
+            f"choose another {what}"
         )
     return text
 
 
 def approval_topic(step_id: str, operation: str) -> str:
     """The topic that the decision for an operation of a step comes on."""
-    return f"{RESERVED}approval:{step_id}:{operation}"
+    return f"{APPROVAL}{step_id}:{operation}"
+
+
+# The latest time that can be waited for (epoch µs): a pause can still move it on for long.
+FOREVER = to_micros(datetime(9000, 1, 1, tzinfo=UTC))
 
 
 def check_wait(value: Any, field: str) -> int:
@@ -56,7 +72,15 @@ def check_moment(value: Any, field: str) -> int:
             f"{field}: a time needs a zone, got the naive {value.isoformat()}; "
             "use datetime.now(UTC) and the like"
         )
-    return to_micros(value)
+    try:
+        micros = to_micros(value)
+    except OverflowError:
+        micros = FOREVER + 1
+    if micros > FOREVER:
+        raise InvalidInput(
+            f"{field}: must be before {to_datetime(FOREVER).date()}, got {value.isoformat()}"
+        )
+    return micros
 
 
 def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:

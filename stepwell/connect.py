@@ -183,7 +183,7 @@ def _postgres_projections(url: str, settings: Settings) -> ProjectionStore:
         )
     except ImportError:
         raise StoreError(
-            "projections: PostgreSQL needs its driver; install stepwell[postgres]"
+            "projections: PostgreSQL needs its driver; run: pip install 'psycopg[binary]'"
         ) from None
     return made
 

@@ -79,7 +79,9 @@ def _postgres(url: str, durability: str) -> Dialect:
     try:
         dialect: Dialect = stores.postgres.PostgresDialect(url, durability=durability)
     except ImportError:
-        raise StoreError("store: PostgreSQL needs its driver; install stepwell[postgres]") from None
+        raise StoreError(
+            "store: PostgreSQL needs its driver; run: pip install 'psycopg[binary]'"
+        ) from None
     return dialect
 
 

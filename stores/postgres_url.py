@@ -6,10 +6,12 @@ import re
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.errors import InvalidInput, nearest
 
 _PORTS = re.compile(r"[\d,]*")
+_UNKNOWN = re.compile(r'invalid URI query parameter: "(\w+)"')
 
 
 def shown(url: str) -> str:
@@ -19,7 +21,8 @@ def shown(url: str) -> str:
     """
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except psycopg.ProgrammingError as error:
+        _check_parameters(url, str(error))
         parts = None
     # A password with a "/" or "@" of its own ends up in these, and so in messages.
     if (
@@ -39,3 +42,17 @@ def shown(url: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{at}/{database}?host={host}" + (f"&port={port}" if port else "")
     return f"postgresql://{at}{host}{f':{port}' if port else ''}/{database}"
+
+
+def _check_parameters(url: str, said: str) -> None:
+    """Raises InvalidInput that names the parameter, if libpq knows all but that."""
+    unknown = _UNKNOWN.search(said)
+    # With an "@" behind the "?" it may be a part of the password.
+    if unknown is None or "@" in url.partition("?")[2]:
+        return
+    name = unknown.group(1)
+    hint = nearest(name, [option.keyword.decode() for option in Conninfo.get_defaults()])
+    raise InvalidInput(
+        f"store: the postgresql:// URL cannot be read: unknown parameter {name!r}"
+        f"{hint if 'did you mean' in hint else '; leave it out'}"
+    )

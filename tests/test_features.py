@@ -515,7 +515,7 @@ def test_g12_operator_retries_and_cancels() -> None:
 
         run = runtime.start_run("shop", "long")
         assert begun.wait(TIMEOUT)
-        assert run.cancel("enough") == 2
+        assert run.cancel(reason="enough") == 2
         assert told.wait(TIMEOUT)
         assert run.wait(TIMEOUT).status == "canceled"
         assert runtime.result(run.id, "first").value is None

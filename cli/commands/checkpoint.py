@@ -66,13 +66,16 @@ def _wait(wait: CheckpointWait) -> str:
     if wait.topic is not None and wait.kind != "approval":
         text += f" on {wait.topic}"
     if wait.remaining is not None:
-        return f"{text}, {wait.remaining:g} s left"
+        return f"{text}, {max(0.0, wait.remaining):g} s left"
     if wait.wake_at is not None:
         return f"{text}, until {wait.wake_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     return text
 
 
 def _seconds(operation: Operation) -> str:
+    """How long its function took; a wait has none, and how long it waited is not recorded."""
+    if operation.kind != "do":
+        return "-"
     if operation.started is None or operation.ended is None:
         return ""
     return f"{(operation.ended - operation.started).total_seconds():.3f}"

@@ -13,7 +13,7 @@ from stepwell.cli.options import Command, by_option
 from stepwell.cli.output import json_text
 from stepwell.cli.session import Session
 from stepwell.engine.errors import nearest
-from stepwell.engine.model import Step
+from stepwell.engine.model import Message, Step
 from stepwell.engine.states import StepStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,7 +90,7 @@ def messages(session: Session, run: str, topic: str | None) -> None:
         ("id", "topic", "received by", "sender", "key", "sent", "payload"),
         [
             (
-                *(str(item.id), item.topic, item.received_by or "-", item.sender or "-"),
+                *(str(item.id), item.topic, _receiver(item), item.sender or "-"),
                 *(item.key or "-", item.created_at, json_text(item.payload, indent=None)),
             )
             for item in found
@@ -98,6 +98,10 @@ def messages(session: Session, run: str, topic: str | None) -> None:
     )
     if not found:
         out.say(f"no messages to run {run_id}{'' if topic is None else f' on topic {topic!r}'}")
+
+
+def _receiver(message: Message) -> str:
+    return f"{message.received_by or '-'}{' (refused)' if message.refused else ''}"
 
 
 def _decision(function: F) -> F:

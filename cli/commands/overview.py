@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 import click
 
 from stepwell.cli.options import Command
-from stepwell.cli.output import Output, duration
+from stepwell.cli.output import Output, duration, moment, plain
 from stepwell.cli.session import Session
-from stepwell.engine.model import QueueStatus
+from stepwell.cli.standstill import living, seen_since
+from stepwell.engine.model import QueueStatus, WorkerRow
 
 
 @click.command(cls=Command)
@@ -17,6 +21,8 @@ def status(session: Session) -> None:
     out = session.output
     with session.reading() as runtime:
         found = runtime.status()
+        live = len(living(runtime.workers(), seen_since(session)))
+    found = replace(found, workers=live)
     if out.json:
         out.value(found)
         return
@@ -50,9 +56,13 @@ def queues(session: Session) -> None:
 
 def _print_queues(out: Output, found: list[QueueStatus]) -> None:
     out.table(
-        ("queue", "ready", "running", "max in flight", "rate limit"),
+        ("queue", "ready", "running", "max in flight", "max per worker", "rate limit", "labels"),
         [
-            (queue.name, queue.ready, queue.running, queue.max_in_flight or "-", _rate(queue))
+            (
+                *(queue.name, queue.ready, queue.running),
+                *(queue.max_in_flight or "-", queue.max_per_worker or "-"),
+                *(_rate(queue), ", ".join(queue.labels) or "-"),
+            )
             for queue in found
         ],
     )
@@ -68,12 +78,17 @@ def _rate(queue: QueueStatus) -> str:
 @click.command(cls=Command)
 @click.pass_obj
 def workers(session: Session) -> None:
-    """List workers that have not stopped."""
+    """List workers that have not stopped.
+
+    One that was not seen for two leases, as it was killed or cannot reach the store, is marked
+    silent.
+    """
     out = session.output
     with session.reading() as runtime:
         found = runtime.workers()
+    since = seen_since(session)
     if out.json:
-        out.value(found)
+        out.value([plain(row) | {"silent": row.seen_at < since} for row in found])
         return
     out.table(
         ("id", "host", "pid", "version", "queues", "labels", "started", "seen"),
@@ -81,10 +96,14 @@ def workers(session: Session) -> None:
             (
                 *(row.id, row.host, str(row.pid), row.version),
                 *(", ".join(row.queues) if row.queues else "all", ", ".join(row.labels) or "-"),
-                *(row.started_at, row.seen_at),
+                *(row.started_at, _seen(row, since)),
             )
             for row in found
         ],
     )
     if not found:
         out.say("no workers")
+
+
+def _seen(row: WorkerRow, since: datetime) -> str:
+    return f"{'silent since ' if row.seen_at < since else ''}{moment(row.seen_at)}"

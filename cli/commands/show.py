@@ -10,9 +10,8 @@ from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command, limit_option
 from stepwell.cli.output import counted, json_cell
 from stepwell.cli.session import Session
-from stepwell.cli.standstill import still_seen, why_nobody_takes
+from stepwell.cli.standstill import seen_since, why_nobody_goes_on, why_nobody_takes
 from stepwell.cli.waits import held_by, paused, waiting_lines, waits_for
-from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
 from stepwell.engine.runtime import Runtime
 
@@ -43,11 +42,14 @@ def show(session: Session, run: str, step: str | None, status: str | None, limit
             return
         progress = runtime.progress(found.id)
         steps = runtime.steps(found.id, status=status, limit=limit)
+        reason = why_nobody_goes_on(session, runtime, progress, found.id)
         waiting = [] if out.json else waiting_lines(runtime, found.id, session.typed)
     if out.json:
-        out.value({"run": found, "progress": progress, "steps": steps})
+        out.value(
+            {"run": found, "progress": progress, "steps": steps, "not_claimed": reason or None}
+        )
         return
-    stands = {"paused": paused(found.id, found.status, session.typed)}
+    stands = {"paused": paused(found.id, found.status, session.typed), "not claimed": reason}
     out.fields(_run_fields(found, progress, stands | {"waiting": "\n".join(waiting)}))
     if steps:
         out.line()
@@ -87,8 +89,7 @@ def _run_fields(run: Run, progress: RunProgress, stands: dict[str, str]) -> dict
 
 
 def _standstill(session: Session, runtime: Runtime, step: Step) -> str:
-    seen_since = still_seen(to_datetime(SystemClock().micros()), session.configuration.engine.lease)
-    return why_nobody_takes(step, runtime.workers(), runtime.queues(), seen_since)
+    return why_nobody_takes(step, runtime.workers(), runtime.queues(), seen_since(session))
 
 
 def _pending(step: Step) -> str:

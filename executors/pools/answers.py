@@ -48,6 +48,14 @@ def _receive(services: Services, step: ClaimedStep, asked: Header) -> Any:
     return _durable(services).messages.receive(step, asked["topic"], asked["operation"])
 
 
+def _given(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    return _durable(services).messages.given(step, asked["operation"])
+
+
+def _refuse(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    _durable(services).messages.refuse(step, asked["operation"], asked["message"])
+
+
 def _set_value(services: Services, step: ClaimedStep, asked: Header) -> Any:
     key, value, operation = asked["key"], asked["value"], asked["operation"]
     return _durable(services).values.set_value(step, key, value, operation)
@@ -83,6 +91,8 @@ _ANSWERS: dict[str, Callable[[Services, ClaimedStep, Header], Any]] = {
     "checkpoint.load": _load,
     "checkpoint.record": _record,
     "receive": _receive,
+    "given": _given,
+    "refuse": _refuse,
     "set_value": _set_value,
     "values": _values,
     "kv_get": lambda services, _, asked: _durable(services).kv.store.kv_get(asked["key"]),

@@ -101,8 +101,22 @@ class Parent:
         text: str | None = self.call("receive", topic=topic, operation=operation)
         return text
 
-    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> None:  # noqa: ARG002
-        self.call("set_value", key=key, value=value, operation=operation)
+    def given(self, step: ClaimedStep, operation: str) -> int | None:  # noqa: ARG002
+        message: int | None = self.call("given", operation=operation)
+        return message
+
+    def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:  # noqa: ARG002
+        self.call("refuse", operation=operation, message=message)
+
+    def set_value(
+        self,
+        step: ClaimedStep,  # noqa: ARG002
+        key: str,
+        value: str,
+        operation: str,
+    ) -> tuple[str, str]:
+        key, value = self.call("set_value", key=key, value=value, operation=operation)
+        return key, value
 
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
         found: list[ValueEntry] = restore(

@@ -102,6 +102,7 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
             header["failure"], header["retry_in"] = outcome.failure, outcome.retry_in
         case Suspended():
             header["wait"], header["messages"] = outcome.wait, outcome.messages
+            header["sent"] = outcome.sent
         case _:
             raise TypeError(f"a child process cannot give a step back: {outcome!r:.80}")
     return pack(header, bodies)
@@ -112,7 +113,8 @@ def unpack_outcome(step: ClaimedStep, header: dict[str, Any], bodies: list[bytes
     if "failure" in header:
         return Failed(step, restore(Failure, header["failure"]), header["retry_in"])
     if "wait" in header:
-        return Suspended(step, restore(Wait, header["wait"]), _messages(header))
+        wait = restore(Wait, header["wait"])
+        return Suspended(step, wait, _messages(header), header["sent"])
     rest = iter(bodies)
     artifacts = []
     for inline, plain in header["artifacts"]:

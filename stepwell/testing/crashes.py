@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import copy
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import stepwell.stores as stores
 from stepwell.engine.clock import VirtualClock, to_datetime
-from stepwell.engine.errors import InvalidInput, StepwellError, nearest
+from stepwell.engine.errors import InvalidInput, StepwellError, WaitTimeout, nearest
 from stepwell.engine.package import Package, Workflow
 from stepwell.engine.run_handle import RunHandle
+from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.testing.crash_points import Crashed, CrashPoints, MortalClock, TellingStore
 from stepwell.testing.end_state import differences, end_state
 from stepwell.testing.virtual import VirtualRuntime, virtual_runtime
 
 RUN_ID = "crash"
+_GIVE = ": give it send= or during="
 OBSERVED = "observed"
 STORE = "engine.db"
+UNDISTURBED = "undisturbed"
+Ends = Literal["succeeded", "failed", "canceled"]
 
 
 class CrashOptions(TypedDict, total=False):
@@ -32,8 +37,8 @@ class CrashOptions(TypedDict, total=False):
     (topic, payload), that are sent right after the start. `during(runtime, run)`: called when
     nothing is ready and a step waits for something from outside, say to approve it. `observe()`:
     the effects outside, compared, too; `reset()` undoes them before each run. `ignore`: patterns
-    of places that may differ, such as "run.steps.pay.value.at" or "*.seconds". `app`, `settings`:
-    as for `connect()`.
+    of places that may differ, such as "run.steps.pay.value.at" or "*.seconds". `ends`: how the
+    run has to end, if not "succeeded". `app`, `settings`: as for `connect()`.
     """
 
     packages: Sequence[Package]
@@ -43,6 +48,7 @@ class CrashOptions(TypedDict, total=False):
     observe: Callable[[], Any]
     reset: Callable[[], object]
     ignore: Iterable[str]
+    ends: Ends
     app: Any
     settings: Any
 
@@ -70,7 +76,8 @@ def crash_everywhere(
     `packages`. The stores are in `folder`, or nowhere afterwards.
 
     Raises:
-        AssertionError: naming the point and each difference, when a crash changed the end.
+        AssertionError: naming the point and each difference, when a crash changed the end; or
+            saying why the undisturbed run does not end as it has to.
         InvalidInput: for an option that cannot be.
     """
     unknown = options.keys() - CrashOptions.__annotations__.keys()
@@ -79,37 +86,43 @@ def crash_everywhere(
         close = nearest(name, CrashOptions.__annotations__)
         raise InvalidInput(f"crash_everywhere: unknown option {name!r}{close}")
     with _folder(folder) as place:
-        return _Trial(package, input, place, options).run()
+        return _Trial(package, input, place, options, is_kept=folder is not None).run()
 
 
 class _Trial:
     """One package under trial, with everything a run of it needs."""
 
-    def __init__(self, package: Any, input: Any, folder: Path, options: CrashOptions) -> None:
+    def __init__(
+        self, package: Any, input: Any, folder: Path, options: CrashOptions, *, is_kept: bool
+    ) -> None:
         self._package = package
         self._input = input
         own = [package] if isinstance(package, Package) else []
         self._packages = [*own, *options.get("packages", ())]
         self._folder = folder
+        self._is_kept = is_kept
         self._options = options
         self._ignore = _patterns(options.get("ignore", ()))
+        self._ends = _end_wanted(options.get("ends", "succeeded"))
         self._untouched: list[Any] = []
         self._empty_store = self._made_store(folder / STORE)
 
     def run(self) -> Survived:
-        home = self._folder / "undisturbed"
+        home = self._folder / UNDISTURBED
         points, end = self._undisturbed(home)
         _, again = self._undisturbed(home)
         if changed := differences(end, again, self._ignore):
-            raise AssertionError(
+            raise self._wrong(
+                home,
                 "two undisturbed runs ended differently, so crashes cannot be judged: name what "
-                f"may differ in ignore=[…]\n  {_lines(changed)}"
+                f"may differ in ignore=[…]\n  {_lines(changed)}",
             )
         for number, point in enumerate(points, start=1):
             home = self._folder / f"crash-{number}"
             crashed = self._crash(point, home)
             if changed := differences(end, crashed, self._ignore):
-                raise AssertionError(f"crashed {point}, and ended differently\n  {_lines(changed)}")
+                what = f"crashed {point}, and ended differently\n  {_lines(changed)}"
+                raise self._wrong(home, what)
             shutil.rmtree(home)
         return Survived(tuple(points), end)
 
@@ -120,7 +133,9 @@ class _Trial:
         points = CrashPoints(clock)
         with self._opened(home, clock, points) as runtime:
             self._start(runtime)
-            self._drain(runtime, "undisturbed")
+            self._drain(runtime, home, UNDISTURBED)
+            if why := _ended_otherwise(runtime, self._ends):
+                raise self._wrong(home, why)
             return points.seen, self._end(runtime)
 
     def _crash(self, point: str, home: Path) -> dict[str, Any]:
@@ -131,15 +146,16 @@ class _Trial:
         with self._opened(home, clock, points) as runtime:
             self._start(runtime)
             with suppress(Crashed):
-                self._drain(runtime, f"on the way to the point {point!r}")
+                self._drain(runtime, home, f"on the way to the point {point!r}")
         if clock.died_at is None:
-            raise AssertionError(
+            raise self._wrong(
+                home,
                 f"the point {point!r} was not reached again: the package does not do the same "
-                "in each run, so crashes cannot be judged"
+                "in each run, so crashes cannot be judged",
             )
         later = MortalClock(to_datetime(clock.died_at))
         with self._opened(home, later, CrashPoints(later)) as runtime:
-            self._drain(runtime, f"crashed {point}")
+            self._drain(runtime, home, f"crashed {point}")
             return self._end(runtime)
 
     def _made_store(self, path: Path) -> Path:
@@ -199,20 +215,55 @@ class _Trial:
         for number, (topic, payload) in enumerate(self._options.get("send", ()), start=1):
             runtime.send(RUN_ID, topic, payload, key=f"send-{number}")
 
-    def _drain(self, runtime: VirtualRuntime, when: str) -> None:
+    def _drain(self, runtime: VirtualRuntime, home: Path, when: str) -> None:
         during = self._options.get("during")
         run = RunHandle[Any](runtime, runtime.run(RUN_ID))
         try:
             runtime.drain(RUN_ID, during=None if during is None else lambda: during(runtime, run))
         except StepwellError as error:
-            raise AssertionError(f"{when}: the run did not end: {error}") from error
+            hint = _GIVE if isinstance(error, WaitTimeout) and when == UNDISTURBED else ""
+            raise self._wrong(home, f"{when}: the run did not end: {error}{hint}") from error
 
     def _end(self, runtime: VirtualRuntime) -> dict[str, Any]:
         return {**end_state(runtime, RUN_ID), OBSERVED: self._observed()}
 
+    def _wrong(self, home: Path, what: str) -> AssertionError:
+        """The error that says this, and where the store of the run is, if it stays there."""
+        if self._is_kept:
+            url = shlex.quote(f"sqlite:///{home.absolute() / STORE}")
+            what += f"\n  its store: stepwell --store {url} show {RUN_ID}"
+        return AssertionError(what)
+
     def _observed(self) -> Any:
         observe = self._options.get("observe")
         return None if observe is None else copy.deepcopy(observe())
+
+
+def _ended_otherwise(runtime: VirtualRuntime, wanted: RunStatus) -> str | None:
+    """What is wrong with how the undisturbed run ended; None when it ended as it has to."""
+    status = runtime.run(RUN_ID).status
+    if status is wanted:
+        return None
+    if wanted is not RunStatus.SUCCEEDED:
+        return f"the undisturbed run ended {str(status)!r}, and ends={str(wanted)!r} was given"
+    if status is RunStatus.CANCELED:
+        return 'the undisturbed run was canceled; if that is how it has to end: ends="canceled"'
+    reasons, timed_out = [], False
+    for step in runtime.steps(RUN_ID, status=StepStatus.FAILED):
+        if step.error is not None:
+            reasons.append(f"{step.error.code} {step.error.message} of step {step.id!r}")
+            timed_out = timed_out or step.error.code == WaitTimeout.code
+    why = "; ".join(reasons) or "no step says why"
+    if timed_out:
+        return f"the undisturbed run ended in {why}{_GIVE}"
+    return f'the undisturbed run failed: {why}; if that is how it has to end: ends="failed"'
+
+
+def _end_wanted(given: object) -> RunStatus:
+    if given not in get_args(Ends):
+        names = ", ".join(map(repr, get_args(Ends)))
+        raise InvalidInput(f"crash_everywhere.ends: must be one of {names}, got {given!r:.80}")
+    return RunStatus(given)
 
 
 def _patterns(given: Iterable[str]) -> tuple[str, ...]:

@@ -87,7 +87,11 @@ def _messages(runtime: Runtime, run: Run) -> dict[str, Any]:
         if message.topic.startswith(RESERVED):  # a decision, which says when it was made
             payload = {**payload, "at": None}
         number = 1 + sum(place.startswith(f"{message.topic}#") for place in found)
-        found[f"{message.topic}#{number}"] = {"payload": payload, "taken by": message.received_by}
+        found[f"{message.topic}#{number}"] = {
+            "payload": payload,
+            "taken by": message.received_by,
+            "refused": message.refused,
+        }
     return found
 
 

@@ -102,7 +102,7 @@ class VirtualRuntime(Runtime):
                     return
                 if during is not None and run_id is not None and self._waits_for_others(run_id):
                     during()
-                    if _work_off(worker):
+                    if _work_off(worker) or self._has_ended(run_id):
                         continue
                 due = worker._due_in()
                 if due is None:

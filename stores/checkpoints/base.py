@@ -53,9 +53,13 @@ class Place(Protocol):
 
 
 class OpenedCheckpointer(ABC):
-    """A Checkpointer with both further powers, atomic against every writer. Close it."""
+    """A Checkpointer with both further powers, atomic against every writer. Close it.
+
+    `address` says where it is, without secrets.
+    """
 
     def __init__(self) -> None:
+        self.address = ""
         self._inside = threading.local()
 
     @abstractmethod

@@ -36,17 +36,21 @@ def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpoi
     if scheme == "memory":
         if rest:
             raise InvalidInput(f"checkpoints: memory:// takes nothing behind it, got {url!a:.200}")
-        return MemoryCheckpointer()
+        opened: OpenedCheckpointer = MemoryCheckpointer()
+        opened.address = url
+        return opened
     if scheme == "file":
         if not rest.startswith("/") or rest == "/" or "\0" in rest:
             raise InvalidInput(
                 f"checkpoints: {url!a:.200} names no folder; write file:///folder, with three "
                 "slashes and an absolute path"
             )
-        return FileCheckpointer(Path(rest))
+        opened = FileCheckpointer(Path(rest))
+        opened.address = url
+        return opened
     if scheme in ("sqlite", "postgresql", "postgres"):
-        opened: OpenedCheckpointer = stores.opening.open_sql_checkpointer(
-            url, clock=clock or SystemClock()
-        )
+        opened = stores.opening.open_sql_checkpointer(url, clock=clock or SystemClock())
+        # What a server's URL says besides may be secret.
+        opened.address = url if scheme == "sqlite" else "postgresql://…"
         return opened
     raise InvalidInput(f"checkpoints: unknown kind of URL {scheme!a:.40}{nearest(scheme, SCHEMES)}")

@@ -1,7 +1,9 @@
 """Transactions: one writer with group commit, and short reads beside it.
 
 Writes of many threads that wait for the writer at the same moment share one transaction and one
-fsync; each has a savepoint of its own, so one that fails takes nothing of the others along.
+fsync; each has a savepoint of its own, so one that fails takes nothing of the others along. Where
+transactions run side by side, only writes of one batch do: the others lock rows, each in order, and
+several of them in one transaction would do so in no order and deadlock.
 """
 
 from __future__ import annotations
@@ -94,9 +96,7 @@ class Database:
         return ticket.result  # type: ignore[return-value]  # set when there is no error
 
     def _commit_group(self) -> None:
-        group: list[_Ticket[Any]] = []
-        while self._waiting and len(group) < MAX_GROUP:
-            group.append(self._waiting.popleft())
+        group = self._next_group()
         for attempt in range(MAX_TRIES):
             try:
                 self._check_open()
@@ -110,6 +110,22 @@ class Database:
             break
         for ticket in group:
             ticket.done = True
+
+    def _next_group(self) -> list[_Ticket[Any]]:
+        """Take the writes of the next transaction from those that wait, the oldest first."""
+        group: list[_Ticket[Any]] = []
+        later: list[_Ticket[Any]] = []
+        while self._waiting and len(group) < MAX_GROUP:
+            ticket = self._waiting.popleft()
+            fits = not group or not self.dialect.concurrent
+            if fits or (ticket.batch is not None and ticket.batch == group[0].batch):
+                group.append(ticket)
+            else:
+                later.append(ticket)
+                if group[0].batch is None:
+                    break
+        self._waiting.extendleft(reversed(later))
+        return group
 
     def _commit(self, group: list[_Ticket[Any]]) -> None:
         """Run the writes of a group in one transaction."""

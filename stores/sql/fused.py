@@ -42,10 +42,19 @@ class FusedStatements(Statements):
         self.add_graphs = self._add_graphs()
 
     def _lock_runs(self) -> Statement:
-        """Lock runs in the order of keys; returns the control number."""
+        """Lock runs and those that started them in the order of keys; returns the control number.
+
+        A run that ends wakes a step in the one that started it. The number is of the moment
+        before the locks were waited for: what changed it meanwhile is noticed one exchange late.
+        """
+        given = sa.select(self.dialect.scalars("keys").subquery("given"))
+        parents = sa.select(runs.c.parent_run).where(
+            runs.c.id.in_(self.dialect.scalars("keys")), runs.c.parent_run.is_not(None)
+        )
+        # Limited as all that is given, so that each is looked up by its key.
         locked = (
             sa.select(runs.c.id)
-            .where(runs.c.id.in_(self.dialect.scalars("keys")))
+            .where(runs.c.id.in_(given.union(parents)))
             .order_by(runs.c.id)
             .with_for_update()
             .cte("locked")

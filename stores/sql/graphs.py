@@ -15,7 +15,10 @@ from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS, MAX_ROWS_JSON, Transaction, rows_json
-from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS, GraphStatements, SettleStatements
+
+# The place of a step's status in its row.
+_STATUS = NEW_STEP_COLUMNS.index("status")
 
 
 @dataclass(slots=True)
@@ -44,18 +47,36 @@ class Graphs(Emissions):
         super().__init__(sql, settle)
         self._fused = fused
 
-    def reserve(self, tx: Transaction, name: str, count: int) -> int:
-        """The first of `count` fresh keys; keys are never given twice."""
-        return int(self._sql.reserve(tx, count, name).fetchone()[0]) - count
+    def reserve(self, tx: Transaction, runs: int, steps: int) -> tuple[int, int]:
+        """The first of so many fresh keys of runs, and of steps; keys are never given twice.
 
-    def lock_runs(self, tx: Transaction, keys: Iterable[int]) -> None:
+        It locks the counters of both, whatever is asked for: a transaction that came back for
+        the other one could meet another that did so the other way round.
+        """
+        after = dict(self._sql.reserve_graphs(tx, runs, steps).fetchall())
+        return after["next_run"] - runs, after["next_step"] - steps
+
+    def taken(self, tx: Transaction, run_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that runs have. The others stay free until this transaction ends."""
+        if not run_ids:
+            return set()
+        if tx.dialect.concurrent:
+            self.reserve(tx, 0, 0)  # others that create runs wait from here on
+        return {row[0] for row in self._sql.taken(tx, rows_json(list(run_ids))).fetchall()}
+
+    def lock_runs(self, tx: Transaction, keys: Iterable[int], *, to_end: bool = False) -> None:
         """Where transactions run side by side, let only one at a time change these runs.
 
         A run is locked before its steps, always and in the order of keys: no deadlocks, and no
         edge to a step whose end was followed a moment ago.
+
+        With `to_end` also the runs that started these: the end of a run wakes a step there.
         """
         if tx.dialect.concurrent:
-            self._sql.lock_runs(tx, rows_json(sorted(keys))).fetchall()
+            locked = set(keys)
+            if to_end:
+                locked |= {row[0] for row in self._sql.parents(tx, rows_json(sorted(locked)))}
+            self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
 
     def add_run(
         self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
@@ -73,8 +94,7 @@ class Graphs(Emissions):
         parent: ClaimedStep | None = None,
     ) -> list[Conflict | None]:
         """Store runs with their steps; for each, None or why it was not stored: its id is taken."""
-        counts = (len(runs), sum(len(run.steps) for run in runs))
-        after = dict(self._sql.reserve_graphs(tx, *counts).fetchall())
+        first = self.reserve(tx, len(runs), sum(len(run.steps) for run in runs))
         # Others that create runs wait by now, so that an id cannot be taken in between.
         rows = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
         taken = {row[0] for row in rows}
@@ -86,8 +106,7 @@ class Graphs(Emissions):
                 taken.add(run.id)
                 new.append(run)
         if new:
-            first_run, first_step = after["next_run"] - counts[0], after["next_step"] - counts[1]
-            self._add_new_runs(tx, ledger, new, parent, (first_run, first_step))
+            self._add_new_runs(tx, ledger, new, parent, first)
         return problems
 
     def _add_new_runs(
@@ -171,8 +190,10 @@ class Graphs(Emissions):
         count = len(placement.steps)
         if not count:
             return range(0)
-        first = self.reserve(tx, "next_step", count)
-        self._insert(tx, self._place(tx, run_key, package, placement, first), placement.edges)
+        _, first = self.reserve(tx, 0, count)
+        rows = self._place(tx, run_key, package, placement, first)
+        self._insert(tx, rows, placement.edges)
+        tx.made_ready.update(row[0] for row in rows if row[_STATUS] == StepStatus.READY)
         keys = range(first, first + count)
         ledger.steps_added(run_key, count, count)
         ledger.readied(keys)

@@ -133,6 +133,7 @@ class Ledger:
         self._open: dict[int, int] = {}
         self._events: dict[int, list[EventRow]] = {}
         self._readied: list[Iterable[int]] = []
+        self._canceled: dict[int, Mapping[str, Any]] = {}
         self.stored: list[tuple[int, int, EventRow]] = []
         self.ended_runs: list[str] = []
 
@@ -227,6 +228,9 @@ class Ledger:
                 self._sql.hold_back(self._tx, self._tx.now, keys_json)
             if stored and self._fused is None:
                 self._sql.add_events.many(self._tx, stored)
+            for run_key in sorted(self._canceled.keys() & set(over)):
+                over.remove(run_key)
+                self._end([run_key], self._canceled.pop(run_key))
             if over:
                 self._end(over)
 
@@ -249,8 +253,9 @@ class Ledger:
         return counted
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:
-        """End a run that an operator canceled: at least one of its steps says so."""
-        self._end([run_key], data)
+        """An operator canceled all that was open in a run: its end will say so, with `data`."""
+        self._open.setdefault(run_key, 0)
+        self._canceled[run_key] = data
 
     def _end(self, run_keys: list[int], data: Mapping[str, Any] | None = None) -> None:
         """End runs in which nothing is open any more, and wake what waits for that."""

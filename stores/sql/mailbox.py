@@ -9,21 +9,16 @@ import sqlalchemy as sa
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
 from stepwell.engine.events import EventType, Observers
-from stepwell.engine.ids import check_id
 from stepwell.engine.model import ClaimedStep, Message, NewMessage, Operator
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.states import RUN_ENDED, StepStatus
+from stepwell.engine.waiting import APPROVAL, approval_topic, check_message_key, check_topic
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, MessageStatements
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
 from stepwell.stores.sql.writer import Writer
-
-# Topics of the engine's own begin like this; nobody else sends on them.
-RESERVED = "stepwell."
-APPROVAL = "stepwell.approval:"
-MAX_MESSAGE_KEY = 1_000
 
 messages, steps = schema.messages, schema.steps
 
@@ -36,7 +31,7 @@ class MailboxStatements(Statements):
         listed = (
             sa.select(
                 *(messages.c.id, messages.c.topic, messages.c.payload, messages.c.key),
-                *(messages.c.sender, steps.c.step_id, messages.c.created_at),
+                *(messages.c.sender, steps.c.step_id, messages.c.created_at, messages.c.operation),
             )
             .select_from(messages.outerjoin(steps, steps.c.id == messages.c.receiver))
             .where(messages.c.run_key == bind("run_key"))
@@ -68,6 +63,11 @@ class MailboxStatements(Statements):
         )
 
 
+def _refused(operation: str, message: int) -> str:
+    """Stands for the operation of a message that it refused: no operation is called so."""
+    return f"{operation} refused {message}"
+
+
 class Mailbox(Writer):
     """The role `ports.Messages` of the store."""
 
@@ -78,14 +78,9 @@ class Mailbox(Writer):
 
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
         """See `ports.Messages`."""
-        topic = check_id(message.topic, "topic")
-        if topic.startswith(RESERVED):
-            raise InvalidInput(
-                f"topic: {topic!r} begins with {RESERVED!r}, which is the engine's own; "
-                "choose another topic"
-            )
+        check_topic(message.topic)
         if message.key is not None:
-            check_id(message.key, "key", MAX_MESSAGE_KEY)
+            check_message_key(message.key)
 
         def work(tx: Transaction, ledger: Ledger) -> bool:
             run_key, status = self._locked_run(tx, message.run_id)
@@ -124,6 +119,23 @@ class Mailbox(Writer):
 
         return self._write(work)
 
+    def given(self, step: ClaimedStep, operation: str) -> int | None:
+        """See `ports.Messages`."""
+        with self.database.read() as tx:
+            row = self._messages.sql.given(tx, step.key, operation).fetchone()
+        return None if row is None else int(row[1])
+
+    def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
+        """See `ports.Messages`."""
+
+        def work(tx: Transaction, _: Ledger) -> None:
+            self._graphs.lock_runs(tx, [step.run.key])
+            self._check_lease(tx, step)
+            refused = _refused(operation, message)
+            self._messages.sql.refuse(tx, refused, message, step.key, operation)
+
+        self._write(work)
+
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
         """See `ports.Messages`."""
         with self.database.read() as tx:
@@ -133,8 +145,11 @@ class Mailbox(Writer):
             else:
                 rows = self._mailbox_sql.of_topic(tx, run_key, topic).fetchall()
         return [
-            Message(id_, run_id, on, decode(payload), key, sender, receiver, to_datetime(at))
-            for id_, on, payload, key, sender, receiver, at in rows
+            Message(
+                *(id_, run_id, on, decode(payload), key, sender, receiver, to_datetime(at)),
+                refused=operation is not None and operation.endswith(_refused("", id_)),
+            )
+            for id_, on, payload, key, sender, receiver, at, operation in rows
         ]
 
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
@@ -150,10 +165,10 @@ class Mailbox(Writer):
                 "at": to_datetime(tx.now),
             }
             # The key says whose question was answered, for those who answer it again.
-            operation = topic.removeprefix(f"{APPROVAL}{name}:")
-            message = NewMessage(
-                run_id, topic, encode(answer, "decision"), f"{APPROVAL}{key}:{operation}"
-            )
+            known = f"{APPROVAL}{key}:{topic.removeprefix(approval_topic(name, ''))}"
+            if self._messages.is_known(tx, run_key, known):
+                raise Conflict(f"step {name!r}: this was decided before; that stands")
+            message = NewMessage(run_id, topic, encode(answer, "decision"), known)
             data = {"approved": approved, "by": by.by, "reason": by.reason}
             ledger.event(run_key, EventType.APPROVAL_DECIDED, key, data=data)
             self._messages.add(tx, ledger, run_key, message, by.by)

@@ -28,6 +28,8 @@ from stepwell.stores.sql.statements import (
 
 messages, runs, steps, values = schema.messages, schema.runs, schema.steps, schema.values
 
+# Stands for key and status of a run that is not there.
+_NO_RUN = (0, "unknown")
 # An outcome that may have messages.
 Sending = Completed | Suspended
 
@@ -66,7 +68,7 @@ class MessageStatements(Statements):
     def _receiving(self) -> None:
         unreceived = messages.c.receiver.is_(None)
         self.given = Statement(
-            sa.select(messages.c.payload).where(
+            sa.select(messages.c.payload, messages.c.id).where(
                 messages.c.receiver == bind("step"),
                 messages.c.operation == bind("operation"),
                 messages.c.receiver.is_not(None),
@@ -90,17 +92,35 @@ class MessageStatements(Statements):
             .where(messages.c.id == bind("id")),
             *("step", "operation", "id"),
         )
+        self.refuse = Statement(
+            sa.update(messages)
+            .values(operation=bind("refused"))
+            .where(
+                messages.c.id == bind("id"),
+                messages.c.receiver == bind("step"),
+                messages.c.operation == bind("operation"),
+            ),
+            *("refused", "id", "step", "operation"),
+        )
 
     def _arrived(self, dialect: Any) -> None:
         """Of waits: (step, …) rows those that are over already."""
-        on_topic = dialect.rows("rows", step=sa.BigInteger, run_key=sa.BigInteger, topic=sa.Text)
+        on_topic = dialect.rows(
+            "rows", step=sa.BigInteger, run_key=sa.BigInteger, topic=sa.Text, operation=sa.Text
+        )
         self.arrived = Statement(
-            sa.select(on_topic.c.step)
-            .distinct()
-            .where(
-                messages.c.run_key == on_topic.c.run_key,
-                messages.c.topic == on_topic.c.topic,
-                messages.c.receiver.is_(None),
+            sa.union(
+                sa.select(on_topic.c.step).where(
+                    messages.c.run_key == on_topic.c.run_key,
+                    messages.c.topic == on_topic.c.topic,
+                    messages.c.receiver.is_(None),
+                ),
+                # Taken by an execution that was canceled before its commit, say.
+                sa.select(on_topic.c.step).where(
+                    messages.c.receiver == on_topic.c.step,
+                    messages.c.operation == on_topic.c.operation,
+                    messages.c.receiver.is_not(None),
+                ),
             ),
             "rows",
         )
@@ -119,11 +139,12 @@ class MessageStatements(Statements):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A message on its way: by which step, to which run."""
+    """A message on its way: by which step, to which run and in what state that is."""
 
     step: ClaimedStep
     message: NewMessage
     run_key: int
+    status: str
 
 
 class Messages:
@@ -157,8 +178,13 @@ class Messages:
         named = self.named_runs(
             tx, {message.run_id for outcome in sending for message in outcome.messages}
         )
-        sent = self._to_open_runs(ledger, sending, named)
-        fresh = self._without_known_keys(tx, sent)
+        sent = [
+            _Sent(outcome.step, message, *named.get(message.run_id, _NO_RUN))
+            for outcome in sending
+            for message in outcome.messages
+        ]
+        # Known keys first: a repeated message was delivered, also when its run has ended since.
+        fresh = self._to_open_runs(ledger, self._without_known_keys(tx, sent))
         if not fresh:
             return
         rows = []
@@ -172,32 +198,29 @@ class Messages:
         self.sql.add.many(tx, rows)
         ledger.wake_all(names)
 
-    def _to_open_runs(
-        self, ledger: Ledger, sending: Sequence[Sending], named: dict[str, tuple[int, str]]
-    ) -> list[_Sent]:
+    def _to_open_runs(self, ledger: Ledger, sent: Sequence[_Sent]) -> list[_Sent]:
         """Without messages to runs that are gone or ended; the sender's run remembers those."""
-        sent = []
-        for outcome in sending:
-            for message in outcome.messages:
-                run_key, status = named.get(message.run_id, (0, "unknown"))
-                if status == "unknown" or status in RUN_ENDED:
-                    step = outcome.step
-                    data = {"run_id": message.run_id, "topic": message.topic, "reason": status}
-                    ledger.event(step.run.key, EventType.MESSAGE_DROPPED, step.key, data=data)
-                else:
-                    sent.append(_Sent(outcome.step, message, run_key))
-        return sent
+        open_ = []
+        for item in sent:
+            if item.run_key and item.status not in RUN_ENDED:
+                open_.append(item)
+                continue
+            step, message = item.step, item.message
+            data = {"run_id": message.run_id, "topic": message.topic, "reason": item.status}
+            ledger.event(step.run.key, EventType.MESSAGE_DROPPED, step.key, data=data)
+        return open_
 
     def _without_known_keys(self, tx: Transaction, sent: Sequence[_Sent]) -> list[_Sent]:
         """Without messages whose keys were used before, or earlier in this group."""
-        keys = [(item.run_key, item.message.key) for item in sent if item.message.key is not None]
+        keyed = [item for item in sent if item.run_key and item.message.key is not None]
+        keys = [(item.run_key, item.message.key) for item in keyed]
         known: set[tuple[int, str | None]] = set()
         if keys:
             known = {(run_key, key) for run_key, key in self.sql.known_keys(tx, rows_json(keys))}
         fresh = []
         for item in sent:
             key = (item.run_key, item.message.key)
-            if item.message.key is not None:
+            if item.run_key and item.message.key is not None:
                 if key in known:
                     continue
                 known.add(key)
@@ -214,7 +237,7 @@ class Messages:
         for outcome in suspended:
             step, wait = outcome.step, outcome.wait
             if wait.topic is not None:
-                on_topic.append((step.key, step.run.key, wait.topic))
+                on_topic.append((step.key, step.run.key, wait.topic, wait.operation))
             if wait.value is not None:
                 of_value.append((step.key, *wait.value))
             if wait.run_id is not None and wait.start is None:

@@ -54,6 +54,9 @@ def current_version(database: Database) -> int:
 def _read_version(tx: Transaction) -> int | None:
     if "meta" not in tx.dialect.tables(tx.cursor):
         return None
+    tx.cursor.execute("SELECT * FROM meta LIMIT 1")
+    if not {"name", "value"}.issubset(column[0] for column in tx.cursor.description):
+        return None  # somebody else's
     row = tx.cursor.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
     return row[0] if row is not None and isinstance(row[0], int) else None
 

@@ -21,6 +21,7 @@ from stepwell.engine.states import (
     verdict,
 )
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.graphs import Graphs
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
@@ -174,14 +175,22 @@ class OperatorStatements(Statements):
             .returning(steps.c.id),
             *("now", "error", "run_key"),
         )
-        self.children = Statement(
-            sa.select(runs.c.id).where(
-                runs.c.parent_run == bind("run_key"),
-                runs.c.parent_run.is_not(None),
-                ~status_in_text(runs.c.status, RUN_ENDED),
-            ),
-            "run_key",
+        self.open_below = Statement(_open_below(), "run_key")
+
+
+def _open_below() -> Any:
+    """The runs that steps of a run started, and theirs, as far as they have not ended."""
+
+    def started_by(parent: Any) -> Any:
+        # The first condition is the partial index's own.
+        is_open = ~status_in_text(runs.c.status, RUN_ENDED)
+        return sa.select(runs.c.id).where(
+            runs.c.parent_run.is_not(None), runs.c.parent_run == parent, is_open
         )
+
+    below = started_by(bind("run_key")).cte("below", recursive=True)
+    below = below.union_all(started_by(below.c.id))
+    return sa.select(below.c.id).order_by(below.c.id)
 
 
 def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus]) -> Any:
@@ -192,8 +201,9 @@ def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus])
 class Operators:
     """Works in a transaction given by the caller."""
 
-    def __init__(self, sql: OperatorStatements) -> None:
+    def __init__(self, sql: OperatorStatements, graphs: Graphs) -> None:
         self._sql = sql
+        self._graphs = graphs
 
     def retry_step(
         self,
@@ -301,17 +311,28 @@ class Operators:
             raise RefusedByState(f"run {run_id!r} is {status}; it cannot be canceled any more")
         error = encode({"code": "canceled", "message": _why(by)}, "error")
         total = 0
-        below = [run_key]
-        while below:
-            key = below.pop()
+        for key in (run_key, *self._locked_below(tx, run_key)):
             canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
             for (step,) in canceled:
                 ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
             ledger.steps_opened(key, -len(canceled))
             ledger.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
             total += len(canceled)
-            below.extend(row[0] for row in self._sql.children(tx, key))
         return total
+
+    def _locked_below(self, tx: Transaction, run_key: int) -> list[int]:
+        """The open runs below one that is locked, locked themselves.
+
+        They are read again after they were waited for: some may have ended, or started others.
+        Those have greater keys, so that the order of locks is kept.
+        """
+        locked: set[int] = set()
+        while True:
+            below = [row[0] for row in self._sql.open_below(tx, run_key).fetchall()]
+            if locked.issuperset(below):
+                return below
+            self._graphs.lock_runs(tx, set(below) - locked)
+            locked.update(below)
 
 
 def _why(by: Operator) -> str:

@@ -165,11 +165,18 @@ class PostgresDialect:
         return isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure))
 
     def tables(self, cursor: Any) -> list[str]:
+        # From the catalog, as the information schema hides what this user has no rights on.
         rows = cursor.execute(
-            "SELECT table_name FROM information_schema.tables "
-            "WHERE table_schema = current_schema() ORDER BY table_name"
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'f') "
+            "AND relnamespace = to_regnamespace(quote_ident(current_schema())) ORDER BY relname"
         )
-        return [row[0] for row in rows.fetchall()]
+        found = [row[0] for row in rows.fetchall()]
+        if not found and cursor.execute("SELECT current_schema()").fetchone()[0] is None:
+            raise StoreError(
+                f"store {self.label()}: its user may use no schema of this database; let the "
+                "owner grant it: GRANT USAGE ON SCHEMA public"
+            )
+        return found
 
     def lock_migrations(self, cursor: Any) -> None:
         cursor.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
@@ -218,6 +225,12 @@ class PostgresWatch:
 
 def _advice(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, errors.InsufficientPrivilege):
+        return "connect as the owner of the tables, or let the owner grant this user its rights"
+    if "no password supplied" in text:
+        return "give a password"
+    if "server does not support SSL" in text:
+        return "the server does not speak SSL; leave sslmode out of the URL"
     if "password authentication" in text or isinstance(error, errors.InvalidPassword):
         return "check user and password"
     if re.search(r'role ".*" does not exist', text):

@@ -125,6 +125,11 @@ class _Row:
         limits = (self.max_in_flight, self.max_per_worker, self.rate)
         return any(limit is not None for limit in limits)
 
+    @property
+    def has_slots(self) -> bool:
+        """Whether the end of an execution lets another one through."""
+        return self.max_in_flight is not None or self.max_per_worker is not None
+
     def tokens_at(self, now: int) -> float:
         """Saved tokens with what came since; a clock that went back adds nothing."""
         gained = max(0, now - self.refilled_at) * self.rate / self.period
@@ -253,6 +258,15 @@ class QueueLimits:
         ]
         return min(times, default=None)
 
+    def has_room(self, tx: Transaction, freed: Iterable[str], claimed: Iterable[str]) -> bool:
+        """Whether something waits for slots of queues that were freed, and not taken again."""
+        if not tx.dialect.concurrent:
+            return False  # nobody is hinted
+        left = Counter(freed)
+        left.subtract(claimed)
+        narrow = [name for name in +left if name in self._known and self._known[name].has_slots]
+        return any(self._sql.any_ready(tx, name).fetchone() is not None for name in narrow)
+
     def define(self, tx: Transaction, queues: Sequence[Queue]) -> bool:
         """Store limits; tokens stay, but never more than the new burst. False if none changed."""
         stored = {row[0]: row for row in self._sql.all(tx).fetchall()}
@@ -271,6 +285,7 @@ class QueueLimits:
             changed = True
             tokens, refilled_at = (row[5], row[6]) if row is not None else (None, tx.now)
             self._sql.define(tx, queue.name, *limits, tokens, refilled_at, *others)
+        tx.news = tx.news or changed
         return changed
 
     def statuses(self, tx: Transaction) -> list[QueueStatus]:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.states import RunStatus, StepStatus, run_end
+from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus, run_end
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import UNSUCCESSFUL, bind, literal, status_in
 
@@ -19,9 +19,16 @@ END_EVENTS = {
     RunStatus.CANCELED: EventType.RUN_CANCELED,
 }
 
+_ENDED: list[sa.ColumnElement[str]] = [
+    sa.literal_column(f"'{status}'") for status in sorted(RUN_ENDED)
+]
+
 
 def ending(keys: Any) -> Any:
-    """An update that ends these runs as their steps ended; needs the parameter `now`."""
+    """An update that ends these runs as their steps ended; needs the parameter `now`.
+
+    A run that has ended already stays as it is, and is not returned.
+    """
     unsuccessful = (
         steps.c.run_key == runs.c.id,
         # The partial index's own condition.
@@ -53,7 +60,7 @@ def ending(keys: Any) -> Any:
             ended_at=bind("now"),
             holds=runs.c.holds - sa.case((is_paused(), 1), else_=0),
         )
-        .where(runs.c.id.in_(keys))
+        .where(runs.c.id.in_(keys), runs.c.status.not_in(_ENDED))
     )
 
 

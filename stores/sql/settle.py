@@ -290,8 +290,8 @@ class Settlement:
             return
         steps = [outcome.step for outcome in suspended]
         rows = [
-            (step.key, step.token, _wait(wait), _name(step, wait), wait.until)
-            for step, wait in ((outcome.step, outcome.wait) for outcome in suspended)
+            (step.key, step.token, _wait(outcome), _name(step, wait), wait.until)
+            for step, wait, outcome in ((item.step, item.wait, item) for item in suspended)
         ]
         held = self._guarded(self._sql.suspend, steps, rows, result)
         suspended = [outcome for outcome in suspended if outcome.step.key in held]
@@ -315,13 +315,14 @@ class Settlement:
         self, suspended: Sequence[Suspended], result: Exchange
     ) -> Sequence[Suspended]:
         """Without those that start a run whose id is taken, which are refused."""
-        taken: set[str] = set()
+        starts = [outcome.wait.start for outcome in suspended]
+        taken = self._graphs.taken(self._tx, [start.id for start in starts if start is not None])
         errors: dict[int, Exception] = {}
         for outcome in suspended:
             start = outcome.wait.start
             if start is None:
                 continue
-            if start.id in taken or self._graph_sql.find_run(self._tx, start.id).fetchone():
+            if start.id in taken:
                 errors[outcome.step.key] = id_is_taken(start.id)
             taken.add(start.id)
         if not errors:
@@ -369,8 +370,8 @@ def _shown(wait: Wait) -> dict[str, Any]:
     }
 
 
-def _wait(wait: Wait) -> str:
-    return encode(_shown(wait), "wait")
+def _wait(outcome: Suspended) -> str:
+    return encode({**_shown(outcome.wait), "sent": outcome.sent}, "wait")
 
 
 def _name(step: ClaimedStep, wait: Wait) -> str | None:

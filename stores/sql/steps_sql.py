@@ -313,13 +313,11 @@ class GraphStatements(Statements):
             .with_for_update(),
             "keys",
         )
-        self.reserve = Statement(
-            sa.update(meta)
-            .values(value=meta.c.value + bind("count"))
-            .where(meta.c.name == bind("name"))
-            .returning(meta.c.value),
-            "count",
-            "name",
+        self.parents = Statement(
+            sa.select(runs.c.parent_run).where(
+                runs.c.id.in_(self.dialect.scalars("keys")), runs.c.parent_run.is_not(None)
+            ),
+            "keys",
         )
         self.reserve_graphs = Statement(
             sa.update(meta)
@@ -349,6 +347,3 @@ class GraphStatements(Statements):
             sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
         )
         self.add_run = insert(self.dialect, runs)
-        self.find_run = Statement(
-            sa.select(runs.c.id, runs.c.status).where(runs.c.run_id == bind("run_id")), "run_id"
-        )

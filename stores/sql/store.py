@@ -70,7 +70,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         super().__init__(dialect, observers)
         self._queues = QueueLimits(QueueStatements(dialect))
         self._claims = Claims(ClaimStatements(dialect), self._queues)
-        self._operators = Operators(OperatorStatements(dialect))
+        self._operators = Operators(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
         workers = schema.workers
         self._put_worker = Statement(
@@ -141,6 +141,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if claim is not None:
                 self._claims.claim(tx, ledger, claim, result)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
+            claimed = [step.queue for step in result.claimed]
+            freed = [outcome.step.queue for outcome in settle]
+            tx.news = tx.news or self._queues.has_room(tx, freed, claimed)
             result.ended_runs = ledger.ended_runs
             return result
 
@@ -159,7 +162,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         if named := other_runs(settle):
             keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}
         if self._fused is None:
-            self._graphs.lock_runs(tx, keys)
+            self._graphs.lock_runs(tx, keys, to_end=True)
             return int(self._graph_sql.control(tx).fetchone()[0])
         return int(self._fused.lock_runs(tx, rows_json(sorted(keys))).fetchone()[0])
 
@@ -205,7 +208,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         def take_back(tx: Transaction, ledger: Ledger) -> int:
             spread = Spread(tx, self._settle_sql, ledger)
-            self._graphs.lock_runs(tx, self._leases.lapsed_runs(tx))
+            self._graphs.lock_runs(tx, self._leases.lapsed_runs(tx), to_end=True)
             return self._leases.reap(tx, ledger, spread, max_lost_leases)
 
         def wake(tx: Transaction, ledger: Ledger) -> int:
@@ -248,7 +251,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         """See `ports.Operators`."""
         return self._act(
             lambda tx, ledger: self._operators.cancel_run(
-                tx, ledger, self._locked_run(tx, run_id), run_id, by
+                tx, ledger, self._locked_run(tx, run_id, to_end=True), run_id, by
             )
         )
 

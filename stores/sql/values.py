@@ -28,8 +28,8 @@ class ValueStatements(Statements):
         super().__init__(dialect)
         mine = (values.c.run_key == bind("run_key"), values.c.key == bind("key"))
         self.add = insert(dialect, values)
-        self.is_set = Statement(
-            sa.select(values.c.seq).where(
+        self.set_by = Statement(
+            sa.select(values.c.key, values.c.value).where(
                 values.c.step == bind("step"), values.c.operation == bind("operation")
             ),
             *("step", "operation"),
@@ -79,26 +79,28 @@ class Values(Writer):
         super().__init__(dialect, observers)
         self._value_sql = ValueStatements(dialect)
 
-    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> None:
+    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
         """See `ports.Values`."""
         check_id(key, "key")
         run, sql = step.run, self._value_sql
         name = waiting.value_of(run.id, key)
 
-        def work(tx: Transaction, ledger: Ledger) -> None:
+        def work(tx: Transaction, ledger: Ledger) -> tuple[str, str]:
             # Steps of other runs may wait for it.
             others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
             self._graphs.lock_runs(tx, {run.key, *others})
             self._check_lease(tx, step)
-            if sql.is_set(tx, step.key, operation).fetchone() is not None:
-                return
+            before = sql.set_by(tx, step.key, operation).fetchone()
+            if before is not None:
+                return before[0], before[1]
             number = sql.last_number(tx, run.key, key).fetchone()[0] + 1
             sql.add(tx, run.key, key, number, value, step.key, operation, tx.now)
             data = {"key": key, "number": number, "operation": operation}
             ledger.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
             ledger.wake(name, {"run_id": run.id, "value": key})
+            return key, value
 
-        self._write(work)
+        return self._write(work)
 
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
         """See `ports.Values`."""

@@ -104,10 +104,10 @@ class Writer(Reads):
             for run_key, seq, (type_, at, step, attempt, worker, data) in stored
         ]
 
-    def _locked_run(self, tx: Transaction, run_id: str) -> tuple[int, str]:
+    def _locked_run(self, tx: Transaction, run_id: str, *, to_end: bool = False) -> tuple[int, str]:
         """Key and status of a run that nobody else changes until this transaction ends."""
         key, _ = self.run_key(tx, run_id)
-        self._graphs.lock_runs(tx, [key])
+        self._graphs.lock_runs(tx, [key], to_end=to_end)
         return self.run_key(tx, run_id)
 
     def _check_lease(self, tx: Transaction, step: ClaimedStep) -> None:

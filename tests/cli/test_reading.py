@@ -1,13 +1,14 @@
 """The commands that look, and the operator's acts, on a store with a few runs."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from stepwell import connect
+from stepwell import Queue, connect
 from tests.cli.conftest import DESK, YARD, CommandLine
 from tests.cli.yard import yard
 
@@ -276,7 +277,21 @@ def test_status_and_queues(cli: CommandLine) -> None:
     queues = {queue["name"]: queue for queue in cli.json("queues")}
     assert queues["slow"]["max_in_flight"] == 3
     assert queues["default"]["ready"] == 1
-    assert "slow     0      0        3              -\n" in cli("queues").stdout
+    assert "slow     0      0        3              -               -           -\n" in (
+        cli("queues").stdout
+    )
+
+
+def test_queues_show_what_they_ask_of_workers(cli: CommandLine, tmp_path: Path) -> None:
+    with connect(f"sqlite:///{tmp_path / 'engine.db'}", home=tmp_path) as runtime:
+        runtime.define_queue(Queue("gpu", labels=("gpu", "fast"), max_per_worker=2))
+
+    shown = cli("--store", "sqlite:///engine.db", "queues").stdout
+
+    titles, *rows = (re.split(r"\s{2,}", line) for line in shown.splitlines())
+    gpu = next(dict(zip(titles, row, strict=True)) for row in rows if row[0] == "gpu")
+    assert gpu["MAX PER WORKER"] == "2"
+    assert set(gpu["LABELS"].split(", ")) == {"gpu", "fast"}
 
 
 def test_looking_does_not_change_the_limits_of_queues(cli: CommandLine, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from stepwell import Queue, connect
+from stepwell.cli.output import moment
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import WorkerRow
 from stepwell.stores import opening
@@ -49,9 +51,7 @@ def test_show_says_why_nobody_takes_a_step(
         runtime.define_queue(Queue("default", labels=("gpu",)))
         runtime.start_run("yard", entrypoint="two", run_id="r")
     if row is not None:
-        store = opening.open_run_store(url, clock=SystemClock())
-        store.record_worker(row)
-        store.close()
+        note(url, row)
 
     # when
     shown = cli("--store", url, "show", "r", "first")
@@ -67,3 +67,50 @@ def test_a_step_that_waits_for_others_waits_for_no_worker(cli: CommandLine) -> N
     cli.yard("start", "yard:two", "--run-id", "r")
 
     assert "not claimed" not in cli("show", "r", "second").stdout
+
+
+def test_show_says_why_nobody_takes_anything_of_a_run(cli: CommandLine) -> None:
+    # given: a run whose only ready step has no worker
+    cli.yard("start", "yard:two", "--run-id", "r")
+
+    # when, then
+    assert "not claimed  no worker is running; start one: " in cli("show", "r").stdout
+    assert cli.json("show", "r")["not_claimed"].startswith("no worker is running")
+    # … and once it is paused, nothing is to be claimed
+    cli("pause", "r")
+    assert "not claimed" not in cli("show", "r").stdout
+
+
+@pytest.mark.parametrize(("kinds", "says"), [(("yard.ok",), False), (("other",), True)])
+def test_a_run_goes_on_if_any_worker_can_take_a_step(
+    cli: CommandLine, kinds: tuple[str, ...], says: bool
+) -> None:
+    cli.yard("start", "yard:two", "--run-id", "r")
+    note("sqlite:///.stepwell/engine.db", worker(kinds=kinds))
+
+    assert ("no live worker runs steps of kind" in cli("show", "r").stdout) == says
+
+
+def test_a_killed_worker_is_silent_and_does_not_count(cli: CommandLine) -> None:
+    # given: one worker that was seen, and one that was not for long
+    cli.yard("start", "yard:two", "--run-id", "r")
+    url = "sqlite:///.stepwell/engine.db"
+    note(url, worker())
+    note(url, replace(worker(seen_at=LONG_AGO), id="w2"))
+
+    # when
+    lines = {line.split()[0]: line for line in cli("workers").stdout.splitlines()[1:]}
+
+    # then
+    assert "silent" not in lines["w1"]
+    assert lines["w2"].endswith(f"silent since {moment(LONG_AGO)}")
+    assert {row["id"]: row["silent"] for row in cli.json("workers")} == {"w1": False, "w2": True}
+    assert cli.json("status")["workers"] == 1
+    assert "workers     1\n" in cli("status").stdout
+
+
+def note(url: str, row: WorkerRow) -> None:
+    """Store a worker's row, as the worker does."""
+    store = opening.open_run_store(url, clock=SystemClock())
+    store.record_worker(row)
+    store.close()

@@ -272,6 +272,7 @@ def test_checkpoint(cli: CommandLine) -> None:
     assert "waits for  message of receive on paid\n" in text
     assert 'variables  {"item": "pen"}\n' in text
     assert "\nreserve      do         1         0.0" in text
+    assert "\nset_value    set_value  1         - " in text
     assert text.count('"PEN"') == 1
     assert data["execution_id"] == "r/order"
     assert data["operations"][0]["value"] == "PEN"

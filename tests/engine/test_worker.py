@@ -229,7 +229,7 @@ class TestCancel:
         with runtime.worker():
             run = runtime.start_run("p", ["long"])
             begun.await_it()
-            assert run.cancel("enough", by="ann") == 1
+            assert run.cancel(reason="enough", by="ann") == 1
             told.await_it()
 
         assert seen == [True]

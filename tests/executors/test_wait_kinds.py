@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stepwell import (
+    Conflict,
     InvalidInput,
     NoCheckpoint,
     Package,
@@ -19,6 +20,7 @@ from stepwell import (
     VirtualClock,
     connect,
 )
+from stepwell.engine.model import Completed
 
 waits = Package("waits")
 
@@ -116,6 +118,48 @@ def test_message_that_does_not_come(runtime: Runtime, clock: VirtualClock) -> No
     error = runtime.step(run.id, "wait").error
     assert error is not None
     assert (error.code, error.message) == ("wait_timeout", "no message came on 't' in time")
+
+
+def cancel_before_commit(runtime: Runtime, run: RunHandle[Any]) -> None:
+    """Let the step end, and cancel its run just before that is committed."""
+    exchange = runtime._store.exchange
+
+    def canceled(settle: Any, claim: Any) -> Any:
+        if any(isinstance(outcome, Completed) for outcome in settle):
+            run.cancel(by="ann")
+        return exchange(settle, claim)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime._store, "exchange", canceled)
+        runtime.run_once()
+    assert status(runtime, run) == "canceled"
+
+
+def test_message_that_was_taken_is_there_after_a_retry(runtime: Runtime) -> None:
+    run = begin(runtime, "wait.message", topic="t")
+    runtime.send(run.id, "t", "the only one")
+    cancel_before_commit(runtime, run)
+    assert runtime.messages(run.id)[0].received_by == "wait"
+
+    runtime.retry_run(run.id)
+    runtime.run_once()
+    runtime.run_once()
+
+    assert run.result(0) == "the only one"
+
+
+def test_decision_stands_after_a_retry(runtime: Runtime) -> None:
+    run = begin(runtime, "wait.approval")
+    runtime.approve(run.id, by="ann")
+    cancel_before_commit(runtime, run)
+
+    runtime.retry_run(run.id)
+    runtime.run_once()
+    with pytest.raises(Conflict, match="was approved by ann before"):
+        runtime.reject(run.id, by="bob")
+    runtime.run_once()
+
+    assert run.result(0)["by"] == "ann"
 
 
 def test_approval(runtime: Runtime) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from stepwell import InvalidInput, Package, RunBuilder, RunHandle, StepContext
+from stepwell import InvalidInput, Package, Permanent, RunBuilder, RunHandle, StepContext
+from stepwell.cli.main import command_line
 from stepwell.testing import CrashEverywhere, VirtualRuntime
 from stepwell.testing.crashes import crash_everywhere as crash_in_a_folder_of_its_own
 from tests.plugin.packages import Order, ask, bank, careful, careless, patient
@@ -61,7 +63,7 @@ def test_an_effect_in_the_body_that_is_not_idempotent_is_found(
     with pytest.raises(AssertionError) as found:
         crash_everywhere(careless, ORDER, entrypoint="body", observe=observed, reset=bank.reset)
 
-    assert str(found.value).splitlines() == [
+    assert str(found.value).splitlines()[:-1] == [
         "crashed after the body of step 'pay' and before its end was settled, and ended "
         "differently",
         "  observed: undisturbed [500], after the crash [500, 500]",
@@ -106,6 +108,23 @@ def test_waits_survive_and_take_no_time(crash_everywhere: CrashEverywhere) -> No
         "after operation 'set_value' of step 'ask' was over and before that was recorded"
         in survived.points
     )
+
+
+def test_refused_messages_survive(crash_everywhere: CrashEverywhere) -> None:
+    package = Package("picky")
+
+    @package.workflow
+    def pick(step: StepContext) -> int:
+        try:
+            return step.receive("number", int)
+        except Permanent:
+            return step.receive("number", int)
+
+    sent = [("number", "seven"), ("number", 7)]
+    end = crash_everywhere(package, entrypoint="pick", send=sent).end["run"]
+
+    assert end["steps"]["pick"]["value"] == 7
+    assert [message["refused"] for message in end["messages"].values()] == [True, False]
 
 
 def test_runs_that_a_run_starts_are_compared_too(crash_everywhere: CrashEverywhere) -> None:
@@ -170,7 +189,7 @@ def test_no_except_exception_of_an_author_survives_the_crash(
 
 def test_a_run_that_waits_for_what_nobody_sends_is_told(crash_everywhere: CrashEverywhere) -> None:
     with pytest.raises(
-        AssertionError, match=r"undisturbed: .* step 'ask' waits for a message on topic 'word'"
+        AssertionError, match=r"undisturbed: .* waits for a message on topic 'word': give it send="
     ):
         crash_everywhere(ask, "bob", packages=[patient])
 
@@ -207,6 +226,7 @@ def test_a_point_that_is_not_reached_again_is_told(crash_everywhere: CrashEveryw
     [
         ({"observ": observed}, "unknown option 'observ'; did you mean 'observe'"),
         ({"ignore": "*.at"}, "ignore: must be a list of patterns"),
+        ({"ends": "paused"}, "ends: must be one of 'succeeded', 'failed', 'canceled', got 'p"),
     ],
 )
 def test_bad_options_are_refused_by_name(
@@ -219,11 +239,79 @@ def test_bad_options_are_refused_by_name(
 def test_the_store_of_the_run_that_went_wrong_is_kept(
     crash_everywhere: CrashEverywhere, tmp_path: Path
 ) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError) as found:
         crash_everywhere(careless, ORDER, entrypoint="body", observe=observed, reset=bank.reset)
 
     kept = [folder for folder in tmp_path.iterdir() if folder.name.startswith("crash-")]
     assert [(folder / "engine.db").is_file() for folder in kept] == [True]
+    place = f"sqlite:///{kept[0]}/engine.db"
+    last = str(found.value).splitlines()[-1]
+    assert last == f"  its store: stepwell --store {place} show crash"
+    shown = CliRunner().invoke(command_line, last.partition(": stepwell ")[2].split())
+    assert (shown.exit_code, "careless" in shown.output) == (0, True)
+
+
+def test_a_store_that_is_gone_is_not_named() -> None:
+    with pytest.raises(AssertionError) as found:
+        crash_in_a_folder_of_its_own(
+            careless, ORDER, entrypoint="body", observe=observed, reset=bank.reset
+        )
+
+    assert "its store" not in str(found.value)
+
+
+def failing(error: Exception) -> Package:
+    """A package whose workflow `fail` never works."""
+    package = Package("broken")
+
+    @package.workflow
+    def fail(step: StepContext) -> None:
+        raise error
+
+    return package
+
+
+def test_a_package_that_never_works_is_told(crash_everywhere: CrashEverywhere) -> None:
+    package = failing(Permanent("no_paper", "the tray is empty"))
+
+    with pytest.raises(AssertionError) as found:
+        crash_everywhere(package, entrypoint="fail")
+
+    first, last = str(found.value).splitlines()
+    assert first == (
+        "the undisturbed run failed: no_paper the tray is empty of step 'fail'; "
+        'if that is how it has to end: ends="failed"'
+    )
+    assert last.endswith("/undisturbed/engine.db show crash")
+
+
+def test_a_package_that_has_to_fail_may(crash_everywhere: CrashEverywhere) -> None:
+    package = failing(Permanent("no_paper", "the tray is empty"))
+
+    survived = crash_everywhere(package, entrypoint="fail", ends="failed")
+
+    assert survived.end["run"]["status"] == "failed"
+    with pytest.raises(AssertionError, match="ended 'failed', and ends='canceled' was given"):
+        crash_everywhere(package, entrypoint="fail", ends="canceled")
+
+
+def test_a_run_that_was_canceled_is_told(crash_everywhere: CrashEverywhere) -> None:
+    def cancel(runtime: VirtualRuntime, run: RunHandle[str]) -> None:
+        runtime.cancel_run(run.id)
+
+    with pytest.raises(AssertionError, match="the undisturbed run was canceled"):
+        crash_everywhere(ask, "bob", packages=[patient], during=cancel)
+
+    survived = crash_everywhere(ask, "bob", packages=[patient], during=cancel, ends="canceled")
+    assert survived.end["run"]["status"] == "canceled"
+
+
+def test_a_wait_that_timed_out_asks_for_what_ends_it(crash_everywhere: CrashEverywhere) -> None:
+    expected = (
+        "the undisturbed run ended in wait_timeout .* of step 'ask': give it send= or during="
+    )
+    with pytest.raises(AssertionError, match=expected):
+        crash_everywhere(ask, "bob", packages=[patient], send=[("word", "hello")])
 
 
 def test_the_function_alone_leaves_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,7 +57,9 @@ def empty(postgres_server: str) -> Iterator[str]:
         (f"postgresql://127.0.0.1:1/db?password={PASSWORD}", 8, "check that the server runs"),
         (f"postgresql://ann:{PASSWORD}/x@host/db", 2, "cannot be read"),
         (f"postgresql://ann:{PASSWORD}@x@host/db", 2, "cannot be read"),
-        (f"postgresql://ann:{PASSWORD}@host/db?nonsense=1", 2, "cannot be read"),
+        (f"postgresql://ann:{PASSWORD}@host/db?nonsense=1", 2, "unknown parameter 'nonsense'"),
+        ("postgresql://ann@host/db?ssl_mode=require", 2, "did you mean 'sslmode'?"),
+        ("postgresql://ann:1/x?secret=1@host/db", 2, "cannot be read; write"),
         (f"host=localhost password={PASSWORD}", 2, "must be a URL"),
         (f"postgers://ann:{PASSWORD}@host/db", 2, "did you mean 'postgresql'?"),
     ],
@@ -99,11 +102,53 @@ def test_a_wrong_password(server: OwnServer) -> None:
 
     # when
     done = stepwell(server.url.replace("postgres:@", f"ann:{PASSWORD}@"), "list")
+    without = stepwell(server.url.replace("postgres:@", "ann@"), "list")
 
     # then
+    assert without.returncode == 8
+    assert without.stderr.endswith("no password supplied; give a password\n")
     assert done.returncode == 8
     assert "check user and password" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_that_speaks_no_ssl() -> None:
+    # given: one that refuses the encryption it is asked for, as a server without it does
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(8)
+                connection.sendall(b"N")
+
+        pool.submit(refuse)
+        port = listener.getsockname()[1]
+
+        # when
+        done = stepwell(f"postgresql://ann@127.0.0.1:{port}/db?sslmode=require", "list")
+
+    # then
+    assert done.returncode == 8
+    assert "the server does not speak SSL" in done.stderr
+
+
+def test_a_user_without_rights_on_the_tables(empty: str) -> None:
+    # given: a store, and another user of the same database
+    assert stepwell(empty, "db", "upgrade").returncode == 0
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS stepwell_guest")
+        connection.execute("CREATE ROLE stepwell_guest LOGIN")
+    guest = empty.replace("//postgres:", "//stepwell_guest:")
+
+    # when, then: it is not told to upgrade
+    for command in ("db check", "status", "list", "db upgrade"):
+        done = stepwell(guest, *command.split())
+
+        assert done.returncode == 8, done
+        assert "permission denied" in done.stderr
+        assert "connect as the owner of the tables" in done.stderr
+        assert "db upgrade" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["list", "worker", "status", "run-once"])
@@ -130,12 +175,13 @@ def test_a_newer_store_is_refused_before_any_write(empty: str) -> None:
 def test_a_database_of_somebody_else_is_left_alone(empty: str) -> None:
     with psycopg.connect(empty) as connection:
         connection.execute("CREATE TABLE invoices (id BIGINT)")
+        connection.execute("CREATE TABLE meta (note TEXT)")
 
-    for command in ("list", "db upgrade"):
+    for command in ("list", "status", "db check", "db upgrade"):
         done = stepwell(empty, *command.split())
 
         assert done.returncode == 8
-        assert "holds other tables (invoices)" in done.stderr
+        assert "holds other tables (invoices, meta)" in done.stderr
 
 
 def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
@@ -147,7 +193,7 @@ def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
     assert said == ["applied 0001, 0002\n"] + ["is up to date\n"] * 4
     checked = stepwell(empty, "db", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 1 of 1\n")
+    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 2 of 2\n")
 
 
 def test_the_printed_script_makes_the_same_schema(empty: str) -> None:

@@ -49,6 +49,18 @@ class ApprovalTests(RunStoreCase):
         )
         assert step.attempt == 1
 
+    def test_second_answer_to_one_question_is_refused(self, bench: Bench) -> None:
+        # given: a step that asks the same again, in an operation that has not got the answer
+        bench.create(new_step("a"))
+        ask(bench, bench.claim_one())
+        bench.store.decide("r", "a", True, OPERATOR)
+        step = bench.claim_one()
+        answer(bench, step)
+        bench.settle(suspended(step, topic=topic_of("a"), kind="approval", operation="other"))
+
+        with pytest.raises(Conflict, match="was decided before"):
+            bench.store.decide("r", "a", False, OPERATOR)
+
     def test_only_one_that_waits_need_not_be_named(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b"))
         a, b = bench.claim()

@@ -64,6 +64,17 @@ class CancelRunTests(RunStoreCase):
         assert error is not None
         assert (error.code, error.message) == ("canceled", "canceled by ann: because")
 
+    def test_ends_of_the_steps_are_told_before_the_end_of_their_run(self, bench: Bench) -> None:
+        bench.create(new_step("a"), new_step("b", "a"))
+        bench.settle(suspended(bench.claim_one(), start=new_run("child", new_step("x"))))
+
+        bench.store.cancel_run("r", OPERATOR)
+
+        assert bench.event_types()[-3:] == ["step.canceled", "step.canceled", "run.canceled"]
+        assert bench.event_types("child")[-2:] == ["step.canceled", "run.canceled"]
+        ends = [e.data for id in ("r", "child") for e in bench.store.events(id)][-1]
+        assert dict(ends) == {"by": "ann", "reason": "because", "steps": 1}
+
     def test_canceling_twice_does_nothing(self, bench: Bench) -> None:
         bench.create(new_step("a"))
         bench.store.cancel_run("r", OPERATOR)

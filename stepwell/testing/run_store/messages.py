@@ -267,6 +267,27 @@ class CommittedMessageTests(RunStoreCase):
             ("never was", "unknown"),
         ]
 
+    def test_repeated_ones_are_not_dropped_though_their_run_has_ended(self, bench: Bench) -> None:
+        bench.create(new_step("x", kind="later"), id="other")
+        bench.create(new_step("a"))
+        sent = [new_message("other", "mail", 1, key="k")]
+        bench.settle(suspended(bench.claim_one(), until=0, messages=sent))
+        bench.store.cancel_run("other", OPERATOR)
+        bench.store.reap(1)
+
+        bench.complete(bench.claim_one(), messages=[*sent, new_message("other", "mail", 2)])
+
+        dropped = [e.data for e in bench.store.events("r") if e.type == "message.dropped"]
+        assert [data["reason"] for data in dropped] == ["canceled"]
+
+    @pytest.mark.parametrize("key", ["", "stepwell.approval:1:wait", "k" * 201])
+    def test_bad_keys(self, bench: Bench, key: str) -> None:
+        bench.create(new_step("a"))
+
+        with pytest.raises(InvalidInput, match="key: "):
+            send(bench, 1, key=key)
+        assert bench.store.messages("r") == []
+
     def test_to_many_runs_at_once(self, bench: Bench) -> None:
         for number in range(5):
             bench.create(new_step("a"), id=f"r{number}")

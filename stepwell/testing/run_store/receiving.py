@@ -51,6 +51,63 @@ class ReceiveTests(RunStoreCase):
 
         assert receive(bench, bench.claim_one()) == "1"
 
+    def test_after_a_retry_the_wait_for_it_is_over_at_once(self, bench: Bench) -> None:
+        bench.create(new_step("a"))
+        send(bench, 1)
+        receive(bench, bench.claim_one())
+        bench.store.cancel_run("r", OPERATOR)
+        bench.store.retry_run("r", OPERATOR)
+
+        step = bench.claim_one()
+        bench.settle(suspended(step, topic="mail", kind="message", operation="receive"))
+
+        assert receive(bench, bench.claim_one()) == "1"
+
+    def test_refused_message_is_nobodys_and_the_next_one_is_given(self, bench: Bench) -> None:
+        bench.create(new_step("a", max_attempts=2))
+        send(bench, 1)
+        send(bench, 2)
+        step = bench.claim_one()
+        receive(bench, step)
+        bad = bench.store.given(step, "receive")
+        assert bad is not None
+
+        bench.store.refuse(step, "receive", bad)
+
+        assert receive(bench, step) == "2"
+        bench.store.refuse(step, "receive", bad)
+        assert receive(bench, step) == "2"
+        found = [(m.id == bad, m.received_by, m.refused) for m in bench.store.messages("r")]
+        assert found == [(True, "a", True), (False, "a", False)]
+
+    def test_refused_message_ends_no_wait(self, bench: Bench) -> None:
+        bench.create(new_step("a"))
+        send(bench, 1)
+        step = bench.claim_one()
+        receive(bench, step)
+        bad = bench.store.given(step, "receive")
+        assert bad is not None
+
+        bench.store.refuse(step, "receive", bad)
+        bench.settle(suspended(step, topic="mail", kind="message", operation="receive"))
+
+        assert bench.statuses() == {"a": "waiting"}
+
+    def test_stale_holder_refuses_nothing(self, bench: Bench) -> None:
+        bench.create(new_step("a"))
+        send(bench, 1)
+        stale = bench.claim_one()
+        receive(bench, stale)
+        given = bench.store.given(stale, "receive")
+        assert given is not None
+        bench.lapse()
+        fresh = bench.claim_one()
+
+        with pytest.raises(LeaseLost):
+            bench.store.refuse(stale, "receive", given)
+
+        assert receive(bench, fresh) == "1"
+
     def test_two_receivers_never_get_the_same_message(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b"))
         for number in range(4):

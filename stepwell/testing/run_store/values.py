@@ -40,12 +40,12 @@ class ValueTests(RunStoreCase):
     def test_once_for_each_operation(self, bench: Bench) -> None:
         bench.create(new_step("a"))
         step = bench.claim_one()
-        for value in ("1", "2"):
-            bench.store.set_value(step, "k", value, "set_value")
+        first = [bench.store.set_value(step, "k", value, "set_value") for value in ("1", "2")]
         bench.lapse()
 
-        bench.store.set_value(bench.claim_one(), "k", "3", "set_value")
+        again = bench.store.set_value(bench.claim_one(), "l", "3", "set_value")
 
+        assert [*first, again] == [("k", "1")] * 3
         assert [entry.value for entry in bench.store.values("r", "k")] == [1]
 
     def test_wakes_who_waits_for_it_in_any_run(self, bench: Bench) -> None:

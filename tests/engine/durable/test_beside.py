@@ -13,6 +13,15 @@ from stepwell import Retry, StepContext
 from tests.engine.durable.lab import Lab, Memory
 
 
+def unread(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged of failures that nobody asked for."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if vars(record).get("action") == "operation.unread"
+    ]
+
+
 class TestThreads:
     def test_side_by_side_in_whatever_order_they_end(self, lab: Lab) -> None:
         # given: operations of one name, the first of which ends after the others
@@ -67,6 +76,45 @@ class TestThreads:
 
         assert lab.error == "ValueError: no"
         assert lab.operations["fail"].open
+
+    def test_only_failures_that_nobody_read_are_logged(
+        self, lab: Lab, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(why: str) -> None:
+            raise ValueError(why)
+
+        def flow(step: StepContext) -> None:
+            read = step.do_async("read", fail, "read")
+            asked = step.do_async("asked", fail, "asked")
+            step.do_async("lost", fail, "nobody looks")
+            with pytest.raises(ValueError, match="read"):
+                read.result(30)
+            assert str(asked.exception(30)) == "asked"
+
+        lab.go(flow)
+
+        assert lab.step.status == "succeeded"
+        assert unread(caplog) == [
+            f"{lab.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
+            "ValueError: nobody looks"
+        ]
+
+    def test_a_wait_that_ends_them_is_no_failure(
+        self, lab: Lab, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        suspended = threading.Event()
+
+        def flow(step: StepContext) -> None:
+            step.do_async("slow", suspended.wait, 30)
+            try:
+                step.sleep(1)
+            finally:
+                suspended.set()
+
+        lab.go(flow)
+        lab.pass_time(1)
+
+        assert (lab.step.status, unread(caplog)) == ("succeeded", [])
 
     def test_many_are_saved_together(self) -> None:
         checkpointer = Memory()
@@ -152,6 +200,25 @@ class TestCoroutines:
         lab.go(flow)
 
         assert (lab.value, lab.ran["slow"], len(lab.operations)) == ("done", 2, 2)
+
+    def test_failure_of_what_was_left_running_is_logged(
+        self, lab: Lab, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fail() -> None:
+            await asyncio.sleep(0)
+            raise ValueError("nobody looks")
+
+        async def flow(step: StepContext) -> str:
+            step.do_async("lost", fail)
+            return "done"
+
+        lab.go(flow)
+
+        assert lab.value == "done"
+        assert unread(caplog) == [
+            f"{lab.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
+            "ValueError: nobody looks"
+        ]
 
     def test_a_wait_in_a_group_of_tasks_suspends(self, lab: Lab) -> None:
         async def flow(step: StepContext) -> str:

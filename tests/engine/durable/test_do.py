@@ -281,8 +281,9 @@ def test_retry_ends_with_the_policy(lab: Lab) -> None:
         (lambda step: step.do("x", lambda: {"a": [1, {2}]}), "the value.a[1]: a set is not JSON"),
         (lambda step: step.do("x", 3), "needs a function, got 3"),
         (lambda step: step.do("", len, "x"), "name: must have 1 to"),
-        (lambda step: step.do("x#2", len, "x"), "ends like the id of a repeated"),
-        (lambda step: step.do("x[a]", len, "x"), "ends like the id of a repeated"),
+        (lambda step: step.do("x#2", len, "x"), "looks like the id of a repeated"),
+        (lambda step: step.do("x[a]", len, "x"), "looks like the id of a repeated"),
+        (lambda step: step.do("x[a", len, "x", key="b"), "looks like the id of a repeated"),
         (lambda step: step.do("x", len, "x", key=""), "key: must have 1 to"),
         (lambda step: step.do("x", len, "x", retry=3), "retry: must be a Retry"),
         (

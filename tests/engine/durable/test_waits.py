@@ -8,9 +8,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from stepwell import Conflict, InvalidInput, NotFound, RefusedByState, Retry, StepContext
+from stepwell import (
+    Checkpoint,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    Permanent,
+    RefusedByState,
+    Retry,
+    StepContext,
+)
 from stepwell import WaitTimeout as TimedOut
-from tests.engine.durable.lab import Lab
+from tests.engine.durable.lab import Lab, Memory
 
 
 class Order(BaseModel):
@@ -131,6 +140,64 @@ class TestMessages:
         assert lab.value == ["pen", "ink", 3]
         assert [m.received_by for m in lab.there.messages(lab.run_id)] == ["flow"] * 3
 
+    def test_one_that_does_not_fit_is_refused_and_a_retry_gets_the_next(self, lab: Lab) -> None:
+        def flow(step: StepContext) -> str:
+            return step.receive("t", Order).item
+
+        lab.start(flow, retry=Retry(max_attempts=5))
+        for payload in ({"thing": 1}, 7, {"item": "pen"}):
+            lab.there.send(lab.run_id, "t", payload)
+
+        # then: each bad one fails the step at once, whatever its policy, and is asked for once
+        assert lab.execute().status == "failed"
+        assert lab.error == "message_refused: message 1 on topic 't': item: field required"
+        assert [m.refused for m in lab.there.messages(lab.run_id)] == [True, False, False]
+        lab.there.retry_step(lab.run_id, "flow")
+        assert lab.execute().status == "failed"
+        assert lab.error.startswith("message_refused: message 2 on topic 't': input should be")
+        lab.there.retry_step(lab.run_id, "flow")
+        lab.execute()
+
+        assert lab.value == "pen"
+        assert [m.refused for m in lab.there.messages(lab.run_id)] == [True, True, False]
+
+    def test_after_a_refusal_it_waits_for_the_next(self, lab: Lab) -> None:
+        def flow(step: StepContext) -> Any:
+            return step.receive("t", int, timeout=100, default="none")
+
+        lab.start(flow)
+        lab.there.send(lab.run_id, "t", "seven")
+        assert lab.execute().status == "failed"
+        lab.there.retry_step(lab.run_id, "flow")
+
+        assert lab.execute().status == "waiting"
+        assert lab.pass_time(99).status == "waiting"
+        lab.there.send(lab.run_id, "t", 7)
+        lab.execute()
+
+        assert lab.value == 7
+
+    def test_a_body_that_catches_a_refusal_goes_on_the_same_way_on_replay(self, lab: Lab) -> None:
+        def flow(step: StepContext) -> int:
+            for _ in range(3):
+                try:
+                    return step.receive("t", int)
+                except Permanent as error:
+                    step.do("complain", lab.note, str(error))
+            return 0
+
+        lab.start(flow)
+        lab.there.send(lab.run_id, "t", "seven")
+        assert lab.execute().status == "waiting"
+        lab.there.send(lab.run_id, "t", "eight")
+        assert lab.execute().status == "waiting"
+        lab.there.send(lab.run_id, "t", 9)
+        lab.execute()
+
+        assert lab.value == 9
+        assert list(lab.ran.values()) == [1, 1]
+        assert [m.refused for m in lab.there.messages(lab.run_id)] == [True, True, False]
+
     def test_timeout_gives_the_default_for_good(self, lab: Lab) -> None:
         def flow(step: StepContext) -> Any:
             value = step.receive("t", timeout=10, default="none")
@@ -185,7 +252,7 @@ class TestMessages:
         lab.there.send(lab.run_id, "t", {"item": 3})
         lab.execute()
 
-        assert lab.error.startswith("invalid_payload: message on topic 't'.item: ")
+        assert lab.error.startswith("message_refused: message 1 on topic 't': item: ")
 
     def test_sent_by_a_step_once_however_often_it_runs(self, lab: Lab) -> None:
         def flow(step: StepContext) -> list[Any]:
@@ -202,12 +269,67 @@ class TestMessages:
         assert lab.value == [1, 2, "none"]
         assert len(lab.there.messages(lab.run_id, "t")) == 2
 
+    def test_what_earlier_executions_sent_is_not_sent_again(self, lab: Lab) -> None:
+        # given: a step that sends before each of its waits, to a run that ends in between
+        sent: list[int] = []
+
+        def flow(step: StepContext, to: str) -> None:
+            if to == "":
+                step.receive("never")
+            for number in range(3):
+                step.send(to, "t", number)
+                step.send(to, "t", number, key=f"key {number}")
+                step.sleep(1)
+            step.do("x", lab.note, "x")
+
+        lab.start(flow, "")
+        other, run = lab.handle, lab.there.start_run("lab", lab.run_id)
+        assert other is not None
+        exchange = lab.there._store.exchange
+
+        def count(settle: Any, claim: Any) -> Any:
+            sent.extend(
+                len(outcome.messages) for outcome in settle if outcome.step.run.id == run.id
+            )
+            return exchange(settle, claim)
+
+        # when
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lab.there._store, "exchange", count)
+            lab.execute()
+            lab.execute()
+            lab.pass_time(1)
+            other.cancel()
+            lab.pass_time(1)
+            lab.pass_time(1)
+
+        # then: each was handed over once, and only what came too late was dropped
+        assert (run.status(), sent) == ("succeeded", [2, 2, 2, 0])
+        assert [m.payload for m in lab.there.messages(other.id)] == [0, 0, 1, 1]
+        dropped = [e for e in lab.there.events(run.id) if e.type == "message.dropped"]
+        assert len(dropped) == 2
+
+    def test_others_than_before_are_not_lost(self, lab: Lab) -> None:
+        def flow(step: StepContext) -> None:
+            lab.note("begun")
+            if lab.ran["begun"] == 1:
+                step.send(step.run.id, "first", 1)
+            step.sleep(1)
+            step.send(step.run.id, "second", 2)
+
+        lab.go(flow)
+        lab.pass_time(1)
+
+        assert lab.step.status == "succeeded"
+        assert [m.topic for m in lab.there.messages(lab.run_id)] == ["first", "second"]
+
     def test_bad_topics_and_runs(self, lab: Lab) -> None:
         def flow(step: StepContext) -> None:
             for call in (
                 lambda: step.send("nowhere", "t", 1),
                 lambda: step.send(step.run.id, "stepwell.x", 1),
                 lambda: step.send(step.run.id, "t", {1: 2}),
+                lambda: step.send(step.run.id, "t", 1, key="stepwell.approval:1:wait"),
                 lambda: step.receive(""),
                 lambda: step.receive("stepwell.approval:x"),
                 lambda: step.receive("t", timeout=-1),
@@ -217,7 +339,7 @@ class TestMessages:
                 lab.note(str(error.value)[:40])
 
         assert lab.go(flow).status == "succeeded", lab.error
-        assert len(lab.ran) == 6
+        assert len(lab.ran) == 7
         for run_id, topic, expected in (
             ("nowhere", "t", NotFound),
             (lab.run_id, "stepwell.x", InvalidInput),
@@ -275,6 +397,28 @@ class TestValues:
         assert lab.there.wait_for_value(lab.run_id, "state") == {"n": 2}
         with pytest.raises(TimedOut):
             lab.there.wait_for_value(lab.run_id, "other", timeout=0)
+
+    def test_another_value_than_the_one_set_before_a_crash(self) -> None:
+        # given: an execution that sets a value, and dies before that is recorded
+        class Forgetful(Memory):
+            def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+                if lab.ran["begun"] > 1:
+                    super().save_checkpoint(checkpoint)
+
+        def flow(step: StepContext) -> None:
+            lab.note("begun")
+            step.set_value("state", lab.ran["begun"])
+            if lab.ran["begun"] == 1:
+                raise ConnectionError
+
+        lab = Lab(checkpoints=Forgetful())
+        lab.go(flow, retry=Retry(max_attempts=2, initial=0, jitter=0))
+        lab.execute()
+
+        assert lab.error.startswith("replay_mismatch: step.set_value('set_value'): ")
+        assert "has set 'state' to 1 before, and the code sets 'state' to 2 now" in lab.error
+        assert lab.there.get_value(lab.run_id, "state") == 1
+        lab.close()
 
     def test_waited_for_by_another_run(self, lab: Lab) -> None:
         def flow(step: StepContext, of: str | None) -> Any:

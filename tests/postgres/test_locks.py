@@ -1,0 +1,306 @@
+"""Transactions side by side: nothing slips through between two of them, and none deadlocks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import Conflict
+from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Outcome, Queue
+from stepwell.engine.states import RunStatus
+from stepwell.stores.sql.database import _Ticket
+from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.store import SqlRunStore
+from stepwell.testing.builders import claim_request, completed, new_run, new_step, suspended
+from stepwell.testing.run_store.case import OPERATOR
+from tests.postgres.server import wait_until
+
+PATIENCE = 30
+SOMEBODY_WAITS = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
+
+@pytest.fixture
+def stores(postgres_url: str) -> Iterator[list[SqlRunStore]]:
+    """Two stores on one database, each with connections of its own."""
+    opened = [
+        SqlRunStore.open(PostgresDialect(postgres_url, clock=SystemClock())) for _ in range(2)
+    ]
+    opened[0].define_queues([Queue(DEFAULT_QUEUE)])
+    yield opened
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def deadlocks(stores: list[SqlRunStore], monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """The errors for which the stores tried a transaction again."""
+    found: list[Exception] = []
+    for store in stores:
+
+        def is_passing(error: Exception, ask: Any = store._dialect.is_passing) -> bool:
+            if ask(error):
+                found.append(error)
+            return bool(ask(error))
+
+        monkeypatch.setattr(store._dialect, "is_passing", is_passing)
+    return found
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stops the first call of an object's method until the end of a `with`."""
+
+    @contextmanager
+    def hold(at: Any, name: str, *, after: bool, works: Callable[[], Any]) -> Iterator[Future[Any]]:
+        there, go_on = threading.Event(), threading.Event()
+        real = getattr(at, name)
+
+        def stop() -> None:
+            if not there.is_set():
+                there.set()
+                assert go_on.wait(PATIENCE)
+
+        def stopping(*args: Any, **kwargs: Any) -> Any:
+            if not after:
+                stop()
+            result = real(*args, **kwargs)
+            if after:
+                stop()
+            return result
+
+        monkeypatch.setattr(at, name, stopping)
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(works)
+            try:
+                assert there.wait(PATIENCE)
+                yield work
+            finally:
+                go_on.set()
+
+    return hold
+
+
+def claim(store: SqlRunStore) -> dict[str, ClaimedStep]:
+    return {step.id: step for step in store.exchange((), claim_request()).claimed}
+
+
+def start_child(store: SqlRunStore, *steps: str) -> dict[str, ClaimedStep]:
+    """Run `top`, of which step `a` waits for run `child`, is at work on the rest."""
+    store.create_run(new_run("top", new_step("a"), new_step("b")))
+    top = claim(store)
+    child = new_run("child", *(new_step(step) for step in steps))
+    store.exchange([suspended(top["a"], start=child)], None)
+    return {**top, **claim(store)}
+
+
+def test_cancel_waits_for_what_a_child_commits_meanwhile(
+    stores: list[SqlRunStore], postgres_url: str, held: Any
+) -> None:
+    # given: a child's child whose step is about to commit more steps
+    steps = start_child(stores[0], "w")
+    stores[0].exchange([suspended(steps["w"], start=new_run("below", new_step("x")))], None)
+    outcome = completed(claim(stores[0])["x"], emitted=[new_step("y"), new_step("z")])
+
+    # when: the run above is canceled at this moment
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(
+            *(stores[1]._dialect, "commit"),
+            after=False,
+            works=lambda: stores[1].exchange([outcome], None),
+        ),
+    ):
+        canceled = pool.submit(stores[0].cancel_run, "top", OPERATOR)
+        wait_until(postgres_url, SOMEBODY_WAITS)
+
+    # then: those are canceled as well, and the end is told once
+    assert canceled.result() == 5
+    below = stores[0].run("below")
+    assert (below.status, below.open_steps) == (RunStatus.CANCELED, 0)
+    ends = [e.type for e in stores[0].events("below") if e.type.startswith("run.")]
+    assert ends == ["run.created", "run.started", "run.canceled"]
+    assert claim(stores[0]) == {}
+
+
+def test_cancel_finds_the_child_that_is_started_meanwhile(
+    stores: list[SqlRunStore], postgres_url: str, held: Any
+) -> None:
+    # given: a child's child whose step is about to start a run of its own
+    steps = start_child(stores[0], "w")
+    stores[0].exchange([suspended(steps["w"], start=new_run("below", new_step("x")))], None)
+    outcome = suspended(claim(stores[0])["x"], start=new_run("lowest", new_step("y")))
+
+    # when: the run at the top is canceled at this moment
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(
+            *(stores[1]._dialect, "commit"),
+            after=False,
+            works=lambda: stores[1].exchange([outcome], None),
+        ),
+    ):
+        canceled = pool.submit(stores[0].cancel_run, "top", OPERATOR)
+        wait_until(postgres_url, SOMEBODY_WAITS)
+
+    # then: it is canceled, too
+    assert canceled.result() == 5
+    assert stores[0].run("lowest").status is RunStatus.CANCELED
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "memory"])
+def test_run_that_has_ended_does_not_end_again(
+    stores: list[SqlRunStore], request: pytest.FixtureRequest, scheme: str
+) -> None:
+    store = stores[0] if scheme == "postgresql" else request.getfixturevalue("in_memory")
+    store.create_run(new_run("r", new_step("a")))
+    store.exchange([completed(claim(store)["a"])], None)
+    before = list(store.events("r"))
+
+    store._write(lambda tx, ledger: ledger._end([store.run_key(tx, "r")[0]]))
+
+    assert list(store.events("r")) == before
+
+
+@pytest.fixture
+def in_memory() -> Iterator[SqlRunStore]:
+    store = SqlRunStore.open(SqliteDialect(None, clock=SystemClock()))
+    store.define_queues([Queue(DEFAULT_QUEUE)])
+    yield store
+    store.close()
+
+
+def test_emission_and_new_runs_take_keys_in_one_order(
+    stores: list[SqlRunStore], postgres_url: str, held: Any, deadlocks: list[Exception]
+) -> None:
+    # given: an exchange that has keys for the steps it emits, and starts a run afterwards
+    stores[0].create_run(new_run("r", new_step("a"), new_step("b")))
+    steps = claim(stores[0])
+    outcomes: list[Outcome] = [
+        completed(steps["a"], emitted=[new_step("c")]),
+        suspended(steps["b"], start=new_run("child", new_step("x"))),
+    ]
+
+    # when: another process creates a run in between
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(
+            *(stores[0]._graphs, "_insert"),
+            after=False,
+            works=lambda: stores[0].exchange(outcomes, None),
+        ) as settled,
+    ):
+        created = pool.submit(stores[1].create_run, new_run("other", new_step("y")))
+        wait_until(postgres_url, SOMEBODY_WAITS)
+
+    # then: one waited for the other
+    assert (settled.result().lost, settled.result().refused) == ([], [])
+    assert created.result().id == "other"
+    assert deadlocks == []
+
+
+@pytest.mark.parametrize("by", ["its last step", "an operator", "a lapsed lease"])
+def test_end_of_a_child_locks_the_run_above_first(
+    stores: list[SqlRunStore], postgres_url: str, held: Any, deadlocks: list[Exception], by: str
+) -> None:
+    # given: a transaction that will end a child, and has its locks
+    steps = start_child(stores[0], "x")
+    ends: dict[str, tuple[Any, str, Callable[[], Any]]] = {
+        "its last step": (
+            *(stores[0], "_lock_runs"),
+            lambda: stores[0].exchange([completed(steps["x"])], None),
+        ),
+        "an operator": (
+            *(stores[0], "_locked_run"),
+            lambda: stores[0].cancel_run("child", OPERATOR),
+        ),
+        "a lapsed lease": (*(stores[0]._graphs, "lock_runs"), lambda: stores[0].reap(0)),
+    }
+    if by == "a lapsed lease":
+        stores[0].database.write(
+            lambda tx: tx.cursor.execute("UPDATE steps SET expires_at = 1 WHERE step_id = 'x'")
+        )
+    at, name, works = ends[by]
+
+    # when: another settles steps of both runs
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(at, name, after=True, works=works) as ended,
+    ):
+        outcomes = [completed(steps["b"]), completed(steps["x"])]
+        settled = pool.submit(stores[1].exchange, outcomes, None)
+        wait_until(postgres_url, SOMEBODY_WAITS)
+
+    # then: one waited for the other, and the run above goes on
+    ended.result()
+    assert [lost.step.id for lost in settled.result().lost] == ["x"]
+    assert deadlocks == []
+    assert set(claim(stores[0])) == {"a"}
+
+
+def test_run_id_that_is_taken_at_the_last_moment_is_refused(
+    stores: list[SqlRunStore], postgres_url: str, held: Any
+) -> None:
+    # given: a run that is about to be committed
+    stores[0].create_run(new_run("r", new_step("a"), new_step("b")))
+    steps = claim(stores[0])
+
+    # when: a step starts one with the same id
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(
+            *(stores[1]._dialect, "commit"),
+            after=False,
+            works=lambda: stores[1].create_run(new_run("child", new_step("x"))),
+        ),
+    ):
+        outcomes: list[Outcome] = [
+            suspended(steps["a"], start=new_run("child", new_step("y"))),
+            completed(steps["b"]),
+        ]
+        settled = pool.submit(stores[0].exchange, outcomes, None)
+        wait_until(postgres_url, SOMEBODY_WAITS)
+
+    # then: that step is refused, and the other one is settled
+    (refusal,) = settled.result().refused
+    assert refusal.step.id == "a"
+    assert isinstance(refusal.error, Conflict)
+    statuses = {step: str(stores[0].step("r", step).status) for step in "ab"}
+    assert statuses == {"a": "running", "b": "succeeded"}
+
+
+def test_only_writes_of_one_batch_share_a_transaction(stores: list[SqlRunStore]) -> None:
+    # given: writes of several kinds that wait for the writer
+    database = stores[0].database
+    seen: list[tuple[Any, int]] = []
+
+    def note(tx: Transaction, items: Sequence[Any]) -> Sequence[Any]:
+        (row,) = tx.cursor.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
+        seen.extend((item, row[0]) for item in items)
+        return items
+
+    def plain(item: str) -> _Ticket[Any]:
+        return _Ticket(lambda tx: note(tx, [item]))
+
+    def batched(item: str) -> _Ticket[Any]:
+        return _Ticket(lambda tx: note(tx, [item]), note, item)
+
+    database._waiting.extend([plain("1"), batched("a"), plain("2"), batched("b"), plain("3")])
+
+    # when: there is a turn
+    database.write(lambda tx: note(tx, ["4"]))
+
+    # then: the batch is one transaction, and each of the others has its own, in their order
+    numbers = dict(seen)
+    assert numbers["a"] == numbers["b"]
+    assert len(set(numbers.values())) == 5
+    assert sorted("1234", key=numbers.__getitem__) == list("1234")
