@@ -11,10 +11,11 @@ import stepwell.engine as engine
 from stepwell.engine.checkpoint import OperationKind
 from stepwell.engine.errors import InvalidInput, StepwellError
 from stepwell.engine.ids import check_id
-from stepwell.engine.journal import PAUSED, Journal
+from stepwell.engine.journal import Journal
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import ClaimedStep
 from stepwell.engine.operation import Work, perform
+from stepwell.engine.pausing import PAUSED
 from stepwell.engine.replay import (
     Request,
     check_name,

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import stepwell.engine.pausing as pausing
 from stepwell.engine.checkpoint import (
     Checkpoint,
     CheckpointStatus,
@@ -43,6 +44,7 @@ from stepwell.engine.errors import (
 )
 from stepwell.engine.model import ClaimedStep, Failed, Suspended, Wait
 from stepwell.engine.operation_errors import nearest_causes
+from stepwell.engine.pausing import PAUSED
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.replay import Request
 from stepwell.engine.services import DurableServices
@@ -56,13 +58,8 @@ _log = logging.getLogger("stepwell.step")
 # A store in trouble is asked again after these times, in seconds, for at most one lease.
 ASK_AGAIN_MIN = 0.05
 ASK_AGAIN_MAX = 2.0
-# How soon a paused execution looks whether it may go on, in seconds: later and later.
-PAUSE_MIN = 1.0
-PAUSE_MAX = 60.0
 # A larger input, as JSON, is not copied into each save; the step has it.
 MAX_INPUTS = 10_000
-
-PAUSED = "paused"
 
 
 class Journal:
@@ -124,7 +121,7 @@ class Journal:
             if found.elsewhere:
                 raise recorded_elsewhere(self._id, found.elsewhere)
             self._recorded = {operation.id: operation for operation in found.operations}
-            self._wait = found.wait
+            self._wait = pausing.noticed(found, self.claimed)
             self._pause_requested = found.pause_requested
             self.variables = dict(found.variables)
             self._saved_variables = encode(self.variables, "step.variables", self.limit)
@@ -299,12 +296,8 @@ class Journal:
 
     def _pause(self) -> Wait:
         """Look again soon, and then later and later."""
-        waited = decode(self.claimed.wait) if self.claimed.wait else {}
-        looks = 0
-        if waited.get("kind") == PAUSED:
-            looks = int(str(waited.get("operation")).rpartition("#")[2])
-        delay = min(PAUSE_MIN * 2 ** min(looks, 10), PAUSE_MAX)
-        until = self.ask(self.services.now) + int(delay * 1e6)
+        looks = pausing.looks(self.claimed)
+        until = self.ask(self.services.now) + int(pausing.delay(looks) * 1e6)
         return Wait(until=until, kind=PAUSED, operation=f"pause#{looks + 1}")
 
     def completed(self) -> None:

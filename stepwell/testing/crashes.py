@@ -259,7 +259,7 @@ def _ended_otherwise(runtime: VirtualRuntime, wanted: RunStatus) -> str | None:
     return f'the undisturbed run failed: {why}; if that is how it has to end: ends="failed"'
 
 
-def _end_wanted(given: object) -> RunStatus:
+def _end_wanted(given: str) -> RunStatus:
     if given not in get_args(Ends):
         names = ", ".join(map(repr, get_args(Ends)))
         raise InvalidInput(f"crash_everywhere.ends: must be one of {names}, got {given!r:.80}")

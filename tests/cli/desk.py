@@ -42,6 +42,11 @@ def start(run: RunBuilder, waits: Waits) -> None:
 
 
 @desk.workflow
+def picky(step: StepContext) -> int:
+    return step.receive("numbers", int)
+
+
+@desk.workflow
 def order(step: StepContext, item: str) -> str:
     step.do("reserve", str.upper, item)
     step.variables["item"] = item

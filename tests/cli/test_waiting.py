@@ -83,6 +83,15 @@ def test_a_key_is_sent_once(cli: CommandLine) -> None:
     assert len(cli.json("messages", "r")) == 1
 
 
+def test_refused_messages(cli: CommandLine) -> None:
+    cli("--app", DESK, "start", "desk:picky", "--run-id", "r")
+    cli("send", "r", "numbers", '"seven"')
+    cli.work()
+
+    assert " picky (refused) " in cli("messages", "r").stdout
+    assert cli.json("messages", "r")[0]["refused"] is True
+
+
 def test_messages(cli: CommandLine) -> None:
     cli.desk(topics={"a": "go"})
     assert cli("messages", "r").stderr == "no messages to run r\n"

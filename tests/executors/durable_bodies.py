@@ -55,6 +55,11 @@ def everything(step: StepContext) -> dict[str, Any]:
     }
 
 
+@durable.workflow(pool="process")
+def picky(step: StepContext) -> int:
+    return step.receive("numbers", int)
+
+
 @durable.workflow(pool="process", retry=Retry(max_attempts=2, initial=0))
 def dies(step: StepContext) -> str:
     step.do("before", note, step, "before")

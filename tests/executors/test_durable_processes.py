@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stepwell import RunHandle, Runtime, VirtualClock, connect
-from tests.executors.durable_bodies import awaited, canceled, dies, durable, everything
+from tests.executors.durable_bodies import awaited, canceled, dies, durable, everything, picky
 
 PATIENCE = 60
 
@@ -73,6 +73,20 @@ def test_a_child_that_dies_loses_nothing_that_was_recorded(runtime: Runtime) -> 
 
     assert run.result(PATIENCE) == "done"
     assert runtime.kv.get("before") == 1
+
+
+def test_a_message_that_does_not_fit_is_refused(runtime: Runtime) -> None:
+    run = runtime.start_run(picky)
+    runtime.send(run.id, "numbers", "seven")
+    runtime.send(run.id, "numbers", 7)
+    runtime.run_once()
+    assert run.status() == "failed"
+    assert [message.refused for message in runtime.messages(run.id)] == [True, False]
+
+    runtime.retry_step(run.id, "picky")
+    runtime.run_once()
+
+    assert run.result(PATIENCE) == 7
 
 
 def test_a_coroutine(runtime: Runtime, clock: VirtualClock) -> None:

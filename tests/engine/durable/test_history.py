@@ -244,6 +244,23 @@ class TestPause:
         assert lab.pass_time(9).status == "waiting"
         assert lab.pass_time(1).status == "succeeded"
 
+    def test_a_wait_that_others_can_end_has_its_chance(self, lab: Lab) -> None:
+        # given: 30 of 40 seconds are left, and looks at the pause have become rare
+        lab.go(lambda step: step.receive("go", str, timeout=40))
+        lab.clock.advance(timedelta(seconds=10))
+        key = f"{lab.run_id}/flow"
+        pause_in_checkpoint(lab.there.checkpointer, key, clock=lab.clock)
+        for _ in range(10):
+            lab.pass_time(60)
+
+        # when: the pause is over, and nobody notices it for longer than that
+        unpause_in_checkpoint(lab.there.checkpointer, key, clock=lab.clock)
+        assert lab.pass_time(60).status == "waiting"
+        lab.there.send(lab.run_id, "go", "on")
+        lab.pass_time(0)
+
+        assert lab.value == "on"
+
     def test_asked_for_while_the_wait_begins(self, lab: Lab) -> None:
         def flow(step: StepContext) -> None:
             step.do("a", lab.note, "a")

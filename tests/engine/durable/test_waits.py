@@ -22,6 +22,10 @@ from stepwell import WaitTimeout as TimedOut
 from tests.engine.durable.lab import Lab, Memory
 
 
+def _die(*_: object) -> None:
+    raise ConnectionError
+
+
 class Order(BaseModel):
     item: str
 
@@ -176,6 +180,24 @@ class TestMessages:
         lab.execute()
 
         assert lab.value == 7
+
+    def test_a_refusal_the_store_did_not_hear_of_is_told_again(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given: an execution that recorded the refusal, and died before the store was told
+        lab.start(lambda step: step.receive("t", int), retry=Retry(initial=10, jitter=0))
+        lab.there.send(lab.run_id, "t", "seven")
+        with monkeypatch.context() as patched:
+            patched.setattr(type(lab.there._store), "refuse", _die)
+            assert lab.execute().status == "ready"
+        assert [m.refused for m in lab.there.messages(lab.run_id)] == [False]
+
+        # when: it goes on
+        lab.pass_time(10)
+
+        # then: it fails for the same reason, and the message is refused
+        assert lab.error.startswith("message_refused: message 1 on topic 't': input should be")
+        assert [m.refused for m in lab.there.messages(lab.run_id)] == [True]
 
     def test_a_body_that_catches_a_refusal_goes_on_the_same_way_on_replay(self, lab: Lab) -> None:
         def flow(step: StepContext) -> int:
