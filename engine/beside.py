@@ -69,13 +69,14 @@ class Beside:
                 return
             wait(left, LOOK)
 
-    def log_unread(self, execution_id: str) -> None:
-        """Log the failures that nobody asked for, each once."""
+    def log_unread(self, execution_id: str) -> list[BaseException]:
+        """Log the failures that nobody asked for, each once; returns them."""
         with self._lock:
             failed, self._failed = self._failed, []
-        for future, error in failed:
-            if not future.is_read:
-                log_unread(execution_id, future.label, error)
+        unread = [(future.label, error) for future, error in failed if not future.is_read]
+        for label, error in unread:
+            log_unread(execution_id, label, error)
+        return [error for _, error in unread]
 
     def _work(self) -> None:
         while True:

@@ -41,6 +41,7 @@ class _Names:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.asked = 0
         self._counts: dict[str, int] = {}
         self._keyed: set[tuple[str, str]] = set()
         self._functions: dict[str, tuple[object, str]] = {}
@@ -63,6 +64,7 @@ class _Names:
 
     def occurrence(self, name: str, key: str | None, call: str) -> int:
         """The number of this operation among those of its name, or 1 for one with a key."""
+        self.asked += 1
         if key is None:
             self._counts[name] = number = self._counts.get(name, 0) + 1
             return number
@@ -85,6 +87,7 @@ class Durable:
     _names: _Names | None = None
     _beside: Any = None
     _tasks: set[Any] | None = None
+    _failed_tasks: tuple[tuple[Exception, int], ...] = ()
     _bell: threading.Event | None = None
 
     @overload
@@ -184,7 +187,7 @@ class Durable:
             engine.durable_async.require_loop(work.request.label)
             if self._tasks is None:
                 self._tasks = set()
-            return engine.durable_async.start(work, self._tasks)
+            return engine.durable_async.start(work, self._tasks, self._failed_beside)
         if self._beside is None:
             self._beside = engine.beside.Beside()
         return self._beside.start(lambda: perform(work), work.request.label)
@@ -202,6 +205,11 @@ class Durable:
         return self._services_for("kv").kv
 
     # --- for the waits and the engine -------------------------------------------------------
+
+    def _failed_beside(self, error: Exception) -> None:
+        """Note when a task failed: how much the body had asked for until then."""
+        assert self._names is not None
+        self._failed_tasks = (*self._failed_tasks, (error, self._names.asked))
 
     def _work(
         self,
@@ -289,7 +297,9 @@ class Durable:
         """Wait for what runs beside the body, unless the step is canceled."""
         if self._beside is not None:
             self._beside.join(lambda: self._cancelled)
-            self._beside.log_unread(self.idempotency_key)
+            unread = self._beside.log_unread(self.idempotency_key)
+            if self.journal is not None:
+                self.journal.unread += unread
 
     async def guarded(self, body: Awaitable[T]) -> T:
         """The body's value, once what it left running has ended, too."""
@@ -306,6 +316,10 @@ class Durable:
                     self._tasks, canceled=canceled
                 ):
                     engine.beside.log_unread(self.idempotency_key, label, failure)
+            if self.journal is not None and self._names is not None:
+                # Whatever the body made of these, it has asked for nothing since.
+                asked = self._names.asked
+                self.journal.unread += [e for e, when in self._failed_tasks if when == asked]
 
     def _check_open(self, operation: str, *, inside: bool = False) -> None:
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from stepwell.engine.errors import Canceled, InvalidInput
@@ -45,12 +46,22 @@ async def perform(work: Work) -> Any:
     return await asyncio.to_thread(work.finish, value) if work.checkpoint else value
 
 
-def start(work: Work, tasks: set[Any]) -> asyncio.Task[Any]:
+def start(
+    work: Work, tasks: set[Any], on_failure: Callable[[Exception], None]
+) -> asyncio.Task[Any]:
     """Run it beside the body; it is in `tasks` until it has ended.
 
     A failure until then that nobody reads is logged by asyncio.
     """
-    task = asyncio.get_running_loop().create_task(perform(work), name=work.request.label)
+
+    async def noted() -> Any:
+        try:
+            return await perform(work)
+        except Exception as error:
+            on_failure(error)
+            raise
+
+    task = asyncio.get_running_loop().create_task(noted(), name=work.request.label)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     return task

@@ -6,7 +6,6 @@ replays what was recorded, and arrives here once more.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,13 +22,11 @@ from stepwell.engine.journal import Journal
 from stepwell.engine.model import Approval, NewMessage, Wait
 from stepwell.engine.operation import validated
 from stepwell.engine.operation_errors import from_value, to_value
-from stepwell.engine.outbox import Outbox
+from stepwell.engine.outbox import Outbox, sent_key
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.replay import Request, digest, operation_of
 from stepwell.engine.signature import explain
 from stepwell.engine.waiting import (
-    MAX_MESSAGE_KEY,
-    RESERVED,
     approval_topic,
     check_message_key,
     check_moment,
@@ -245,10 +242,7 @@ class DurableWaits(Durable):
         """The same on replay for the same message."""
         counts = self._topics = {} if self._topics is None else self._topics
         number = counts[run_id, topic] = counts.get((run_id, topic), 0) + 1
-        key = f"{self.idempotency_key}/{topic}/{number}"
-        if len(key.encode()) > MAX_MESSAGE_KEY or key.startswith(RESERVED):
-            return hashlib.sha256(key.encode()).hexdigest()
-        return key
+        return sent_key(self.idempotency_key, topic, number)
 
     # --- how they wait ----------------------------------------------------------------------
 

@@ -96,6 +96,8 @@ class Journal:
         self._has_decisions = False
         self._failures: dict[int, tuple[Exception, Operation]] = {}
         self._saved_variables = "{}"
+        # Failures beside the body that it has not gone by.
+        self.unread: list[BaseException] = []
 
     # --- history ----------------------------------------------------------------------------
 
@@ -246,6 +248,7 @@ class Journal:
                 "end_time": now if ended else None,
                 "checkpoint_at": now,
             }
+            saved_variables = self._saved_variables
             trouble = self._take_variables(fields)
             head = self._head.model_copy(update=fields)
             self._has_decisions = False
@@ -254,7 +257,7 @@ class Journal:
                 record, self._checkpointer, CheckpointUpdate(head, tuple(batch.values()))
             )
         except BaseException:
-            self._has_decisions = True
+            self._has_decisions, self._saved_variables = True, saved_variables
             raise
         with self._lock:
             self._head = head
@@ -355,8 +358,10 @@ class Journal:
         return pause
 
     def _save_failure(self, error: BaseException, failed: Failed) -> None:
-        """Save a failure; the operations that led to it will be tried again."""
-        for cause in nearest_causes(error, lambda cause: id(cause) in self._failures):
+        """Save a failure; what led to it, and what nobody read, will be tried again."""
+        recorded = [cause for cause in self.unread if id(cause) in self._failures]
+        recorded += nearest_causes(error, lambda cause: id(cause) in self._failures)
+        for cause in recorded:
             operation = self._failures[id(cause)][1]
             self.keep(operation.model_copy(update={"open": True}))
         failure = failed.failure

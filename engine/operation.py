@@ -15,7 +15,7 @@ from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import Canceled, InvalidInput, InvalidPayload
 from stepwell.engine.ids import jitter
 from stepwell.engine.journal import Journal
-from stepwell.engine.operation_errors import from_value, to_value
+from stepwell.engine.operation_errors import class_name, from_value, to_value
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.replay import Request, operation_of
 from stepwell.engine.retry import Retry, retry_delay
@@ -126,8 +126,15 @@ class Work:
     # ----------------------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
-        if self.checkpoint:
-            self.journal.keep_failure(self._operation(error=to_value(error)), error)
+        """Record a failure. Raises what a replay will raise, where that is of another class."""
+        if not self.checkpoint:
+            return
+        value = to_value(error)
+        again = from_value(value)
+        same = class_name(again) == value.type
+        self.journal.keep_failure(self._operation(error=value), error if same else again)
+        if not same:
+            raise again from error
 
     def _operation(self, **fields: Any) -> Operation:
         clock = self.journal.services.clock

@@ -18,24 +18,34 @@ from stepwell.engine.payload import decode, encode
 
 # Larger arguments are not kept; the message is.
 MAX_ARGUMENTS = 8_000
+# Attributes of a StepError that have fields of their own, or mean the moment.
+_RECORDED = frozenset({"code", "details", "retryable", "delay"})
 
 
 def to_value(error: Exception) -> OperationError:
     """The error as a value that can be stored."""
     failure = describe(error)
-    kind = type(error)
     kept: dict[str, Any] = {}
     if error.args != (failure.message,):
         with suppress(StepwellError):  # then the message has to do
             kept["args"] = decode(encode(error.args, "args", MAX_ARGUMENTS))
+    state = _state(error)
+    if state:
+        kept["state"] = state
     return OperationError(
         code=failure.code,
         message=failure.message,
-        type=clean(f"{kind.__module__}.{kind.__qualname__}"),
+        type=class_name(error),
         retryable=getattr(error, "retryable", None) if isinstance(error, StepError) else None,
         details=dict(failure.details),
         **kept,
     )
+
+
+def class_name(error: Exception) -> str:
+    """The qualified name of its class, as it is recorded."""
+    kind = type(error)
+    return clean(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def from_value(value: OperationError) -> Exception:
@@ -73,6 +83,21 @@ def nearest_causes(
     return found
 
 
+def _state(error: Exception) -> dict[str, Any]:
+    """The attributes that JSON gives back as they are, as far as there is room for them."""
+    state: dict[str, Any] = {}
+    room = MAX_ARGUMENTS
+    for name, value in vars(error).items():
+        if isinstance(error, StepError) and name in _RECORDED:
+            continue
+        with suppress(Exception):  # an author's object may do anything when it is looked at
+            text = encode(value, name, room)
+            if decode(text) == value:
+                encode(name, "attribute")
+                state[name], room = decode(text), room - len(text)
+    return state
+
+
 def _classes(name: str) -> Iterator[type[Exception]]:
     """The class of this name, and those it was derived from, as far as they say anything."""
     module, _, rest = name.partition(".")
@@ -104,6 +129,9 @@ def _made(kind: type[Exception], value: OperationError) -> Exception | None:
     try:
         made = kind.__new__(kind, *arguments)
         made.args = tuple(arguments)
+        state = (value.model_extra or {}).get("state")
+        if isinstance(state, dict):
+            vars(made).update(state)
         if isinstance(made, StepError):
             made.code, made.details = value.code, dict(value.details)
             made.retryable = value.retryable

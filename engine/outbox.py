@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 
 from stepwell.engine.model import NewMessage
+from stepwell.engine.waiting import MAX_MESSAGE_KEY, RESERVED
+
+
+def sent_key(execution_id: str, topic: str, number: int) -> str:
+    """The key of an execution's message without one: another for each, and none of a user's."""
+    text = json.dumps([execution_id, topic, number], ensure_ascii=False, separators=(",", ":"))
+    key = f"{RESERVED}sent:{text}"
+    if len(key.encode()) <= MAX_MESSAGE_KEY:
+        return key
+    return f"{RESERVED}sent:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class Outbox:
