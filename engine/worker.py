@@ -54,7 +54,9 @@ MOST_PATIENT = 8
 SILENT_LEASES = 10
 # The longest time to let outcomes gather for a larger group, in seconds.
 MAX_GATHER = 0.005
-CROWD = 8
+# An exchange that moves so many steps is one of many small ones, of many runs: it pays to let more
+# come. A chain moves one and must not wait; what moves more pays for itself.
+CROWD = (8, 64)
 STORE_RETRY_MIN = 0.05
 STORE_RETRY_MAX = 2.0
 
@@ -232,7 +234,10 @@ class Worker:
         asked = sum(lane.limit for lane in request.lanes) if request else 0
         # With less than asked for, there is nothing more until something changes.
         self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
-        self._crowded = not self._hungry and moved + len(exchanged.claimed) >= CROWD
+        moved += len(exchanged.claimed)
+        self._crowded = not self._hungry and CROWD[0] <= moved <= CROWD[1]
+        if moved > CROWD[1]:
+            self._gather_until = 0.0
         self._wake_at = exchanged.wake_at
         if exchanged.claimed or exchanged.ended_runs:
             self._idle_looks = 0
