@@ -18,7 +18,7 @@ from stepwell.engine.checkpoint import (
 )
 from stepwell.engine.checkpoint_text import revive, version_of
 from stepwell.engine.clock import Clock, SystemClock, to_datetime
-from stepwell.engine.errors import NoCheckpoint, RefusedByState
+from stepwell.engine.errors import NoCheckpoint, RefusedByState, StepwellError
 
 _NOT_IN_HEAD = frozenset({"operations", "pause_requested", "pause_reason"})
 
@@ -51,7 +51,13 @@ def load(checkpointer: Checkpointer, execution_id: str) -> Checkpoint:
 
     Raises NoCheckpoint, CheckpointVersionError and CheckpointCorrupt.
     """
-    checkpoint = checkpointer.load_checkpoint(execution_id)
+    found: object = checkpointer.load_checkpoint(execution_id)
+    if not isinstance(found, Checkpoint):
+        raise StepwellError(
+            f"{type(checkpointer).__name__}.load_checkpoint: must give a Checkpoint, or raise "
+            f"NoCheckpoint when there is none; got {found!r:.80}"
+        )
+    checkpoint = found
     if checkpoint.schema_version == CHECKPOINT_VERSION:
         return checkpoint
     return revive(checkpoint.model_dump(mode="json"), _place(checkpoint))

@@ -6,9 +6,9 @@ They keep no checkpoint: what they wait for stands in the step's own row.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
 from stepwell.engine.context import StepContext
@@ -23,12 +23,21 @@ OPERATION = "wait"
 _MOST = MAX_WAIT.total_seconds()
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be seconds, not true or false")
+    return value
+
+
+_Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=_MOST)]
+
+
 class Sleep(BaseModel):
     """How long to wait: `seconds`, or `until` a time with its zone."""
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float | None = Field(default=None, ge=0, le=_MOST)
+    seconds: _Seconds | None = None
     until: AwareDatetime | None = None
 
     @model_validator(mode="after")
@@ -44,7 +53,7 @@ class AwaitMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     topic: str
-    timeout: float | None = Field(default=None, ge=0, le=_MOST)
+    timeout: _Seconds | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> AwaitMessage:
@@ -60,7 +69,7 @@ class AwaitApproval(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    timeout: float | None = Field(default=None, ge=0, le=_MOST)
+    timeout: _Seconds | None = None
 
 
 def wait_out(step: StepContext, request: Sleep) -> None:

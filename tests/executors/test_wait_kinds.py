@@ -181,6 +181,7 @@ def test_approval(runtime: Runtime) -> None:
         ("wait.sleep", {}, "takes either seconds or until"),
         ("wait.sleep", {"seconds": 1, "until": "2030-01-01T00:00:00Z"}, "takes either"),
         ("wait.sleep", {"seconds": -1}, "greater than or equal to 0"),
+        ("wait.sleep", {"seconds": True}, "must be seconds, not true or false"),
         ("wait.sleep", {"until": "2030-01-01T00:00:00"}, "timezone"),
         ("wait.message", {"topic": "stepwell.x"}, "begins with 'stepwell.'"),
         ("wait.message", {"topic": ""}, "topic: must have 1 to"),
