@@ -19,7 +19,7 @@ from tests.postgres.server import OwnServer, ask, figure, terminate_backends, wa
 from tests.postgres.workshop import workshop
 
 COMEBACK = 5.0
-STEPS = 1_500
+STEPS = 4_000
 # Trouble is logged when it begins and not for each try.
 LINES_PER_FAULT = 4
 

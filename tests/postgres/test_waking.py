@@ -71,6 +71,8 @@ def test_fifty_idle_workers_hardly_ask(postgres_url: str, tmp_path: Path) -> Non
                 stack.enter_context(own.worker())
         wait_until(postgres_url, "SELECT 1 FROM workers HAVING count(*) = 50")
 
+        ask(postgres_url, "SELECT pg_sleep(2)")  # their start is over
+
         # when: a stretch of the server's time goes by
         before = counted(postgres_url)
         ask(postgres_url, "SELECT pg_sleep(5)")

@@ -507,7 +507,7 @@ def test_connect_without_the_driver_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.delattr(stores, "projections_postgres")
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
-    with pytest.raises(StoreError, match=r"install stepwell\[postgres\]"):
+    with pytest.raises(StoreError, match=r"run: pip install 'psycopg\[binary\]'"):
         connect("memory://", projections="postgresql://ann@127.0.0.1/shop")
 
 
