@@ -38,7 +38,7 @@ def test_eight_workers_share_twenty_thousand_steps(
 
         # when: there is one queue of ready steps
         run = runtime.start_run("workshop", 20_000, entrypoint="many")
-        ended = run.wait(PATIENCE)
+        ended = run.wait(3 * PATIENCE)  # what counts is who gets what, also on a busy machine
 
     # then: each was claimed and committed once, and nobody went without
     assert ended.status is RunStatus.SUCCEEDED
