@@ -46,7 +46,9 @@ $(STAMP): requirements/dev.txt pyproject.toml setup.py
 	  fi; \
 	  "$$found" -m venv .venv; \
 	fi
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@# The lock is whole, so nothing is resolved: a resolver asks for more than the lock when a newer
+	@# release of something in it comes out.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -65,6 +67,10 @@ demo-postgres: setup .venv/.sample ## the same on a PostgreSQL of its own, with 
 .PHONY: test
 test: setup ## run the tests on all cores
 	@$(PYTEST) $(ARGS)
+
+.PHONY: chaos
+chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (20)
+	@$(PYTEST) tests/trust --scale $(or $(SCALE),20) --timeout 7200 $(ARGS)
 
 .PHONY: check
 check: setup ## run every check below and fail at the end if one failed

@@ -20,6 +20,21 @@ from stepwell.stores import opening
 VARIABLE = "STEPWELL_TEST_POSTGRES"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="how many times the usual number of seeds, kills and images tests/trust takes",
+    )
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> float:
+    """What tests of trust multiply their numbers by; 1 in an ordinary run."""
+    return float(request.config.getoption("--scale"))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server's `postgres` database."""
