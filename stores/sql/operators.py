@@ -25,7 +25,6 @@ from stepwell.stores.sql.graphs import Graphs
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
-    UNSUCCESSFUL,
     Statement,
     Statements,
     Transaction,
@@ -36,6 +35,7 @@ from stepwell.stores.sql.statements import (
     rows_json,
     status_in,
     still_may,
+    unsuccessful,
 )
 
 # A stored step: key, id, status, error (JSON text).
@@ -60,7 +60,7 @@ class OperatorStatements(Statements):
         self.unsuccessful = Statement(
             sa.select(*row, steps.c.cause).where(
                 steps.c.run_key == bind("run_key"),
-                status_in(steps.c.status, UNSUCCESSFUL),
+                unsuccessful(steps.c.status),
             ),
             "run_key",
         )

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.stores.postgres_url import shown
+from stepwell.stores.sql.statements import bind
 
 CHANNEL = "stepwell"
 CONNECT_TIMEOUT = 10
@@ -73,7 +74,7 @@ class PostgresDialect:
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
         source = sa.func.jsonb_array_elements(
-            sa.cast(sa.bindparam(parameter), postgresql.JSONB)
+            sa.cast(bind(parameter), postgresql.JSONB)
         ).table_valued("value", name="given")
         return (
             sa.select(
@@ -94,7 +95,7 @@ class PostgresDialect:
 
     def _texts(self, parameter: str) -> Any:
         return sa.func.jsonb_array_elements_text(
-            sa.cast(sa.bindparam(parameter), postgresql.JSONB)
+            sa.cast(bind(parameter), postgresql.JSONB)
         ).table_valued("value")
 
     def insert(self, table: sa.Table) -> Any:
@@ -104,7 +105,7 @@ class PostgresDialect:
         names = [column.name for column in table.columns]
         insert = postgresql.insert(table)
         if source is None:
-            insert = insert.values({name: sa.bindparam(name) for name in names})
+            insert = insert.values({name: bind(name) for name in names})
         else:
             insert = insert.from_select(names, source)
         return insert.on_conflict_do_update(

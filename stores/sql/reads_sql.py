@@ -11,12 +11,11 @@ from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
-    UNSUCCESSFUL,
     Statement,
     Transaction,
     bind,
     literal,
-    status_in,
+    unsuccessful,
 )
 
 runs, steps, dependencies = schema.runs, schema.steps, schema.dependencies
@@ -100,7 +99,7 @@ class ReadStatements:
             sa.select(steps.c.status, sa.func.count())
             .where(
                 steps.c.run_key == bind("key"),
-                status_in(steps.c.status, UNSUCCESSFUL),
+                unsuccessful(steps.c.status),
             )
             .group_by(steps.c.status),
             "key",
@@ -290,7 +289,7 @@ def _dead() -> tuple[Any, ...]:
         runs.c.status == sa.literal_column("'failed'"),
         sa.exists().where(
             steps.c.run_key == runs.c.id,
-            status_in(steps.c.status, UNSUCCESSFUL),
+            unsuccessful(steps.c.status),
             steps.c.status == literal(StepStatus.FAILED),
             sa.func.substr(steps.c.error, 1, len(error)) == error,
         ),

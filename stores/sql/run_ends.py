@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from stepwell.engine.events import EventType
 from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus, run_end
 from stepwell.stores.sql import schema
-from stepwell.stores.sql.statements import UNSUCCESSFUL, bind, literal, status_in
+from stepwell.stores.sql.statements import bind, literal, unsuccessful
 
 runs, steps = schema.runs, schema.steps
 
@@ -29,13 +29,13 @@ def ending(keys: Any) -> Any:
 
     A run that has ended already stays as it is, and is not returned.
     """
-    unsuccessful = (
+    of_run = (
         steps.c.run_key == runs.c.id,
         # The partial index's own condition.
-        status_in(steps.c.status, UNSUCCESSFUL),
+        unsuccessful(steps.c.status),
     )
     unhandled_failure = sa.exists().where(
-        *unsuccessful,
+        *of_run,
         steps.c.status == literal(StepStatus.FAILED),
         steps.c.allow_failure == 0,
         ~sa.exists().where(
@@ -45,7 +45,7 @@ def ending(keys: Any) -> Any:
     )
     # What an operator canceled and nobody retried; what followed from a failure has a cause.
     canceled_root = sa.exists().where(
-        *unsuccessful,
+        *of_run,
         steps.c.status == literal(StepStatus.CANCELED),
         steps.c.cause.is_(None),
     )

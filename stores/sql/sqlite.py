@@ -13,6 +13,7 @@ from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
+from stepwell.stores.sql.statements import bind
 
 BUSY_TIMEOUT = 10.0
 # The write-ahead log is folded back after this many pages, without blocking readers (PASSIVE).
@@ -59,7 +60,7 @@ class SqliteDialect:
         return self._path is None
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
-        source = sa.func.json_each(sa.bindparam(parameter)).table_valued("value", name="given")
+        source = sa.func.json_each(bind(parameter)).table_valued("value", name="given")
         return sa.select(
             *(
                 source.c.value.op("->>")(sa.literal_column(str(index))).label(name)
@@ -68,7 +69,7 @@ class SqliteDialect:
         ).subquery("input")
 
     def scalars(self, parameter: str) -> Any:
-        source = sa.func.json_each(sa.bindparam(parameter)).table_valued("value")
+        source = sa.func.json_each(bind(parameter)).table_valued("value")
         return sa.select(source.c.value)
 
     texts = scalars
@@ -80,7 +81,7 @@ class SqliteDialect:
         names = [column.name for column in table.columns]
         insert = sqlalchemy_sqlite.insert(table)
         if source is None:
-            insert = insert.values({name: sa.bindparam(name) for name in names})
+            insert = insert.values({name: bind(name) for name in names})
         else:
             insert = insert.from_select(names, source)
         return insert.on_conflict_do_update(

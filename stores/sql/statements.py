@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
+from sqlalchemy.ext.compiler import compiles
 
 from stepwell.engine.states import Act, StepStatus, sources, target
 from stepwell.stores.sql.dialect import Dialect
 
 
+class Parameter(sa.BindParameter[Any]):
+    """A value given with each call; what else is in a statement is written into its text."""
+
+    inherit_cache = True
+
+
+@compiles(Parameter)
+def _parameter(element: Parameter, compiler: Any, **options: Any) -> str:
+    options["literal_binds"] = False
+    return str(compiler.visit_bindparam(element, **options))
+
+
+def bind(name: str) -> Parameter:
+    """A parameter."""
+    return Parameter(name)
+
+
 class Statement:
     """One statement with its parameters in a fixed order; call it with a cursor and values.
 
-    Constants inside the statement (`values(status="ready")`) are bound by themselves.
+    Constants inside the statement (`values(status="ready")`) are part of its text.
     """
 
-    __slots__ = ("_clause", "_names", "_plain", "_plan", "_sql")
+    __slots__ = ("_arrange", "_clause", "_names", "_sql")
 
     def __init__(self, clause: sa.ClauseElement, *names: str) -> None:
         self._clause = clause
         self._names = names
         self._sql: str | None = None
-        self._plan: list[tuple[int, Any]] = []
-        self._plain = False
+        # From values by name to values by position; None where they are the same.
+        self._arrange: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
 
     def _compile(self, dialect: Dialect) -> str:
-        compiled: Any = self._clause.compile(dialect=dialect.sqlalchemy)
-        positions = {name: index for index, name in enumerate(self._names)}
+        # All that plain text has is its parameters.
+        literal = not isinstance(self._clause, sa.TextClause)
+        compiled: Any = self._clause.compile(
+            dialect=dialect.sqlalchemy, compile_kwargs={"literal_binds": literal}
+        )
         order = compiled.positiontup or []
-        unknown = set(positions) - set(order)
-        if unknown:
+        # Some constants stay parameters all the same, as those of a cast.
+        left = [name for name in dict.fromkeys(order) if name not in self._names]
+        constants = tuple(compiled.params[name] for name in left)
+        names = [*self._names, *left]
+        places = [names.index(name) for name in order]
+        if unknown := set(self._names).difference(order):
             raise AssertionError(f"no parameters {unknown} in: {compiled}")
-        self._plan = [(positions.get(name, -1), compiled.params.get(name)) for name in order]
-        self._plain = [index for index, _ in self._plan] == list(range(len(self._names)))
+        if places != list(range(len(self._names))):
+            self._arrange = _arranger(places, constants)
         self._sql = str(compiled)
         return self._sql
 
     def __call__(self, tx: Transaction, *values: Any) -> Any:
         """Run it; returns the cursor, for its rows."""
         sql = self._sql or self._compile(tx.dialect)
-        if not self._plain:
-            values = tuple(values[i] if i >= 0 else constant for i, constant in self._plan)
-        return tx.cursor.execute(sql, values)
+        arrange = self._arrange
+        return tx.cursor.execute(sql, values if arrange is None else arrange(values))
 
     def rows(self, tx: Transaction, *values: Any) -> Any:
         """Run it on a cursor of its own; returns that, for rows read one by one. Close it."""
@@ -53,13 +78,24 @@ class Statement:
     def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
         """Run it once for each row of values."""
         sql = self._sql or self._compile(tx.dialect)
-        if not self._plain:
-            plan = self._plan
-            rows = [tuple(row[i] if i >= 0 else const for i, const in plan) for row in rows]
+        if self._arrange is not None:
+            rows = [self._arrange(row) for row in rows]
         if len(rows) == 1:
             tx.cursor.execute(sql, rows[0])
         else:
             tx.cursor.executemany(sql, rows)
+
+
+def _arranger(
+    places: Sequence[int], constants: tuple[Any, ...]
+) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Puts values, with the constants after them, in the places of a statement's parameters."""
+    if len(places) == 1:
+        return lambda values: ((*values, *constants)[places[0]],)
+    pick = itemgetter(*places)
+    if not constants:
+        return pick
+    return lambda values: pick((*values, *constants))
 
 
 # Rows in one statement, and the longest JSON text they may make, in bytes.
@@ -114,11 +150,6 @@ class Statements:
         self.dialect = dialect
 
 
-def bind(name: str) -> sa.BindParameter[Any]:
-    """A parameter."""
-    return sa.bindparam(name)
-
-
 def insert(dialect: Dialect, table: sa.Table, *columns: str) -> Insert:
     """An insert of these columns, or of all."""
     names = columns or tuple(column.name for column in table.columns)
@@ -151,8 +182,14 @@ def status_in(column: sa.ColumnElement[Any], statuses: Iterable[StepStatus]) -> 
     return column.in_([literal(status) for status in choices])
 
 
-# As in the partial index of the schema.
-UNSUCCESSFUL = (StepStatus.CANCELED, StepStatus.FAILED, StepStatus.SKIPPED)
+def unsuccessful(column: sa.ColumnElement[Any]) -> Any:
+    """`column` is the status of a step that ended without success, as in the partial index."""
+    return sa.or_(
+        *(
+            column == literal(status)
+            for status in (StepStatus.CANCELED, StepStatus.FAILED, StepStatus.SKIPPED)
+        )
+    )
 
 
 def may(act: Act, column: sa.ColumnElement[Any]) -> Any:
