@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stepwell.engine.errors import InvalidInput
+from stepwell.engine.points import Point, reach
 
 
 def write_file(source: BinaryIO, path: Path) -> None:
@@ -25,11 +26,13 @@ def write_file(source: BinaryIO, path: Path) -> None:
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(name, 0o666 & ~mask)
+            reach(Point.OUTPUT_WRITTEN)
             os.replace(name, path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name)
             raise
+        reach(Point.OUTPUT_REPLACED)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"--output: cannot write {str(path)!r}: {reason}") from None

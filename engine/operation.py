@@ -17,6 +17,7 @@ from stepwell.engine.ids import jitter
 from stepwell.engine.journal import Journal
 from stepwell.engine.operation_errors import class_name, from_value, to_value
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.points import Point, reach
 from stepwell.engine.replay import Request, operation_of
 from stepwell.engine.retry import Retry, retry_delay
 from stepwell.engine.signature import explain
@@ -119,7 +120,9 @@ class Work:
         except InvalidPayload as error:
             self._fail(error)
             raise
+        reach(Point.OPERATION_DONE)
         self.journal.save(self._operation(value=decode(text)))
+        reach(Point.OPERATION_RECORDED)
         self.journal.heed()
         return typed
 

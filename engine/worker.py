@@ -38,6 +38,7 @@ from stepwell.engine.model import (
     Released,
     WorkerRow,
 )
+from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Pool, RunStore
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
@@ -300,6 +301,8 @@ class Worker:
     def _exchange(self, outcomes: list[Outcome], request: ClaimRequest | None) -> Exchange | None:
         """Settle and claim; on store trouble keeps the outcomes for later and returns None."""
         before = self._clock.monotonic()
+        if outcomes:
+            reach(Point.DELIVERED)
         try:
             exchanged = self._store.exchange(outcomes, request)
         except StoreError as error:
@@ -323,7 +326,9 @@ class Worker:
             self._renew()
         if exchanged.ended_runs:
             self._parts.on_ended(exchanged.ended_runs)
-        self._dispatch(exchanged.claimed)
+        if exchanged.claimed:
+            reach(Point.CLAIMED)
+            self._dispatch(exchanged.claimed)
         return exchanged
 
     def _release_unknown(self, exchanged: Exchange) -> None:
@@ -446,6 +451,7 @@ class Worker:
         self._next_renewal = before + self._settings.lease / 3
         self._give_back_surplus()
         steps = [execution.step for execution in self._in_flight]
+        reach(Point.BEFORE_RENEWAL)
         try:
             lost = self._store.renew(self.id, steps, self._lease)
             if self._started_at:
@@ -458,6 +464,7 @@ class Worker:
             self._next_renewal = min(self._next_renewal, again)
             return
         self._renewed = before
+        reach(Point.AFTER_RENEWAL)
         for lease in lost:
             execution = self._in_flight.holder(lease.step)
             if execution is not None:
@@ -546,6 +553,7 @@ class Worker:
         """Let running steps finish within the grace, give back the rest, stop the pools."""
         if self.draining:
             self._announce(EventType.WORKER_DRAINING)
+        reach(Point.DRAINING)
         begun = self._clock.monotonic()
         for execution in self._in_flight:
             if execution.withdraw():
@@ -563,12 +571,14 @@ class Worker:
                 if self._unsettled:
                     self._exchange(self._unsettled, None)
             self._give_back_all()
+            reach(Point.AFTER_RELEASE)
             self._store.forget_worker(self.id)
         except (StoreError, RuntimeClosed) as error:
             _log.warning("%s; leases will lapse", error, extra={"action": "store_trouble"})
         finally:
             self._lanes.shutdown(self._settings.kill_grace)
             self._watch.close()
+            reach(Point.STOPPED)
             self._announce(EventType.WORKER_STOPPED)
 
     def _give_back_all(self) -> None:
@@ -579,4 +589,5 @@ class Worker:
                 self._lanes.cancel(execution)
             self._finish(execution, outcome)
         if self._unsettled:
+            reach(Point.BEFORE_RELEASE)
             self._exchange(self._unsettled, None)

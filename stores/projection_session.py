@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
+from stepwell.engine.points import Write, reach
 from stepwell.engine.ports import Parameters
 from stepwell.stores.artifacts.file import make_folder
 from stepwell.stores.projection_rules import check_text, dictionaries, first_line
@@ -120,19 +121,23 @@ class Session:
     def transaction(self) -> Iterator[SqlTransaction]:
         """One write transaction; committed at the end, rolled back when anything is raised."""
         with self.connected() as connection:
+            reach(Write.PROJECTION.before_begin)
             with self._failing():
                 connection.execute(_BEGIN)
             transaction = SqlTransaction(self, connection)
             try:
                 yield transaction
                 transaction.check()
+                reach(Write.PROJECTION.before_commit)
                 with self.statement(connection, "COMMIT", ours=True):
                     connection.commit()
+                reach(Write.PROJECTION.after_commit)
             except BaseException:
                 self._roll_back(connection)
                 raise
             finally:
                 transaction.ended = True
+        reach(Write.PROJECTION.before_acknowledgement)
 
     @contextmanager
     def statement(

@@ -28,6 +28,7 @@ from typing import Any
 import psycopg
 
 from stepwell.engine.errors import InvalidInput, StoreError
+from stepwell.engine.points import Write, reach
 from stepwell.engine.ports import Parameters, Transaction
 from stepwell.stores.projection_pool import Pool, Server
 from stepwell.stores.projection_rules import (
@@ -155,14 +156,18 @@ class PostgresProjection:
             )
         here.writer = threading.get_ident()
         try:
+            reach(Write.PROJECTION.before_begin)
             with here.pool.begun(self._begin_write) as (connection, there):
                 if not there:
                     self._make_schema(connection)
                 yield connection
+                reach(Write.PROJECTION.before_commit)
                 self._statements.commit(connection)
+                reach(Write.PROJECTION.after_commit)
         finally:
             here.writer = None
             here.lock.release()
+        reach(Write.PROJECTION.before_acknowledgement)
 
     def _make_schema(self, connection: psycopg.Connection[Any]) -> None:
         # A role that may not create schemas can use one that was made for it.

@@ -18,6 +18,7 @@ from typing import Any
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import StepError
 from stepwell.engine.model import Outcome
+from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Task
 from stepwell.engine.services import Services
 from stepwell.executors.pools.answers import answer
@@ -66,7 +67,9 @@ class _Keeper:
             if not task.begin():
                 return None
             self._number += 1
+            reach(Point.BEFORE_HAND_OVER)
             able.send({"type": "run", "number": self._number, "step": task.step})
+            reach(Point.AFTER_HAND_OVER)
             return self._attend(task, able)
         except BaseException as error:
             child, self.child = self.child, None
@@ -294,6 +297,7 @@ class ProcessPool:
                 self._open.pop(task, None)
                 keeper.task = None
                 if outcome is not None:
+                    reach(Point.CHILD_DONE)
                     hand_over(task, outcome, self._deliver)
                 outcome = None
             self._queue.put(None)  # for the next thread

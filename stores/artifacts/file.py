@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from stepwell.engine.errors import CorruptData, NotFound, StoreError
 from stepwell.engine.model import Blob
+from stepwell.engine.points import Point, reach
 from stepwell.stores.artifacts.content import CHUNK, check_digest, chunks
 
 _TEMPORARY = "tmp"
@@ -47,6 +48,7 @@ def make_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        reach(Point.FOLDER_MADE)
         os.fsync(parent)
     finally:
         os.close(parent)
@@ -72,6 +74,7 @@ class FileArtifactStore:
                 self._sweep(temporary)
             name, file = self._new_file(temporary)
             try:
+                reach(Point.ARTIFACT_CREATED)
                 sha256, size = self._write(file, data)
                 self._place(temporary, name, sha256)
             finally:
@@ -111,7 +114,9 @@ class FileArtifactStore:
             with self._failing("delete from"), self._folder_of(sha256) as folder:
                 self._size(folder, sha256)
                 os.unlink(sha256, dir_fd=folder)
+                reach(Point.ARTIFACT_REMOVED)
                 os.fsync(folder)
+                reach(Point.ARTIFACT_GONE)
         except NotFound:
             return False
         return True
@@ -147,7 +152,9 @@ class FileArtifactStore:
             with self._failing("store bytes in"):
                 _write_all(file, chunk)
         with self._failing("store bytes in"):
+            reach(Point.ARTIFACT_WRITTEN)
             os.fsync(file)
+            reach(Point.ARTIFACT_SYNCED)
         return digest.hexdigest(), size
 
     def _place(self, temporary: int, name: str, sha256: str) -> None:
@@ -156,8 +163,10 @@ class FileArtifactStore:
         with self._failing("store bytes in"), self._folder(prefix, create=True) as folder:
             if not self._is_whole(folder, sha256):
                 os.rename(name, sha256, src_dir_fd=temporary, dst_dir_fd=folder)
+            reach(Point.ARTIFACT_RENAMED)
             # Also when another writer placed it: it may not have synced the folder yet.
             os.fsync(folder)
+            reach(Point.ARTIFACT_STORED)
 
     def _is_whole(self, folder: int, sha256: str) -> bool:
         try:
@@ -176,6 +185,7 @@ class FileArtifactStore:
                     continue
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    reach(Point.ARTIFACT_SWEEP)
                     os.unlink(name, dir_fd=folder)
                 except OSError:
                     pass  # its writer lives, or somebody else removed it
@@ -220,6 +230,7 @@ class FileArtifactStore:
             os.mkdir(name, dir_fd=root)
             self._durable.discard(name)
         if name not in self._durable:
+            reach(Point.ARTIFACT_FOLDER_MADE)
             os.fsync(root)
             self._durable.add(name)
 

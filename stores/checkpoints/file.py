@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from stepwell.engine.checkpoint import CHECKPOINT_VERSION
 from stepwell.engine.checkpoint_text import Document, Pieces, version_of
 from stepwell.engine.errors import StoreError
+from stepwell.engine.points import Point, reach
 from stepwell.stores.checkpoints.base import PRESENT, OpenedCheckpointer, Place, refuse_newer
 from stepwell.stores.checkpoints.folder import Folder, LockedFile, Stamp
 from stepwell.stores.checkpoints.lines import Contents, news, read, whole_file
@@ -120,6 +121,7 @@ class _FilePlace:
         """Write the file anew without its lines. What was recorded is safe, whatever happens."""
         contents = self._contents()
         if contents is not None:
+            reach(Point.CHECKPOINT_FOLDING)
             with suppress(StoreError):
                 self._put(whole_file(to_json(contents.document).decode()), paused)
 

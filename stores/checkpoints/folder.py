@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stepwell.engine.errors import StoreError
+from stepwell.engine.points import Point, reach
 from stepwell.stores.artifacts.file import make_folder
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -82,6 +83,7 @@ class Folder:
                 self._durable.discard(name)
                 folder = os.open(name, _FOLDER, dir_fd=root)
             if name not in self._durable:  # whoever made it may not have come so far
+                reach(Point.CHECKPOINT_FOLDER_MADE)
                 os.fsync(root)
                 self._durable.add(name)
         finally:
@@ -137,10 +139,15 @@ class LockedFile:
                 os.unlink(temporary, dir_fd=self._folder)
             file = os.open(temporary, _CREATE, 0o644, dir_fd=self._folder)
             try:
+                reach(Point.CHECKPOINT_CREATED)
                 _write_all(file, data)
+                reach(Point.CHECKPOINT_WRITTEN)
                 os.fsync(file)
+                reach(Point.CHECKPOINT_SYNCED)
                 os.rename(temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+                reach(Point.CHECKPOINT_RENAMED)
                 os.fsync(self._folder)
+                reach(Point.CHECKPOINT_REPLACED)
                 return _stamp(os.fstat(file))
             except BaseException:
                 with suppress(OSError):
@@ -156,10 +163,13 @@ class LockedFile:
             try:
                 if os.fstat(file).st_size > end:
                     os.ftruncate(file, end)
+                    reach(Point.CHECKPOINT_CUT)
                 os.lseek(file, end, os.SEEK_SET)
                 try:
                     _write_all(file, data)
+                    reach(Point.CHECKPOINT_APPENDED)
                     os.fsync(file)
+                    reach(Point.CHECKPOINT_EXTENDED)
                 except BaseException:
                     with suppress(OSError):
                         os.ftruncate(file, end)
@@ -175,7 +185,9 @@ class LockedFile:
             for name in (f"{self._name}.new", self._name):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._folder)
+            reach(Point.CHECKPOINT_REMOVED)
             os.fsync(self._folder)
+            reach(Point.CHECKPOINT_GONE)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from stepwell.engine.checkpoint_text import Document, Pieces, damaged, read_json, read_object
 from stepwell.engine.errors import LeaseLost
 from stepwell.engine.model import ClaimedStep
+from stepwell.engine.points import Write
 from stepwell.stores.checkpoints.base import (
     PRESENT,
     OpenedCheckpointer,
@@ -111,7 +112,7 @@ class SqlCheckpointer(OpenedCheckpointer):
                 )
             return work(_Rows(tx, self._sql, execution_id, self._where(execution_id)))
 
-        return self._database.write(in_transaction)
+        return self._database.write(in_transaction, Write.CHECKPOINT)
 
     def _read(self, execution_id: str) -> Document | None:
         with self._database.read() as tx:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from stepwell.engine.errors import InvalidInput, RuntimeClosed
+from stepwell.engine.points import Write, is_armed, reach
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.statements import Transaction
 
@@ -31,15 +32,17 @@ MAX_TRIES = 5
 class _Ticket(Generic[T]):
     """One write that waits for its turn, and afterwards its result or error."""
 
-    __slots__ = ("batch", "done", "error", "item", "result", "work")
+    __slots__ = ("batch", "done", "error", "item", "kind", "result", "work")
 
     def __init__(
         self,
         work: Callable[[Transaction], T],
         batch: Callable[[Transaction, Sequence[Any]], Sequence[Any]] | None = None,
         item: Any = None,
+        kind: Write | None = None,
     ) -> None:
         self.work = work
+        self.kind = kind
         self.batch = batch
         self.item = item
         self.done = False
@@ -67,24 +70,27 @@ class Database:
         self._writer = self.dialect.connect(readonly=False)
         self._cursor = self._writer.cursor()
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], kind: Write | None = None) -> T:
         """Run `work` in a write transaction; durable on return.
 
         `work` may run in another thread, and must not touch anything but the transaction. If it
         raises, nothing of it is stored and the error is passed on; a driver's error becomes a
-        StoreError, unless it is the fault of the data.
+        StoreError, unless it is the fault of the data. `kind` gives it its crash points.
         """
-        return self._wait_for(_Ticket(work))
+        return self._wait_for(_Ticket(work, kind=kind))
 
     def write_with_others(
-        self, batch: Callable[[Transaction, Sequence[Any]], Sequence[T]], item: Any
+        self,
+        batch: Callable[[Transaction, Sequence[Any]], Sequence[T]],
+        item: Any,
+        kind: Write | None = None,
     ) -> T:
         """As `write`, for `batch`, which works on many items as fast as on one.
 
         It is given `item` together with those that other threads bring at the same moment for
         the same `batch`, and returns a result for each. If it raises, each is tried by itself.
         """
-        return self._wait_for(_Ticket(lambda tx: batch(tx, (item,))[0], batch, item))
+        return self._wait_for(_Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind))
 
     def _wait_for(self, ticket: _Ticket[T]) -> T:
         self._waiting.append(ticket)
@@ -93,6 +99,8 @@ class Database:
                 self._commit_group()
         if ticket.error is not None:
             raise self._readable(ticket.error)
+        if ticket.kind is not None:
+            reach(ticket.kind.before_acknowledgement)
         return ticket.result  # type: ignore[return-value]  # set when there is no error
 
     def _commit_group(self) -> None:
@@ -129,6 +137,8 @@ class Database:
 
     def _commit(self, group: list[_Ticket[Any]]) -> None:
         """Run the writes of a group in one transaction."""
+        if is_armed():
+            _reach(group, "before_begin")
         now = self._begin()
         cursor = self._cursor
         try:
@@ -138,8 +148,12 @@ class Database:
             else:
                 for ticket in self._run_batches(group, tx):
                     self._run_in_savepoint(ticket, tx)
+            if is_armed():
+                _reach(group, "before_commit")
             self.dialect.commit(cursor, news=tx.news or bool(tx.made_ready))
             self.transactions += 1
+            if is_armed():
+                _reach(group, "after_commit")
         except BaseException:
             with suppress(self.dialect.driver_errors):
                 cursor.execute("ROLLBACK")
@@ -294,6 +308,13 @@ class Database:
             translated.__cause__ = error
             return translated
         return error
+
+
+def _reach(group: list[_Ticket[Any]], moment: str) -> None:
+    """All writes of the group have come so far."""
+    for kind in dict.fromkeys(ticket.kind for ticket in group):
+        if kind is not None:
+            reach(getattr(kind, moment))
 
 
 def _fail(group: list[_Ticket[Any]], error: BaseException) -> None:

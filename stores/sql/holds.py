@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from stepwell.engine.errors import RefusedByState
 from stepwell.engine.events import EventType, Observers
 from stepwell.engine.model import Operator
+from stepwell.engine.points import Write
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
@@ -110,7 +111,7 @@ class Holds(Writer):
             ledger.event(run_key, EventType.RUN_PAUSED, data=data)
             return held
 
-        return self._act(work)
+        return self._act(work, Write.PAUSE_RUN)
 
     def resume_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
@@ -129,7 +130,7 @@ class Holds(Writer):
             ledger.event(run_key, EventType.RUN_RESUMED, data=data)
             return ready
 
-        return self._act(work)
+        return self._act(work, Write.RESUME_RUN)
 
     def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
         """See `ports.Operators`."""
@@ -151,7 +152,7 @@ class Holds(Writer):
             ledger.event(run_key, EventType.STEP_HELD, key, data=data)
             return 1
 
-        self._act(work)
+        self._act(work, Write.HOLD_STEP)
 
     def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
         """See `ports.Operators`."""
@@ -171,4 +172,4 @@ class Holds(Writer):
             ledger.event(run_key, EventType.STEP_UNHELD, key, data=data)
             return 1
 
-        self._act(work)
+        self._act(work, Write.RELEASE_STEP)

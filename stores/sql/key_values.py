@@ -15,6 +15,7 @@ from stepwell.engine.events import Observers
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import KeyValue
 from stepwell.engine.payload import decode
+from stepwell.engine.points import Write
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind
@@ -131,7 +132,7 @@ class KeyValues(Writer):
                 row = sql.put_over(tx, *given, version).fetchone()
             return None if row is None else int(row[0])
 
-        return self.database.write(work)
+        return self.database.write(work, Write.KV_SET)
 
     def kv_delete(self, key: str, *, version: int | None = None) -> bool:
         """See `ports.KeyValues`."""
@@ -142,7 +143,7 @@ class KeyValues(Writer):
                 return sql.remove(tx, key, tx.now).fetchone() is not None
             return sql.remove_version(tx, key, tx.now, version).fetchone() is not None
 
-        return self.database.write(work)
+        return self.database.write(work, Write.KV_DELETE)
 
     def kv_list(self, prefix: str = "", after: str = "", limit: int = 1_000) -> list[KeyValue]:
         """See `ports.KeyValues`."""

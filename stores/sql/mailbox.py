@@ -11,6 +11,7 @@ from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
 from stepwell.engine.events import EventType, Observers
 from stepwell.engine.model import ClaimedStep, Message, NewMessage, Operator
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.points import Write
 from stepwell.engine.states import RUN_ENDED, StepStatus
 from stepwell.engine.waiting import APPROVAL, approval_topic, check_message_key, check_topic
 from stepwell.stores.sql import schema, waiting
@@ -94,7 +95,7 @@ class Mailbox(Writer):
             self._messages.add(tx, ledger, run_key, message, sender)
             return True
 
-        return self._write(work)
+        return self._write(work, Write.SEND)
 
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
         """See `ports.Messages`."""
@@ -117,7 +118,7 @@ class Mailbox(Writer):
             )
             return str(payload)
 
-        return self._write(work)
+        return self._write(work, Write.RECEIVE)
 
     def given(self, step: ClaimedStep, operation: str) -> int | None:
         """See `ports.Messages`."""
@@ -134,7 +135,7 @@ class Mailbox(Writer):
             refused = _refused(operation, message)
             self._messages.sql.refuse(tx, refused, message, step.key, operation)
 
-        self._write(work)
+        self._write(work, Write.REFUSE)
 
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
         """See `ports.Messages`."""
@@ -174,7 +175,7 @@ class Mailbox(Writer):
             self._messages.add(tx, ledger, run_key, message, by.by)
             return name
 
-        return self._write(work)
+        return self._write(work, Write.DECIDE)
 
     def _asking(
         self, tx: Transaction, run_key: int, run_id: str, step_id: str | None, status: str

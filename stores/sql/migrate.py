@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepwell.engine.errors import StoreError, StoreVersionError
+from stepwell.engine.points import Write
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.statements import Transaction
@@ -26,7 +27,7 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
         )
     applied = []
     for number, _, statements in MIGRATIONS:
-        if number > version and database.write(_apply(number, statements)):
+        if number > version and database.write(_apply(number, statements), Write.MIGRATE):
             applied.append(number)
     return applied
 

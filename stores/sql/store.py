@@ -26,6 +26,7 @@ from stepwell.engine.model import (
     WorkerRow,
 )
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.points import Point, Write, reach
 from stepwell.engine.ports import Watch
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql import schema
@@ -61,6 +62,13 @@ def _created(run: NewRun, now: int) -> Run:
         open_steps=len(run.steps),
         created_at=to_datetime(now),
     )
+
+
+def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
+    """What an exchange writes."""
+    if claim is None:
+        return Write.SETTLE
+    return Write.SETTLE_AND_CLAIM if settle else Write.CLAIM
 
 
 class SqlRunStore(Mailbox, Values, KeyValues, Holds):
@@ -100,7 +108,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     def create_run(self, run: NewRun) -> Run:
         """See `ports.Runs`."""
-        created, ledger = self.database.write_with_others(self._create_runs, run)
+        created, ledger = self.database.write_with_others(self._create_runs, run, Write.START_RUN)
         self._publish(ledger)
         if isinstance(created, Conflict):
             raise created
@@ -139,6 +147,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
                 # The end of a run may wake a step, which can be claimed at once.
                 ledger.write()
             if claim is not None:
+                if settle:
+                    reach(Point.SETTLED)
                 self._claims.claim(tx, ledger, claim, result)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
             claimed = [step.queue for step in result.claimed]
@@ -148,7 +158,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             return result
 
         try:
-            exchanged = self._write(work)
+            exchanged = self._write(work, _kind(settle, claim))
         except BaseException:
             self._queues.forget()
             raise
@@ -192,12 +202,15 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         """See `ports.Claims`."""
         if not steps:
             return []
-        return self.database.write(lambda tx: self._leases.renew(tx, worker_id, steps, lease))
+        return self.database.write(
+            lambda tx: self._leases.renew(tx, worker_id, steps, lease), Write.RENEW
+        )
 
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
         """See `ports.Claims`."""
         return self._write(
-            lambda tx, ledger: self._leases.release_others(tx, ledger, worker_id, keep)
+            lambda tx, ledger: self._leases.release_others(tx, ledger, worker_id, keep),
+            Write.RELEASE_OTHERS,
         )
 
     def reap(self, max_lost_leases: int) -> int:
@@ -216,9 +229,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             self._graphs.lock_runs(tx, {run_key for _, run_key in due})
             return self._leases.wake(tx, ledger, [key for key, _ in due])
 
-        moved, woken = self._write(take_back), MAX_WOKEN
+        moved, woken = self._write(take_back, Write.REAP), MAX_WOKEN
         while woken == MAX_WOKEN:
-            woken = self._write(wake)
+            woken = self._write(wake, Write.WAKE)
             moved += woken
         return moved
 
@@ -236,7 +249,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             step = (key, name, status, error)
             return self._operators.retry_step(tx, ledger, spread, run, step, by)
 
-        return self._act(work)
+        return self._act(work, Write.RETRY_STEP)
 
     def retry_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
@@ -245,14 +258,15 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             run, spread = self._locked_run(tx, run_id), Spread(tx, self._settle_sql, ledger)
             return self._operators.retry_run(tx, ledger, spread, run, run_id, by)
 
-        return self._act(work)
+        return self._act(work, Write.RETRY_RUN)
 
     def cancel_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
         return self._act(
             lambda tx, ledger: self._operators.cancel_run(
                 tx, ledger, self._locked_run(tx, run_id, to_end=True), run_id, by
-            )
+            ),
+            Write.CANCEL_RUN,
         )
 
     def define_queues(self, queues: Sequence[Queue]) -> None:
@@ -262,7 +276,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if self._queues.define(tx, queues):
                 self._graph_sql.bump_control(tx)
 
-        self.database.write(work)
+        self.database.write(work, Write.DEFINE_QUEUES)
 
     def check_queues(self, names: Sequence[str] | None) -> None:
         """Raises NotFound when a name is no queue."""
@@ -277,16 +291,19 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         self.database.write(
             lambda tx: self._put_worker(
                 tx, worker.id, worker.host, worker.pid, worker.version, queues, *times, *lists
-            )
+            ),
+            Write.RECORD_WORKER,
         )
 
     def forget_worker(self, worker_id: str) -> None:
         """See `ports.Queues`."""
-        self.database.write(lambda tx: self._drop_worker(tx, worker_id))
+        self.database.write(lambda tx: self._drop_worker(tx, worker_id), Write.FORGET_WORKER)
 
     def forget_silent_workers(self, silent: int) -> None:
         """See `ports.Queues`."""
-        self.database.write(lambda tx: self._drop_silent(tx, tx.now - silent))
+        self.database.write(
+            lambda tx: self._drop_silent(tx, tx.now - silent), Write.FORGET_SILENT_WORKERS
+        )
 
     def checkpointer(self, step: ClaimedStep | None = None) -> SqlCheckpointer:
         """See `ports.RunStore`."""
@@ -294,7 +311,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     def holds(self, step: ClaimedStep) -> bool:
         """See `ports.Claims`."""
-        return self.database.write(lambda tx: self._leases.is_held(tx, step))
+        return self.database.write(lambda tx: self._leases.is_held(tx, step), Write.CHECK_LEASE)
 
     # --- reads that need more than a statement ------------------------------------------------
 

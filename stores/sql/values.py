@@ -11,6 +11,7 @@ from stepwell.engine.events import EventType, Observers
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import ClaimedStep, ValueEntry
 from stepwell.engine.payload import decode
+from stepwell.engine.points import Write
 from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
@@ -100,7 +101,7 @@ class Values(Writer):
             ledger.wake(name, {"run_id": run.id, "value": key})
             return key, value
 
-        return self._write(work)
+        return self._write(work, Write.SET_VALUE)
 
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
         """See `ports.Values`."""

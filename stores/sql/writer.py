@@ -11,6 +11,7 @@ from stepwell.engine.errors import LeaseLost, StepwellError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.model import ClaimedStep
 from stepwell.engine.payload import decode
+from stepwell.engine.points import Write
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.fused import FusedStatements
@@ -43,7 +44,7 @@ class Writer(Reads):
         self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
         self._leases = Leases(LeaseStatements(dialect))
 
-    def _write(self, work: Callable[[Transaction, Ledger], T]) -> T:
+    def _write(self, work: Callable[[Transaction, Ledger], T], kind: Write | None = None) -> T:
         ledgers: list[Ledger] = []
 
         def in_transaction(tx: Transaction) -> T:
@@ -53,11 +54,11 @@ class Writer(Reads):
             ledgers.append(ledger)
             return result
 
-        result = self.database.write(in_transaction)
+        result = self.database.write(in_transaction, kind)
         self._publish(ledgers[-1])
         return result
 
-    def _act(self, work: Callable[[Transaction, Ledger], int]) -> int:
+    def _act(self, work: Callable[[Transaction, Ledger], int], kind: Write) -> int:
         """An operator's act: workers elsewhere see the control number change."""
 
         def with_control(tx: Transaction, ledger: Ledger) -> int:
@@ -65,7 +66,7 @@ class Writer(Reads):
             self._graph_sql.bump_control(tx)
             return changed
 
-        return self._write(with_control)
+        return self._write(with_control, kind)
 
     def _publish(self, ledger: Ledger | None) -> None:
         """Tell this process's observers what was committed; None: somebody else does."""
