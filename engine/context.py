@@ -35,6 +35,8 @@ from stepwell.engine.model import (
     ArtifactRef,
     ClaimedStep,
     Lease,
+    NewArtifact,
+    NewRecord,
     NewRun,
     RunInfo,
     Step,
@@ -62,20 +64,21 @@ class StepContext(DurableWaits):
     returns.
     """
 
+    # What most executions leave as it is, so that making one costs little.
+    _cancelled = False
+    _closed = False
+    _graph: Graph | None = None
+    _dependencies: dict[str, tuple[str, str, str | None]] | None = None
+    _logger: StepLogger | None = None
+    _effects: Effects | None = None
+    claimed_with: ClaimedTogether | None = None
+    returned: Any = None
+
     def __init__(self, claimed: ClaimedStep, worker_id: str, services: Services) -> None:
         self._claimed = claimed
         self._worker_id = worker_id
         self._services = services
-        self._limit = services.settings.payload_limit
-        self._cancelled = False
         self._on_cancel: list[Callable[[], object]] = []
-        self._closed = False
-        self._graph: Graph | None = None
-        self._dependencies: dict[str, tuple[str, str, str | None]] | None = None
-        self.claimed_with: ClaimedTogether | None = None
-        self._logger: StepLogger | None = None
-        self.returned: Any = None
-        self.effects = Effects(claimed, services.artifacts, services.settings)
 
     # --- what it is -----------------------------------------------------------------------
 
@@ -290,7 +293,7 @@ class StepContext(DurableWaits):
             self._graph = Graph(
                 self._services.catalog,
                 "emit",
-                limit=self._limit,
+                limit=self._services.settings.payload_limit,
                 site=self._claimed.site,
                 parent=self._claimed.id,
             )
@@ -325,6 +328,23 @@ class StepContext(DurableWaits):
         return self._services.reads.run_status(run_id)
 
     # --- for the engine --------------------------------------------------------------------
+
+    @property
+    def effects(self) -> Effects:
+        """Its records and artifacts, made with the first of them, by whichever thread."""
+        if self._effects is None:
+            services = self._services
+            made = Effects(self._claimed, services.artifacts, services.settings)
+            return vars(self).setdefault("_effects", made)  # type: ignore[no-any-return]  # ours
+        return self._effects
+
+    @property
+    def kept(self) -> tuple[Sequence[NewRecord], Sequence[NewArtifact]]:
+        """The records and artifacts there are."""
+        made = self._effects
+        if made is None:
+            return (), ()
+        return tuple(made.records.values()), tuple(made.artifacts.values())
 
     def finish_emitted(self) -> Sequence[Any]:
         """The emitted steps, checked; targets outside the emission are left to the store."""

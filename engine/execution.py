@@ -109,8 +109,7 @@ class Execution:
             outcome = Completed(
                 self.step,
                 encode(value, "result", self.services.settings.payload_limit),
-                tuple(context.effects.records.values()),
-                tuple(context.effects.artifacts.values()),
+                *context.kept,
                 context.finish_emitted(),
                 context.messages,
             )

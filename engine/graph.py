@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import stepwell.engine as engine
 from stepwell.engine.clock import duration_micros
@@ -23,8 +23,8 @@ from stepwell.engine.states import Condition
 MAX_TIMEOUT = timedelta(days=366)
 MAX_PRIORITY = 1_000_000
 
-# Queue, retry policy (JSON text), most attempts, timeout (µs), priority.
-_Plan = tuple[str, str | None, int, int | None, int]
+# Queue, retry policy (JSON text), most attempts, timeout (µs), priority, site.
+_Plan = tuple[str, str | None, int, int | None, int, str]
 
 After = StepHandle[Any] | Dependency | str | Iterable[StepHandle[Any] | Dependency | str]
 
@@ -50,6 +50,9 @@ class StepOptions(TypedDict, total=False):
     dedup_key: str | None
     metadata: Mapping[str, Any] | None
     allow_failure: bool
+
+
+_OPTIONS = frozenset(StepOptions.__annotations__)
 
 
 class Graph:
@@ -89,26 +92,27 @@ class Graph:
             check_id(dedup_key, f"{where}.dedup_key")
             if dedup_key in self._dedup:
                 return StepHandle(self._dedup[dedup_key])
-        plan = self._plan(kind)
+        plan = self._plans.get(kind) or self._plan(kind)
         if len(options) > ("id" in options) + ("after" in options):
             plan = self._overridden(plan, options, where)
-        queue, retry, max_attempts, timeout, priority = plan
-        text = encode(value, f"{where}.input", self._limit)
-        self._catalog.validate_input(kind, value, text, f"{where}.input")
+        queue, retry, max_attempts, timeout, priority, site = plan
+        path = f"{where}.input"
+        text = encode(value, path, self._limit)
+        self._catalog.validate_input(kind, value, text, path)
         metadata = options.get("metadata")
         step = NewStep(
             step_id,
             kind,
             queue,
             text,
-            self._catalog.site(kind) or self._site,
+            site,
             priority,
             max_attempts,
             timeout,
             retry,
             dedup_key,
             _metadata(metadata, where, self._limit) if metadata else None,
-            self._edges(step_id, options, where),
+            self._edges(step_id, options, where) if options else (),
             bool(options.get("allow_failure")),
         )
         self._index[step_id] = len(self.steps)
@@ -145,9 +149,8 @@ class Graph:
             raise InvalidGraph(
                 f"{self._path}.step: needs an executor or the name of a kind, got {executor!r:.80}"
             )
-        unknown = options.keys() - StepOptions.__annotations__.keys()
-        if unknown:
-            name = min(unknown)
+        if not _OPTIONS.issuperset(options):
+            name = min(options.keys() - _OPTIONS)
             raise InvalidGraph(
                 f"{self._path}.step({kind}): unknown option {name!r}"
                 f"{nearest(name, StepOptions.__annotations__)}"
@@ -156,7 +159,7 @@ class Graph:
 
     def _overridden(self, plan: _Plan, options: StepOptions, where: str) -> _Plan:
         """The kind's plan with what this step says otherwise."""
-        queue, retry, max_attempts, timeout, priority = plan
+        queue, retry, max_attempts, timeout, priority, site = plan
         if (given := options.get("queue")) is not None:
             queue = self._known_queue(given, where)
         if (policy := options.get("retry")) is not None:
@@ -165,24 +168,22 @@ class Graph:
             timeout = check_timeout(limit, f"{where}.timeout")
         if (rank := options.get("priority")) is not None:
             priority = check_priority(rank, f"{where}.priority")
-        return queue, retry, max_attempts, timeout, priority
+        return queue, retry, max_attempts, timeout, priority, site
 
     def _plan(self, kind: str) -> _Plan:
         """What steps of a kind get by default, looked up once per graph."""
-        plan = self._plans.get(kind)
-        if plan is None:
-            where = f"{self._path}.step({kind})"
-            options = self._catalog.options(kind)
-            plan = (
-                self._known_queue(options.queue, where),
-                # Not stored: the executor's own policy is read from the code, where it can be
-                # mended for runs that have already started.
-                None,
-                options.retry.max_attempts if options.retry else 1,
-                check_timeout(options.timeout, f"{where}.timeout") if options.timeout else None,
-                check_priority(options.priority, f"{where}.priority"),
-            )
-            self._plans[kind] = plan
+        where = f"{self._path}.step({kind})"
+        options = self._catalog.options(kind)
+        plan = self._plans[kind] = (
+            self._known_queue(options.queue, where),
+            # Not stored: the executor's own policy is read from the code, where it can be
+            # mended for runs that have already started.
+            None,
+            options.retry.max_attempts if options.retry else 1,
+            check_timeout(options.timeout, f"{where}.timeout") if options.timeout else None,
+            check_priority(options.priority, f"{where}.priority"),
+            self._catalog.site(kind) or self._site,
+        )
         return plan
 
     def _known_queue(self, name: Any, where: str) -> str:
@@ -203,8 +204,14 @@ class Graph:
 
     def _edges(self, step_id: str, options: StepOptions, where: str) -> tuple[Edge, ...]:
         edges: dict[str, Edge] = {}
-        for name, subtree in (("after", False), ("after_subtree", True)):
-            for target, condition in _dependencies(options.get(name, ()), f"{where}.{name}"):
+        for name, subtree in _AFTER:
+            if name not in options:
+                continue
+            for item in _items(options[name], where, name):
+                if type(item) is StepHandle:
+                    target, condition = item.id, Condition.SUCCEEDED
+                else:
+                    target, condition = _dependency(item, f"{where}.{name}")
                 if target == step_id:
                     raise InvalidGraph(f"{where}.{name}: the step depends on itself")
                 if target in edges:
@@ -216,33 +223,44 @@ class Graph:
         return tuple(edges.values())
 
 
-def _dependencies(after: Any, where: str) -> Iterable[tuple[str, Condition]]:
-    items = (after,) if isinstance(after, (str, StepHandle, Dependency)) else after
+# The options that name dependencies, and whether they mean whole subtrees.
+_AFTER: tuple[tuple[Literal["after", "after_subtree"], bool], ...] = (
+    ("after", False),
+    ("after_subtree", True),
+)
+
+
+def _items(after: Any, where: str, name: str) -> Iterable[Any]:
+    """What one of the options holds, one by one."""
+    if isinstance(after, (list, tuple)):
+        return after
+    if isinstance(after, (str, StepHandle, Dependency)):
+        return (after,)
     try:
-        items = tuple(items)
+        return tuple(after)
     except TypeError:
         raise InvalidGraph(
-            f"{where}: must be handles, ids or Dependency(...), got {after!r:.80}"
+            f"{where}.{name}: must be handles, ids or Dependency(...), got {after!r:.80}"
         ) from None
-    for item in items:
-        condition = Condition.SUCCEEDED
-        if isinstance(item, Dependency):
-            try:
-                condition = Condition(item.condition)
-            except ValueError:
-                raise InvalidGraph(
-                    f"{where}: unknown condition {item.condition!r}"
-                    f"{nearest(str(item.condition), list(Condition))}"
-                ) from None
-            item = item.step  # noqa: PLW2901  # unwrapped, and then treated like the others
-        if isinstance(item, StepHandle):
-            yield item.id, condition
-        elif isinstance(item, str):
-            yield item, condition
-        else:
+
+
+def _dependency(item: Any, where: str) -> tuple[str, Condition]:
+    """The target of one item and its condition."""
+    condition = Condition.SUCCEEDED
+    if isinstance(item, Dependency):
+        try:
+            condition = Condition(item.condition)
+        except ValueError:
             raise InvalidGraph(
-                f"{where}: must hold handles, ids or Dependency(...), got {item!r:.80}"
-            )
+                f"{where}: unknown condition {item.condition!r}"
+                f"{nearest(str(item.condition), list(Condition))}"
+            ) from None
+        item = item.step
+    if isinstance(item, StepHandle):
+        return item.id, condition
+    if isinstance(item, str):
+        return item, condition
+    raise InvalidGraph(f"{where}: must hold handles, ids or Dependency(...), got {item!r:.80}")
 
 
 def _metadata(metadata: Any, where: str, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
@@ -40,18 +40,26 @@ class InFlight:
         """Whether one of them lost its last lease but one: it may be what killed its workers."""
         return self._suspect is not None
 
-    def add(self, execution: Execution) -> None:
-        """From its claim on."""
-        self._executions[execution.step.key] = execution
-        if execution.step.lost_leases >= self._suspect_from:
-            self._suspect = execution
+    def add(self, executions: Iterable[Execution]) -> None:
+        """From their claim on."""
+        held, suspect_from = self._executions, self._suspect_from
+        for execution in executions:
+            step = execution.step
+            held[step.key] = execution
+            if step.lost_leases >= suspect_from:
+                self._suspect = execution
 
-    def remove(self, execution: Execution) -> None:
-        """It ended, or is not ours any more."""
-        del self._executions[execution.step.key]
-        self._timed.pop(execution.step.key, None)
+    def remove(self, execution: Execution) -> bool:
+        """It ended, or is not ours any more; False if it was not ours already."""
+        key = execution.step.key
+        if self._executions.get(key) is not execution:
+            return False
+        del self._executions[key]
+        if self._timed:
+            self._timed.pop(key, None)
         if self._suspect is execution:
             self._suspect = None
+        return True
 
     def holder(self, step: ClaimedStep) -> Execution | None:
         """The execution under this very lease."""

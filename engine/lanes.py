@@ -7,15 +7,14 @@ than it has slots: fast work never starves for claims, and slow work is not hoar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import Lane
 from stepwell.engine.ports import Catalog, Pool
 from stepwell.engine.settings import Settings
 
-# Makes a pool: its name, its slots, and where outcomes go.
-LanePool = Callable[[str, int, Callable[[Any, Any], None]], Pool]
+# Makes a pool: its name and its slots.
+LanePool = Callable[[str, int], Pool]
 
 AHEAD = 0.05
 SMOOTHING = 0.5
@@ -68,13 +67,11 @@ class Lanes:
         catalog: Catalog,
         settings: Settings,
         make_pool: LanePool,
-        deliver: Callable[[Any, Any], None],
         monotonic: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._settings = settings
         self._make_pool = make_pool
-        self._deliver = deliver
         self._monotonic = monotonic
         self._lanes: dict[str, _LaneState] = {}
         self._of_kind: dict[str, _LaneState] = {}
@@ -118,7 +115,7 @@ class Lanes:
         """Hand executions of one kind to their pool, which is made when first needed."""
         lane = self._of_kind[kind]
         if lane.pool is None:
-            lane.pool = self._make_pool(lane.name, lane.size, self._deliver)
+            lane.pool = self._make_pool(lane.name, lane.size)
         lane.add(len(executions), self._monotonic())
         lane.pool.submit(executions)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 
@@ -175,8 +175,7 @@ class QueueStatus:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A dependency of a new step. `subtree` extends it to everything the target emits."""
 
     target: str
@@ -199,9 +198,11 @@ class ExecutorOptions:
     pool: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewStep:
     """A step to be stored. `input`, `retry` and `metadata` are JSON text.
+
+    Not frozen: a graph may have a million of them.
 
     `max_recoveries` is how often it is run again after a lost lease; None means as
     `max_lost_leases` of the workers says.

@@ -27,6 +27,8 @@ DEFAULT_LIMIT = 1024 * 1024
 # Longer ones cannot be read back.
 MAX_DIGITS = 4300
 _LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
+# Whole numbers that need none of the checks.
+_SHORT = 10**15
 _LEAVES = frozenset({str, int, bool, type(None)})
 # Written by pydantic in a form that its own types read back.
 _KNOWN = (BaseModel, date, time, timedelta, Decimal, UUID, Enum, Path)
@@ -43,6 +45,8 @@ def encode(value: Any, path: str, limit: int = DEFAULT_LIMIT) -> str:
     """
     if value is None:
         return "null"
+    if type(value) is int and -_SHORT < value < _SHORT:
+        return str(value)
     if type(value) in (dict, list, tuple, float) or not isinstance(value, (str, int, BaseModel)):
         _check(value, path)
     try:

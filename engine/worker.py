@@ -1,12 +1,16 @@
 """A worker: claims steps, has pools run them, and settles what comes of it.
 
-One thread owns the store. Its cycle::
+One thread at a time owns the store: it has the turn. Its cycle::
 
     collect outcomes ─▶ exchange (settle + claim, one transaction) ─▶ dispatch to pools
          ▲                                                                   │
          └── wait: an outcome, a wake-up, a commit of others, or a due time ◀┘
 
 and between cycles it tends to what time brings: renewals, timeouts, lapsed leases.
+
+While the worker's own thread waits, the turn is free. A pool's thread that brings the outcome of
+the only step in flight takes it for one cycle and goes on with what it claimed: a chain of short
+steps runs in one thread, and no step waits for another thread to wake up.
 """
 
 from __future__ import annotations
@@ -15,10 +19,10 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import Clock, to_datetime
@@ -44,6 +48,9 @@ from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 
 _log = logging.getLogger("stepwell.worker")
+
+# In the inbox: something has changed, but there is nothing more to claim.
+LOOK: Final = object()
 
 # How often an idle worker asks whether another process committed: at first, and later on.
 WATCH_EAGER = 0.002
@@ -101,7 +108,13 @@ class Worker:
         self._queues = queues
         self._labels = labels
         self._lease = int(parts.settings.lease * 1e6)
-        self._inbox: SimpleQueue[tuple[Execution, Outcome] | None] = SimpleQueue()
+        # Outcomes; None: there may be something to claim; LOOK: something has changed.
+        self._inbox: SimpleQueue[tuple[Execution, Outcome] | object | None] = SimpleQueue()
+        # Held by whoever uses the store and what follows here; free only while `_wait` waits.
+        self._turn = threading.Lock()
+        self._turn.acquire()
+        self._stepped_in = False
+        self._failure: BaseException | None = None
         # Only a step that has one lease left to lose is kept apart: most workers die of other
         # things than a step, and then all of theirs go on side by side.
         self._suspect_from = max(1, parts.settings.max_lost_leases - 1)
@@ -111,7 +124,6 @@ class Worker:
             parts.services.catalog,
             parts.settings,
             self._make_pool,
-            self._deliver,
             parts.clock.monotonic,
         )
         self._watch = parts.store.watch()
@@ -119,7 +131,7 @@ class Worker:
         self._hungry = True
         self._wake_at: int | None = None
         self._stop_grace: float | None = None
-        self._tally = Tally()
+        self._tally: Tally | None = None
         now = self._clock.monotonic()
         self._renewed = self._next_renewal = self._next_reap = self._last_work = now
         self._started_at = 0
@@ -132,8 +144,10 @@ class Worker:
         self._patient = False
         self._stop_event: threading.Event | None = None
 
-    def _make_pool(self, name: str, size: int, deliver: Callable[[Any, Any], None]) -> Pool:
+    def _make_pool(self, name: str, size: int) -> Pool:
         parts = self._parts
+        # The threads of other pools are waited for by all that runs there.
+        deliver = self._step_in if name == "thread" else self._deliver
         return parts.make_pool(name, size, deliver, parts.services, self.id, parts.clock)
 
     # --- what other threads may call --------------------------------------------------------
@@ -160,6 +174,25 @@ class Worker:
     def _deliver(self, task: Any, outcome: Outcome) -> None:
         """Pools hand outcomes in from their own threads."""
         self._inbox.put((task, outcome))
+
+    def _step_in(self, task: Any, outcome: Outcome) -> None:
+        """The same from a thread that may take the turn for a cycle, if nothing else is going on.
+
+        What goes wrong is for the worker's own thread, which is woken for it.
+        """
+        if len(self._in_flight) != 1 or not self._turn.acquire(blocking=False):
+            self._inbox.put((task, outcome))
+            return
+        try:
+            self._take(((task, outcome),))
+            self.cycle()
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._stepped_in = True
+            if self._failure is not None or self.draining or not self._in_flight:
+                self._inbox.put(LOOK)
+            self._turn.release()
 
     # --- running ----------------------------------------------------------------------------
 
@@ -204,8 +237,8 @@ class Worker:
 
     def run_once(self) -> CycleResult:
         """Claim once, run everything claimed to its end, and settle it."""
-        self._tally = Tally()
-        self._tally.refreshed(self._store.reap(self._settings.max_lost_leases))
+        tally = self._tally = Tally()
+        tally.refreshed(self._store.reap(self._settings.max_lost_leases))
         try:
             self._exchange([], self._request())
             self._hungry = False
@@ -218,7 +251,7 @@ class Worker:
             self._give_back_all()
             self._lanes.shutdown(0)
             self._watch.close()
-        return self._tally.result()
+        return tally.result()
 
     def cycle(self) -> bool:
         """One cycle without waiting; returns whether there was anything to do."""
@@ -249,15 +282,16 @@ class Worker:
 
     def _collect(self, block: float = 0.0) -> list[tuple[Execution, Outcome]]:
         """What the pools delivered; waits up to `block` seconds for a first message."""
-        items: list[tuple[Execution, Outcome]] = []
+        items: list[Any] = []
+        get = self._inbox.get
         try:
-            item = self._inbox.get(timeout=block) if block else self._inbox.get_nowait()
+            item: Any = get(True, block) if block else get(False)
             while True:
                 if item is None:
                     self._hungry = True
-                else:
+                elif item is not LOOK:
                     items.append(item)
-                item = self._inbox.get_nowait()
+                item = get(False)
         except Empty:
             return items
 
@@ -273,16 +307,13 @@ class Worker:
                 return
             self._take(self._collect(block=left))
 
-    def _take(self, items: list[tuple[Execution, Outcome]]) -> None:
+    def _take(self, items: Iterable[tuple[Execution, Outcome]]) -> None:
         """Outcomes of executions that still count go on to be settled; late ones are dropped."""
+        remove, freed, settle = self._in_flight.remove, self._lanes.freed, self._unsettled.append
         for execution, outcome in items:
-            if execution in self._in_flight:
-                self._finish(execution, outcome)
-
-    def _finish(self, execution: Execution, outcome: Outcome) -> None:
-        self._in_flight.remove(execution)
-        self._lanes.freed(execution.step.kind)
-        self._unsettled.append(outcome)
+            if remove(execution):
+                freed(execution.step.kind)
+                settle(outcome)
 
     def _request(self) -> ClaimRequest | None:
         lanes = self._lanes.requests()
@@ -314,7 +345,8 @@ class Worker:
         self._store_ahead = exchanged.now - after * 1e6
         self._unsettled = []
         self._release_unknown(exchanged)
-        self._tally.add(outcomes, exchanged)
+        if self._tally is not None:
+            self._tally.add(outcomes, exchanged)
         self._lanes.measure()
         if not self._in_flight:
             self._renewed = before
@@ -351,17 +383,22 @@ class Worker:
         if not claimed:
             return
         observed = self._parts.observers.wanted(EventType.STEP_STARTED)
+        services, worker_id = self._parts.services, self.id
         by_kind: dict[str, list[Execution]] = {}
         for step in claimed:
             try:
                 on_begin = self._on_begin if observed or step.timeout else None
-                execution = Execution(step, self.id, self._parts.services, on_begin)
+                execution = Execution(step, worker_id, services, on_begin)
             except Exception as error:  # e.g. what its executor needs cannot be imported
                 self._unsettled.append(fail(step, error, None))
                 continue
-            self._in_flight.add(execution)
-            by_kind.setdefault(step.kind, []).append(execution)
+            executions = by_kind.get(step.kind)
+            if executions is None:
+                by_kind[step.kind] = [execution]
+            else:
+                executions.append(execution)
         for kind, executions in by_kind.items():
+            self._in_flight.add(executions)
             if len(executions) > 1:
                 steps = [execution.step for execution in executions]
                 together = ClaimedTogether(self._store, steps)
@@ -397,11 +434,11 @@ class Worker:
             if due is not None:
                 until = min(until, now + due)
         while True:
-            items = self._collect(block=WATCH_EAGER if eager else WATCH_IDLE)
+            items = self._collect_while_free(WATCH_EAGER if eager else WATCH_IDLE)
             if items:
                 self._take(items)
                 return
-            if self._hungry or self.draining:
+            if self._stepped_in or self._hungry or self.draining:
                 return
             now = self._clock.monotonic()
             if now >= until or self._watch.changed():
@@ -410,6 +447,20 @@ class Worker:
             if self._expire_overdue(now):
                 return
             eager = eager and now - self._last_work < EAGER_FOR
+
+    def _collect_while_free(self, block: float) -> list[tuple[Execution, Outcome]]:
+        """What the pools delivered; meanwhile, one of their threads may take the turn."""
+        if self._stepped_in:  # they get along without this thread
+            self._stepped_in = False
+            block = WATCH_IDLE
+        self._turn.release()
+        try:
+            return self._collect(block)
+        finally:
+            self._turn.acquire()
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
 
     def _poll_interval(self) -> float:
         """The longest wait: longer and longer while nothing comes, and never the same for all."""
@@ -486,7 +537,7 @@ class Worker:
             error = StepError("timeout", f"ran longer than its timeout of {seconds:g} s")
             outcome = execution.expired(error)
             self._lanes.cancel(execution)
-            self._finish(execution, outcome)
+            self._take(((execution, outcome),))
         return bool(overdue)
 
     def _abandon(self, execution: Execution) -> None:
@@ -505,7 +556,7 @@ class Worker:
                 if left == 0:
                     break
                 if self._lanes.pool_of(execution.step.kind) == pool and execution.withdraw():
-                    self._finish(execution, Released(execution.step, "claimed too many ahead"))
+                    self._take(((execution, Released(execution.step, "claimed too many ahead")),))
                     left -= 1
 
     def _on_store_trouble(self, error: StoreError) -> None:
@@ -557,7 +608,7 @@ class Worker:
         begun = self._clock.monotonic()
         for execution in self._in_flight:
             if execution.withdraw():
-                self._finish(execution, Released(execution.step, "worker stopped"))
+                self._take(((execution, Released(execution.step, "worker stopped")),))
         try:
             if self._in_flight:
                 # What was canceled meanwhile need not be waited for.
@@ -587,7 +638,7 @@ class Worker:
             outcome = Released(execution.step, "worker stopped")
             if not execution.withdraw():
                 self._lanes.cancel(execution)
-            self._finish(execution, outcome)
+            self._take(((execution, outcome),))
         if self._unsettled:
             reach(Point.BEFORE_RELEASE)
             self._exchange(self._unsettled, None)

@@ -12,12 +12,13 @@ from stepwell.executors.pools.attempt import Deliver, hand_over, perform
 
 
 class _Seat:
-    """One thread's place: what it runs, and whether it was given up for a replacement."""
+    """One thread's place: what it runs, what it runs next, and whether it was given up."""
 
-    __slots__ = ("abandoned", "task", "thread")
+    __slots__ = ("abandoned", "next", "task", "thread")
 
     def __init__(self) -> None:
         self.task: Task | None = None
+        self.next: Task | None = None
         self.abandoned = False
         self.thread: threading.Thread | None = None
 
@@ -25,6 +26,7 @@ class _Seat:
 class ThreadPool:
     """`size` threads, started when there is work for them.
 
+    A thread in whose `deliver` new tasks are submitted takes the first of them itself: it is awake.
     A canceled body is told so and, as a thread cannot be stopped, left to end on its own; a new
     thread takes its place.
     """
@@ -38,12 +40,16 @@ class ThreadPool:
         # a single dictionary operation, so that the way of a step needs no lock.
         self._open: dict[Task, None] = {}
         self._seats: list[_Seat] = []
+        self._here = threading.local()
         self._lock = threading.Lock()
         self._started = 0
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._open[task] = None
+        seat: _Seat | None = getattr(self._here, "seat", None)
+        if seat is not None and seat.next is None:
+            seat.next, *tasks = tasks
         if len(self._seats) < self.size:
             with self._lock:
                 while len(self._seats) < min(self.size, len(self._open)):
@@ -95,9 +101,12 @@ class ThreadPool:
         seat.thread.start()
 
     def _work(self, seat: _Seat) -> None:
+        self._here.seat = seat
         get, opened, deliver = self._queue.get, self._open, self._deliver
         while not seat.abandoned:
-            task = get()
+            task, seat.next = seat.next, None
+            if task is None:
+                task = get()
             if task is None:
                 self._queue.put(None)  # for the next thread
                 return
@@ -109,3 +118,5 @@ class ThreadPool:
                 hand_over(task, outcome, deliver)
             # Neither may live on while the thread waits for the next.
             task = outcome = None
+        if seat.next is not None:
+            self._queue.put(seat.next)

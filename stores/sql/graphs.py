@@ -8,8 +8,8 @@ from typing import Any
 
 from stepwell.engine.errors import Conflict
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, NewRun, NewStep
-from stepwell.engine.states import RunStatus, StepStatus, Verdict, verdict
+from stepwell.engine.model import ClaimedStep, Edge, NewRun, NewStep
+from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
 from stepwell.stores.sql.emissions import Emission, Emissions, Target
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
@@ -17,6 +17,7 @@ from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS, MAX_ROWS_JSON, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS, GraphStatements, SettleStatements
 
+_CONDITIONS = {condition: condition.value for condition in Condition}
 # The place of a step's status in its row.
 _STATUS = NEW_STEP_COLUMNS.index("status")
 
@@ -221,12 +222,30 @@ class Graphs(Emissions):
         for key, new in enumerate(steps, first):
             pending = self._place_edges(tx, key, new, placement) if new.edges else 0
             rows.append(
-                (
-                    *(key, run_key, new.id, new.kind, new.queue),
-                    StepStatus.PENDING.value if pending else StepStatus.READY.value,
-                    *(new.priority, now, pending, 0, 0, 0, new.max_attempts, new.timeout),
-                    *(new.retry, int(new.allow_failure), new.input, new.metadata, new.dedup_key),
-                    *(None if new.site == package else new.site, parent, 0, now),
+                (  # flat, as there may be a million
+                    key,
+                    run_key,
+                    new.id,
+                    new.kind,
+                    new.queue,
+                    "pending" if pending else "ready",
+                    new.priority,
+                    now,
+                    pending,
+                    0,
+                    0,
+                    0,
+                    new.max_attempts,
+                    new.timeout,
+                    new.retry,
+                    int(new.allow_failure),
+                    new.input,
+                    new.metadata,
+                    new.dedup_key,
+                    None if new.site == package else new.site,
+                    parent,
+                    0,
+                    now,
                     new.max_recoveries,
                 )
             )
@@ -234,29 +253,40 @@ class Graphs(Emissions):
 
     def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:
         """Note the edges of a new step, to subtrees too; returns how many are unmet."""
+        index = placement.index
         pending = 0
         seen: set[int] = set()
         for edge in new.edges:
-            below: list[Target]
-            if edge.target in placement.index:
-                below = [(placement.index[edge.target], StepStatus.PENDING)]
+            target = index.get(edge.target)
+            if target is None:
+                pending += self._place_stored_edge(tx, key, edge, placement, seen)
             else:
-                below = [placement.targets[edge.target]]
-                if edge.subtree:
-                    rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
-                    below += [(row[0], StepStatus(row[1])) for row in rows]
-            for target, status in below:
-                if target in seen or target == key:
-                    continue
-                seen.add(target)
-                condition = edge.condition.value
+                condition = _CONDITIONS[edge.condition]
                 placement.edges.append((target, key, condition, int(edge.subtree)))
-                ruling = verdict(edge.condition, status)
-                if target in placement.unsettled or ruling is Verdict.WAIT:
-                    pending += 1
-                elif ruling is not Verdict.MET:
-                    pending += 1
-                    placement.dropped.append((ruling, key, target))
+                pending += 1
+        return pending
+
+    def _place_stored_edge(
+        self, tx: Transaction, key: int, edge: Edge, placement: _Placement, seen: set[int]
+    ) -> int:
+        """Note an edge to a stored step, or to it and all below it; returns how many are unmet."""
+        pending = 0
+        below = [placement.targets[edge.target]]
+        if edge.subtree:
+            rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
+            below += [(row[0], StepStatus(row[1])) for row in rows]
+        for target, status in below:
+            if target in seen:
+                continue
+            seen.add(target)
+            condition = _CONDITIONS[edge.condition]
+            placement.edges.append((target, key, condition, int(edge.subtree)))
+            ruling = verdict(edge.condition, status)
+            if target in placement.unsettled or ruling is Verdict.WAIT:
+                pending += 1
+            elif ruling is not Verdict.MET:
+                pending += 1
+                placement.dropped.append((ruling, key, target))
         return pending
 
 
