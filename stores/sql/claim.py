@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
+from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, RunInfo
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
@@ -127,7 +127,10 @@ class ClaimStatements(Statements):
 
 
 def _ready_kinds(steps: sa.Table) -> sa.Select[Any]:
-    """The kinds that are ready in a queue: the index read from one kind to the next one."""
+    """The kinds that are ready in a queue: the index read from one kind to the next one.
+
+    With each, whether there are suspects in the queue, of any kind.
+    """
 
     def first(*after: Any) -> Any:
         return sa.select(sa.func.min(steps.c.kind).label("kind")).where(
@@ -137,7 +140,12 @@ def _ready_kinds(steps: sa.Table) -> sa.Select[Any]:
     kinds = first().cte("kinds", recursive=True)
     following = first(steps.c.kind > kinds.c.kind).correlate(kinds).scalar_subquery()
     kinds = kinds.union_all(sa.select(following).where(kinds.c.kind.is_not(None)))
-    return sa.select(kinds.c.kind).where(kinds.c.kind.is_not(None))
+    suspects = sa.exists().where(
+        may(Act.CLAIM, steps.c.status),
+        steps.c.lost_leases > sa.literal_column("0"),
+        steps.c.queue == bind("queue"),
+    )
+    return sa.select(kinds.c.kind, suspects).where(kinds.c.kind.is_not(None))
 
 
 class Claims:
@@ -215,21 +223,36 @@ class Claims:
         self, tx: Transaction, request: ClaimRequest, budgets: dict[str, int | None]
     ) -> list[tuple[Any, ...]]:
         """The rows to take, in the order of the promise: priority, ready time, creation."""
+        ready: list[tuple[str, str]] = []
+        suspects = False
+        for queue, budget in budgets.items():
+            if budget != 0:
+                for kind, some in self._sql.ready_kinds(tx, queue).fetchall():
+                    ready.append((queue, kind))
+                    suspects = suspects or bool(some)
+        suspect = self._suspect(tx, request, budgets) if suspects and request.suspects else []
         chosen: list[tuple[Any, ...]] = []
-        suspect = self._suspect(tx, request, budgets) if request.suspects else []
-        for lane, candidates in self._candidates(tx, request, budgets):
-            left = lane.limit
+        for lane in request.lanes:
+            sources = [source for source in ready if source[1] in lane.kinds]
             mine = [row for row in suspect if row[5] in lane.kinds]
-            for row in merge(mine, candidates) if left > 0 else ():
-                budget = budgets[row[6]]
-                if budget == 0:
-                    continue
+            if len(sources) == 1 and not mine:
+                queue = sources[0][0]
+                budget = budgets[queue]
+                limit = lane.limit if budget is None else min(lane.limit, budget)
+                rows = self._sql.find_ready(
+                    tx, *sources[0], tx.now, request.suspect_from, limit
+                ).fetchall()
                 if budget is not None:
-                    budgets[row[6]] = budget - 1
-                chosen.append(row)
-                left -= 1
-                if left == 0:
-                    break
+                    budgets[queue] = budget - len(rows)
+                chosen += rows
+            elif sources or mine:
+                cursors = [
+                    self._sql.find_ready.rows(tx, *source, tx.now, request.suspect_from, lane.limit)
+                    for source in sources
+                ]
+                chosen += _best((mine, *cursors), lane.limit, budgets)
+                for cursor in cursors:  # read only as far as needed
+                    cursor.close()
         return chosen
 
     def _suspect(
@@ -242,26 +265,6 @@ class Claims:
             tx, request.suspect_from, queues, kinds, tx.now
         ).fetchall()
         return rows
-
-    def _candidates(
-        self, tx: Transaction, request: ClaimRequest, budgets: Mapping[str, int | None]
-    ) -> Iterator[tuple[Lane, Iterable[tuple[Any, ...]]]]:
-        """For each lane the other rows it may take, best first; read one by one if possible."""
-        queues = [queue for queue, budget in budgets.items() if budget != 0]
-        below = request.suspect_from
-        ready = {
-            queue: {row[0] for row in self._sql.ready_kinds(tx, queue).fetchall()}
-            for queue in queues
-        }
-        for lane in request.lanes:
-            cursors = [
-                self._sql.find_ready.rows(tx, queue, kind, tx.now, below, lane.limit)
-                for queue, kinds in ready.items()
-                for kind in kinds.intersection(lane.kinds)
-            ]
-            yield lane, cursors[0] if len(cursors) == 1 else merge(*cursors)
-            for cursor in cursors:
-                cursor.close()
 
     def _load_runs(self, tx: Transaction, ledger: Ledger, keys: set[int]) -> dict[int, RunInfo]:
         known = {key: self._runs[key] for key in keys if key in self._runs}
@@ -293,6 +296,22 @@ class Claims:
         if not keys:
             return {}
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())
+
+
+def _best(
+    sources: Iterable[Iterable[tuple[Any, ...]]], limit: int, budgets: dict[str, int | None]
+) -> Iterator[tuple[Any, ...]]:
+    """The best rows of several sorted sources, of each queue no more than its budget."""
+    for row in merge(*sources):
+        budget = budgets[row[6]]
+        if budget == 0:
+            continue
+        if budget is not None:
+            budgets[row[6]] = budget - 1
+        yield row
+        limit -= 1
+        if limit == 0:
+            return
 
 
 def _claimed(

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
+from stepwell.engine.model import ClaimedStep
 from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus
 from stepwell.stores.sql import schema, waiting
@@ -47,6 +48,8 @@ _NEWS = frozenset(
 
 # type, at, step key, attempt, worker, data (JSON text)
 EventRow = tuple[str, int, int | None, int | None, str | None, str | None]
+# The same after the key of the run and the number of the event in it.
+StoredEvent = tuple[int, int, str, int, int | None, int | None, str | None, str | None]
 
 
 class LedgerStatements(Statements):
@@ -134,7 +137,7 @@ class Ledger:
         self._events: dict[int, list[EventRow]] = {}
         self._readied: list[Iterable[int]] = []
         self._canceled: dict[int, Mapping[str, Any]] = {}
-        self.stored: list[tuple[int, int, EventRow]] = []
+        self.stored: list[StoredEvent] = []
         self.ended_runs: list[str] = []
 
     def steps_added(self, run_key: int, total: int, open_: int) -> None:
@@ -148,6 +151,21 @@ class Ledger:
 
     def step_ended(self, run_key: int) -> None:
         self._open[run_key] = self._open.get(run_key, 0) - 1
+
+    def steps_succeeded(self, steps: Iterable[ClaimedStep]) -> None:
+        """These steps ended, each with the event that says so."""
+        kind, now = EventType.STEP_SUCCEEDED.value, self._tx.now
+        by_run: dict[int, list[EventRow]] = {}
+        for step in steps:
+            row = (kind, now, step.key, step.attempt, None, None)
+            rows = by_run.get(step.run.key)
+            if rows is None:
+                by_run[step.run.key] = [row]
+            else:
+                rows.append(row)
+        for run_key, rows in by_run.items():
+            self._open[run_key] = self._open.get(run_key, 0) - len(rows)
+            self._events.setdefault(run_key, []).extend(rows)
 
     def readied(self, keys: Iterable[int]) -> None:
         """These steps may be ready now, and no event of theirs says so."""
@@ -198,7 +216,7 @@ class Ledger:
     def write(self) -> None:
         """Write counters and events, and end the runs in which nothing is open any more."""
         while self._total or self._open or self._events:
-            keys = sorted({**self._total, **self._open, **self._events})
+            keys = sorted(self._total.keys() | self._open.keys() | self._events.keys())
             total, open_, events = self._total, self._open, self._events
             readied = self._readied
             self._total, self._open, self._events, self._readied = {}, {}, {}, []
@@ -210,14 +228,13 @@ class Ledger:
                 counted = self._sql.count(self._tx, rows_json(rows)).fetchall()
             else:
                 counted = self._count_with_events(self._fused, rows, events)
-            stored: list[tuple[Any, ...]] = []
+            stored: list[StoredEvent] = []
             held = False
             over: list[int] = []
             for run_key, still_open, last_seq, status, holds in counted:
                 mine = events.get(run_key, ())
-                for seq, event in enumerate(mine, last_seq - len(mine) + 1):
-                    stored.append((run_key, seq, *event))
-                    self.stored.append((run_key, seq, event))
+                first = last_seq - len(mine) + 1
+                stored += [(run_key, seq, *event) for seq, event in enumerate(mine, first)]
                 if holds:
                     readied.append([event[2] for event in mine if event[2] is not None])
                     held = True
@@ -228,6 +245,7 @@ class Ledger:
                 self._sql.hold_back(self._tx, self._tx.now, keys_json)
             if stored and self._fused is None:
                 self._sql.add_events.many(self._tx, stored)
+            self.stored += stored
             for run_key in sorted(self._canceled.keys() & set(over)):
                 over.remove(run_key)
                 self._end([run_key], self._canceled.pop(run_key))
@@ -281,7 +299,7 @@ class Ledger:
         for what, key, run_id, status, number, run_key in sorted(rows, key=itemgetter(0, 1)):
             if what == ENDED:
                 event = END_EVENTS[RunStatus(status)].value
-                self.stored.append((key, number, (event, tx.now, None, None, None, text)))
+                self.stored.append((key, number, event, tx.now, None, None, None, text))
                 self.ended_runs.append(run_id)
             else:
                 self.event(run_key, EventType.STEP_WOKEN, key, number, data={"run_id": run_id})

@@ -156,10 +156,13 @@ class QueueLimits:
         self._limited: dict[str, _Row] = {}
         self._locked: dict[str, _Row] = {}
         self._missed = False
+        self._any_limited = False
 
     def lock(self, tx: Transaction, request: ClaimRequest) -> None:
         """Before a claim, and before anything else in its transaction: wait for the limits."""
         self._locked.clear()
+        if not self._any_limited:
+            return
         names = self._unlocked(request)
         if tx.dialect.concurrent and names:
             self._add_locked(self._sql.lock(tx, rows_json(names), _kinds(request)).fetchall())
@@ -192,7 +195,7 @@ class QueueLimits:
             queue
             for queue in self._known.values()
             if (request.queues is None or queue.name in request.queues)
-            and set(queue.labels) <= set(request.labels)
+            and (not queue.labels or set(queue.labels) <= set(request.labels))
         ]
 
     def forget(self) -> None:
@@ -203,14 +206,16 @@ class QueueLimits:
         self, tx: Transaction, request: ClaimRequest, control: int
     ) -> dict[str, int | None]:
         """How many steps each queue lets through to a worker now; None means any number."""
-        limits = any(queue.limited for queue in self._known.values())
-        if self._known_at != control or (limits and not tx.dialect.concurrent):
+        if self._known_at != control or (self._any_limited and not tx.dialect.concurrent):
             self._known = {row[0]: _Row(row) for row in self._sql.all(tx).fetchall()}
             self._known_at = control
+            self._any_limited = any(queue.limited for queue in self._known.values())
         self._missed = False
+        self._limited.clear()
+        if not self._any_limited:
+            return {queue.name: None for queue in self._open_to(request)}
         if tx.dialect.concurrent:
             self._lock_late(tx, request)
-        self._limited.clear()
         budgets: dict[str, int | None] = {}
         for known in self._open_to(request):
             queue = self._locked.get(known.name, known)
@@ -234,7 +239,9 @@ class QueueLimits:
 
     def spend(self, tx: Transaction, names: Iterable[str]) -> None:
         """Take a token for each claimed step."""
-        for name, count in Counter(names).items() if self._limited else ():
+        if not self._limited:
+            return
+        for name, count in Counter(names).items():
             queue = self._limited.get(name)
             if queue is not None and queue.rate is not None:
                 queue.tokens = queue.tokens_at(tx.now) - count
@@ -249,6 +256,8 @@ class QueueLimits:
         """
         if self._missed:
             return tx.now + TRY_AGAIN
+        if not self._limited:
+            return None
         times = [
             queue.when_next(tx.now)
             for queue in self._limited.values()
@@ -260,8 +269,8 @@ class QueueLimits:
 
     def has_room(self, tx: Transaction, freed: Iterable[str], claimed: Iterable[str]) -> bool:
         """Whether something waits for slots of queues that were freed, and not taken again."""
-        if not tx.dialect.concurrent:
-            return False  # nobody is hinted
+        if not (self._any_limited and tx.dialect.concurrent):
+            return False  # on SQLite nobody is hinted
         left = Counter(freed)
         left.subtract(claimed)
         narrow = [name for name in +left if name in self._known and self._known[name].has_slots]

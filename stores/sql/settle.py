@@ -156,8 +156,9 @@ class Settlement:
     ) -> None:
         if not completed:
             return
-        large = sum(len(outcome.value) for outcome in completed) > MAX_ROWS_JSON // 2
-        fused = None if emissions or large else self._fused
+        fused = None if emissions else self._fused
+        if fused is not None and sum(len(item.value) for item in completed) > MAX_ROWS_JSON // 2:
+            fused = None
         if fused is None:
             held = self._succeed(completed, result)
         else:
@@ -175,10 +176,13 @@ class Settlement:
 
     def _store_effects(self, completed: Sequence[Completed]) -> None:
         """What executions made besides their results."""
-        tx, ledger, now = self._tx, self._ledger, self._tx.now
+        tx, now = self._tx, self._tx.now
+        self._ledger.steps_succeeded([outcome.step for outcome in completed])
         records: dict[tuple[str, str, str], tuple[Any, ...]] = {}  # the last one of a key wins
         artifacts = []
         for outcome in completed:
+            if not (outcome.records or outcome.artifacts or outcome.messages):
+                continue
             step = outcome.step
             for record in outcome.records:
                 key = (step.run.package, record.collection, record.key)
@@ -189,8 +193,6 @@ class Settlement:
                 artifacts.append((*about, *content))
             if outcome.messages:
                 self._sending.append(outcome)
-            ledger.step_ended(step.run.key)
-            ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
         if records:
             self._sql.put_records.many(tx, list(records.values()))
         if artifacts:

@@ -11,7 +11,7 @@ from typing import Any
 
 from stepwell.engine.events import EventType
 from stepwell.engine.payload import encode
-from stepwell.engine.states import Condition, StepStatus, Verdict, verdict
+from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.steps_sql import SettleStatements
@@ -20,6 +20,11 @@ from stepwell.stores.sql.steps_sql import SettleStatements
 Drops = dict[int, int]
 
 
+# What a step's end makes of its dependents, by the condition as it is stored.
+_RULINGS = {
+    status: {condition.value: verdict(condition, status) for condition in Condition}
+    for status in STEP_ENDED
+}
 _CODES = {StepStatus.CANCELED: "upstream_failed", StepStatus.SKIPPED: "branch_not_taken"}
 
 
@@ -62,9 +67,10 @@ class Spread:
                 self._carry_out_drops()
 
     def _look_at_dependents(self, status: StepStatus, keys: list[int], met: dict[int, int]) -> None:
+        rulings = _RULINGS[status]
         rows = self._sql.dependents(self._tx, rows_json(keys)).fetchall()
         for step, condition, count, origin in rows:
-            ruling = verdict(Condition(condition), status)
+            ruling = rulings[condition]
             if ruling is Verdict.MET:
                 met[step] = met.get(step, 0) + count
             else:

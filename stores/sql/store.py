@@ -151,8 +151,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
                     reach(Point.SETTLED)
                 self._claims.claim(tx, ledger, claim, result)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
-            claimed = [step.queue for step in result.claimed]
-            freed = [outcome.step.queue for outcome in settle]
+            claimed = (step.queue for step in result.claimed)
+            freed = (outcome.step.queue for outcome in settle)
             tx.news = tx.news or self._queues.has_room(tx, freed, claimed)
             result.ended_runs = ledger.ended_runs
             return result
@@ -168,6 +168,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> int:
         """Lock the runs that these outcomes change; returns the control number."""
+        if not tx.dialect.concurrent:  # all runs are
+            return int(self._graph_sql.control(tx).fetchone()[0])
         keys = {outcome.step.run.key for outcome in settle}
         if named := other_runs(settle):
             keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}

@@ -17,7 +17,7 @@ from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.graphs import Graphs
 from stepwell.stores.sql.leases import Leases, LeaseStatements
-from stepwell.stores.sql.ledger import EventRow, Ledger, LedgerStatements
+from stepwell.stores.sql.ledger import Ledger, LedgerStatements, StoredEvent
 from stepwell.stores.sql.reads import Reads
 from stepwell.stores.sql.reads_sql import ReadStatements
 from stepwell.stores.sql.statements import Transaction
@@ -72,11 +72,11 @@ class Writer(Reads):
         """Tell this process's observers what was committed; None: somebody else does."""
         if ledger is None:
             return
-        types = {row[2][0] for row in ledger.stored}
+        types = {row[2] for row in ledger.stored}
         wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
-        stored = [row for row in ledger.stored if row[2][0] in wanted]
-        if not stored:
+        if not wanted:
             return
+        stored = [row for row in ledger.stored if row[2] in wanted]
         try:
             events = self._named(stored)
         except StepwellError as error:  # they are committed, whatever becomes of telling it
@@ -85,11 +85,11 @@ class Writer(Reads):
         for event in events:
             self.observers.publish(event)
 
-    def _named(self, stored: list[tuple[int, int, EventRow]]) -> list[Event]:
+    def _named(self, stored: list[StoredEvent]) -> list[Event]:
         """Stored events with the ids of their runs and steps."""
         with self.database.read() as tx:
             run_ids = self.names(tx, {row[0] for row in stored}, "runs")
-            keys = {row[2][2] for row in stored if row[2][2] is not None}
+            keys = {row[4] for row in stored if row[4] is not None}
             step_ids = self.names(tx, keys, "steps")
         return [
             Event(
@@ -102,7 +102,7 @@ class Writer(Reads):
                 seq=seq,
                 data=decode(data) if data else {},
             )
-            for run_key, seq, (type_, at, step, attempt, worker, data) in stored
+            for run_key, seq, type_, at, step, attempt, worker, data in stored
         ]
 
     def _locked_run(self, tx: Transaction, run_id: str, *, to_end: bool = False) -> tuple[int, str]:
