@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +31,9 @@ _ADVICE = {
     sqlite3.SQLITE_PERM: "access was denied",
 }
 
+# SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
 
 class SqliteDialect:
     """A database file, or an in-memory database with `path=None`."""
@@ -43,6 +47,7 @@ class SqliteDialect:
             "ordered": "",
         }
     )
+    functions: Mapping[str, str] = MappingProxyType({"each": "json_each", "json": ""})
     migrates_itself = True
     concurrent = False
     fuses = False
@@ -180,6 +185,20 @@ class SqliteDialect:
 
     def lock_migrations(self, cursor: Any) -> None:
         """BEGIN IMMEDIATE has done it."""
+
+    def is_damage(self, error: Exception) -> bool:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return code in _DAMAGE
+
+    def damages(self, cursor: Any, most: int) -> list[str]:
+        rows = cursor.execute(f"PRAGMA integrity_check({most})").fetchall()
+        # Further lines may be in one row.
+        lines = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
+        return lines[:most]
+
+    def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
+        with closing(cursor.connection.cursor()) as reading:
+            yield from reading.execute(sql)
 
     def tables(self, cursor: Any) -> list[str]:
         rows = cursor.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
