@@ -77,7 +77,7 @@ class Dialect(Protocol):
         ...
 
     def is_damage(self, error: Exception) -> bool:
-        """Whether the error says that what is stored is damaged, and not that it is out of reach."""
+        """Whether the error says that what is stored is damaged, not that it is out of reach."""
         ...
 
     def damages(self, cursor: Any, most: int) -> list[str]:

@@ -26,8 +26,8 @@ from stepwell.stores.sql.statements import (
 
 # Microseconds until limits that somebody else held are looked at again.
 TRY_AGAIN = 2_000
-# The meta entry of when limits were changed last. A claim that was under way, or that a worker makes
-# before it has heard of it, may still follow the old ones; `verify` grants some microseconds.
+# The meta entry of when limits were changed last. Claims of workers that have not heard of it yet
+# may still follow the old ones; `verify` grants them some microseconds.
 LIMITS_SET = "limits_set"
 LIMITS_GRACE = 60_000_000
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
+from stepwell.stores.sql import schema
 
 BUSY_TIMEOUT = 10.0
 # The write-ahead log is folded back after this many pages, without blocking readers (PASSIVE).
@@ -33,6 +34,15 @@ _ADVICE = {
 
 # SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+# How values of each type are stored.
+_KINDS: Mapping[type, str] = {
+    sa.BigInteger: "'integer'",
+    sa.Float: "'real', 'integer'",
+    sa.Text: "'text'",
+    sa.LargeBinary: "'blob'",
+}
 
 
 class SqliteDialect:
@@ -194,7 +204,20 @@ class SqliteDialect:
         rows = cursor.execute(f"PRAGMA integrity_check({most})").fetchall()
         # Further lines may be in one row.
         lines = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
+        for table in schema.METADATA.sorted_tables:
+            lines += self._strangers(cursor, table)
         return lines[:most]
+
+    def _strangers(self, cursor: Any, table: sa.Table) -> Iterator[str]:
+        """Values of another type than their column's, which SQLite would store as they are."""
+        sums = ", ".join(
+            f"sum(typeof({column.name}) NOT IN ({_KINDS[type(column.type)]}, 'null'))"
+            for column in table.columns
+        )
+        counts = cursor.execute(f'SELECT {sums} FROM "{table.name}"').fetchone()
+        for column, count in zip(table.columns, counts, strict=True):
+            if count:
+                yield f"{count} values of another type in {table.name}.{column.name}"
 
     def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
         with closing(cursor.connection.cursor()) as reading:

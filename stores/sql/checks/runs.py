@@ -31,6 +31,8 @@ _LAST_END = (
 # Executions that began under the limits as they are now.
 _SINCE = f"coalesce((SELECT value FROM meta WHERE name = '{LIMITS_SET}'), 0) + {LIMITS_GRACE}"
 
+_HOLDS = f"c.held + CASE WHEN r.status = '{RunStatus.PAUSED}' THEN 1 ELSE 0 END"
+
 
 def _number(column: str, counted: str, what: str) -> Check:
     return Check(
@@ -44,9 +46,7 @@ def _number(column: str, counted: str, what: str) -> Check:
 CHECKS: tuple[Check, ...] = (
     _number("total_steps", "c.total", "steps"),
     _number("open_steps", "c.open", "open steps"),
-    _number(
-        "holds", f"c.held + CASE WHEN r.status = '{RunStatus.PAUSED}' THEN 1 ELSE 0 END", "holds"
-    ),
+    _number("holds", _HOLDS, "holds"),
     *(
         Check(
             "counters",
