@@ -8,7 +8,7 @@ from stepwell.stores.sql.checks.check import ENDED, Check
 
 # (table, column, table it refers to): declared as foreign keys, or meant so. Records are not among
 # them: they belong to their package, and outlive whoever wrote them.
-_REFERENCES = (
+REFERENCES = (
     ("steps", "run_key", "runs"),
     ("steps", "parent", "steps"),
     ("steps", "cause", "steps"),
@@ -29,7 +29,7 @@ _REFERENCES = (
 
 
 def _references() -> Iterator[Check]:
-    for table, column, target in _REFERENCES:
+    for table, column, target in REFERENCES:
         yield Check(
             "references",
             f"{table.strip(chr(34))}.{column} names {{0}}, which is not in {target}",
