@@ -25,7 +25,7 @@ EXIT_CODES = {
     5: "the wait timed out; the run goes on",
     6: "the run was canceled",
     7: "refused: the state of the run or step does not allow it",
-    8: "the store cannot be opened, read, written or migrated",
+    8: "the store cannot be opened, read, written or migrated; `verify` found something wrong",
     130: "SIGINT (Ctrl-C)",
     143: "SIGTERM",
 }

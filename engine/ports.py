@@ -47,6 +47,7 @@ from stepwell.engine.model import (
     ValueEntry,
     WorkerRow,
 )
+from stepwell.engine.verification import Verification
 
 T = TypeVar("T")
 
@@ -367,6 +368,22 @@ class Queues(Protocol):
         ...
 
 
+class Verifying(Protocol):
+    """Looking for what must not be."""
+
+    def verify(self, most: int) -> Verification:
+        """Check all that must hold in the store, as of one moment, while others go on working.
+
+        Changes nothing. The first `most` violations of each check are told one by one. Raises
+        StoreError when the store is out of reach; damage that can be told is a violation.
+        """
+        ...
+
+    def stored_artifacts(self, after: str, limit: int) -> list[ArtifactRef]:
+        """Artifacts whose bytes are not inline, by id, and only ids greater than `after`."""
+        ...
+
+
 class Watch(Protocol):
     """Notices that somebody else wrote to the store. Cheap enough to ask every few ms."""
 
@@ -387,6 +404,7 @@ class RunStore(
     Values,
     KeyValues,
     Queues,
+    Verifying,
     Protocol,
 ):
     """Everything a runtime asks of its store. Safe to use from many threads."""

@@ -23,6 +23,8 @@ from stepwell.engine.model import (
 )
 from stepwell.engine.ports import ArtifactStore, Projection, ProjectionStore, RunStore
 from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.engine.verification import MOST_SHOWN, Verification
+from stepwell.engine.verifying import verify
 
 S = TypeVar("S", RunStatus, StepStatus)
 
@@ -149,6 +151,17 @@ class Queries:
     def workers(self) -> list[WorkerRow]:
         """Workers that have not stopped."""
         return self._store.workers()
+
+    def verify(self, most: int = MOST_SHOWN) -> Verification:
+        """Check all that must hold, in the store and of the bytes of artifacts.
+
+        Others may go on working meanwhile: the store is looked at as of one moment. The first
+        `most` violations of each check are told one by one. Raises StoreError when the store
+        cannot be read at all.
+        """
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= 1_000_000:
+            raise InvalidInput(f"most: must be a whole number from 1 to 1000000, got {most!r}")
+        return verify(self._store, self._artifacts, most)
 
     def status(self) -> EngineStatus:
         """The store at a glance."""

@@ -80,6 +80,7 @@ from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import Condition, RunStatus, StepStatus
+from stepwell.engine.verification import Verification, Violation
 from stepwell.stores.checkpoints.opening import open_checkpointer
 
 __all__ = [
@@ -149,6 +150,8 @@ __all__ = [
     "SystemClock",
     "Transaction",
     "ValueEntry",
+    "Verification",
+    "Violation",
     "VirtualClock",
     "WaitTimeout",
     "Workflow",

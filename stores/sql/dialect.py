@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -14,6 +14,8 @@ class Dialect(Protocol):
     sqlalchemy: Any
     # What `{key}` and the like stand for in migrations.
     ddl: Mapping[str, str]
+    # What `{each}` and the like stand for in checks.
+    functions: Mapping[str, str]
     migrates_itself: bool
     # Whether several transactions write at the same time, so that order takes locks.
     concurrent: bool
@@ -72,6 +74,21 @@ class Dialect(Protocol):
 
     def is_data_error(self, error: Exception) -> bool:
         """Whether the error is the fault of one row and not of the database."""
+        ...
+
+    def is_damage(self, error: Exception) -> bool:
+        """Whether the error says that what is stored is damaged, not that it is out of reach."""
+        ...
+
+    def damages(self, cursor: Any, most: int) -> list[str]:
+        """What the database itself finds wrong with what it stores: at most `most` lines of text.
+
+        It also lets the transaction read whole tables as fast as it can.
+        """
+        ...
+
+    def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
+        """The rows of a query, read a few at a time; `cursor` is not to be used meanwhile."""
         ...
 
     def tables(self, cursor: Any) -> list[str]:

@@ -237,14 +237,14 @@ class Operators:
                     f"retry {names[needs]!r} first, or the whole run"
                 )
         keys = [key, *(row[0] for row in rows if row[4] == key)]
-        reopened = self._reopen(tx, ledger, spread, run_key, keys)
+        # Told before what comes of it: a reopened step may be canceled again at once.
         ledger.event(
             run_key,
             EventType.STEP_RETRIED,
             key,
-            data={"by": by.by, "reason": by.reason, "reopened": reopened, "error": error},
+            data={"by": by.by, "reason": by.reason, "reopened": len(keys), "error": error},
         )
-        return reopened
+        return self._reopen(tx, ledger, spread, run_key, keys)
 
     def retry_run(
         self,
@@ -268,13 +268,9 @@ class Operators:
                 f"run {run_id!r} is {status} and has no failed or canceled step to retry"
             )
         keys = [row[0] for row in rows if row[0] in roots or row[4] in roots]
-        reopened = self._reopen(tx, ledger, spread, run_key, keys)
-        ledger.event(
-            run_key,
-            EventType.RUN_RETRIED,
-            data={"by": by.by, "reason": by.reason, "steps": reopened},
-        )
-        return reopened
+        data = {"by": by.by, "reason": by.reason, "steps": len(keys)}
+        ledger.event(run_key, EventType.RUN_RETRIED, data=data)
+        return self._reopen(tx, ledger, spread, run_key, keys)
 
     def _reopen(
         self, tx: Transaction, ledger: Ledger, spread: Spread, run_key: int, keys: list[int]

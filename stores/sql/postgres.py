@@ -7,7 +7,7 @@ depends on their arrival.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +37,10 @@ _PLANS = (
     "enable_mergejoin = off",
     "jit = off",
 )
+# … but one that reads whole tables is planned for that.
+_WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoin = on")
+# Rows of a stream that are in memory at a time.
+_FETCHED = 2_000
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
@@ -56,6 +60,9 @@ class PostgresDialect:
             "clustered": "",
             "ordered": ' COLLATE "C"',
         }
+    )
+    functions: Mapping[str, str] = MappingProxyType(
+        {"each": "jsonb_array_elements", "json": "::jsonb"}
     )
     migrates_itself = False
     concurrent = True
@@ -164,6 +171,32 @@ class PostgresDialect:
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure))
+
+    def is_damage(self, error: Exception) -> bool:
+        return isinstance(error, (psycopg.DataError, psycopg.InternalError))
+
+    def damages(self, cursor: Any, most: int) -> list[str]:
+        for plan in _WHOLE_TABLES:
+            cursor.execute(f"SET LOCAL {plan}")
+        # What the server promises of itself, as far as nobody switched it off.
+        rows = cursor.execute(
+            "SELECT 'index ' || indexrelid::regclass || ' is not valid' FROM pg_index i "
+            "JOIN pg_class c ON c.oid = i.indrelid "
+            "WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace UNION ALL "
+            "SELECT 'constraint ' || conname || ' of ' || conrelid::regclass || ' is not valid' "
+            "FROM pg_constraint "
+            "WHERE NOT convalidated AND connamespace = current_schema()::regnamespace UNION ALL "
+            "SELECT 'triggers of ' || tgrelid::regclass || ' are switched off' FROM pg_trigger t "
+            "JOIN pg_class c ON c.oid = t.tgrelid WHERE tgisinternal AND tgenabled = 'D' "
+            "AND relnamespace = current_schema()::regnamespace GROUP BY tgrelid"
+        ).fetchall()
+        return [row[0] for row in rows[:most]]
+
+    def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
+        cursor.execute(f"DECLARE rows NO SCROLL CURSOR FOR {sql}")
+        while rows := cursor.execute(f"FETCH {_FETCHED} FROM rows").fetchall():
+            yield from rows
+        cursor.execute("CLOSE rows")
 
     def tables(self, cursor: Any) -> list[str]:
         # From the catalog, as the information schema hides what this user has no rights on.

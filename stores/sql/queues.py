@@ -26,6 +26,10 @@ from stepwell.stores.sql.statements import (
 
 # Microseconds until limits that somebody else held are looked at again.
 TRY_AGAIN = 2_000
+# The meta entry of when limits were changed last. Claims of workers that have not heard of it yet
+# may still follow the old ones; `verify` grants them some microseconds.
+LIMITS_SET = "limits_set"
+LIMITS_GRACE = 60_000_000
 
 
 class QueueStatements(Statements):
@@ -53,6 +57,12 @@ class QueueStatements(Statements):
         self.try_lock = Statement(wanted.with_for_update(skip_locked=True), *("names", "kinds"))
         self.define = Statement(
             dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
+        )
+        self.put_meta = Statement(dialect.upsert(schema.meta, ("name",)), *("name", "value"))
+        self.last_start = Statement(
+            sa.select(sa.func.coalesce(sa.func.max(steps.c.started_at), 0)).where(
+                steps.c.status == literal(StepStatus.RUNNING)
+            )
         )
         self.running = Statement(
             sa.select(sa.func.count()).where(
@@ -294,6 +304,10 @@ class QueueLimits:
             changed = True
             tokens, refilled_at = (row[5], row[6]) if row is not None else (None, tx.now)
             self._sql.define(tx, queue.name, *limits, tokens, refilled_at, *others)
+        if changed:
+            # A clock that went back must not make it look as if what runs had come later.
+            set_at = max(tx.now, self._sql.last_start(tx).fetchone()[0])
+            self._sql.put_meta(tx, LIMITS_SET, set_at)
         tx.news = tx.news or changed
         return changed
 

@@ -28,6 +28,7 @@ from stepwell.engine.model import (
 from stepwell.engine.payload import decode
 from stepwell.engine.ports import DependencyValue
 from stepwell.engine.states import Condition, RunStatus, StepStatus
+from stepwell.engine.verification import Verification
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.reads_sql import (
     ARTIFACT_COLUMNS,
@@ -36,6 +37,7 @@ from stepwell.stores.sql.reads_sql import (
     StepQuery,
 )
 from stepwell.stores.sql.statements import Transaction, rows_json
+from stepwell.stores.sql.verify import Inspection
 
 
 class Reads:
@@ -163,6 +165,16 @@ class Reads:
         if row is None:
             raise NotFound(f"there is no artifact {artifact_id!r}")
         return _artifact(row[:-1]), row[-1]
+
+    def stored_artifacts(self, after: str, limit: int) -> list[ArtifactRef]:
+        with self._db.read() as tx:
+            rows = self._sql.stored_artifacts(tx, after, limit).fetchall()
+        return [_artifact(row) for row in rows]
+
+    def verify(self, most: int) -> Verification:
+        """See `ports.Verifying`."""
+        with self._db.read() as tx:
+            return Inspection(tx, most).verify()
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         with self._db.read() as tx:

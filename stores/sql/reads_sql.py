@@ -225,6 +225,12 @@ class ReadStatements:
         self.step_artifacts = Statement(
             found.where(artifacts.c.step == bind("key")).order_by(artifacts.c.id), "key"
         )
+        self.stored_artifacts = Statement(
+            found.where(artifacts.c.uri.is_not(None), artifacts.c.artifact_id > bind("after"))
+            .order_by(artifacts.c.artifact_id)
+            .limit(bind("most")),
+            *("after", "most"),
+        )
         self.artifact = Statement(
             sa.select(*_ARTIFACT, artifacts.c.body)
             .select_from(of_artifact)

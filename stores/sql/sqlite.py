@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
+from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import bind
 
 BUSY_TIMEOUT = 10.0
@@ -31,6 +33,18 @@ _ADVICE = {
     sqlite3.SQLITE_PERM: "access was denied",
 }
 
+# SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+# How values of each type are stored.
+_KINDS: Mapping[type, str] = {
+    sa.BigInteger: "'integer'",
+    sa.Float: "'real', 'integer'",
+    sa.Text: "'text'",
+    sa.LargeBinary: "'blob'",
+}
+
 
 class SqliteDialect:
     """A database file, or an in-memory database with `path=None`."""
@@ -44,6 +58,7 @@ class SqliteDialect:
             "ordered": "",
         }
     )
+    functions: Mapping[str, str] = MappingProxyType({"each": "json_each", "json": ""})
     migrates_itself = True
     concurrent = False
     fuses = False
@@ -181,6 +196,33 @@ class SqliteDialect:
 
     def lock_migrations(self, cursor: Any) -> None:
         """BEGIN IMMEDIATE has done it."""
+
+    def is_damage(self, error: Exception) -> bool:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return code in _DAMAGE
+
+    def damages(self, cursor: Any, most: int) -> list[str]:
+        rows = cursor.execute(f"PRAGMA integrity_check({most})").fetchall()
+        # Further lines may be in one row.
+        lines = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
+        for table in schema.METADATA.sorted_tables:
+            lines += self._strangers(cursor, table)
+        return lines[:most]
+
+    def _strangers(self, cursor: Any, table: sa.Table) -> Iterator[str]:
+        """Values of another type than their column's, which SQLite would store as they are."""
+        sums = ", ".join(
+            f"sum(typeof({column.name}) NOT IN ({_KINDS[type(column.type)]}, 'null'))"
+            for column in table.columns
+        )
+        counts = cursor.execute(f'SELECT {sums} FROM "{table.name}"').fetchone()
+        for column, count in zip(table.columns, counts, strict=True):
+            if count:
+                yield f"{count} values of another type in {table.name}.{column.name}"
+
+    def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
+        with closing(cursor.connection.cursor()) as reading:
+            yield from reading.execute(sql)
 
     def tables(self, cursor: Any) -> list[str]:
         rows = cursor.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")

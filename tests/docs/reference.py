@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepwell.engine import errors, events, settings
+from stepwell.engine import errors, events, settings, verification
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -56,11 +56,19 @@ def signals_table() -> str:
     return table(rows)
 
 
+def checks_table() -> str:
+    """Every check of `verify`."""
+    return table(
+        [("check", "what holds"), *((f"`{k}`", v) for k, v in verification.CHECKS.items())]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "events": events_table,
     "errors": errors_table,
     "signals": signals_table,
+    "checks": checks_table,
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from stepwell.engine.clock import VirtualClock, duration_micros
+from stepwell.engine.errors import RuntimeClosed
 from stepwell.engine.model import (
     DEFAULT_QUEUE,
     ClaimedStep,
@@ -165,11 +167,19 @@ class RunStoreCase:
         store = open_store(clock)
         store.define_queues([Queue(DEFAULT_QUEUE)])
         yield store
+        with suppress(RuntimeClosed):  # by the test itself
+            check_verifies(store)
         store.close()
 
     @pytest.fixture
     def bench(self, store: RunStore, clock: VirtualClock) -> Bench:
         return Bench(store, clock)
+
+
+def check_verifies(store: RunStore) -> None:
+    """Assert that the store finds nothing wrong with what it stores."""
+    found = store.verify(20)
+    assert found.ok, "\n".join(map(str, found.violations))
 
 
 def check_counts(bench: Bench, run: str = "r") -> None:
