@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from stepwell import Runtime
 from stepwell.engine.points import Write, armed
@@ -201,17 +202,18 @@ def kills_at(trial: Trial, reached: Counter[str], everywhere: int) -> list[Kill]
 def empty_server(url: str, *, schema_too: bool) -> None:
     """Nothing in the database; its schema goes as well, where that is what is tested."""
     with psycopg.connect(url, autocommit=True) as connection:
-        named = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'stepwell_%'"
-        for (projection,) in connection.execute(named).fetchall():
-            connection.execute(f'DROP SCHEMA "{projection}" CASCADE')
-        tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-        names = [name for (name,) in connection.execute(tables).fetchall()]
-        if schema_too:
-            for name in names:
-                connection.execute(f'DROP TABLE "{name}" CASCADE')
-        else:
-            emptied = ", ".join(f'"{name}"' for name in names if name != "meta")
-            connection.execute(f"TRUNCATE {emptied}")
+        schemas = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'stepwell_')"
+        ).fetchall()
+        for (name,) in schemas:
+            connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
+        found = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        ).fetchall()
+        tables = [Identifier(name) for (name,) in found if schema_too or name != "meta"]
+        if tables:
+            verb = SQL("DROP TABLE {} CASCADE" if schema_too else "TRUNCATE {}")
+            connection.execute(verb.format(SQL(", ").join(tables)))
 
 
 def _errors(home: Path) -> str:
