@@ -68,7 +68,7 @@ class Point(StrEnum):
     DELIVERED = "worker: after outcomes came in and before they are settled"
     BEFORE_RENEWAL = "worker: before its leases are renewed"
     AFTER_RENEWAL = "worker: after its leases were renewed"
-    DRAINING = "worker: told to stop, before it gives back what it has not begun"
+    DRAINING = "worker: at its end, before it gives back what it has not begun"
     BEFORE_RELEASE = "worker: before it releases what it could not finish"
     AFTER_RELEASE = "worker: after it released what it could not finish"
     STOPPED = "worker: after its pools were stopped"

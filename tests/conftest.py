@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> float:
     """What tests of trust multiply their numbers by; 1 in an ordinary run."""
-    return float(request.config.getoption("--scale"))
+    return float(request.config.getoption("--scale") or 1)
 
 
 @pytest.fixture(scope="session")
