@@ -404,12 +404,20 @@ class Worker:
             if self._hungry or self.draining:
                 return
             now = self._clock.monotonic()
-            if now >= until or self._watch.changed():
+            if now >= until or self._others_committed():
                 self._hungry = True
                 return
             if self._expire_overdue(now):
                 return
             eager = eager and now - self._last_work < EAGER_FOR
+
+    def _others_committed(self) -> bool:
+        """Whether another process did; also when that cannot be told."""
+        try:
+            return self._watch.changed()
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return True
 
     def _poll_interval(self) -> float:
         """The longest wait: longer and longer while nothing comes, and never the same for all."""

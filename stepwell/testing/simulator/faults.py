@@ -43,7 +43,7 @@ class Faults:
             delay=chance.choice(_RATES),
             switch=chance.choice((0.05, 0.2, 0.5)),
             strike=chance.choice((None, 1.0, 5.0, 20.0)),
-            seconds=chance.choice((5.0, 30.0, 90.0)),
+            seconds=chance.choice((5.0, 20.0, 60.0)),
         )
 
 

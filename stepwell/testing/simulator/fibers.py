@@ -109,6 +109,7 @@ class Fibers:
         self._main = Fiber("main", lambda: None, None)
         self._main.hand = _Hand(None)
         self._stopped = False
+        self._is_closing = False
         self.switches = 0
         self.current = self._main
         self.is_stuck = False
@@ -134,10 +135,11 @@ class Fibers:
 
     def stop(self) -> None:
         """Return from `run` at the next turn."""
-        self._stopped = True
+        self._stopped = not self._is_closing
 
     def finish(self) -> None:
         """Unwind all that have not ended; their owners must be dead."""
+        self._is_closing = True
         for fiber in self._all:
             self.wake(fiber)
         self._most = self.switches + 1_000 * (1 + len(self._ready))
@@ -154,7 +156,8 @@ class Fibers:
 
     def check(self) -> None:
         """Raise Crashed in a fiber whose process is dead."""
-        if self.current.is_doomed:
+        closing = self._is_closing and self.current is not self._main
+        if closing or self.current.is_doomed:
             raise Crashed("the process is dead")
 
     def pass_on(self) -> None:
@@ -248,7 +251,7 @@ class Fibers:
             place = self._chance.randrange(len(self._ready)) if len(self._ready) > 1 else 0
             fiber = self._ready.pop(place)
             owner = fiber.owner
-            if owner is None or owner.dead or owner.frozen_until <= self._timeline.elapsed():
+            if owner is None or owner.dead or owner.frozen_until <= self._timeline.elapsed() + 1e-6:
                 return fiber
             self._lie_down(fiber, owner.frozen_until, watches=False)
 

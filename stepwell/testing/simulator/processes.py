@@ -11,14 +11,14 @@ from typing import Any
 
 from stepwell.connect import connect
 from stepwell.engine.execution import Execution
-from stepwell.engine.model import ClaimRequest, Exchange, Outcome
+from stepwell.engine.model import ClaimRequest, Exchange, Outcome, WorkerRow
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, Task
 from stepwell.engine.runtime import Runtime, RuntimeParts
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
-from stepwell.testing.simulator.fibers import Inbox
+from stepwell.testing.simulator.fibers import FiberLock, Inbox
 from stepwell.testing.simulator.world import Process, outcome_tokens
 
 
@@ -79,11 +79,19 @@ class FiberPool:
                 what = f"step {task.step.id!r}"
                 self._process.reach(f"the start of {what}")
                 if isinstance(task, Execution):
-                    vars(task.context)["_rest"] = self._rest_of(task)
+                    self._adopt(task)
                 attempt(task, self._deliver)
                 self._process.reach(f"the end of {what}")
         finally:
             self._busy -= 1
+
+    def _adopt(self, task: Execution) -> None:
+        """Whatever waits in the execution waits as a fiber does."""
+        vars(task.context)["_rest"] = self._rest_of(task)
+        together = task.context.claimed_with
+        if together is not None and not isinstance(together._lock, FiberLock):
+            lock: Any = FiberLock(self._process.world.fibers)
+            together._lock = lock
 
     def _rest_of(self, task: Execution) -> Callable[[float], bool]:
         """How a body waits in its place: while others go on."""
@@ -97,7 +105,7 @@ class FiberPool:
 
 
 class SettlingStore:
-    """A process's store, which tells the audit which outcomes it is settling."""
+    """A process's store, which tells which outcomes it is settling, and that its worker began."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -114,6 +122,10 @@ class SettlingStore:
         finally:
             process.settling = {}
         return exchanged
+
+    def record_worker(self, worker: WorkerRow) -> None:
+        self._store.record_worker(worker)
+        self._process.is_working = True
 
 
 class Places:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from stepwell.engine.errors import Conflict, NotFound, RefusedByState, StepwellError, StoreError
@@ -23,7 +24,7 @@ from stepwell.testing.simulator.world import Process, Shop, World
 
 # How long everything may take to end once there are no faults any more, in seconds.
 PATIENCE = 7_200.0
-LEASES = (2.0, 10.0, 30.0)
+LEASES = (3.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,12 @@ class Simulation:
         self._world = World(seed, shop, faults, lease)
         chance = self._world.chance
         slots = chance.choice((1, 2, 3))
-        drawn = {"threads": slots, "tasks": slots, "processes": slots}
+        drawn: dict[str, Any] = {"poll_interval": 5.0, "threads": slots, "tasks": slots, "processes": slots}
         # A step that loses many leases fails, and that is how it has to be; here it is a fault.
         drawn |= {"max_lost_leases": 1_000, "claim_limit": chance.choice((1, 3, 1_024))}
         self._settings = Settings.of({**drawn, **script.settings, "lease": lease})
         self._world.audit = Audit(_limits(script.packages))
-        self._seats = [_Seat(f"w{number + 1}") for number in range(chance.choice((1, 2, 2, 3)))]
+        self._seats = [_Seat(f"w{number + 1}") for number in range(chance.choice((1, 2, 2, 2, 3)))]
         self._places = Places(
             MemoryArtifactStore(), SqliteProjectionStore(None, clock=_RealTime(self._world))
         )
@@ -141,9 +142,8 @@ class Simulation:
             self._judge()
         except AssertionError as error:
             world.breach(str(error))
-        except BaseException as error:
+        except Exception as error:
             world.breach(f"the director failed: {error!r}")
-            raise
         finally:
             world.fibers.stop()
 
@@ -187,11 +187,11 @@ class Simulation:
     def _judge(self) -> None:
         """Workers stop when told to, and what they left behind is as it should be."""
         world = self._world
-        for seat in self._seats:
-            if seat.runtime is not None and not seat.is_empty:
-                seat.runtime.stop_workers()
         waited = 0
         while any(not seat.is_empty for seat in self._seats):
+            for seat in self._seats:
+                if seat.runtime is not None and not seat.is_empty:
+                    seat.runtime.stop_workers()
             world.nap(1.0)
             waited += 1
             if waited > 600:
@@ -229,10 +229,11 @@ class Simulation:
             self._sit(seat)
 
     def _read_error(self, seat: _Seat) -> None:
-        """A worker may give up on a store that fails when it starts or ends, and on nothing else."""
+        """A worker may fail when it cannot begin; one that has begun waits for its store."""
         error = None if seat.fiber is None else seat.fiber.error
-        if error is not None and not isinstance(error, StoreError):
-            raise AssertionError(f"worker {seat.name} died of {error!r}") from error
+        began = seat.process is not None and seat.process.is_working
+        if error is not None and (began or not isinstance(error, StoreError)):
+            raise AssertionError(f"worker {seat.name} ended with {error!r}") from error
 
     def _open(self, process: Process) -> SimulatedRuntime:
         script = self._script
@@ -340,13 +341,15 @@ class Simulation:
         self._insist(deed)
 
     def _undo(self, runtime: SimulatedRuntime) -> None:
-        """What was held back goes on."""
-        for run in runtime.runs(limit=1_000):
-            if run.status is RunStatus.PAUSED:
-                runtime.resume_run(run.id)
-            for step in runtime.steps(run.id):
-                if step.held or step.status is StepStatus.HELD:
-                    runtime.release_step(run.id, step.id)
+        """What was held back goes on, even if it was held back late."""
+        while not self._is_over():
+            for run in runtime.runs(limit=1_000):
+                if run.status is RunStatus.PAUSED:
+                    self._insist(partial(runtime.resume_run, run.id))
+                for step in runtime.steps(run.id):
+                    if step.held or step.status is StepStatus.HELD:
+                        self._insist(partial(runtime.release_step, run.id, step.id))
+            self._world.nap(self._world.lease)
 
 
 class _Person:

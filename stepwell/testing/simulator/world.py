@@ -85,6 +85,7 @@ class Process:
         self.name = name
         self.dead = False
         self.frozen_until = 0.0
+        self.is_working = False
         self.settling: dict[int, int] = {}
         self.clock = ProcessClock(world.time, self)
         self._own_commits = 0
@@ -162,6 +163,7 @@ class Process:
     def commits_of_others(self) -> int:
         """A number that changes when another process commits."""
         self._alive()
+        self._trouble("a look at the version", self.world.faults.error / 8, 0.0)
         return self.world.audit.commits - self._own_commits
 
     def _alive(self) -> None:

@@ -20,7 +20,7 @@ def play(seed: int, shop: Shop, faults: Faults | None = None) -> Played:
 def script_of(seed: int) -> Script:
     """What is started under this seed."""
     chance = Random(seed)
-    specs = [drawn(chance, f"r{number}") for number in range(chance.choice((1, 1, 2, 3)))]
+    specs = [drawn(chance, f"r{number}") for number in range(chance.choice((1, 1, 1, 2, 2, 3)))]
     cancels = chance.random() < 0.3
     starts = [
         Start(PACKAGE, spec, spec["name"], send=messages(spec), may_cancel=cancels and place > 0)
