@@ -58,9 +58,7 @@ TRIGGERS = (
     ),
 )
 
-_ALLOWED = {
-    (source, target) for sources, target in STEP_TRANSITIONS.values() for source in sources
-}
+_ALLOWED = {(source, target) for sources, target in STEP_TRANSITIONS.values() for source in sources}
 _CLOSED = {RunStatus.PAUSED, RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED}
 
 
@@ -112,7 +110,9 @@ class Audit:
             elif what == "run moved":
                 yield f"{self._runs[a]} {b} -> {c}"
             else:
-                yield " ".join(str(part) for part in (what, a, b, c, d, e, f, g) if part is not None)
+                yield " ".join(
+                    str(part) for part in (what, a, b, c, d, e, f, g) if part is not None
+                )
 
     def follow(self, rows: Sequence[AuditRow], settling: dict[int, int]) -> list[str]:
         """Take in a transaction; returns the rules it broke.
@@ -220,9 +220,7 @@ class Audit:
         born: list[tuple[int, int]],
     ) -> Iterator[str]:
         """A transaction is over: nothing in it may be half."""
-        done = {
-            key for key, moves in moved.items() if any(new == "succeeded" for _, new in moves)
-        }
+        done = {key for key, moves in moved.items() if any(new == "succeeded" for _, new in moves)}
         for key in sorted(done - results):
             yield f"step {self._steps[key].name} succeeded without a result"
         for key in sorted(results - done):

@@ -68,7 +68,7 @@ class FiberPool:
     def cancel(self, task: Task) -> None:
         task.cancel()
 
-    def shutdown(self, grace: float) -> None:
+    def shutdown(self, grace: float) -> None:  # noqa: ARG002  # nobody waits for a fiber
         """Start no more bodies; those that run end as threads do, with nobody to tell."""
         self._tasks.clear()
 
@@ -88,10 +88,9 @@ class FiberPool:
     def _adopt(self, task: Execution) -> None:
         """Whatever waits in the execution waits as a fiber does."""
         vars(task.context)["_rest"] = self._rest_of(task)
-        together = task.context.claimed_with
+        together: Any = task.context.claimed_with
         if together is not None and not isinstance(together._lock, FiberLock):
-            lock: Any = FiberLock(self._process.world.fibers)
-            together._lock = lock
+            together._lock = FiberLock(self._process.world.fibers)
 
     def _rest_of(self, task: Execution) -> Callable[[float], bool]:
         """How a body waits in its place: while others go on."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from stepwell.engine.errors import Conflict, NotFound, RefusedByState, StepwellError, StoreError
+from stepwell.engine.errors import Conflict, NotFound, RefusedByState, StoreError
 from stepwell.engine.ids import repeatable
 from stepwell.engine.package import Package
 from stepwell.engine.settings import Settings
@@ -87,15 +87,18 @@ class _Seat:
 class Simulation:
     """Plays a script under a seed. The same seed gives the same trace, byte for byte."""
 
-    def __init__(
-        self, seed: int, script: Script, shop: Shop, faults: Faults | None = None
-    ) -> None:
+    def __init__(self, seed: int, script: Script, shop: Shop, faults: Faults | None = None) -> None:
         self._script = script
         lease = float(script.settings.get("lease", LEASES[seed % len(LEASES)]))
         self._world = World(seed, shop, faults, lease)
         chance = self._world.chance
         slots = chance.choice((1, 2, 3))
-        drawn: dict[str, Any] = {"poll_interval": 5.0, "threads": slots, "tasks": slots, "processes": slots}
+        drawn: dict[str, Any] = {
+            "poll_interval": 5.0,
+            "threads": slots,
+            "tasks": slots,
+            "processes": slots,
+        }
         # A step that loses many leases fails, and that is how it has to be; here it is a fault.
         drawn |= {"max_lost_leases": 1_000, "claim_limit": chance.choice((1, 3, 1_024))}
         self._settings = Settings.of({**drawn, **script.settings, "lease": lease})
@@ -202,8 +205,8 @@ class Simulation:
             raise AssertionError(rule)
         if self._script.check is not None:
             judge = _Person(self, "judge", self._script.check)
-            judge.return_()
             while not judge.is_done:
+                judge.return_()
                 world.nap(1.0)
                 if judge.error is not None:
                     raise AssertionError(str(judge.error)) from judge.error
@@ -283,9 +286,8 @@ class Simulation:
             del self._unstarted[0]
         for start in self._script.starts:
             for number, (topic, payload) in enumerate(start.send, start=1):
-                self._insist(lambda s=start, t=topic, p=payload, n=number: runtime.send(
-                    s.run_id, t, p, key=f"send-{n}"
-                ))
+                key = f"send-{number}"
+                self._insist(partial(runtime.send, start.run_id, topic, payload, key=key))
         self._is_sent = True
 
     def _insist(self, act: Callable[[], object]) -> bool:
@@ -308,7 +310,7 @@ class Simulation:
             world.nap(1 + 10 * chance.random())
             run = chance.choice(self._script.starts)
             if self._script.during is not None:
-                self._insist(lambda: self._attend(runtime, run.run_id))
+                self._insist(partial(self._attend, runtime, run.run_id))
             if restless and not world.healthy:
                 self._act_on(runtime, run)
 
@@ -408,6 +410,3 @@ def _limits(packages: Sequence[Package]) -> dict[str, int]:
         for queue in package.queues
         if queue.max_in_flight is not None
     }
-
-
-_ = StepwellError

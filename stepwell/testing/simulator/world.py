@@ -16,7 +16,7 @@ from stepwell.testing.simulator.fibers import Fiber, Fibers, Hands
 from stepwell.testing.simulator.timeline import MachineTime, ProcessClock
 
 # Turns that a world may take; one that takes more does not come to rest.
-MOST_TURNS = 200_000
+MOST_TURNS = 30_000
 
 
 @dataclass(slots=True)

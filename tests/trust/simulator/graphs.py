@@ -219,9 +219,7 @@ def _is_decided(step: Spec, parents: Mapping[str, str | None], ended: Ended) -> 
     return all(target in ended for target in _targets(step, parents))
 
 
-def _run(
-    step: Spec, parents: Mapping[str, str | None], ended: Ended
-) -> tuple[str, int | None]:
+def _run(step: Spec, parents: Mapping[str, str | None], ended: Ended) -> tuple[str, int | None]:
     verdicts = {_verdict(on, ended[target][0]) for target, on in _targets(step, parents).items()}
     dropped = verdicts & {"canceled", "skipped"}
     if len(dropped) > 1:
@@ -235,7 +233,7 @@ def _run(
 
 
 def _verdict(condition: str, status: str) -> str:
-    if condition == "finished" or condition == status:
+    if condition in ("finished", status):
         return "met"
     if condition == "failed" or status == "skipped":
         return "skipped"
@@ -243,7 +241,9 @@ def _verdict(condition: str, status: str) -> str:
 
 
 def _status(steps: Mapping[str, Spec], ended: Ended) -> str:
-    caught = {target for step in steps.values() for target, on, _ in step["edges"] if on == "failed"}
+    caught = {
+        target for step in steps.values() for target, on, _ in step["edges"] if on == "failed"
+    }
     bad = [
         name
         for name, (status, _) in ended.items()
