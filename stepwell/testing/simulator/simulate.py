@@ -14,7 +14,8 @@ from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.runtime import Runtime
 from stepwell.testing.end_state import differences, end_state
 from stepwell.testing.simulator.faults import Faults
-from stepwell.testing.simulator.simulation import Played, Script, Simulation, Start
+from stepwell.testing.simulator.script import Script, Start
+from stepwell.testing.simulator.simulation import Played, Simulation
 from stepwell.testing.simulator.world import Shop
 from stepwell.testing.virtual import virtual_runtime
 

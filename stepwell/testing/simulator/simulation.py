@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from stepwell.engine.errors import Conflict, NotFound, RefusedByState, StoreError
+from stepwell.engine.errors import StoreError
 from stepwell.engine.ids import repeatable
 from stepwell.engine.package import Package
+from stepwell.engine.runtime import Runtime
 from stepwell.engine.settings import Settings
-from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.projections import SqliteProjectionStore
 from stepwell.testing.simulator.audit import Audit
 from stepwell.testing.simulator.faults import Faults, drawn_delay
 from stepwell.testing.simulator.fibers import Fiber
+from stepwell.testing.simulator.people import Deeds, Person
 from stepwell.testing.simulator.processes import Places, SimulatedRuntime, open_runtime
+from stepwell.testing.simulator.script import Script
 from stepwell.testing.simulator.standing import standing
 from stepwell.testing.simulator.world import Process, Shop, World
 
 # How long everything may take to end once there are no faults any more, in seconds.
 PATIENCE = 7_200.0
 LEASES = (3.0, 10.0, 30.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A run to be started, and messages to send it: (topic, payload)."""
-
-    package: Any
-    input: Any
-    run_id: str
-    entrypoint: str | None = None
-    send: Sequence[tuple[str, Any]] = ()
-    may_cancel: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What happens in a world besides faults.
-
-    `check(runtime)` is called when all has ended, and raises AssertionError. `during(runtime,
-    run_id)` is called now and then for each run in which a step waits. With `retries` the
-    operator retries failed runs, too.
-    """
-
-    packages: Sequence[Package]
-    starts: Sequence[Start]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    app: Any = None
-    check: Callable[[SimulatedRuntime], object] | None = None
-    during: Callable[[SimulatedRuntime, str], object] | None = None
-    retries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +78,7 @@ class Simulation:
         self._places = Places(
             MemoryArtifactStore(), SqliteProjectionStore(None, clock=_RealTime(self._world))
         )
-        self._unstarted = list(script.starts)
-        self._is_sent = False
+        self._deeds = Deeds(self._world, script)
 
     def play(self) -> Played:
         """Let it happen."""
@@ -139,7 +109,8 @@ class Simulation:
         try:
             for seat in self._seats:
                 self._sit(seat)
-            people = [_Person(self, "client", self._start_runs), _Person(self, "boss", self._boss)]
+            deeds = self._deeds
+            people = [self._person("client", deeds.start_runs), self._person("boss", deeds.operate)]
             self._faults(people)
             self._health(people)
             self._judge()
@@ -150,19 +121,19 @@ class Simulation:
         finally:
             world.fibers.stop()
 
-    def _faults(self, people: Sequence[_Person]) -> None:
+    def _faults(self, people: Sequence[Person]) -> None:
         world = self._world
         strike = world.faults.strike
-        while world.time.elapsed() < world.faults.seconds and not self._is_over():
+        while world.time.elapsed() < world.faults.seconds and not self._deeds.is_over():
             world.nap(2 * world.chance.random() * (1.0 if strike is None else strike))
             for person in people:
-                person.return_()
+                person.come()
             for seat in self._seats:
                 self._look_after(seat, chance=0.5)
             if strike is not None:
                 self._strike()
 
-    def _health(self, people: Sequence[_Person]) -> None:
+    def _health(self, people: Sequence[Person]) -> None:
         """From here on nothing goes wrong any more, so everything has to end."""
         world = self._world
         world.healthy = True
@@ -170,22 +141,18 @@ class Simulation:
         for process in world.processes:
             process.frozen_until = 0.0
         begun, pause = world.time.elapsed(), 0.25
-        _Person(self, "healer", self._undo).return_()
-        while not self._is_over():
+        self._person("healer", self._deeds.undo).come()
+        while not self._deeds.is_over():
             for person in people:
-                person.return_()
+                person.come()
             for seat in self._seats:
                 self._look_after(seat, chance=1.0)
             world.nap(pause)
             pause = min(pause * 1.2, world.lease)
             if world.time.elapsed() - begun > PATIENCE:
                 left = {run: str(s) for run, s in world.audit.run_statuses().items() if not s.ended}
-                missing = [start.run_id for start in self._unstarted]
+                missing = [start.run_id for start in self._deeds.unstarted]
                 raise AssertionError(f"it does not end without faults: {left}, missing {missing}")
-
-    def _is_over(self) -> bool:
-        over = not self._unstarted and self._is_sent and self._world.audit.open_runs == 0
-        return over and bool(self._world.audit.run_statuses())
 
     def _judge(self) -> None:
         """Workers stop when told to, and what they left behind is as it should be."""
@@ -204,12 +171,15 @@ class Simulation:
         for rule in standing(world.connection, world.audit):
             raise AssertionError(rule)
         if self._script.check is not None:
-            judge = _Person(self, "judge", self._script.check)
+            judge = self._person("judge", self._script.check)
             while not judge.is_done:
-                judge.return_()
+                judge.come()
                 world.nap(1.0)
                 if judge.error is not None:
                     raise AssertionError(str(judge.error)) from judge.error
+
+    def _person(self, name: str, act: Callable[[Runtime], object]) -> Person:
+        return Person(name, act, self._world.process, self._open)
 
     # --- workers ----------------------------------------------------------------------------
 
@@ -266,127 +236,6 @@ class Simulation:
             grace = chance.choice((0.0, 1.0, 30.0))
             world.tell(f"{seat.process.name} is told to stop within {grace:g} s")
             seat.runtime.stop_workers(grace)
-
-    # --- people -----------------------------------------------------------------------------
-
-    def _start_runs(self, runtime: SimulatedRuntime) -> None:
-        """The client: starts each run, and again when it does not know whether it did."""
-        world = self._world
-        while self._unstarted:
-            start = self._unstarted[0]
-            world.nap(world.chance.random() * 2)
-            try:
-                runtime.start_run(
-                    start.package, start.input, run_id=start.run_id, entrypoint=start.entrypoint
-                )
-            except Conflict:
-                world.tell(f"run {start.run_id} is there")
-            except StoreError:
-                continue
-            del self._unstarted[0]
-        for start in self._script.starts:
-            for number, (topic, payload) in enumerate(start.send, start=1):
-                key = f"send-{number}"
-                self._insist(partial(runtime.send, start.run_id, topic, payload, key=key))
-        self._is_sent = True
-
-    def _insist(self, act: Callable[[], object]) -> bool:
-        """Try again as long as the store fails; False when the state refuses it."""
-        while True:
-            self._world.nap(self._world.chance.random())
-            try:
-                act()
-            except StoreError:
-                continue
-            except (RefusedByState, NotFound, Conflict):
-                return False
-            return True
-
-    def _boss(self, runtime: SimulatedRuntime) -> None:
-        """The operator: pauses and resumes, holds and releases, retries and cancels."""
-        world, chance = self._world, self._world.chance
-        restless = chance.choice((False, True, True))
-        while not self._is_over():
-            world.nap(1 + 10 * chance.random())
-            run = chance.choice(self._script.starts)
-            if self._script.during is not None:
-                self._insist(partial(self._attend, runtime, run.run_id))
-            if restless and not world.healthy:
-                self._act_on(runtime, run)
-
-    def _attend(self, runtime: SimulatedRuntime, run_id: str) -> None:
-        assert self._script.during is not None
-        if runtime.steps(run_id, status=StepStatus.WAITING):
-            self._script.during(runtime, run_id)
-
-    def _act_on(self, runtime: SimulatedRuntime, start: Start) -> None:
-        world, chance, run = self._world, self._world.chance, start.run_id
-        acts = ["pause", "resume", "hold", "release"]
-        acts += ["retry"] * self._script.retries + ["cancel"] * start.may_cancel
-        act = chance.choice(acts)
-        steps: list[str] = []
-
-        def look() -> None:
-            steps[:] = [step.id for step in runtime.steps(run)]
-
-        if act in ("hold", "release") and not (self._insist(look) and steps):
-            return
-        deed: Callable[[], object] = {
-            "pause": lambda: runtime.pause_run(run),
-            "resume": lambda: runtime.resume_run(run),
-            "retry": lambda: runtime.retry_run(run),
-            "cancel": lambda: runtime.cancel_run(run),
-            "hold": lambda: runtime.hold_step(run, chance.choice(steps)),
-            "release": lambda: runtime.release_step(run, chance.choice(steps)),
-        }[act]
-        world.tell(f"{act} {run}")
-        self._insist(deed)
-
-    def _undo(self, runtime: SimulatedRuntime) -> None:
-        """What was held back goes on, even if it was held back late."""
-        while not self._is_over():
-            for run in runtime.runs(limit=1_000):
-                if run.status is RunStatus.PAUSED:
-                    self._insist(partial(runtime.resume_run, run.id))
-                for step in runtime.steps(run.id):
-                    if step.held or step.status is StepStatus.HELD:
-                        self._insist(partial(runtime.release_step, run.id, step.id))
-            self._world.nap(self._world.lease)
-
-
-class _Person:
-    """Somebody with a process of their own, who starts again from the top when it dies."""
-
-    def __init__(
-        self, simulation: Simulation, name: str, act: Callable[[SimulatedRuntime], object]
-    ) -> None:
-        self._simulation = simulation
-        self._name = name
-        self._act = act
-        self._number = 0
-        self._fiber: Fiber | None = None
-        self.is_done = False
-        self.error: BaseException | None = None
-
-    def return_(self) -> None:
-        """Be there, unless all is done."""
-        if self._fiber is not None and self._fiber.place != "ended":
-            return
-        error = None if self._fiber is None else self._fiber.error
-        if error is not None and not isinstance(error, StoreError):
-            self.error = error
-            if not isinstance(error, AssertionError):
-                raise AssertionError(f"{self._name} failed: {error!r}") from error
-        if self.is_done or self.error is not None:
-            return
-        self._number += 1
-        process = self._simulation._world.process(f"{self._name}.{self._number}")
-
-        def act() -> None:
-            self._act(self._simulation._open(process))
-            self.is_done = True
-
-        self._fiber = process.start("", act)
 
 
 class _RealTime:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
+from stepwell.engine.runtime import Runtime
 from stepwell.engine.states import RunStatus
 from stepwell.testing.simulator.faults import Faults
-from stepwell.testing.simulator.processes import SimulatedRuntime
-from stepwell.testing.simulator.simulation import Played, Script, Simulation, Start
+from stepwell.testing.simulator.script import Script, Start
+from stepwell.testing.simulator.simulation import Played, Simulation
 from stepwell.testing.simulator.world import Shop
 from tests.trust.simulator.graphs import PACKAGE, Spec, drawn, end_of, messages
 
@@ -27,14 +28,14 @@ def script_of(seed: int) -> Script:
         for place, spec in enumerate(specs)
     ]
 
-    def check(runtime: SimulatedRuntime) -> None:
+    def check(runtime: Runtime) -> None:
         for spec, start in zip(specs, starts, strict=True):
             check_run(runtime, spec, may_be_canceled=start.may_cancel)
 
     return Script([PACKAGE], starts, check=check, retries=chance.random() < 0.5)
 
 
-def check_run(runtime: SimulatedRuntime, spec: Spec, *, may_be_canceled: bool) -> None:
+def check_run(runtime: Runtime, spec: Spec, *, may_be_canceled: bool) -> None:
     """Assert that a run ended as the model says."""
     name, end = spec["name"], end_of(spec)
     run = runtime.run(name)
