@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 # How often something happens where it can, from never to often.
-_RATES = (0.0, 0.0, 0.002, 0.01, 0.03)
+_RATES = (0.0, 0.0, 0.01, 0.04, 0.1)
 _ERRORS = (
     (sqlite3.SQLITE_BUSY, "database is locked"),
     (sqlite3.SQLITE_IOERR, "disk I/O error"),
@@ -55,3 +55,17 @@ def drawn_error(chance: Random) -> tuple[int, str]:
 def drawn_delay(chance: Random, lease: float) -> float:
     """How long something that is slow takes, in seconds: often nothing, sometimes some leases."""
     return chance.choice((0.001, 0.05, 0.5, lease / 3, lease, lease * 1.2, lease * 3.5))
+
+
+def drawn_work(chance: Random, lease: float) -> float:
+    """How long a body takes, in seconds."""
+    return chance.choice((0.0, 0.0, 0.0, 0.02, 0.5, lease / 2))
+
+
+# What an idle or starting process does all the time: faults there are many, and teach little.
+_DULL = ("a read", "claim", "define queues", "record worker", "forget silent workers", "worker")
+
+
+def weight(what: str) -> float:
+    """How much of a rate holds for a transaction of this kind."""
+    return 0.15 if what in _DULL else 1.0

@@ -18,6 +18,7 @@ from stepwell.engine.runtime import Runtime, RuntimeParts
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
+from stepwell.testing.simulator.faults import drawn_work
 from stepwell.testing.simulator.fibers import FiberLock, Inbox
 from stepwell.testing.simulator.world import Process, outcome_tokens
 
@@ -86,7 +87,15 @@ class FiberPool:
             self._busy -= 1
 
     def _adopt(self, task: Execution) -> None:
-        """Whatever waits in the execution waits as a fiber does."""
+        """Whatever waits in the execution waits as a fiber does, and its body takes time."""
+        world, begun = self._process.world, task.on_begin
+
+        def begin(execution: Execution) -> None:
+            if begun is not None:
+                begun(execution)
+            world.nap(drawn_work(world.chance, world.lease))
+
+        task.on_begin = begin
         vars(task.context)["_rest"] = self._rest_of(task)
         together: Any = task.context.claimed_with
         if together is not None and not isinstance(together._lock, FiberLock):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import stepwell.engine.points as points
 from stepwell.engine.errors import StoreError
 from stepwell.engine.ids import repeatable
 from stepwell.engine.package import Package
@@ -83,7 +84,7 @@ class Simulation:
     def play(self) -> Played:
         """Let it happen."""
         world = self._world
-        with repeatable(world.seed):
+        with repeatable(world.seed), points.armed(world.at_point):
             try:
                 world.fibers.start("director", self._direct, None)
                 world.fibers.run()

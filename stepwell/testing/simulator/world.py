@@ -11,10 +11,12 @@ from stepwell.engine.ids import seeded
 from stepwell.testing.crash_points import Crashed
 from stepwell.testing.simulator.audit import Audit, AuditRow
 from stepwell.testing.simulator.database import Blank, disk_error
-from stepwell.testing.simulator.faults import Faults, drawn_delay, drawn_error
+from stepwell.testing.simulator.faults import Faults, drawn_delay, drawn_error, weight
 from stepwell.testing.simulator.fibers import Fiber, Fibers, Hands
 from stepwell.testing.simulator.timeline import MachineTime, ProcessClock
 
+# What the gate of a transaction tells at the same moments.
+_BY_THE_GATE = ("before the begin", "before the commit", "after the commit")
 # Turns that a world may take; one that takes more does not come to rest.
 MOST_TURNS = 30_000
 
@@ -69,6 +71,12 @@ class World:
         self.processes.append(process)
         return process
 
+    def at_point(self, point: str) -> None:
+        """The hook of `engine.points`: the process whose turn it is got to a point."""
+        process = self.fibers.current.owner
+        if isinstance(process, Process) and self.fibers.is_inside():
+            process.at_point(point)
+
     def close(self) -> None:
         """End everything that still lives."""
         for process in self.processes:
@@ -87,6 +95,7 @@ class Process:
         self.frozen_until = 0.0
         self.is_working = False
         self.settling: dict[int, int] = {}
+        self._transaction = "a read"
         self.clock = ProcessClock(world.time, self)
         self._own_commits = 0
         self.store: Any = world.shop.blank.store(world.connection, self.clock, self, world.fibers)
@@ -107,6 +116,18 @@ class Process:
             fibers.wake(fiber)
         fibers.check()
 
+    def at_point(self, point: str) -> None:
+        """A labelled point. Those of a transaction are told by the gate, which knows more."""
+        what, _, moment = point.rpartition(": ")
+        if moment in _BY_THE_GATE:
+            self._transaction = what
+        elif moment == "before the acknowledgement" or what in ("worker", "operation"):
+            self._transaction = what
+            self.reach(point)
+            self._transaction = "a read"
+        else:  # somebody holds a lock here, or is within a transaction: no place to give way
+            self._trouble(point, 0.0, self.world.faults.crash)
+
     # --- points at which something can happen -------------------------------------------------
 
     def reach(self, point: str) -> None:
@@ -115,9 +136,10 @@ class Process:
         if not world.fibers.is_inside():
             return
         world.fibers.check()
-        if world.happens(world.faults.crash):
+        part = weight(self._transaction)
+        if world.happens(world.faults.crash * part):
             self.die(f"at {point}")
-        if world.happens(world.faults.delay):
+        if world.happens(world.faults.delay * part):
             seconds = drawn_delay(world.chance, world.lease)
             world.tell(f"is slow at {point}: {seconds:g} s")
             world.nap(seconds)
@@ -127,17 +149,18 @@ class Process:
     def before_begin(self) -> None:
         """A transaction is about to begin."""
         self._alive()
-        self.reach("the begin of a transaction")
+        self.reach(f"{self._transaction}: before the begin")
 
     def before_statement(self) -> None:
         """A statement of a transaction is about to run; nobody else can go on here."""
         self._alive()
-        self._trouble("a statement", self.world.faults.error / 8, self.world.faults.crash / 8)
+        self._trouble(f"{self._transaction}: a statement", self.world.faults.error / 8, self.world.faults.crash / 8)
 
     def before_commit(self) -> None:
         """All is written, and nothing is committed."""
         self._alive()
-        self._trouble("the commit", self.world.faults.error, self.world.faults.crash)
+        point = f"{self._transaction}: before the commit"
+        self._trouble(point, self.world.faults.error, self.world.faults.crash)
 
     def committed(self, rows: list[AuditRow]) -> None:
         """The commit is done."""
@@ -155,10 +178,11 @@ class Process:
     def after_commit(self) -> None:
         """The commit is done, and its caller does not know yet."""
         world = self.world
-        if world.happens(world.faults.lost):
+        if world.happens(world.faults.lost * weight(self._transaction)):
             world.tell("loses the acknowledgement")
             raise disk_error(*drawn_error(world.chance))
-        self.reach("the end of a transaction")
+        self.reach(f"{self._transaction}: after the commit")
+        self._transaction = "a read"
 
     def commits_of_others(self) -> int:
         """A number that changes when another process commits."""
@@ -174,11 +198,12 @@ class Process:
         world = self.world
         if not world.fibers.is_inside():
             return
-        if world.happens(error):
+        part = weight(self._transaction)
+        if world.happens(error * part):
             code, text = drawn_error(world.chance)
             world.tell(f"fails at {where}: {text}")
             raise disk_error(code, text)
-        if world.happens(crash):
+        if world.happens(crash * part):
             self.die(f"at {where}")
 
 
