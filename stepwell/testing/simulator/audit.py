@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stepwell.engine.states import (
@@ -23,37 +24,38 @@ from stepwell.engine.states import (
 AuditRow = tuple[Any, ...]
 
 TABLE = """CREATE TABLE simulator_audit (
-    seq INTEGER PRIMARY KEY, what TEXT NOT NULL, a, b, c, d, e, f, g
+    seq INTEGER PRIMARY KEY, what TEXT NOT NULL, a, b, c, d, e, f, g, h
 )"""
-_ADD = "INSERT INTO simulator_audit (what, a, b, c, d, e, f, g) VALUES"
+_ADD = "INSERT INTO simulator_audit (what, a, b, c, d, e, f, g, h) VALUES"
 _MOVED = "old.status <> new.status OR old.token <> new.token OR old.attempt <> new.attempt"
 TRIGGERS = (
     f"""CREATE TRIGGER simulator_run AFTER INSERT ON runs BEGIN
-        {_ADD} ('run', new.id, new.run_id, new.status, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('run', new.id, new.run_id, new.status, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_run_moved AFTER UPDATE OF status ON runs
         WHEN old.status <> new.status BEGIN
-        {_ADD} ('run moved', new.id, old.status, new.status, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('run moved', new.id, old.status, new.status, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_step AFTER INSERT ON steps BEGIN
         {_ADD} ('step', new.id, new.run_key, new.step_id, new.status, new.token, new.queue,
-        new.parent); END""",
+        new.parent, NULL); END""",
     f"""CREATE TRIGGER simulator_step_moved AFTER UPDATE ON steps WHEN {_MOVED} BEGIN
         {_ADD} ('moved', new.id, old.status, new.status, old.token, new.token,
-        new.attempt - old.attempt, new.worker); END""",
+        new.attempt - old.attempt, new.worker,
+        CASE WHEN old.status = 'running' THEN old.expires_at ELSE old.ready_at END); END""",
     f"""CREATE TRIGGER simulator_edge AFTER INSERT ON dependencies BEGIN
-        {_ADD} ('edge', new.step, new.needs, new.condition, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('edge', new.step, new.needs, new.condition, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_edge_moved AFTER UPDATE ON dependencies BEGIN
-        {_ADD} ('edge', new.step, new.needs, new.condition, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('edge', new.step, new.needs, new.condition, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_result AFTER INSERT ON results BEGIN
-        {_ADD} ('result', new.step, NULL, NULL, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('result', new.step, NULL, NULL, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_result_moved AFTER UPDATE ON results BEGIN
-        {_ADD} ('result', new.step, NULL, NULL, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('result', new.step, NULL, NULL, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_record AFTER INSERT ON records BEGIN
-        {_ADD} ('record', new.step, new.collection, new.key, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('record', new.step, new.collection, new.key, NULL, NULL, NULL, NULL, NULL); END""",
     f"""CREATE TRIGGER simulator_record_moved AFTER UPDATE ON records BEGIN
-        {_ADD} ('record', new.step, new.collection, new.key, NULL, NULL, NULL, NULL); END""",
+        {_ADD} ('record', new.step, new.collection, new.key, NULL, NULL, NULL, NULL, NULL); END""",
     *(
         f"""CREATE TRIGGER simulator_{table}_gone AFTER DELETE ON {table} BEGIN
-        {_ADD} ('gone', '{table}', NULL, NULL, NULL, NULL, NULL, NULL); END"""
+        {_ADD} ('gone', '{table}', NULL, NULL, NULL, NULL, NULL, NULL, NULL); END"""
         for table in ("runs", "steps", "results", "records", "events")
     ),
 )
@@ -79,6 +81,20 @@ class _Step:
         self.worker: str | None = None
 
 
+@dataclass(slots=True)
+class _Move:
+    """A change of a step's row. `due`: when its lease lapsed, or when it might be claimed."""
+
+    key: int
+    before: StepStatus
+    after: StepStatus
+    old_token: int
+    token: int
+    attempts: int
+    worker: str | None
+    due: int
+
+
 class Audit:
     """Follows all transactions of a world. `limits` are the queues' `max_in_flight`."""
 
@@ -89,6 +105,8 @@ class Audit:
         self._run_status: dict[int, RunStatus] = {}
         self._open: Counter[int] = Counter()
         self._running: Counter[str] = Counter()
+        self._now = 0
+        self._settling: dict[int, int] = {}
         self.claims = 0
         self.commits = 0
 
@@ -103,7 +121,7 @@ class Audit:
 
     def lines(self, rows: Sequence[AuditRow]) -> Iterator[str]:
         """What a transaction did, for the trace. To be asked after `follow`."""
-        for _, what, a, b, c, d, e, f, g in rows:
+        for _, what, a, b, c, d, e, f, g, h in rows:
             if what == "moved":
                 step = self._steps[a]
                 yield f"{step.name} {b} -> {c} token {d} -> {e} attempt {f:+d} {g}"
@@ -111,22 +129,24 @@ class Audit:
                 yield f"{self._runs[a]} {b} -> {c}"
             else:
                 yield " ".join(
-                    str(part) for part in (what, a, b, c, d, e, f, g) if part is not None
+                    str(part) for part in (what, a, b, c, d, e, f, g, h) if part is not None
                 )
 
-    def follow(self, rows: Sequence[AuditRow], settling: dict[int, int]) -> list[str]:
-        """Take in a transaction; returns the rules it broke.
+    def follow(self, rows: Sequence[AuditRow], settling: dict[int, int], now: int) -> list[str]:
+        """Take in a transaction, made at `now` (epoch µs); returns the rules it broke.
 
         `settling` are the tokens, by step, of the outcomes that its process is settling.
         """
+        self._now = now
+        self._settling = settling
         broken: list[str] = []
         moved: dict[int, list[tuple[str, str]]] = defaultdict(list)
         results: set[int] = set()
         written: set[int] = set()
         born: list[tuple[int, int]] = []
-        for _, what, a, b, c, d, e, f, g in rows:
+        for _, what, a, b, c, d, e, f, g, h in rows:
             if what == "moved":
-                broken += self._move(self._steps[a], a, (b, c), (d, e), f, g, settling)
+                broken += self._move(_Move(a, StepStatus(b), StepStatus(c), d, e, f, g, h))
                 moved[a].append((b, c))
             elif what == "step":
                 self._add(a, b, c, d, e, f)
@@ -151,34 +171,19 @@ class Audit:
         self._steps[key] = _Step(full, run, StepStatus(status), token, queue)
         self._open[run] += 1
 
-    def _move(
-        self,
-        step: _Step,
-        key: int,
-        statuses: tuple[str, str],
-        tokens: tuple[int, int],
-        attempt: int,
-        worker: str | None,
-        settling: dict[int, int],
-    ) -> Iterator[str]:
+    def _move(self, move: _Move) -> Iterator[str]:
         """A step's row changed."""
-        before, after = StepStatus(statuses[0]), StepStatus(statuses[1])
+        step = self._steps[move.key]
+        before, after = move.before, move.after
         where = f"step {step.name}: {before} -> {after}"
         if before is not after and (before, after) not in _ALLOWED:
             yield f"{where} is no transition there is"
         if after is StepStatus.RUNNING:
-            yield from self._claim(step, where, tokens, attempt, worker)
-        elif tokens[0] != tokens[1]:
-            yield f"{where} changed its token from {tokens[0]} to {tokens[1]} without a claim"
+            yield from self._claim(step, where, move)
+        elif move.old_token != move.token:
+            yield f"{where} changed its token from {move.old_token} to {move.token}, unclaimed"
         if before is StepStatus.RUNNING and after is not StepStatus.RUNNING:
-            self._running[step.queue] -= 1
-            by_settle = key in settling or after in (StepStatus.SUCCEEDED, StepStatus.WAITING)
-            if by_settle and settling.get(key) != tokens[0]:
-                yield f"{where} under token {tokens[0]}, by the holder of {settling.get(key)}"
-            if attempt == -1:
-                step.given_back += 1
-            elif attempt:
-                yield f"{where} changed its attempt by {attempt}"
+            yield from self._let_go(step, where, move)
         if after in STEP_ENDED and before not in STEP_ENDED:
             step.ends += 1
             self._open[step.run] -= 1
@@ -189,18 +194,19 @@ class Audit:
         if step.ends > 1 + step.reopened:
             yield f"{where}: it ended {step.ends} times and was reopened {step.reopened} times"
 
-    def _claim(
-        self, step: _Step, where: str, tokens: tuple[int, int], attempt: int, worker: str | None
-    ) -> Iterator[str]:
+    def _claim(self, step: _Step, where: str, move: _Move) -> Iterator[str]:
+        """A worker took it."""
         self.claims += 1
         step.claims += 1
-        if tokens[1] <= step.token:
-            yield f"{where} with token {tokens[1]}, after {step.token}"
-        step.token = max(step.token, tokens[1])
-        if attempt != 1:
-            yield f"{where} counted {attempt} attempts"
-        if not worker:
+        if move.token <= step.token:
+            yield f"{where} with token {move.token}, after {step.token}"
+        step.token = max(step.token, move.token)
+        if move.attempts != 1:
+            yield f"{where} counted {move.attempts} attempts"
+        if not move.worker:
             yield f"{where} by no worker"
+        if move.due > self._now:
+            yield f"{where} {(move.due - self._now) / 1e6:g} s before it was due"
         for needed, condition in step.needs.items():
             target = self._steps[needed]
             if verdict(condition, target.status) is not Verdict.MET:
@@ -211,6 +217,21 @@ class Audit:
         limit = self._limits.get(step.queue)
         if limit is not None and self._running[step.queue] > limit:
             yield f"{where}: {self._running[step.queue]} of queue {step.queue!r} run, of {limit}"
+
+    def _let_go(self, step: _Step, where: str, move: _Move) -> Iterator[str]:
+        """It is not held any more: it was settled, given back, canceled, or its lease lapsed."""
+        self._running[step.queue] -= 1
+        settled = move.after in (StepStatus.SUCCEEDED, StepStatus.WAITING)
+        if settled or move.key in self._settling:
+            holder = self._settling.get(move.key)
+            if holder != move.token:
+                yield f"{where} under token {move.token}, by the holder of {holder}"
+        elif move.attempts == 0 and move.after is not StepStatus.CANCELED and move.due > self._now:
+            yield f"{where} {(move.due - self._now) / 1e6:g} s before its lease lapsed"
+        if move.attempts == -1:
+            step.given_back += 1
+        elif move.attempts:
+            yield f"{where} changed its attempt by {move.attempts}"
 
     def _whole(
         self,

@@ -154,7 +154,11 @@ class Process:
     def before_statement(self) -> None:
         """A statement of a transaction is about to run; nobody else can go on here."""
         self._alive()
-        self._trouble(f"{self._transaction}: a statement", self.world.faults.error / 8, self.world.faults.crash / 8)
+        self._trouble(
+            f"{self._transaction}: a statement",
+            self.world.faults.error / 8,
+            self.world.faults.crash / 8,
+        )
 
     def before_commit(self) -> None:
         """All is written, and nothing is committed."""
@@ -167,7 +171,7 @@ class Process:
         world = self.world
         world.audit.commits += 1
         self._own_commits += 1
-        broken = world.audit.follow(rows, self.settling)
+        broken = world.audit.follow(rows, self.settling, world.time.micros())
         for line in world.audit.lines(rows):
             world.tell(line)
         for rule in broken:
