@@ -72,6 +72,10 @@ test: setup ## run the tests on all cores
 chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (20)
 	@$(PYTEST) tests/trust --scale $(or $(SCALE),20) --timeout 7200 $(ARGS)
 
+.PHONY: sim
+sim: setup ## the simulator: SEEDS seeds of random graphs (20000), from START on (0)
+	@$(PYTEST) tests/trust/simulator/test_seeds.py --timeout 0 --sim-start $(or $(START),0) --sim-seeds $(or $(SEEDS),20000) $(ARGS)
+
 .PHONY: check
 check: setup ## run every check below and fail at the end if one failed
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \

@@ -7,6 +7,8 @@ import os
 import random
 import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from stepwell.engine.errors import InvalidInput
 
@@ -71,6 +73,22 @@ def check_id(value: object, field: str, limit: int = MAX_ID_BYTES) -> str:
 def jitter() -> float:
     """A number from [0, 1) for spreading retries; tests inject their own source."""
     return random.random()
+
+
+def seeded(seed: int) -> random.Random:
+    """A source of chance that gives the same numbers for the same seed."""
+    return random.Random(seed)
+
+
+@contextmanager
+def repeatable(seed: int) -> Iterator[None]:
+    """While this lasts `jitter()`, and whatever draws from `random`, give the numbers of a seed."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def execution_id(run_id: str, step_id: str) -> str:

@@ -441,7 +441,7 @@ class Worker:
             if self._stepped_in or self._hungry or self.draining:
                 return
             now = self._clock.monotonic()
-            if now >= until or self._watch.changed():
+            if now >= until or self._others_committed():
                 self._hungry = True
                 return
             if self._expire_overdue(now):
@@ -461,6 +461,14 @@ class Worker:
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
+
+    def _others_committed(self) -> bool:
+        """Whether another process did; also when that cannot be told."""
+        try:
+            return self._watch.changed()
+        except StoreError as error:
+            self._on_store_trouble(error)
+            return True
 
     def _poll_interval(self) -> float:
         """The longest wait: longer and longer while nothing comes, and never the same for all."""

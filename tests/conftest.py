@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1.0,
         help="how many times the usual number of seeds, kills and images tests/trust takes",
     )
+    parser.addoption("--sim-start", type=int, default=0, help="the simulator's first seed")
+    parser.addoption("--sim-seeds", type=int, default=0, help="how many seeds; 0: as --scale says")
 
 
 @pytest.fixture(scope="session")

@@ -205,7 +205,7 @@ class Database:
         """A read transaction that sees one moment. Keep it short."""
         self._check_open()
         if self.dialect.shares_connection:
-            with self._turn:
+            with self._turn, self._clear_errors():
                 cursor = self._writer.cursor()
                 try:
                     yield Transaction(cursor, self.dialect, self.dialect.begin_read(cursor))
@@ -283,8 +283,8 @@ class Database:
             raise
 
     def version(self) -> int:
-        """A number that changes when another process or connection commits."""
-        with self._turn:
+        """A number that changes when another process or connection commits. Raises StoreError."""
+        with self._turn, self._clear_errors():
             self._check_open()
             return self.dialect.connection_version(self._writer)
 

@@ -1,0 +1,333 @@
+"""Threads of which one runs at a time, and that hand over only where they say so.
+
+Who is next is chosen by a seeded source of chance, so the same seed gives the same order. Time
+moves only when nobody is ready: then to the moment at which the next sleeper wakes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+from typing import Any, Protocol
+
+from stepwell.testing.crash_points import Crashed
+
+
+class Owner(Protocol):
+    """The process a fiber belongs to."""
+
+    dead: bool
+    frozen_until: float
+
+
+class Timeline(Protocol):
+    """The time of all processes, in seconds since the start."""
+
+    def elapsed(self) -> float: ...
+    def move_to(self, elapsed: float) -> None: ...
+
+
+class Fiber:
+    """One of the threads. It ends with its body, or with `Crashed` when its owner is dead."""
+
+    __slots__ = ("body", "error", "hand", "name", "owner", "place", "ticket", "watches")
+
+    def __init__(self, name: str, body: Callable[[], object], owner: Owner | None) -> None:
+        self.name = name
+        self.body = body
+        self.owner = owner
+        self.hand: _Hand | None = None
+        self.error: BaseException | None = None
+        self.place = "ready"  # ready | running | asleep | blocked | ended
+        self.ticket = 0  # a sleep that was cut short is told by it
+        self.watches = False  # whether a commit of another process wakes it
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether it has to unwind: its process died."""
+        return self.owner is not None and self.owner.dead
+
+
+class Hands:
+    """Operating-system threads, kept for the next fibers."""
+
+    def __init__(self) -> None:
+        self.idle: list[_Hand] = []
+
+    def take(self) -> _Hand:
+        """One that is free, or a new one."""
+        return self.idle.pop() if self.idle else _Hand(self)
+
+    def dismiss(self) -> None:
+        """End the threads that are free."""
+        while self.idle:
+            hand = self.idle.pop()
+            hand.work = None
+            hand.go.release()
+            hand.thread.join()
+
+
+class _Hand:
+    """A thread that waits for `go`, does `work`, and lets `work` say who is next."""
+
+    def __init__(self, hands: Hands | None) -> None:
+        self.go = threading.Lock()
+        self.go.acquire()
+        self.work: Callable[[], _Hand] | None = None
+        self.ident = threading.get_ident()
+        self._hands = hands
+        if hands is not None:
+            self.thread = threading.Thread(target=self._serve, name="stepwell-fiber", daemon=True)
+            self.thread.start()
+
+    def _serve(self) -> None:
+        self.ident = threading.get_ident()
+        while True:
+            self.go.acquire()
+            if self.work is None:
+                return
+            following = self.work()
+            assert self._hands is not None
+            self._hands.idle.append(self)
+            following.go.release()
+
+
+class Fibers:
+    """All fibers of one simulated world, and whose turn it is."""
+
+    def __init__(self, hands: Hands, timeline: Timeline, chance: Random, most: int) -> None:
+        self._hands = hands
+        self._timeline = timeline
+        self._chance = chance
+        self._most = most
+        self._ready: list[Fiber] = []
+        self._asleep: list[tuple[float, int, int, Fiber]] = []
+        self._all: list[Fiber] = []
+        self._count = 0
+        self._main = Fiber("main", lambda: None, None)
+        self._main.hand = _Hand(None)
+        self._stopped = False
+        self._is_closing = False
+        self.switches = 0
+        self.current = self._main
+        self.is_stuck = False
+
+    # --- from outside ---------------------------------------------------------------------
+
+    def start(self, name: str, body: Callable[[], object], owner: Owner | None) -> Fiber:
+        """A new fiber, which is ready."""
+        fiber = Fiber(name, body, owner)
+        self._ready.append(fiber)
+        self._all.append(fiber)
+        return fiber
+
+    def of(self, owner: Owner) -> list[Fiber]:
+        """The fibers of a process that have not ended."""
+        return [fiber for fiber in self._all if fiber.owner is owner]
+
+    def run(self) -> None:
+        """Let them run until one calls `stop`, nothing moves any more, or it takes too long."""
+        self._stopped = False
+        self._main.place = "blocked"
+        self._leave()
+
+    def stop(self) -> None:
+        """Return from `run` at the next turn."""
+        self._stopped = not self._is_closing
+
+    def finish(self) -> None:
+        """Unwind all that have not ended; their owners must be dead."""
+        self._is_closing = True
+        for fiber in self._all:
+            self.wake(fiber)
+        self._most = self.switches + 1_000 * (1 + len(self._ready))
+        self.run()
+        left = [fiber.name for fiber in self._all if fiber.place != "ended"]
+        assert not left, f"fibers that do not end: {left}"
+
+    # --- what fibers call -----------------------------------------------------------------
+
+    def is_inside(self) -> bool:
+        """Whether the caller is the fiber whose turn it is, and no other thread."""
+        hand = self.current.hand
+        return hand is not None and hand.ident == threading.get_ident()
+
+    def check(self) -> None:
+        """Raise Crashed in a fiber whose process is dead."""
+        closing = self._is_closing and self.current is not self._main
+        if closing or self.current.is_doomed:
+            raise Crashed("the process is dead")
+
+    def pass_on(self) -> None:
+        """Stay ready, and let chance say who goes on."""
+        me = self.current
+        self.check()
+        me.place = "ready"
+        self._ready.append(me)
+        self._leave()
+
+    def sleep(self, seconds: float, *, watching: bool = False) -> None:
+        """Sleep; with `watching`, no longer than until another process commits."""
+        self.check()
+        self._lie_down(self.current, self._timeline.elapsed() + seconds, watching)
+        self._leave()
+
+    def block(self) -> None:
+        """Until somebody calls `wake`."""
+        self.check()
+        self.current.place = "blocked"
+        self._leave()
+
+    def wake(self, fiber: Fiber) -> None:
+        """Make a fiber ready that sleeps or is blocked."""
+        if fiber.place in ("asleep", "blocked"):
+            fiber.place = "ready"
+            fiber.ticket += 1
+            self._ready.append(fiber)
+
+    def committed(self, by: Owner | None) -> None:
+        """Wake all that watch for commits of others."""
+        for _, _, ticket, fiber in sorted(self._asleep, key=lambda entry: entry[1]):
+            if fiber.watches and fiber.ticket == ticket and fiber.owner is not by:
+                self.wake(fiber)
+
+    # --- whose turn it is -----------------------------------------------------------------
+
+    def _lie_down(self, fiber: Fiber, until: float, watches: bool) -> None:
+        fiber.place = "asleep"
+        fiber.watches = watches
+        fiber.ticket += 1
+        self._count += 1
+        heappush(self._asleep, (until, self._count, fiber.ticket, fiber))
+
+    def _leave(self) -> None:
+        """Hand over to the next one, and go on when it is this one's turn again."""
+        me = self.current
+        following = self._choose()
+        if following is not me:
+            hand = self._enter(following)
+            assert me.hand is not None
+            hand.go.release()
+            me.hand.go.acquire()
+        me.place = "running"
+        self.check()
+
+    def _enter(self, fiber: Fiber) -> _Hand:
+        """Make it the current one; the hand to give the turn to."""
+        self.current = fiber
+        if fiber.hand is None:
+            fiber.hand = self._hands.take()
+            fiber.hand.work = self._living(fiber)
+        return fiber.hand
+
+    def _living(self, fiber: Fiber) -> Callable[[], _Hand]:
+        def live() -> _Hand:
+            fiber.place = "running"
+            try:
+                self.check()
+                fiber.body()
+            except Crashed:
+                pass
+            except BaseException as error:
+                fiber.error = error
+            fiber.place = "ended"
+            self._all.remove(fiber)
+            fiber.hand = None
+            return self._enter(self._choose())
+
+        return live
+
+    def _choose(self) -> Fiber:
+        while True:
+            self.switches += 1
+            if self._stopped or self.switches > self._most:
+                self.is_stuck = not self._stopped
+                return self._main
+            if not self._ready and not self._wake_next():
+                self.is_stuck = bool(self._all)
+                return self._main
+            place = self._chance.randrange(len(self._ready)) if len(self._ready) > 1 else 0
+            fiber = self._ready.pop(place)
+            owner = fiber.owner
+            if owner is None or owner.dead or owner.frozen_until <= self._timeline.elapsed() + 1e-6:
+                return fiber
+            self._lie_down(fiber, owner.frozen_until, watches=False)
+
+    def _wake_next(self) -> bool:
+        """Move the time to the next one that wakes; False when nobody sleeps."""
+        while self._asleep:
+            until, _, ticket, fiber = heappop(self._asleep)
+            if fiber.place == "asleep" and fiber.ticket == ticket:
+                self._timeline.move_to(max(until, self._timeline.elapsed()))
+                self.wake(fiber)
+                return True
+        return False
+
+
+class FiberLock:
+    """A lock between fibers of one process: who waits for it lets the others run."""
+
+    def __init__(self, fibers: Fibers) -> None:
+        self._fibers = fibers
+        self._holder: Fiber | None = None
+        self._waiting: list[Fiber] = []
+
+    def __enter__(self) -> FiberLock:
+        fibers = self._fibers
+        while self._holder is not None:
+            self._waiting.append(fibers.current)
+            fibers.block()
+        self._holder = fibers.current
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._holder = None
+        waiting, self._waiting = self._waiting, []
+        for fiber in waiting:
+            self._fibers.wake(fiber)
+
+
+class Inbox:
+    """A worker's inbox: an empty one lets others run until something comes, or is committed.
+
+    A wait may take longer than asked for, as on a slow machine: longer and longer while nothing
+    happens, up to `patience` seconds.
+    """
+
+    def __init__(self, fibers: Fibers, empty: type[Exception], patience: float) -> None:
+        self._fibers = fibers
+        self._empty = empty
+        self._patience = patience
+        self._idle = 0.0
+        self._items: list[Any] = []
+        self._reader: Fiber | None = None
+
+    def put(self, item: Any) -> None:
+        """Add an item; wakes who waits for one."""
+        self._items.append(item)
+        if self._reader is not None:
+            self._fibers.wake(self._reader)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    def get_nowait(self) -> Any:
+        """The oldest item. Raises what the queue of the engine raises when there is none."""
+        self._fibers.check()
+        if not self._items:
+            raise self._empty
+        self._idle = 0.0
+        return self._items.pop(0)
+
+    def get(self, timeout: float) -> Any:
+        """The oldest item, waited for."""
+        if not self._items:
+            self._idle = min(max(timeout, 2 * self._idle), max(timeout, self._patience))
+            self._reader = self._fibers.current
+            try:
+                self._fibers.sleep(self._idle, watching=True)
+            finally:
+                self._reader = None
+        return self.get_nowait()
