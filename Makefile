@@ -105,8 +105,12 @@ cover: setup ## tests with branch coverage; engine and stores need 95 percent
 	$(BIN)/coverage report --include='engine/*,stores/*' --fail-under=95
 
 .PHONY: bench
-bench: setup ## run the benchmarks
-	$(BENCH)
+bench: setup ## run the benchmarks, with the peers that are installed
+	@$(BENCH) $(ARGS)
+
+.PHONY: bench-long
+bench-long: setup ## the same with runs of 1,000,000 steps: some minutes more
+	@$(BENCH) --long $(ARGS)
 
 .PHONY: bench-postgres
 bench-postgres: setup ## the same on PostgreSQL, beside the peers that are installed
