@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 import psycopg
-import pytest
 
 # Timestamps would only be in the way (PQTRACE_SUPPRESS_TIMESTAMPS).
 NO_TIMES = 1
@@ -119,14 +119,14 @@ def _hear(line: str, connection: Connection) -> None:
 @contextmanager
 def listening() -> Iterator[Listener]:
     """Hear every connection that is opened in the block."""
-    on_sqlite: Any = sqlite3.connect
-    on_postgres: Any = psycopg.connect
+    sqlite: Any = sqlite3.connect
+    postgres: Any = psycopg.connect
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        listener = Listener(Path(folder), stack)
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(sqlite3, "connect", lambda *a, **o: listener.on_sqlite(on_sqlite(*a, **o)))
-        patch.setattr(
-            psycopg, "connect", lambda *a, **o: listener.on_postgres(on_postgres(*a, **o))
-        )
-        yield listener
+        the = Listener(Path(folder), stack)
+        for module, connect in (
+            (sqlite3, lambda *given, **options: the.on_sqlite(sqlite(*given, **options))),
+            (psycopg, lambda *given, **options: the.on_postgres(postgres(*given, **options))),
+        ):
+            stack.enter_context(mock.patch.object(module, "connect", connect))
+        yield the
