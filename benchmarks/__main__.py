@@ -17,10 +17,11 @@ import benchmarks.engines as engines
 import benchmarks.growth as growth
 from benchmarks.plot import svg
 from benchmarks.postgres.server import server
-from benchmarks.report import Measure, machine, table, write_json
+from benchmarks.report import PAGE, Measure, keep, machine, table, write_json
 from benchmarks.rows import ROWS, Conditions
 
 RESULTS = Path(".stepwell/bench/sqlite.json")
+PLOT = PAGE.with_name("growth.svg")
 TRACES = "STEPWELL_BENCH_TRACES"
 
 
@@ -44,7 +45,8 @@ def main() -> int:
     if options.traces is None:
         about.append(f"makespan: skipped, no traces; name their folder: --traces or {TRACES}")
     measures += [item for peer in found for item in peer.measures]
-    print("\n".join([*about, *table(measures), *growth.table(curves)]))
+    lines = [*about, *table(measures), *growth.table(curves)]
+    print("\n".join(lines))
     points = {
         name: [dataclasses.asdict(point) for point in points] for name, points in curves.items()
     }
@@ -53,6 +55,11 @@ def main() -> int:
     if curves:
         written.append(options.json.with_suffix(".svg"))
         written[-1].write_text(svg(about[0], curves), encoding="utf-8")
+    if options.keep:
+        keep(PAGE, "results", lines)
+        if curves:
+            PLOT.write_text(svg(about[0], curves), encoding="utf-8")
+        written.append(PAGE)
     print(f"written to {' and '.join(map(str, written))}")
     missed = [item.name for item in measures if not item.met]
     if missed:
@@ -100,6 +107,7 @@ def _options() -> argparse.Namespace:
         default=Path(given) if given else None,
         help=f"a folder of WfCommons instances (WfFormat 1.5), for makespans; default ${TRACES}",
     )
+    add("--keep", action="store_true", help="also put the table and the plot into the README")
     add("--json", type=Path, default=RESULTS, help=f"default {RESULTS}; the plot lies beside it")
     options = parser.parse_args()
     if options.traces and not options.traces.is_dir():

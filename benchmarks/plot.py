@@ -37,6 +37,14 @@ class Axis:
         yield from range(self.low, self.high + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a curve is drawn: its pen, and its dashes."""
+
+    pen: str
+    dashes: str
+
+
 def svg(title: str, curves: Mapping[str, Sequence[Point]]) -> str:
     """A document that stands alone: no scripts, nothing loaded. Curves are `shape, database`."""
     curves = {name: points for name, points in curves.items() if points}
@@ -57,7 +65,7 @@ def svg(title: str, curves: Mapping[str, Sequence[Point]]) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _styles(curves: Mapping[str, Sequence[Point]]) -> dict[str, str]:
+def _styles(curves: Mapping[str, Sequence[Point]]) -> dict[str, Style]:
     """A colour for each shape, dashes for each database."""
     shapes = list(dict.fromkeys(name.rpartition(", ")[0] for name in curves))
     databases = list(dict.fromkeys(name.rpartition(", ")[2] for name in curves))
@@ -66,7 +74,7 @@ def _styles(curves: Mapping[str, Sequence[Point]]) -> dict[str, str]:
         shape, _, database = name.rpartition(", ")
         colour = COLOURS[shapes.index(shape) % len(COLOURS)]
         dashes = DASHES[databases.index(database) % len(DASHES)]
-        styles[name] = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"'
+        styles[name] = Style(f'stroke="{colour}" stroke-width="2"', f'stroke-dasharray="{dashes}"')
     return styles
 
 
@@ -74,7 +82,7 @@ def _panel(
     left: float,
     label: str,
     curves: Mapping[str, Sequence[Point]],
-    styles: Mapping[str, str],
+    styles: Mapping[str, Style],
     value: Callable[[Point], float],
 ) -> Iterator[str]:
     every = [point for points in curves.values() for point in points]
@@ -94,19 +102,19 @@ def _panel(
     for name, points in curves.items():
         places = [(across.at(point.count), -up.at(value(point))) for point in points]
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        yield f'<path d="M{way}" fill="none" {styles[name]}/>'
+        yield f'<path d="M{way}" fill="none" {styles[name].pen} {styles[name].dashes}/>'
         for (x, y), point in zip(places, points, strict=True):
             told = f"{name}, {point.count:,} steps: {value(point):,.1f} {label}"
             yield (
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" {styles[name]} fill="#ffffff">'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" {styles[name].pen} fill="#ffffff">'
                 f"<title>{escape(told)}</title></circle>"
             )
     yield "</g>"
 
 
-def _legend(curves: Mapping[str, Sequence[Point]], styles: Mapping[str, str]) -> Iterator[str]:
+def _legend(curves: Mapping[str, Sequence[Point]], styles: Mapping[str, Style]) -> Iterator[str]:
     for number, name in enumerate(curves):
         x = LEFT + WIDTH * (number % 2)
         y = HEIGHT + LEGEND_ROW * (number // 2) + 8
-        yield f'<path d="M{x:g} {y:g}h30" fill="none" {styles[name]}/>'
+        yield f'<path d="M{x:g} {y:g}h30" fill="none" {styles[name].pen} {styles[name].dashes}/>'
         yield f'<text x="{x + 38:g}" y="{y + 4:g}">{escape(name)}</text>'

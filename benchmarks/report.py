@@ -15,6 +15,7 @@ from typing import Any
 from stepwell import __version__
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "benchmarks" / "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,18 @@ def _of_raw(item: Measure) -> str:
     if item.raw_goal is None:
         return f"{item.of_raw:.2g}"
     return f"{item.of_raw:.3g} (≥ {item.raw_goal:g}){'' if item.met else ' MISSED'}"
+
+
+def keep(page: Path, name: str, lines: Sequence[str]) -> None:
+    """Put the lines into a page, in place of those between its comments `name: begin` and `end`."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{page.name} has no comments {begin} and {end}")
+    table = "\n".join(["```text", *lines, "```"])
+    page.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 def write_json(path: Path, about: Sequence[str], measures: Sequence[Measure], **more: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.engines import LOCAL, measure_one
 from benchmarks.growth import Point
 from benchmarks.plot import svg
 from benchmarks.raw import raw_steps
-from benchmarks.report import Measure, table
+from benchmarks.report import PAGE, Measure, keep, table
 
 COUNT = 50
 
@@ -168,6 +169,9 @@ def test_every_sample_that_a_row_names_exists() -> None:
     named |= {part.partition('"')[0] for part in source.split('sample(\n            "')[1:]}
 
     assert named == set(fresh.SAMPLES)
+    for place in fresh.SAMPLES.values():
+        module, _, function = place.partition(".")
+        assert callable(getattr(importlib.import_module(f"benchmarks.{module}"), function))
 
 
 def test_a_ratio_decides_where_there_is_one() -> None:
@@ -235,6 +239,26 @@ def test_the_program_writes_its_rows_and_says_what_was_missed(
     assert [row["name"] for row in json.loads(found.read_text())["rows"]] == ["work"]
     assert capsys.readouterr().err == "missed: work\n"
     assert list(tmp_path.iterdir()) == [found.parent]
+
+
+def test_a_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- work: begin -->\nold\n<!-- work: end -->\nafter\n")
+
+    keep(page, "work", ["new", "table"])
+
+    assert page.read_text() == (
+        "before\n<!-- work: begin -->\n\n```text\nnew\ntable\n```\n\n<!-- work: end -->\nafter\n"
+    )
+    with pytest.raises(ValueError, match=r"page.md has no comments <!-- other: begin -->"):
+        keep(page, "other", [])
+
+
+def test_the_page_has_a_place_for_each_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+
+    for name in ("results", "results-postgres"):
+        assert text.count(f"<!-- {name}: begin -->") == text.count(f"<!-- {name}: end -->") == 1
 
 
 def test_a_folder_of_traces_that_is_none_is_refused(
