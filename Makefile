@@ -109,12 +109,29 @@ cover: setup ## tests with branch coverage; engine and stores need 95 percent
 	$(BIN)/coverage report --include='engine/*,stores/*' --fail-under=95
 
 .PHONY: bench
-bench: setup ## run the benchmarks
-	$(BENCH)
+bench: setup ## run the benchmarks, with the peers that are installed
+	@$(BENCH) $(ARGS)
+
+.PHONY: bench-long
+bench-long: setup ## the same with runs of 1,000,000 steps: some minutes more
+	@$(BENCH) --long $(ARGS)
 
 .PHONY: bench-postgres
 bench-postgres: setup ## the same on PostgreSQL, beside the peers that are installed
 	@$(BENCH).postgres $(ARGS)
+
+# What is profiled: a sample of benchmarks/fresh.py, and what it is given.
+WORK ?= graph place=. shape=fan count=100000
+
+.PHONY: profile
+profile: setup .venv-bench/.installed ## a flame graph of one sample of the benchmarks (WORK)
+	@mkdir -p $(DEMO_HOME)/bench
+	.venv-bench/bin/py-spy record --rate 250 --output $(DEMO_HOME)/bench/profile.svg \
+	  $(ARGS) -- $(BIN)/python -m benchmarks.fresh $(WORK)
+
+.PHONY: counts
+counts: setup ## transactions and statements of a step, by shape and database
+	@$(BENCH).counts
 
 .PHONY: bench-peers
 bench-peers: .venv-bench/.installed ## install the peers for it, in a virtualenv of their own

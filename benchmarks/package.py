@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from pydantic import BaseModel
 
-from stepwell import Package, RunBuilder, StepContext
+from stepwell import Package, RunBuilder, StepContext, StepHandle
 
 bench = Package("bench", title="Benchmarks")
+
+DIAMOND = 5
 
 
 @bench.executor("bench.noop")
@@ -48,6 +51,80 @@ def diamond(run: RunBuilder) -> None:
     """One step, three after it, and one after those."""
     top = run.step(noop, 0)
     run.step(join, after=[run.step(noop, number, after=[top]) for number in range(3)])
+
+
+@bench.entrypoint(name="loose")
+def loose(run: RunBuilder, count: int) -> None:
+    """`count` steps that are ready at once."""
+    for number in range(count):
+        run.step(noop, number)
+
+
+class Chunks(BaseModel):
+    chunks: int
+    size: int
+
+
+@bench.executor("bench.chunk")
+def chunk(step: StepContext, size: int) -> int:
+    """Emit `size` steps."""
+    for number in range(size):
+        step.emit(noop, number)
+    return size
+
+
+@bench.entrypoint(name="emission")
+def emission(run: RunBuilder, given: Chunks) -> None:
+    """Steps that each emit a chunk, and one after all of that. No chunk waits for another."""
+    emitters = [run.step(chunk, given.size) for _ in range(given.chunks)]
+    run.step(noop, 0, id="end", after_subtree=emitters)
+
+
+class Waits(BaseModel):
+    count: int
+    seconds: float
+
+
+@bench.executor("bench.wait", pool="asyncio")
+async def wait(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@bench.entrypoint(name="waits")
+def waits(run: RunBuilder, given: Waits) -> None:
+    """Asyncio steps that each wait, all ready at once."""
+    for _ in range(given.count):
+        run.step(wait, given.seconds)
+
+
+class TracedTask(BaseModel):
+    id: str
+    seconds: float
+    parents: list[str]
+    priority: int
+
+
+class Traced(BaseModel):
+    tasks: list[TracedTask]
+
+
+@bench.executor("bench.sleep")
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@bench.entrypoint(name="trace")
+def trace(run: RunBuilder, given: Traced) -> None:
+    """The tasks of a workflow, each after its parents; they come in such an order."""
+    steps: dict[str, StepHandle[None]] = {}
+    for number, task in enumerate(given.tasks):
+        steps[task.id] = run.step(
+            sleep,
+            task.seconds,
+            id=f"task-{number}",
+            after=[steps[parent] for parent in task.parents],
+            priority=task.priority,
+        )
 
 
 @bench.executor("bench.operations")

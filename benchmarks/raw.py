@@ -7,6 +7,7 @@ One transaction for each batch, WAL and synchronous=FULL, as in the store.
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,9 +22,21 @@ CREATE TABLE events (run INTEGER, seq INTEGER, type TEXT, at INTEGER, step INTEG
 """
 
 
-def raw_steps_per_second(folder: Path, steps: int, batch: int) -> float:
-    """Steps per second with `batch` steps in each fsynced transaction."""
-    connection = sqlite3.connect(folder / f"raw-{steps}-{batch}.db", isolation_level=None)
+def raw_steps(place: str, steps: int, batch: int) -> dict[str, float]:
+    """Seconds for so many steps with `batch` of them in each fsynced transaction."""
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        connection = sqlite3.connect(Path(folder, "raw.db"), isolation_level=None)
+        try:
+            _prepare(connection, steps)
+            begun = time.perf_counter()
+            for first in range(0, steps, batch):
+                _write(connection, range(first, min(first + batch, steps)))
+            return {"work": time.perf_counter() - begun}
+        finally:
+            connection.close()
+
+
+def _prepare(connection: sqlite3.Connection, steps: int) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.executescript(SCHEMA)
@@ -33,29 +46,25 @@ def raw_steps_per_second(folder: Path, steps: int, batch: int) -> float:
         [(key, f"bench.noop:{key}") for key in range(steps + 1)],
     )
     connection.execute("COMMIT")
-    begun = time.perf_counter()
-    for first in range(0, steps, batch):
-        keys = range(first, min(first + batch, steps))
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            "UPDATE steps SET status = 'running', token = token + 1, expires_at = ? WHERE id = ?",
-            [(first, key) for key in keys],
-        )
-        connection.executemany(
-            "INSERT INTO results VALUES (?, '1', ?)", [(key, first) for key in keys]
-        )
-        connection.executemany(
-            "UPDATE steps SET status = 'succeeded', expires_at = NULL, ended_at = ? WHERE id = ?",
-            [(first, key) for key in keys],
-        )
-        connection.executemany(
-            "UPDATE steps SET pending = pending - 1 WHERE id = ?", [(key + 1,) for key in keys]
-        )
-        connection.executemany(
-            "INSERT INTO events VALUES (1, ?, 'step.succeeded', ?, ?)",
-            [(key, first, key) for key in keys],
-        )
-        connection.execute("COMMIT")
-    seconds = time.perf_counter() - begun
-    connection.close()
-    return steps / seconds
+
+
+def _write(connection: sqlite3.Connection, keys: range) -> None:
+    now = keys.start
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        "UPDATE steps SET status = 'running', token = token + 1, expires_at = ? WHERE id = ?",
+        [(now, key) for key in keys],
+    )
+    connection.executemany("INSERT INTO results VALUES (?, '1', ?)", [(key, now) for key in keys])
+    connection.executemany(
+        "UPDATE steps SET status = 'succeeded', expires_at = NULL, ended_at = ? WHERE id = ?",
+        [(now, key) for key in keys],
+    )
+    connection.executemany(
+        "UPDATE steps SET pending = pending - 1 WHERE id = ?", [(key + 1,) for key in keys]
+    )
+    connection.executemany(
+        "INSERT INTO events VALUES (1, ?, 'step.succeeded', ?, ?)",
+        [(key, now, key) for key in keys],
+    )
+    connection.execute("COMMIT")

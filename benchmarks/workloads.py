@@ -1,114 +1,154 @@
-"""What is measured, each in a fresh store on disk with synchronous=FULL."""
+"""What is measured of Stepwell. Each function takes one sample on a fresh store at a place.
+
+Figures are seconds unless their names say otherwise.
+"""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from benchmarks.package import bench
-from benchmarks.raw import raw_steps_per_second
-from benchmarks.report import Measure
-from stepwell import RunStatus, Runtime, connect
+from benchmarks.fleet import PATIENCE, fleet
+from benchmarks.memory import peak
+from benchmarks.package import DIAMOND, bench
+from benchmarks.place import running
+from stepwell import RunStatus, Runtime, Settings
+
+LONGEST = 1_500.0
+LATENCY_WARM_UP = 20
+# How often the size of the write-ahead log is looked at.
+LOOK = 0.02
+# How often it is asked whether any run is open.
+POLL = 0.002
+
+
+def graph(place: str, shape: str, count: int) -> dict[str, float]:
+    """One run of an entrypoint: started, then worked off in the same process."""
+    with running(place, bench) as (runtime, _):
+        begun = time.perf_counter()
+        run = runtime.start_run("bench", count, entrypoint=shape)
+        started = time.perf_counter()
+        runtime.drain(run.id, LONGEST)
+        ended = time.perf_counter()
+        steps = _succeeded(runtime, run.id)
+    return {"start": started - begun, "work": ended - started, "steps": steps}
+
+
+def emission(place: str, chunks: int, size: int) -> dict[str, float]:
+    """A run that emits its steps in chunks. `wal` is the log's largest size in MiB on SQLite."""
+    with running(place, bench) as (runtime, home), _largest(home / "engine.db-wal") as sizes:
+        run = runtime.start_run("bench", {"chunks": chunks, "size": size}, entrypoint="emission")
+        begun = time.perf_counter()
+        runtime.drain(run.id, LONGEST)
+        ended = time.perf_counter()
+        steps = _succeeded(runtime, run.id)
+    return {"work": ended - begun, "steps": steps, "wal": sizes[0] / 2**20}
+
+
+def diamonds(place: str, count: int, clients: int) -> dict[str, float]:
+    """Runs of five steps, submitted one by one by threads while a worker runs in the process."""
+    with running(place, bench) as (runtime, _), runtime.worker():
+
+        def submit(_number: int) -> Any:
+            return runtime.start_run("bench", entrypoint="diamond")
+
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            handles = list(pool.map(submit, range(count)))
+        submitted = time.perf_counter()
+        handles[-1].wait(LONGEST)
+        while _open(runtime):  # runs end in about the order of their submission
+            time.sleep(POLL)
+        ended = time.perf_counter()
+        found = len(runtime.runs(status="succeeded", limit=count + 1))
+        if found != count:
+            raise RuntimeError(f"{found} of {count} runs succeeded")
+    return {"submitted": submitted - begun, "work": ended - begun, "steps": count * DIAMOND}
+
+
+def latency(place: str, count: int, elsewhere: bool) -> dict[str, float]:
+    """One-step runs on an idle engine, from `start_run` to the result read back, in ms.
+
+    The worker is a thread of this process, or, `elsewhere`, a `stepwell worker` process.
+    """
+    with fleet(place, workers=1 if elsewhere else 0) as the:
+        if elsewhere:
+            samples = latencies(the.runtime, count)
+        else:
+            with the.runtime.worker():
+                samples = latencies(the.runtime, count)
+    samples.sort()
+    return {
+        "p50": samples[len(samples) // 2],
+        "p99": samples[min(len(samples) - 1, round(len(samples) * 0.99))],
+    }
+
+
+def waits(place: str, count: int, seconds: float, concurrency: int) -> dict[str, float]:
+    """Asyncio steps that each wait; all are ready when the work begins."""
+    settings = Settings(tasks=concurrency)
+    with running(place, bench, settings) as (runtime, _):
+        given = {"count": count, "seconds": seconds}
+        run = runtime.start_run("bench", given, entrypoint="waits")
+        begun = time.perf_counter()
+        runtime.drain(run.id, LONGEST)
+        ended = time.perf_counter()
+        _succeeded(runtime, run.id)
+    return {"work": ended - begun, "ideal": count * seconds / concurrency}
+
+
+def ready(place: str, count: int) -> dict[str, float]:
+    """The memory of a worker process that works off so many steps which are ready at once."""
+    with fleet(place, workers=1, warm_up=0) as the:
+        run = the.runtime.start_run("bench", count, entrypoint="loose")
+        if run.wait(LONGEST).status is not RunStatus.SUCCEEDED:
+            raise RuntimeError("the run did not succeed")
+        return {"worker": peak(the.processes[0])}
+
+
+def _succeeded(runtime: Runtime, run_id: str) -> int:
+    """The number of the run's steps. Raises RuntimeError unless all of them succeeded."""
+    run = runtime.run(run_id)
+    if run.status is not RunStatus.SUCCEEDED:
+        raise RuntimeError(f"run {run_id} ended {run.status}")
+    return run.total_steps
+
+
+def _open(runtime: Runtime) -> bool:
+    return any(runtime.runs(status=status, limit=1) for status in ("pending", "running"))
+
+
+def latencies(runtime: Runtime, count: int) -> list[float]:
+    """Milliseconds from `start_run` to the result, so many times, once warm."""
+    samples = []
+    for _ in range(count + LATENCY_WARM_UP):
+        begun = time.perf_counter()
+        handle = runtime.start_run("bench", entrypoint="single")
+        handle.wait(PATIENCE)
+        runtime.result(handle.id, "only")
+        samples.append((time.perf_counter() - begun) * 1e3)
+    return samples[LATENCY_WARM_UP:]  # the first ones open connections and warm caches
 
 
 @contextmanager
-def fresh_runtime(folder: Path) -> Iterator[Runtime]:
-    with tempfile.TemporaryDirectory(dir=folder) as home:
-        url = f"sqlite:///{home}/engine.db"
-        with connect(url, home=home, packages=[bench]) as runtime:
-            yield runtime
+def _largest(file: Path) -> Iterator[list[int]]:
+    """The largest size that a file has during the block. It is not opened: that breaks locks."""
+    sizes, ended = [0], threading.Event()
 
+    def look() -> None:
+        while not ended.wait(LOOK):
+            if file.exists():
+                sizes[0] = max(sizes[0], file.stat().st_size)
 
-def run_graph(folder: Path, entrypoint: str, count: int) -> tuple[float, float]:
-    """Seconds to start a run of this shape, and to work it off."""
-    with fresh_runtime(folder) as runtime:
-        begun = time.perf_counter()
-        run = runtime.start_run("bench", count, entrypoint=entrypoint)
-        started = time.perf_counter()
-        runtime.drain(run.id)
-        ended = time.perf_counter()
-        if runtime.run(run.id).status is not RunStatus.SUCCEEDED:
-            raise RuntimeError(f"the run of {entrypoint} {count} did not succeed")
-    return started - begun, ended - started
-
-
-def fan_out(folder: Path, count: int, repeats: int, goal: float) -> Measure:
-    """Start to end, the whole of it; the raw limit writes in groups of 128."""
-    samples = [run_graph(folder, "fan", count) for _ in range(repeats)]
-    whole = statistics.median((count + 2) / sum(sample) for sample in samples)
-    work = statistics.median((count + 2) / sample[1] for sample in samples)
-    raw = raw_steps_per_second(folder, count, 128)
-    return Measure(
-        f"fan-out/fan-in of {count:,}", whole, "steps/s", goal, raw=raw, notes={"work only": work}
-    )
-
-
-def chain(folder: Path, count: int, repeats: int, goal: float) -> Measure:
-    """Start to end; the raw limit writes one step in each transaction."""
-    samples = [run_graph(folder, "chain", count) for _ in range(repeats)]
-    whole = statistics.median(count / sum(sample) for sample in samples)
-    work = statistics.median(count / sample[1] for sample in samples)
-    raw = raw_steps_per_second(folder, count, 1)
-    return Measure(
-        f"chain of {count:,}", whole, "steps/s", goal, raw=raw, notes={"work only": work}
-    )
-
-
-def flatness(folder: Path, repeats: int) -> Measure:
-    """How much dearer a step is in a run of 100,000 than in one of 1,000."""
-    small = statistics.median(run_graph(folder, "fan", 1_000)[1] / 1_002 for _ in range(repeats))
-    large = run_graph(folder, "fan", 100_000)[1] / 100_002
-    return Measure(
-        "cost of a step at 100,000 / at 1,000",
-        large / small,
-        "ratio",
-        1.25,
-        best="less",
-        notes={"µs at 1,000": small * 1e6, "µs at 100,000": large * 1e6},
-    )
-
-
-def latency(folder: Path, count: int) -> Measure:
-    """Submit to result of a one-step run while the engine is idle, in one process."""
-    samples = []
-    with fresh_runtime(folder) as runtime, runtime.worker():
-        for _ in range(count):
-            begun = time.perf_counter()
-            handle = runtime.start_run("bench", entrypoint="single")
-            handle.wait(10)
-            runtime.result(handle.id, "only")
-            samples.append((time.perf_counter() - begun) * 1e3)
-    samples.sort()
-    return Measure(
-        "submit to result, idle engine",
-        statistics.median(samples),
-        "ms p50",
-        3.0,
-        best="less",
-        notes={"p99": samples[int(len(samples) * 0.99) - 1]},
-    )
-
-
-def start_up(code: list[str], name: str, goal: float, repeats: int) -> Measure:
-    """Seconds of a fresh process."""
-    samples: list[float] = []
-    bare: list[float] = []
-    for _ in range(repeats):
-        for command, into in ((code, samples), ([sys.executable, "-c", "pass"], bare)):
-            begun = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            into.append(time.perf_counter() - begun)
-    return Measure(
-        name,
-        statistics.median(samples),
-        "s",
-        goal,
-        best="less",
-        notes={"python -c pass": statistics.median(bare)},
-    )
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        ended.set()
+        thread.join()

@@ -1,1 +1,1 @@
-"""Programs that measure other engines, each in its own process and virtual environment."""
+"""Programs that measure other engines. They run in an environment of their own: `.venv-bench`."""

@@ -1,7 +1,7 @@
 """DBOS on PostgreSQL: workflows of steps, and a fan-out through a queue, with its defaults.
 
-`python on_dbos.py URL REPEATS SCALE` prints its figures as one line of JSON. A second process,
-started by the first, dequeues as well, as DBOS recommends for more than one machine.
+`python -m benchmarks.peers.on_dbos URL REPEATS SCALE` prints its figures as one line of JSON. A
+second process, started by the first, dequeues as well, as DBOS recommends for more machines.
 """
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
 
@@ -53,7 +53,9 @@ def launch(url: str, executor: str) -> None:
 def main(url: str, repeats: int, scale: float) -> None:
     launch(url, "one")
     second = subprocess.Popen(
-        [sys.executable, __file__, url, "worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "benchmarks.peers.on_dbos", url, "worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert second.stdin
     assert second.stdout

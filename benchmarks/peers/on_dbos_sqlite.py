@@ -1,19 +1,18 @@
-"""DBOS on SQLite: one workflow of many steps, with its defaults.
-
-`python on_dbos_sqlite.py URL COUNT REPEATS` prints its figure as one line of JSON.
-"""
+"""DBOS on SQLite, with its defaults: a workflow of steps, and workflows of a step on a queue."""
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import statistics
 import sys
 import time
-from importlib.metadata import version
+from pathlib import Path
 
 from dbos import DBOS, DBOSConfig
+
+from benchmarks.peers import timing
+
+QUEUE = "bench"
+LATENCIES = 100
 
 
 @DBOS.step()
@@ -26,26 +25,48 @@ def steps(count: int) -> int:
     return sum(noop(number) for number in range(count))
 
 
-def main(url: str, count: int, repeats: int) -> None:
-    config: DBOSConfig = {"name": "bench", "system_database_url": url, "log_level": "ERROR"}
+@DBOS.workflow()
+def fan(count: int) -> int:
+    handles = [DBOS.enqueue_workflow(QUEUE, steps, 1) for _ in range(count)]
+    return sum(handle.get_result() for handle in handles)
+
+
+def main(folder: str, repeats: int, scale: float) -> None:
+    file = Path(folder, "dbos.db")
+    config: DBOSConfig = {
+        "name": "bench",
+        "system_database_url": f"sqlite:///{file}",
+        "log_level": "ERROR",
+    }
     DBOS(config=config)
     DBOS.launch()
+    DBOS.register_queue(QUEUE)
+    length, width = timing.size(1_000, scale), timing.size(500, scale)
     steps(5)
-    rates = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        steps(count)
-        rates.append(count / (time.perf_counter() - begun))
+    DBOS.start_workflow(fan, 5).get_result()
+    rows = [
+        timing.rate(f"workflow of {length:,} steps", length, repeats, lambda: steps(length)),
+        timing.rate(
+            f"queue of {width:,} workflows of a step",
+            width,
+            repeats,
+            lambda: DBOS.start_workflow(fan, width).get_result(),
+        ),
+        latency(timing.size(LATENCIES, scale)),
+    ]
     DBOS.destroy()
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    told = {
-        "version": version("dbos"),
-        "value": statistics.median(rates),
-        "durability": f"journal_mode={mode}, synchronous as SQLite's default",
-    }
-    print(json.dumps(told), flush=True)
+    timing.report(rows, timing.fresh_pragmas(file))
+
+
+def latency(count: int) -> timing.Row:
+    samples = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        steps(1)
+        samples.append((time.perf_counter() - begun) * 1e3)
+    value = sorted(samples)[count // 2]
+    return {"name": "submit to result, same process", "value": value, "unit": "ms p50"}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

@@ -1,7 +1,7 @@
 """PgQueuer: jobs enqueued in one call and worked off in batches of 100. They have no results.
 
-`python on_pgqueuer.py URL REPEATS SCALE` prints its figures as one line of JSON. Where two
-processes work, the second one is this program again, and told to begin at the same moment.
+`python -m benchmarks.peers.on_pgqueuer URL REPEATS SCALE` prints its figures as one line of JSON.
+Where two processes work, the second one is this program again, told to begin at the same moment.
 """
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
 
@@ -69,7 +69,9 @@ def sample(url: str, jobs: int, processes: int) -> float:
     if processes == 1:
         return jobs / float(uvloop.run(drained(url, jobs, None)))
     with subprocess.Popen(
-        [sys.executable, __file__, url, "worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "benchmarks.peers.on_pgqueuer", url, "worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as other:
         assert other.stdout
         other.stdout.readline()  # it is up

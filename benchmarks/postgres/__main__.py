@@ -11,7 +11,7 @@ from benchmarks.postgres.peers import PEERS, measure_peer
 from benchmarks.postgres.raw import Limits, measure_limits
 from benchmarks.postgres.server import durability, server, version
 from benchmarks.postgres.workloads import chain, diamonds, fan_out, latency
-from benchmarks.report import Measure, machine, table, write_json
+from benchmarks.report import PAGE, Measure, keep, machine, table, write_json
 
 RESULTS = Path(".stepwell/bench/postgres.json")
 
@@ -36,7 +36,10 @@ def main() -> int:
             *(peer.about for peer in found),
         ]
     measures = [*limits.rows, *ours, *(item for peer in found for item in peer.measures)]
-    print("\n".join([*about, *table(measures)]))
+    lines = [*about, *table(measures)]
+    print("\n".join(lines))
+    if options.keep:
+        keep(PAGE, "results-postgres", lines)
     write_json(options.json, about, measures)
     print(f"written to {options.json}")
     return 0 if all(item.met for item in measures) else 1
@@ -67,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each; the median counts")
     parser.add_argument("--scale", type=float, default=1.0, help="0.01 for a quick look, no goals")
     parser.add_argument("--no-peers", action="store_true", help="only Stepwell and the raw limit")
+    parser.add_argument("--keep", action="store_true", help="also put the table into the README")
     parser.add_argument("--json", type=Path, default=RESULTS, help=f"default {RESULTS}")
     return parser.parse_args()
 

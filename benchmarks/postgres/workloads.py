@@ -6,13 +6,14 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.postgres.fleet import PATIENCE, fleet
+from benchmarks.fleet import PATIENCE, fleet
+from benchmarks.package import DIAMOND
 from benchmarks.postgres.raw import Limits
 from benchmarks.report import Measure
-from stepwell import RunStatus, Runtime
+from benchmarks.workloads import latencies
+from stepwell import RunStatus
 
 CLIENTS = 4
-DIAMOND = 5
 
 
 def fan_out(server: str, count: int, repeats: int, limits: Limits, goal: float | None) -> Measure:
@@ -55,12 +56,12 @@ def diamonds(server: str, count: int, repeats: int, limits: Limits, goal: float 
 
 def latency(server: str, count: int, goal: float | None, *, elsewhere: bool) -> Measure:
     """Submit to result of a one-step run while the engine is idle."""
-    with fleet(server, workers=1 if elsewhere else 0) as runtime:
+    with fleet(server, workers=1 if elsewhere else 0) as the:
         if elsewhere:
-            samples = _latencies(runtime, count)
+            samples = latencies(the.runtime, count)
         else:
-            with runtime.worker():
-                samples = _latencies(runtime, count)
+            with the.runtime.worker():
+                samples = latencies(the.runtime, count)
     where = "other" if elsewhere else "same"
     return percentiles(f"Stepwell: submit to result, {where} process", samples, goal)
 
@@ -76,7 +77,8 @@ def percentiles(name: str, samples: list[float], goal: float | None = None) -> M
 
 def _run(server: str, workers: int, entrypoint: str, count: int) -> tuple[float, float]:
     """Seconds to start a run of this shape, and from there to its end."""
-    with fleet(server, workers) as runtime:
+    with fleet(server, workers) as the:
+        runtime = the.runtime
         begun = time.perf_counter()
         handle = runtime.start_run("bench", count, entrypoint=entrypoint)
         started = time.perf_counter()
@@ -89,7 +91,8 @@ def _run(server: str, workers: int, entrypoint: str, count: int) -> tuple[float,
 
 def _diamonds(server: str, count: int) -> tuple[float, float]:
     """Seconds until the last run was submitted, and until the last has ended."""
-    with fleet(server, workers=2) as runtime, ThreadPoolExecutor(CLIENTS) as clients:
+    with fleet(server, workers=2) as the, ThreadPoolExecutor(CLIENTS) as clients:
+        runtime = the.runtime
 
         def submit(_number: int) -> None:
             runtime.start_run("bench", entrypoint="diamond")
@@ -108,14 +111,3 @@ def _diamonds(server: str, count: int) -> tuple[float, float]:
         if succeeded != count:
             raise RuntimeError(f"{succeeded} of {count} runs succeeded")
     return submitted - begun, ended - begun
-
-
-def _latencies(runtime: Runtime, count: int) -> list[float]:
-    samples = []
-    for _ in range(count + 5):
-        begun = time.perf_counter()
-        handle = runtime.start_run("bench", entrypoint="single")
-        handle.wait(PATIENCE)
-        runtime.result(handle.id, "only")
-        samples.append((time.perf_counter() - begun) * 1e3)
-    return samples[5:]  # the first ones open connections and warm caches
