@@ -60,9 +60,12 @@ class Children:
         arguments: tuple[str, ...] = (),
         folder: Path | None = None,
         fault: Fault | None = None,
-        user: int = 0,
+        powerless: bool = False,
     ) -> Ended:
-        """Run `module:function` with what is given; the shim watches `folder`."""
+        """Run `module:function` with what is given; the shim watches `folder`.
+
+        `powerless` makes the permissions of files hold also for root.
+        """
         self._number += 1
         names = {
             name: str(self._notes / f"{self._number}.{name}") for name in ("out", "err", "log")
@@ -73,7 +76,7 @@ class Children:
             "arguments": arguments,
             "folder": str(folder or ""),
             "fault": (fault.at, fault.number, fault.way) if fault else (0, 0, 0),
-            "user": user,
+            "powerless": powerless,
             "cwd": str(self._notes),
             **names,
         }

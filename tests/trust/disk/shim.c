@@ -41,10 +41,10 @@ __attribute__((constructor)) static void from_environment(void) {
     if (below) disk_watch(below, getenv("DISK_LOG"), at, number, how);
 }
 
-static void note(char kind, const char *path, const char *second, long offset, const void *data, size_t size) {
+static void note(char kind, const char *path, const char *second, long offset, const void *data, long size) {
     int before = errno;
     struct { long offset; unsigned size; unsigned short path, second; char kind; char spare[7]; }
-        head = {offset, data ? size : 0, strlen(path), strlen(second), kind, {0}};
+        head = {offset, data && size > 0 ? size : 0, strlen(path), strlen(second), kind, {0}};
     struct iovec parts[] = {{&head, sizeof head}, {(void *)path, head.path},
                             {(void *)second, head.second}, {(void *)data, head.size}};
     if (log_file >= 0 && writev(log_file, parts, 4) < 0) abort();

@@ -12,16 +12,18 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stepwell import Package, Retry, RunBuilder, StepContext, StepwellError, connect
+from stepwell import Conflict, Package, Retry, RunBuilder, StepContext, StepwellError, connect
 from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.ports import Transaction
 from stepwell.engine.runtime import Runtime
+from stepwell.engine.states import RunStatus
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.checkpoints.file import FileCheckpointer
 from stepwell.stores.checkpoints.folder import Folder
@@ -122,6 +124,17 @@ def runs(home: str, durability: str, first: int = 0, count: int = 1, sessions: i
         sys.exit(error.exit_code)
 
 
+def finish(home: str) -> None:
+    """Work until every run ended, in a process that knows nothing of the faults before."""
+    with _connected(Path(home), "full") as runtime:
+        with suppress(Conflict):  # it is there
+            runtime.start_run("disk", PARTS, run_id="run-0")
+        for run in runtime.runs(status=RunStatus.FAILED):
+            runtime.retry_run(run.id)
+        runtime.drain(timeout=30)
+        sys.exit(sum(run.status is not RunStatus.SUCCEEDED for run in runtime.runs()))
+
+
 def _connected(home: Path, durability: str) -> Runtime:
     parts: dict[str, Any] = {
         "packages": [disk],
@@ -138,9 +151,8 @@ def _connected(home: Path, durability: str) -> Runtime:
 
 def _fold_back(database: Path) -> None:
     """Have the write-ahead log begin anew, as it does after more pages than there are here."""
-    connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    connection.close()
+    with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def files(root: str, syncs: str = "all") -> None:
