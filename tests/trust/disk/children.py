@@ -7,14 +7,35 @@ import os
 import select
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from tests.trust.disk.shim import Call, Fault, build, read_log
 
 ROOT = Path(__file__).parents[3]
-LONGEST = 60.0
+LONGEST = 90.0
+COMMAND = "stepwell.cli.main:main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A program, `module:function`, with what it is called with; the shim watches `folder`.
+
+    `powerless` makes the permissions of files hold also for root.
+    """
+
+    program: str = COMMAND
+    given: tuple[Any, ...] = ()
+    arguments: tuple[str, ...] = ()
+    folder: Path | None = None
+    fault: Fault | None = None
+    powerless: bool = False
+
+    def on(self, fault: Fault) -> Job:
+        """The same on a disk with this fault."""
+        return replace(self, fault=fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +59,7 @@ class Ended:
 
 
 class Children:
-    """Runs programs one after another. Close it."""
+    """Runs programs in processes of their own. Close it."""
 
     def __init__(self, notes: Path) -> None:
         self._notes = notes
@@ -53,51 +74,42 @@ class Children:
         )
         self._answer()
 
-    def run(
-        self,
-        program: str,
-        *given: Any,
-        arguments: tuple[str, ...] = (),
-        folder: Path | None = None,
-        fault: Fault | None = None,
-        powerless: bool = False,
-    ) -> Ended:
-        """Run `module:function` with what is given; the shim watches `folder`.
+    def run(self, job: Job) -> Ended:
+        """Run it to its end."""
+        return self.run_all([job])[0]
 
-        `powerless` makes the permissions of files hold also for root.
-        """
+    def run_all(self, jobs: Sequence[Job]) -> list[Ended]:
+        """Run them side by side, to the end of all."""
+        orders = [self._order(job) for job in jobs]
+        assert self._host.stdin is not None
+        self._host.stdin.write(json.dumps(orders) + "\n")
+        self._host.stdin.flush()
+        codes: list[int] = json.loads(self._answer())
+        return [_ended(order, code) for order, code in zip(orders, codes, strict=True)]
+
+    def _order(self, job: Job) -> dict[str, Any]:
         self._number += 1
         names = {
             name: str(self._notes / f"{self._number}.{name}") for name in ("out", "err", "log")
         }
-        job = {
-            "program": program,
-            "given": given,
-            "arguments": arguments,
-            "folder": str(folder or ""),
+        fault = job.fault
+        return {
+            "program": job.program,
+            "given": job.given,
+            "arguments": job.arguments,
+            "folder": str(job.folder or ""),
             "fault": (fault.at, fault.number, fault.way) if fault else (0, 0, 0),
-            "powerless": powerless,
+            "powerless": job.powerless,
             "cwd": str(self._notes),
             **names,
         }
-        assert self._host.stdin is not None
-        self._host.stdin.write(json.dumps(job) + "\n")
-        self._host.stdin.flush()
-        code = int(self._answer())
-        out, err = (Path(names[name]).read_text() for name in ("out", "err"))
-        log = Path(names["log"])
-        return Ended(code, out, err, list(read_log(log)) if log.exists() else [])
-
-    def command(self, *arguments: str, **options: Any) -> Ended:
-        """Run the command line."""
-        return self.run("stepwell.cli.main:main", arguments=arguments, **options)
 
     def _answer(self) -> str:
         assert self._host.stdout is not None
         ready, _, _ = select.select([self._host.stdout], [], [], LONGEST)
         if not ready:
             self._host.kill()
-            raise TimeoutError(f"the program did not end within {LONGEST:g} s")
+            raise TimeoutError(f"the programs did not end within {LONGEST:g} s")
         return self._host.stdout.readline().strip()
 
     def close(self) -> None:
@@ -113,3 +125,12 @@ class Children:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _ended(order: dict[str, Any], code: int) -> Ended:
+    out, err, log = (Path(order[name]) for name in ("out", "err", "log"))
+    calls = list(read_log(log)) if log.exists() else []
+    ended = Ended(code, out.read_text(), err.read_text(), calls)
+    for path in (out, err, log):
+        path.unlink(missing_ok=True)
+    return ended

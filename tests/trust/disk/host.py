@@ -1,7 +1,7 @@
 """Runs programs in processes of their own, forked from one that has imported everything.
 
-It is started with the shim preloaded. It reads one job a line, as JSON, and answers each with the
-exit code; a job says what to run, where its output goes, and what the shim shall do.
+It is started with the shim preloaded. It reads a list of jobs a line, as JSON, runs them side by side,
+and answers with their exit codes; a job says what to run, where its output goes, and what the shim shall do.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ def main() -> None:
         import_module(name)
     _say("ready")
     for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _work(job)
-        _, status = os.waitpid(child, 0)
-        _say(os.waitstatus_to_exitcode(status))
+        children = [_started(job) for job in json.loads(line)]
+        _say([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 
 
 def _say(answer: object) -> None:
     sys.stdout.write(f"{answer}\n")
     sys.stdout.flush()
+
+
+def _started(job: dict[str, Any]) -> int:
+    child = os.fork()
+    if child == 0:
+        _work(job)
+    return child
 
 
 def _work(job: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from stepwell import connect
-from tests.trust.disk.children import Children, Ended
+from tests.trust.disk.children import Children, Ended, Job
 from tests.trust.disk.facts import (
     Torn,
     artifacts_in,
@@ -35,7 +35,8 @@ shards = pytest.mark.parametrize("shard", range(SHARDS))
 
 def record(children: Children, disk: Path, program: str, *given: object) -> Ended:
     """Run a program of ours on the disk, with every call in its log."""
-    ended = children.run(f"tests.trust.disk.work:{program}", *given, folder=disk)
+    program = f"tests.trust.disk.work:{program}"
+    ended = children.run(Job(program=program, given=given, folder=disk))
     assert (ended.code, ended.err) == (0, "")
     assert ended.acknowledged
     return ended

@@ -36,7 +36,13 @@ from stepwell.testing.checkpointers.case import checkpoint, operation
 PARTS = 3
 # Artifacts over this size go to the artifact store.
 INLINE = 512
-SETTINGS = {"inline_limit": INLINE, "lease": 0.6, "poll_interval": 0.05, "threads": 3}
+SETTINGS = {
+    "inline_limit": INLINE,
+    "lease": 0.8,
+    "max_lost_leases": 50,
+    "poll_interval": 0.05,
+    "threads": 3,
+}
 RETRY = Retry(max_attempts=3, initial=0.001)
 
 _mark: Callable[[bytes], object] | None = getattr(ctypes.CDLL(None), "disk_mark", None)
