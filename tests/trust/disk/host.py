@@ -1,7 +1,8 @@
 """Runs programs in processes of their own, forked from one that has imported everything.
 
-It is started with the shim preloaded. It reads a list of jobs a line, as JSON, runs them side by side,
-and answers with their exit codes; a job says what to run, where its output goes, and what the shim shall do.
+It is started with the shim preloaded. It reads a list of jobs a line, as JSON, runs them side by
+side, and answers with their exit codes; a job says what to run, where its output goes, and what
+the shim shall do.
 """
 
 from __future__ import annotations

@@ -145,6 +145,21 @@ class Disk:
         return (node, "") if isinstance(node, Folder) else (folder, name)
 
 
+class NoLoss:
+    """Everything arrived, synced or not."""
+
+    def content(self, file: File, name: str) -> bytes:
+        """What the file holds."""
+        content = bytearray(file.synced)
+        for write in file.pending:
+            write.apply(content)
+        return bytes(content)
+
+    def names(self, folder: Folder, name: str) -> dict[str, File | Folder]:
+        """What the folder holds."""
+        return folder.seen
+
+
 class PowerLoss:
     """One way to lose what was not synced, decided by chance for each file and folder."""
 
@@ -202,7 +217,9 @@ class PowerLoss:
         return [Write(write.offset, write.data[: self._chance.randrange(len(write.data) + 1)])]
 
 
-def put_down(folder: Folder, place: Path, loss: PowerLoss, only: str = "", name: str = "") -> None:
+def put_down(
+    folder: Folder, place: Path, loss: PowerLoss | NoLoss, only: str = "", name: str = ""
+) -> None:
     """Make what is left of `folder` in an empty one; of the paths below only those of `only`."""
     for entry, node in loss.names(folder, name).items():
         path = f"{name}/{entry}" if name else entry

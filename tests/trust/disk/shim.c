@@ -1,5 +1,4 @@
 /* Preloaded by tests: fails or logs what a process does to the files below a folder.
- *
  * The calls that change a disk are counted; from the k-th on one or all fail. Each is appended to a
  * log, done and noted under one lock, so the log has them in the order in which they happened.
  * Settings: DISK_FOLDER, DISK_LOG, DISK_FAULT=k:errno:mode in the environment, or disk_watch().
@@ -18,8 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { ONCE, FOREVER, HALF };
-enum { GO, FAIL, CUT };
+enum { ONCE, FOREVER, HALF, GO, FAIL, CUT };
 static char folder[PATH_MAX];
 static size_t folder_length;
 static int log_file = -1, error_number, mode;
@@ -41,7 +39,8 @@ __attribute__((constructor)) static void from_environment(void) {
     if (below) disk_watch(below, getenv("DISK_LOG"), at, number, how);
 }
 
-static void note(char kind, const char *path, const char *second, long offset, const void *data, long size) {
+static void note(char kind, const char *path, const char *second, long offset, const void *data,
+                 long size) {
     int before = errno;
     struct { long offset; unsigned size; unsigned short path, second; char kind; char spare[7]; }
         head = {offset, data && size > 0 ? size : 0, strlen(path), strlen(second), kind, {0}};
@@ -100,10 +99,9 @@ static const char *name_at(int fd, const char *name, char *path) {
         return result;                                                                         \
     } while (0)
 #define PART(size) (doom == CUT ? (size) / 2 : (size))
+#define BEGUN (lseek(fd, 0, SEEK_CUR) - (result < 0 ? 0 : result))
 
-/* Where a write that is done began. */
-#define BEHIND (lseek(fd, 0, SEEK_CUR) - (result < 0 ? 0 : result))
-
+#define BOTH at, path
 #define OPEN(name, at, target, ...)                                                            \
     int name(__VA_ARGS__, int flags, ...) {                                                    \
         NEXT(name);                                                                            \
@@ -116,7 +114,6 @@ static const char *name_at(int fd, const char *name, char *path) {
         if (exists && !(flags & O_TRUNC)) return next(target, flags, rights);                  \
         CHANGE((exists ? 't' : 'c'), full, "", 0, NULL, next(target, flags, rights));          \
     }
-#define BOTH at, path
 OPEN(open, AT_FDCWD, path, const char *path)
 OPEN(open64, AT_FDCWD, path, const char *path)
 OPEN(openat, at, BOTH, int at, const char *path)
@@ -127,7 +124,7 @@ OPEN(openat64, at, BOTH, int at, const char *path)
         NEXT(name); char buffer[PATH_MAX]; const char *path = name_of(fd, buffer);             \
         CHANGE(kind, path, "", offset, data, call);                                            \
     }
-ON_FILE('w', ssize_t, write, BEHIND, data, next(fd, data, PART(size)), const void *data, size_t size)
+ON_FILE('w', ssize_t, write, BEGUN, data, next(fd, data, PART(size)), const void *data, size_t size)
 ON_FILE('w', ssize_t, pwrite64, offset, data, next(fd, data, PART(size), offset), const void *data, size_t size, off64_t offset)
 ON_FILE('s', int, fsync, 0, NULL, next(fd))
 ON_FILE('s', int, fdatasync, 0, NULL, next(fd))
