@@ -14,7 +14,7 @@ from typing import Any
 from stepwell.cli.apps import Apps, load_apps
 from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
-from stepwell.connect import DEFAULT_HOME, MEMORY, connect
+from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_home
 from stepwell.engine.errors import InvalidPackage, NotFound, StoreError, nearest
 from stepwell.engine.runtime import Runtime
 
@@ -45,7 +45,7 @@ class Session:
         config = self.configuration
         if config.store is not None:
             return config.store
-        return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / 'engine.db'}"
+        return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / DEFAULT_STORE}"
 
     def typed(self, *command: str) -> str:
         """A command as it can be typed to act on the same store."""
@@ -98,13 +98,7 @@ class Session:
         """Make the home folder where the store is to be in it. Raises StoreError."""
         if self.configuration.store is not None:
             return
-        folder = Path(self.configuration.home or DEFAULT_HOME)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"home {str(folder)!r}: cannot make the folder: {error.strerror}"
-            ) from None
+        make_home(Path(self.configuration.home or DEFAULT_HOME))
 
     def check_package(self, name: str) -> None:
         """Raises NotFound, before anything is opened, when no such package was loaded."""

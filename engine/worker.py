@@ -339,7 +339,8 @@ class Worker:
         except StoreError as error:
             self._on_store_trouble(error)
             return None
-        self._store_trouble = 0.0
+        if outcomes or exchanged.claimed:  # else nothing was written: the disk may still be full
+            self._store_trouble = 0.0
         after = self._clock.monotonic()
         self._gather_until = after + min(2 * (after - before), MAX_GATHER)
         self._store_ahead = exchanged.now - after * 1e6
@@ -524,6 +525,7 @@ class Worker:
             return
         self._renewed = before
         reach(Point.AFTER_RENEWAL)
+        self._store_trouble = 0.0
         for lease in lost:
             execution = self._in_flight.holder(lease.step)
             if execution is not None:

@@ -20,13 +20,14 @@ from stepwell.engine.runtime import Runtime, RuntimeParts
 from stepwell.engine.settings import Settings
 from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry
-from stepwell.stores.artifacts.file import FileArtifactStore
+from stepwell.stores.artifacts.file import FileArtifactStore, make_folder
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.checkpoints.opening import open_checkpointer
 from stepwell.stores.projections import SqliteProjectionStore
 
 VERSION = "0.1.0"
 DEFAULT_HOME = ".stepwell"
+DEFAULT_STORE = "engine.db"
 MEMORY = "memory://"
 
 
@@ -72,8 +73,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     folder = Path(home if home is not None else DEFAULT_HOME)
     in_memory = store_url == MEMORY and home is None
     if store_url is None:
-        _make_folder(folder)
-        store_url = f"sqlite:///{folder / 'engine.db'}"
+        make_home(folder)
+        store_url = f"sqlite:///{folder / DEFAULT_STORE}"
     if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
         projections = store_url
     registry = Registry(queues=queues)
@@ -137,9 +138,11 @@ def _define_queues(store: RunStore, queues: Sequence[Queue]) -> None:
     store.define_queues(list(queues))
 
 
-def _make_folder(folder: Path) -> None:
+def make_home(folder: Path) -> None:
+    """Make the folder of a store to come, durably. Raises StoreError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / DEFAULT_STORE).exists():
+            make_folder(folder)
     except OSError as error:
         raise StoreError(
             f"home {str(folder)!r}: cannot make the folder: {error.strerror}"

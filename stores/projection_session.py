@@ -172,7 +172,7 @@ class Session:
     def _open(self) -> sqlite3.Connection:
         path = self._place.path
         with self._failing():
-            if path is not None:
+            if path is not None and not path.exists():
                 make_folder(path.parent)
             connection = sqlite3.connect(
                 ":memory:" if path is None else path,

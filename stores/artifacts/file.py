@@ -38,20 +38,30 @@ _numbers = itertools.count()
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder with its parents; each one made is durable on return. Raises OSError."""
+    """Create a folder with its parents; they are durable on return. Raises OSError.
+
+    Also one that is there is made durable: whoever made it may not have come so far. Where there
+    is something in it already, that was done.
+    """
     if path.is_dir():
+        with suppress(PermissionError):  # of a folder that may not be listed
+            _sync_folder(path.parent)
         return
     make_folder(path.parent)
     try:
         path.mkdir(exist_ok=True)
     except FileExistsError:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    reach(Point.FOLDER_MADE)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        reach(Point.FOLDER_MADE)
-        os.fsync(parent)
+        os.fsync(folder)
     finally:
-        os.close(parent)
+        os.close(folder)
 
 
 class FileArtifactStore:
@@ -68,7 +78,8 @@ class FileArtifactStore:
 
     def put(self, data: bytes | BinaryIO) -> Blob:
         with self._failing("store bytes in"):
-            make_folder(self.root)
+            if not self._durable or not self.root.is_dir():
+                make_folder(self.root)
         with self._folder(_TEMPORARY, create=True) as temporary:
             if not self._swept:
                 self._sweep(temporary)

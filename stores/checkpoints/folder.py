@@ -47,7 +47,8 @@ class Folder:
         """The file of this id, while no other thread or process writes it or its neighbours."""
         path = self.path(id)
         with self._failing("write to"):
-            make_folder(self.root)
+            if not self._durable or not self.root.is_dir():
+                make_folder(self.root)
             folder = self._shard(path.parent.name)
         try:
             with self._failing("lock"):
@@ -164,6 +165,7 @@ class LockedFile:
                 if os.fstat(file).st_size > end:
                     os.ftruncate(file, end)
                     reach(Point.CHECKPOINT_CUT)
+                    os.fsync(file)  # or what was behind could come back behind the new bytes
                 os.lseek(file, end, os.SEEK_SET)
                 try:
                     _write_all(file, data)

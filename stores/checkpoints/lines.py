@@ -106,7 +106,7 @@ def _unsealed(data: bytes, start: int, place: str) -> tuple[bytes | None, int]:
         if data[end : end + 1] == b"\n" and hashlib.sha256(body).hexdigest() == digest:
             return body, end + 1
         is_last = end + 1 >= len(data)
-        is_short = end >= len(data)
+        is_short = end >= len(data) or data[end] == 0
     else:
         line, newline, rest = data[start:].partition(b"\n")
         is_last, is_short = not rest, not newline

@@ -22,7 +22,9 @@ BUSY_TIMEOUT = 10.0
 CHECKPOINT_PAGES = 2_000
 
 _ADVICE = {
-    sqlite3.SQLITE_READONLY: "it is read-only; check the permissions of the file and its folder",
+    sqlite3.SQLITE_READONLY: (
+        "it is read-only; check the permissions of the file, its -wal and -shm, and its folder"
+    ),
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and is writable",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite database; name another file",
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup",

@@ -142,10 +142,13 @@ def test_every_unfinished_last_line_is_dropped(path: Path, root: Path) -> None:
         assert loaded.operations == [*full().operations, operation(1), operation(3)]
 
 
-def test_a_last_line_with_a_hole_of_zeros_is_dropped(path: Path, root: Path) -> None:
+@pytest.mark.parametrize("place", ["its beginning", "its middle", "its newline"])
+def test_a_last_line_with_a_hole_of_zeros_is_dropped(path: Path, root: Path, place: str) -> None:
     data = path.read_bytes()
     last = data.rstrip(b"\n").rfind(b"\n") + 1
-    path.write_bytes(data[: last + 100] + bytes(50) + data[last + 150 :])
+    begin = {"its beginning": last, "its middle": last + 100, "its newline": len(data) - 1}[place]
+    end = min(begin + 50, len(data))
+    path.write_bytes(data[:begin] + bytes(end - begin) + data[end:])
 
     loaded = FileCheckpointer(root).load_checkpoint(ID)
 
