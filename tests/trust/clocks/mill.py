@@ -28,7 +28,7 @@ def grind(step: StepContext, milliseconds: int) -> str:
     """A short piece of work, which says that it began."""
     say("body", step.step.id, step.attempt)
     step.record("ground", step.step.id, {"attempt": step.attempt})
-    # The work itself. Not time.sleep, which a process with a clock of its own may not be able to do.
+    # The work. Not time.sleep, which a process with a clock of its own may not be able to do.
     threading.Event().wait(milliseconds / 1000)
     return step.step.id
 
