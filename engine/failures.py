@@ -38,7 +38,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except BaseException as broken:
         text = f"<str() of the exception failed: {type(broken).__name__}>"
-    return clean(text)[:MAX_MESSAGE]
+    return clean(text[:MAX_MESSAGE])[:MAX_MESSAGE]
 
 
 def _cause(error: BaseException) -> str:
@@ -47,7 +47,8 @@ def _cause(error: BaseException) -> str:
         lines = traceback.format_exception(error)
     except BaseException:
         return type(error).__name__
-    text = clean("".join(lines))
+    # Cut before it is cleaned: many megabytes would keep the interpreter busy for long.
+    text = clean("".join(line[:MAX_CAUSE] for line in lines)[-2 * MAX_CAUSE :])
     return text if len(text) <= MAX_CAUSE else "…" + text[-MAX_CAUSE:]
 
 

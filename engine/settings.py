@@ -49,6 +49,13 @@ class Settings:
     processes: int = dataclasses.field(
         default=2, metadata=_range(1, 1_000, "steps", "slots of the process pool")
     )
+    memory_limit: int = dataclasses.field(
+        default=0,
+        metadata=_range(
+            *(0, 1 << 44, "bytes"),
+            "most memory of a child process of the process pool; 0: as much as there is",
+        ),
+    )
     claim_limit: int = dataclasses.field(
         default=1024, metadata=_range(1, 100_000, "steps", "most steps claimed at once")
     )

@@ -8,7 +8,7 @@ from stepwell.engine.errors import InvalidSettings, nearest
 from stepwell.engine.package import POOLS
 from stepwell.engine.ports import Pool
 from stepwell.engine.services import Services
-from stepwell.executors.pools.attempt import Deliver
+from stepwell.executors.pools.attempt import Deliver, Lineage
 from stepwell.executors.pools.inline import InlinePool
 from stepwell.executors.pools.threads import ThreadPool
 
@@ -23,6 +23,7 @@ def make_pool(
 ) -> Pool:
     """The pool called `name`, with `size` slots; nothing is started before its first step."""
     clock = clock or SystemClock()
+    Lineage.watch()
     if name == "inline":
         return InlinePool(size, deliver)
     if name == "thread":

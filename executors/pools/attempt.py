@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 import stepwell.executors as executors
+from stepwell.engine.errors import StepError
 from stepwell.engine.model import Failed, Failure, Outcome
 from stepwell.engine.ports import Task
 
 Deliver = Callable[[Task, Outcome], None]
 
 _log = logging.getLogger("stepwell.pool")
+
+
+class Lineage:
+    """How many forks this process is away from the one that made its first pool."""
+
+    forks = 0
+    _watched = False
+
+    @classmethod
+    def watch(cls) -> None:
+        """Count forks from now on. A number to compare costs a step less than asking the system."""
+        if not cls._watched:
+            cls._watched = True
+            os.register_at_fork(after_in_child=cls._fork)
+
+    @classmethod
+    def _fork(cls) -> None:
+        cls.forks += 1
 
 
 def attempt(task: Task, deliver: Deliver) -> None:
@@ -23,15 +43,28 @@ def attempt(task: Task, deliver: Deliver) -> None:
 
 def perform(task: Task) -> Outcome | None:
     """The outcome of a task run in this thread, or None when it must not begin."""
+    forks = Lineage.forks
     try:
         if not task.begin():
             return None
         value = task.invoke()
         if hasattr(value, "__await__"):
             value = executors.awaitables.run(value)
+        end_copy(forks)
         return task.completed(value)
     except BaseException as error:
+        end_copy(forks)
         return failure(task, error)
+
+
+def end_copy(forks: int) -> None:
+    """End a fork that a body let come to its end: the step's outcome is not the copy's.
+
+    It would answer, wait and write in the worker's place, on the worker's descriptors. `forks` is
+    `Lineage.forks` from before the body.
+    """
+    if forks != Lineage.forks:
+        os._exit(0)
 
 
 def failure(task: Task, error: BaseException) -> Outcome:
@@ -57,3 +90,10 @@ def hand_over(task: Task, outcome: Outcome, deliver: Deliver) -> None:
         _log.exception(
             "an outcome could not be delivered", extra={"action": "pool.delivery_failed"}
         )
+
+
+def refuse(tasks: Sequence[Task], deliver: Deliver, error: Exception) -> None:
+    """Fail tasks that a pool has no thread for; by their policy they are tried again."""
+    reason = StepError("thread_start", f"cannot start a thread to run it: {error}")
+    for task in tasks:
+        deliver(task, failure(task, reason))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
+import sys
 import threading
 from contextlib import suppress
 from errno import EBADF
@@ -22,7 +24,7 @@ from stepwell.engine.execution import Execution
 from stepwell.engine.failures import describe
 from stepwell.engine.model import ClaimedStep, Failed, Outcome
 from stepwell.engine.services import Services
-from stepwell.executors.pools.attempt import failure
+from stepwell.executors.pools.attempt import Lineage, end_copy, failure
 from stepwell.executors.pools.channel import Garbled, PatientEnd, frame_limit
 from stepwell.executors.pools.parent import Parent
 from stepwell.executors.pools.snapshot import Setup
@@ -38,7 +40,7 @@ class Child:
     def __init__(self, connection: Connection, setup: Setup) -> None:
         self._channel = PatientEnd(connection, frame_limit(setup.settings))
         self._limit = frame_limit(setup.settings)
-        self._pid = os.getpid()
+        self._forks = Lineage.forks
         self._sending = threading.Lock()
         self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._parent = Parent(self._channel, self._sending)
@@ -102,26 +104,21 @@ class Child:
         return frame
 
     def _perform(self, execution: Execution) -> Outcome:
-        self._in_body = True
+        forks, self._in_body = Lineage.forks, True
         try:
             value = execution.invoke()
             if hasattr(value, "__await__"):
                 value = executors.awaitables.run(value)
         except BaseException as error:
             self._in_body = False
-            self._end_copy()
+            end_copy(forks)
             return failure(execution, error)
         self._in_body = False
-        self._end_copy()
+        end_copy(forks)
         return execution.completed(value)
 
-    def _end_copy(self) -> None:
-        """End a fork that a body let return: the step's outcome is the child's alone."""
-        if os.getpid() != self._pid:
-            os._exit(0)
-
     def _send(self, frame: bytes) -> None:
-        self._end_copy()
+        end_copy(self._forks)
         with self._sending:
             self._channel.send(frame)
 
@@ -156,12 +153,25 @@ def main(connection: Connection, setup: Setup) -> None:
     # what the bodies start can be ended together with this process.
     with suppress(OSError):
         os.setsid()
+    _limit_memory(setup.settings.memory_limit)
+    Lineage.watch()
     child = Child(connection, setup)
     os.register_at_fork(after_in_child=child.leave_to_parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, child.on_sigterm)
     _log_like_the_parent(setup)
     child.serve()
+
+
+def _limit_memory(most: int) -> None:
+    """Let allocations beyond `most` bytes fail, here and in each process that a body starts."""
+    if not most:
+        return
+    # Linux counts private writable memory there, other systems the heap alone.
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    _, hard = resource.getrlimit(kind)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(kind, (most, most))
 
 
 def _log_like_the_parent(setup: Setup) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import StepError
-from stepwell.engine.model import Outcome
+from stepwell.engine.model import Failed, Outcome
 from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Task
 from stepwell.engine.services import Services
@@ -128,7 +128,7 @@ class _Keeper:
                 child.bury()
                 return failure(task, garbled(error))
             if outcome is not None:
-                if pressure.is_hard:
+                if pressure.is_hard or _has_run_out(outcome):
                     self.child = None
                     child.bury()
                 return outcome
@@ -166,6 +166,11 @@ class _Keeper:
         except Exception as error:
             reply |= pack_error(error)
         return reply
+
+
+def _has_run_out(outcome: Outcome) -> bool:
+    """Whether the child was short of memory: what it keeps must not cost the next step, too."""
+    return isinstance(outcome, Failed) and outcome.failure.code in ("MemoryError", "indescribable")
 
 
 class _Pressure:

@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from stepwell.engine.model import Outcome
+from stepwell.engine.model import Outcome, Released
 from stepwell.engine.ports import Task
-from stepwell.executors.pools.attempt import Deliver, failure, hand_over
+from stepwell.executors.pools.attempt import Deliver, hand_over, refuse
+from stepwell.executors.pools.event_loop import EventLoop
 
-# How long canceled bodies may take to unwind at the end, in seconds.
-UNWIND = 1.0
+# A loop that does not answer for so long after a cancellation is held up by a body, in seconds.
+STUCK = 5.0
 
 _log = logging.getLogger("stepwell.pool")
-
-# Pools with coroutines that outlived their shutdown: kept with loop and tasks.
-_unfinished: set[AsyncioPool] = set()
 
 
 class AsyncioPool:
     """Coroutines side by side; the loop's thread starts with the first of them.
 
     Plain functions are called on the loop, so they must be quick. A body that blocks the loop
-    holds up its neighbours, but not the end of the program.
+    holds up its neighbours, but not the end of the program. When it is canceled, as by its timeout,
+    and blocks all the same, another loop takes over: what had not begun begins there, and what had
+    is given back.
     """
 
     def __init__(self, size: int, deliver: Deliver) -> None:
         self.size = size
         self._deliver = deliver
         self._open: dict[Task, None] = {}
-        self._running: dict[Task, asyncio.Task[Any]] = {}  # touched by the loop's thread only
-        self._ending: asyncio.Task[None] | None = None
-        self._ended = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._loop: EventLoop | None = None
+        self._stuck: list[EventLoop] = []
+        self._watched: EventLoop | None = None
         self._closed = False
-        self._unwound = threading.Event()
-        self._left: set[asyncio.Task[Any]] = set()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._open[task] = None
-        self._started().call_soon_threadsafe(self._begin, tuple(tasks))
+        try:
+            with self._lock:
+                self._begin(tasks)
+        except (RuntimeError, OSError) as error:  # no thread, or no descriptors for a loop
+            refuse(tasks, self._done, error)
 
     def free_slots(self) -> int:
         return max(0, self.size - len(self._open))
@@ -53,128 +52,68 @@ class AsyncioPool:
     def cancel(self, task: Task) -> None:
         task.cancel()
         self._open.pop(task, None)
-        if self._loop is not None and not self._closed:
-            self._loop.call_soon_threadsafe(self._cancel, task)
+        with self._lock:
+            if self._loop is None or self._closed:
+                return
+            for loop in (self._loop, *self._stuck):
+                loop.cancel(task)
+            if self._watched is not self._loop:
+                self._look_after(self._loop)
 
     def shutdown(self, grace: float) -> None:
-        thread, loop = self._thread, self._loop
-        if thread is None or loop is None or self._closed:
-            return
-        self._closed = True
-        loop.call_soon_threadsafe(self._finish, grace)
-        self._unwound.wait(grace + 3 * UNWIND)
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._serve, args=(self._loop,), name="stepwell-asyncio", daemon=True
-            )
-            self._thread.start()
-        return self._loop
-
-    # --- in the loop's thread --------------------------------------------------------------
-
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        while not self._ended:
-            self._turn(loop)
-        if asyncio.all_tasks(loop):
-            self._outlast(loop)
-        loop.close()
-        self._unwound.set()
-
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.run_forever()
-        except BaseException:  # SystemExit and its like, out of a task that a body made
-            _log.exception(
-                "a task beside a step tried to end the loop", extra={"action": "pool.loop_kept"}
-            )
-
-    def _outlast(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Serve coroutines that go on although they were canceled, as a thread's body would.
-
-        A pending task must neither lose its loop nor be collected: closed by force, a body that
-        swallows everything would spin in the collector and hold up the end of the program.
-        """
-        known: set[asyncio.Task[Any]] = set()
-        _unfinished.add(self)
-        _log.warning(
-            "%d canceled coroutines do not end; they are left to end on their own",
-            len(asyncio.all_tasks(loop)),
-            extra={"action": "pool.tasks_left"},
-        )
-        self._unwound.set()
-        while left := asyncio.all_tasks(loop):
-            for running in left - known:
-                running.add_done_callback(lambda _: loop.stop())
-            known = left
-            self._left = left
-            self._turn(loop)
-        _unfinished.discard(self)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for loop in self._stuck:
+            loop.finish(0)
+        if self._loop is not None:
+            self._loop.finish(grace)
+            self._loop.await_end(grace)
 
     def _begin(self, tasks: Sequence[Task]) -> None:
-        loop = asyncio.get_running_loop()
-        for task in tasks:
-            if task in self._open:
-                # Kept by the loop until it begins, and then by `_running`.
-                loop.create_task(self._run(task))  # noqa: RUF006
+        if self._loop is None:
+            self._loop = EventLoop(self._done)
+        self._loop.begin(tasks, self._open.__contains__)
 
-    async def _run(self, task: Task) -> None:
-        outcome = None
-        try:
-            if task.begin():
-                running = asyncio.current_task()
-                if running is not None:
-                    self._running[task] = running
-                value = task.invoke()
-                if hasattr(value, "__await__"):
-                    value = await value
-                outcome = await self._collected(task, task.completed, value)
-        except BaseException as error:
-            outcome = await self._collected(task, lambda raised: failure(task, raised), error)
+    def _done(self, task: Task, outcome: Outcome | None) -> None:
         self._open.pop(task, None)
-        self._running.pop(task, None)
         if outcome is not None:
             hand_over(task, outcome, self._deliver)
 
-    async def _collected(self, task: Task, collect: Callable[[Any], Outcome], end: Any) -> Outcome:
-        """What an execution ended in; where that is saved to disk, the loop does not wait for it.
+    def _look_after(self, loop: EventLoop) -> None:
+        watch = threading.Thread(
+            target=self._watch, args=(loop,), name="stepwell-watch", daemon=True
+        )
+        with suppress(RuntimeError):  # no thread to be had; the next cancellation looks again
+            watch.start()
+            self._watched = loop
 
-        A cancellation that comes meanwhile changes nothing: the body has ended.
-        """
-        if not task.saves:
-            return collect(end)
-        collecting = asyncio.ensure_future(asyncio.to_thread(collect, end))
-        while not collecting.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(collecting)
-        return collecting.result()
-
-    def _cancel(self, task: Task) -> None:
-        running = self._running.get(task)
-        if running is not None:
-            running.cancel()
-
-    def _finish(self, grace: float) -> None:
-        self._ending = asyncio.get_running_loop().create_task(self._end(grace))
-
-    async def _end(self, grace: float) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            if self._running and grace > 0:
-                await asyncio.wait(set(self._running.values()), timeout=grace)
-            for task in self._running:
+    def _watch(self, loop: EventLoop) -> None:
+        """See whether a loop comes to a cancellation; one that does not is replaced."""
+        answered = loop.answers(STUCK)
+        with self._lock:
+            self._watched = None
+            self._stuck = [each for each in self._stuck if not each.is_closed]
+            if answered or self._closed or self._loop is not loop:
+                return
+            begun, culprit = loop.begun()
+            self._stuck.append(loop)
+            self._loop = None
+            self._begin([task for task in tuple(self._open) if task not in begun])
+            loop.finish(None)
+            innocent = [task for task in begun if task in self._open and task is not culprit]
+            for task in innocent:
                 task.cancel()
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for running in rest:
-                running.cancel()
-            if rest:
-                await asyncio.wait(rest, timeout=UNWIND)
-            await asyncio.wait_for(loop.shutdown_asyncgens(), UNWIND)
-        except TimeoutError:
-            pass
-        finally:
-            self._ended = True
-            loop.stop()
+                self._open.pop(task, None)
+                loop.cancel(task)
+        _log.warning(
+            "the event loop is blocked%s; another one takes over, and %d steps are given back",
+            f" by step {culprit.step.id!r} of kind {culprit.kind!r}" if culprit else "",
+            len(innocent),
+            extra={"action": "pool.loop_replaced"},
+        )
+        for task in innocent:
+            hand_over(
+                task, Released(task.step, "another step blocked the event loop"), self._deliver
+            )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.model import Outcome
 from stepwell.engine.ports import Task
-from stepwell.executors.pools.attempt import Deliver, hand_over, perform
+from stepwell.executors.pools.attempt import Deliver, hand_over, perform, refuse
 
 
 class _Seat:
@@ -51,9 +52,12 @@ class ThreadPool:
         if seat is not None and seat.next is None:
             seat.next, *tasks = tasks
         if len(self._seats) < self.size:
-            with self._lock:
-                while len(self._seats) < min(self.size, len(self._open)):
-                    self._start()
+            try:
+                self._fill()
+            except RuntimeError as error:  # with some threads the work goes on, only slower
+                if not self._seats:
+                    refuse(tasks, self._refused, error)
+                    return
         put = self._queue.put
         for task in tasks:
             put(task)
@@ -72,7 +76,10 @@ class ThreadPool:
                 if seat.task is task:
                     seat.abandoned = True
                     self._seats.remove(seat)
-                    self._start()
+                    try:
+                        self._start()
+                    except RuntimeError:  # the next `submit` tries again, or the body ends
+                        seat.abandoned = False
                     break
 
     def shutdown(self, grace: float) -> None:
@@ -91,14 +98,23 @@ class ThreadPool:
             if seat.thread is not None and seat.task is None:
                 seat.thread.join()
 
+    def _fill(self) -> None:
+        with self._lock:
+            while len(self._seats) < min(self.size, len(self._open)):
+                self._start()
+
+    def _refused(self, task: Task, outcome: Outcome) -> None:
+        self._open.pop(task, None)
+        hand_over(task, outcome, self._deliver)
+
     def _start(self) -> None:
         seat = _Seat()
         self._started += 1
         seat.thread = threading.Thread(
             target=self._work, args=(seat,), name=f"stepwell-thread-{self._started}", daemon=True
         )
-        self._seats.append(seat)
         seat.thread.start()
+        self._seats.append(seat)
 
     def _work(self, seat: _Seat) -> None:
         self._here.seat = seat

@@ -179,6 +179,17 @@ def write_everywhere(text_and_path: list[str]) -> None:
     threading.Event().wait()
 
 
+KEPT: list[bytes] = []
+
+
+@pack.executor("test.take", pool="process")
+def take(megabytes: int) -> int:
+    """Take memory in pieces, and keep it."""
+    for _ in range(megabytes):
+        KEPT.append(b"x" * (1 << 20))
+    return os.getpid()
+
+
 @pack.executor("test.close_everything", pool="process")
 def close_everything() -> None:
     os.closerange(3, 1000)

@@ -213,6 +213,19 @@ def test_a_crash_names_its_signal(pool: ProcessPool, outbox: Outbox, task: Make)
     assert int(outbox.value())
 
 
+def test_a_child_out_of_memory_costs_its_step_alone(outbox: Outbox) -> None:
+    limited = services(Registry([bodies.pack]), FakeReads(), memory_limit=256 << 20)
+    pool = ProcessPool(1, outbox, limited, "worker1")
+
+    pool.submit([Execution(claimed("test.take", n), "worker1", limited) for n in (32, 512, 32)])
+
+    first = outbox.value()
+    assert outbox.failure().code == "MemoryError"
+    # What the first two kept is gone with their child.
+    assert outbox.value() != first
+    pool.shutdown(PATIENCE)
+
+
 def test_an_idle_child_that_died_is_replaced(pool: ProcessPool, outbox: Outbox, task: Make) -> None:
     pool.submit([task("test.pid")])
     child = int(outbox.value())

@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from stepwell.engine.model import Failed
-from stepwell.executors.pools import tasks
+from stepwell.engine.model import Completed, Failed, Released
+from stepwell.executors.pools import event_loop, tasks
 from stepwell.executors.pools.tasks import AsyncioPool
 from stepwell.executors.pools.threads import ThreadPool
 from tests.executors.fakes import PATIENCE, FakeTask, Outbox
@@ -183,6 +183,146 @@ def test_the_loop_survives_what_bodies_start_beside_them(outbox: Outbox, loop: A
     assert outbox.value() == '"alive"'
 
 
+class Jam:
+    """A body that blocks its event loop until the gate opens, and neighbours of it."""
+
+    def __init__(self, loop: AsyncioPool) -> None:
+        self.began, self.gate = threading.Event(), threading.Event()
+        self.ran: list[str] = []
+        waiting = threading.Event()
+
+        async def wait() -> str:
+            self.ran.append("wait")
+            waiting.set()
+            await asyncio.sleep(0 if len(self.ran) > 1 else 600)
+            return "waited"
+
+        def block() -> str:
+            self.began.set()
+            self.gate.wait(PATIENCE)
+            return "let go"
+
+        self.waiting, self.blocking = FakeTask(wait), FakeTask(block)
+        loop.submit([self.waiting])
+        assert waiting.wait(PATIENCE)
+        loop.submit([self.blocking])
+        assert self.began.wait(PATIENCE)
+        self.queued = FakeTask(lambda: "queued")
+        loop.submit([self.queued])
+
+
+@pytest.fixture
+def jam(loop: AsyncioPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jam]:
+    monkeypatch.setattr(tasks, "STUCK", 0.1)
+    jam = Jam(loop)
+    yield jam
+    jam.gate.set()
+
+
+def test_a_loop_that_a_canceled_body_blocks_is_replaced(
+    outbox: Outbox, loop: AsyncioPool, jam: Jam
+) -> None:
+    # when: what blocks is canceled, and goes on blocking
+    loop.cancel(jam.blocking)
+
+    # then: what waited behind it runs, and what had begun is given back
+    taken = dict(outbox.take() for _ in range(2))
+    assert isinstance(taken[jam.queued], Completed)
+    assert isinstance(taken[jam.waiting], Released)
+    assert jam.waiting.canceled.is_set()
+    assert loop.free_slots() == 10
+
+    # when: it lets go after all
+    jam.gate.set()
+
+    # then: both ends are told, for the worker to drop
+    late = dict(outbox.take() for _ in range(2))
+    assert set(late) == {jam.blocking, jam.waiting}
+    loop.submit([FakeTask(lambda: "next")])
+    assert outbox.value() == '"next"'
+
+
+def test_a_body_that_blocks_and_is_not_canceled_keeps_its_slot(
+    outbox: Outbox, loop: AsyncioPool, jam: Jam
+) -> None:
+    loop.cancel(jam.waiting)
+
+    task, outcome = outbox.take()
+    assert (task, isinstance(outcome, Completed)) == (jam.queued, True)
+    assert loop.free_slots() == 9
+    assert not jam.blocking.canceled.is_set()
+    jam.gate.set()
+    late = dict(outbox.take() for _ in range(2))
+    assert isinstance(late[jam.blocking], Completed)
+
+
+def test_a_loop_that_answers_stays(outbox: Outbox, loop: AsyncioPool) -> None:
+    names: list[str] = []
+
+    async def wait() -> None:
+        names.append(str(id(asyncio.get_running_loop())))
+        await asyncio.Event().wait()
+
+    async def name() -> str:
+        return str(id(asyncio.get_running_loop()))
+
+    task = FakeTask(wait)
+    loop.submit([task])
+    loop.cancel(task)
+    loop.submit([FakeTask(name)])
+
+    _, last = outbox.take()[1], outbox.outcome()
+    assert isinstance(last, Completed)
+    assert last.value == f'"{names[0]}"'
+
+
+@pytest.fixture
+def no_threads() -> Iterator[Callable[[], object]]:
+    """Until it is called the system starts no thread: nobody has so much room for a stack."""
+    before = threading.stack_size(1 << 46)
+
+    def end() -> None:
+        threading.stack_size(before)
+
+    yield end
+    end()
+
+
+@pytest.mark.parametrize("kind", [ThreadPool, AsyncioPool])
+def test_without_a_thread_to_be_had_a_step_fails(
+    outbox: Outbox, no_threads: Callable[[], object], kind: type[ThreadPool | AsyncioPool]
+) -> None:
+    pool = kind(2, outbox)
+
+    pool.submit([FakeTask(), FakeTask()])
+
+    assert [outbox.failure().code for _ in range(2)] == ["StepError"] * 2
+    assert pool.free_slots() == 2
+    no_threads()
+    pool.submit([FakeTask(lambda: "later")])
+    assert outbox.value() == '"later"'
+    pool.shutdown(PATIENCE)
+
+
+def test_with_fewer_threads_than_asked_for_the_work_goes_on(
+    outbox: Outbox, held: Held, no_threads: Callable[[], object]
+) -> None:
+    pool = ThreadPool(2, outbox)
+    no_threads()
+    pool.submit([FakeTask(held)])
+    assert held.began.wait(PATIENCE)
+    before = threading.stack_size(1 << 46)
+    try:
+        pool.submit([FakeTask(lambda: "second")])
+    finally:
+        threading.stack_size(before)
+
+    held.gate.set()
+
+    assert [outbox.value(), outbox.value()] == ['"let go"', '"second"']
+    pool.shutdown(PATIENCE)
+
+
 def test_shutdown_cancels_coroutines_after_the_grace(outbox: Outbox) -> None:
     pool = AsyncioPool(1, outbox)
     began = threading.Event()
@@ -204,7 +344,7 @@ def test_shutdown_cancels_coroutines_after_the_grace(outbox: Outbox) -> None:
 def test_a_coroutine_that_outlives_the_shutdown_keeps_its_loop(
     outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "UNWIND", 0.1)
+    monkeypatch.setattr(event_loop, "UNWIND", 0.1)
     pool = AsyncioPool(1, outbox)
     began, gate = threading.Event(), threading.Event()
 
@@ -228,7 +368,7 @@ def test_a_coroutine_that_outlives_the_shutdown_keeps_its_loop(
 
 SWALLOWS = """
 import asyncio
-from stepwell.executors.pools import tasks
+from stepwell.executors.pools import event_loop, tasks
 from tests.executors.fakes import FakeTask, Outbox
 import threading
 
@@ -242,7 +382,7 @@ async def body():
         except BaseException:
             pass
 
-tasks.UNWIND = 0.1
+event_loop.UNWIND = 0.1
 pool = tasks.AsyncioPool(1, Outbox())
 pool.submit([FakeTask(body)])
 began.wait()

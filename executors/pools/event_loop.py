@@ -1,0 +1,194 @@
+"""An event loop in a thread of its own, and the steps that run on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from stepwell.engine.model import Outcome
+from stepwell.engine.ports import Task
+from stepwell.executors.pools.attempt import Lineage, end_copy, failure
+
+# How long canceled bodies may take to unwind at the end, in seconds.
+UNWIND = 1.0
+
+_log = logging.getLogger("stepwell.pool")
+
+# Loops with coroutines that outlived their shutdown: kept with their tasks.
+_unfinished: set[EventLoop] = set()
+
+
+class EventLoop:
+    """Runs tasks side by side until `finish`.
+
+    `deliver` gets each outcome, None for a task that must not begin, in the loop's thread.
+    """
+
+    def __init__(self, deliver: Callable[[Task, Outcome | None], None]) -> None:
+        self._deliver = deliver
+        self._begun: dict[Task, asyncio.Task[Any]] = {}  # changed by the loop's thread only
+        self._ending: asyncio.Task[None] | None = None
+        self._ended = False
+        self._finishing = False
+        self._unwound = threading.Event()
+        self._left: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._serve, name="stepwell-asyncio", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def begin(self, tasks: Sequence[Task], wanted: Callable[[Task], bool]) -> None:
+        """Run these tasks, but those that are not `wanted` any more when their turn comes."""
+        self._call(self._begin, tuple(tasks), wanted)
+
+    def cancel(self, task: Task) -> None:
+        """Cancel the task if it runs here."""
+        self._call(self._cancel, task)
+
+    def answers(self, patience: float) -> bool:
+        """Whether the loop comes to a call within so many seconds."""
+        answered = threading.Event()
+        return not self._call(answered.set) or answered.wait(patience)
+
+    def begun(self) -> tuple[tuple[Task, ...], Task | None]:
+        """The tasks whose bodies have begun, and the one whose code runs at this moment."""
+        current = asyncio.current_task(self._loop)
+        begun = tuple(self._begun.items())
+        return (
+            tuple(task for task, _ in begun),
+            next((task for task, running in begun if running is current), None),
+        )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all that ran here has ended."""
+        return self._loop.is_closed()
+
+    def finish(self, grace: float | None) -> None:
+        """Cancel what still runs after `grace` seconds (None: never), and end."""
+        if not self._finishing:
+            self._finishing = True
+            self._call(self._finish, grace)
+
+    def await_end(self, grace: float) -> None:
+        """Wait for the end that was asked for with the same grace, but not for ever."""
+        self._unwound.wait(grace + 3 * UNWIND)
+
+    def _call(self, function: Callable[..., object], *arguments: Any) -> bool:
+        """Have the loop call a function; False when it is closed."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            return False
+        return True
+
+    # --- in the loop's thread --------------------------------------------------------------
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        while not self._ended:
+            self._turn()
+        if asyncio.all_tasks(self._loop):
+            self._outlast()
+        self._loop.close()
+        self._unwound.set()
+
+    def _turn(self) -> None:
+        try:
+            self._loop.run_forever()
+        except BaseException:  # SystemExit and its like, out of a task that a body made
+            _log.exception(
+                "a task beside a step tried to end the loop", extra={"action": "pool.loop_kept"}
+            )
+
+    def _outlast(self) -> None:
+        """Serve coroutines that go on although they were canceled, as a thread's body would.
+
+        A pending task must neither lose its loop nor be collected: closed by force, a body that
+        swallows everything would spin in the collector and hold up the end of the program.
+        """
+        known: set[asyncio.Task[Any]] = set()
+        _unfinished.add(self)
+        _log.warning(
+            "%d canceled coroutines do not end; they are left to end on their own",
+            len(asyncio.all_tasks(self._loop)),
+            extra={"action": "pool.tasks_left"},
+        )
+        self._unwound.set()
+        while left := asyncio.all_tasks(self._loop):
+            for running in left - known:
+                running.add_done_callback(lambda _: self._loop.stop())
+            known = left
+            self._left = left
+            self._turn()
+        _unfinished.discard(self)
+
+    def _begin(self, tasks: Sequence[Task], wanted: Callable[[Task], bool]) -> None:
+        for task in tasks:
+            if wanted(task):
+                # Kept by the loop until it begins, and then by `_begun`.
+                self._loop.create_task(self._run(task))
+
+    async def _run(self, task: Task) -> None:
+        outcome, forks = None, Lineage.forks
+        try:
+            if task.begin():
+                running = asyncio.current_task()
+                if running is not None:
+                    self._begun[task] = running
+                value = task.invoke()
+                if hasattr(value, "__await__"):
+                    value = await value
+                end_copy(forks)
+                outcome = await self._collected(task, task.completed, value)
+        except BaseException as error:
+            end_copy(forks)
+            outcome = await self._collected(task, lambda raised: failure(task, raised), error)
+        self._begun.pop(task, None)
+        self._deliver(task, outcome)
+
+    async def _collected(self, task: Task, collect: Callable[[Any], Outcome], end: Any) -> Outcome:
+        """What an execution ended in; where that is saved to disk, the loop does not wait for it.
+
+        A cancellation that comes meanwhile changes nothing: the body has ended.
+        """
+        if not task.saves:
+            return collect(end)
+        collecting = asyncio.ensure_future(asyncio.to_thread(collect, end))
+        while not collecting.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(collecting)
+        return collecting.result()
+
+    def _cancel(self, task: Task) -> None:
+        running = self._begun.get(task)
+        if running is not None:
+            running.cancel()
+
+    def _finish(self, grace: float | None) -> None:
+        self._ending = self._loop.create_task(self._end(grace))
+
+    async def _end(self, grace: float | None) -> None:
+        try:
+            if self._begun and (grace is None or grace > 0):
+                await asyncio.wait(set(self._begun.values()), timeout=grace)
+            for task in self._begun:
+                task.cancel()
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for running in rest:
+                running.cancel()
+            if rest:
+                await asyncio.wait(rest, timeout=UNWIND)
+            await asyncio.wait_for(self._loop.shutdown_asyncgens(), UNWIND)
+        except TimeoutError:
+            pass
+        finally:
+            self._ended = True
+            self._loop.stop()

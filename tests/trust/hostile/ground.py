@@ -1,0 +1,74 @@
+"""What the fuzzing is done on: a package whose steps do as they are told, and the store's rows."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+from stepwell import Package, RunBuilder, StepContext
+
+# No call may take longer, in seconds of this process's own time.
+SLOWEST = 1.0
+
+ground = Package("ground")
+# What the next `ground.act` does.
+acts: list[Callable[[StepContext], Any]] = []
+
+
+@ground.executor("ground.echo")
+def echo(step: StepContext, value: Any) -> Any:
+    return value
+
+
+@ground.executor("ground.act")
+def act(step: StepContext) -> Any:
+    return acts.pop()(step)
+
+
+@ground.entrypoint
+def start(run: RunBuilder, order: Any) -> None:
+    run.step(echo, order, id="echo")
+    run.step("wait.message", {"topic": "go"}, id="wait")
+
+
+@ground.entrypoint(name="acting")
+def acting(run: RunBuilder) -> None:
+    run.step(act, id="act")
+    run.step(echo, 1, id="beside")
+
+
+def many(number: float, scale: float) -> settings:
+    """So many examples: the same ones in an ordinary run, any in a long one."""
+    return settings(
+        max_examples=max(1, int(number * scale)),
+        derandomize=scale == 1,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def rows_of(path: Path) -> dict[str, list[Any]]:
+    """Everything in a store, but what it says of workers."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = [
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            if name != "workers"
+        ]
+        return {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in names}
+
+
+@contextmanager
+def at_most(seconds: float = SLOWEST) -> Iterator[None]:
+    """Fail if the block takes longer, not counting what others do on the machine meanwhile."""
+    begun = time.process_time()
+    yield
+    took = time.process_time() - begun
+    assert took < seconds, f"took {took:.2f} s"
