@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
+from stepwell.engine.model import ClaimedStep
 from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus
 from stepwell.stores.sql import schema, waiting
@@ -134,6 +135,7 @@ class Ledger:
         self._events: dict[int, list[EventRow]] = {}
         self._readied: list[Iterable[int]] = []
         self._canceled: dict[int, Mapping[str, Any]] = {}
+        self._counted: dict[int, tuple[Any, ...]] = {}
         self.stored: list[tuple[int, int, EventRow]] = []
         self.ended_runs: list[str] = []
 
@@ -148,6 +150,16 @@ class Ledger:
 
     def step_ended(self, run_key: int) -> None:
         self._open[run_key] = self._open.get(run_key, 0) - 1
+
+    def counted(self, run: tuple[int, int, int, str, int], succeeded: Iterable[ClaimedStep]) -> None:
+        """These steps of a run were counted and told of already.
+
+        `run` is its row after that: key, open steps, last event, status, holds.
+        """
+        key, _, last_seq, *_ = self._counted[run[0]] = run
+        event, now = EventType.STEP_SUCCEEDED.value, self._tx.now
+        rows = [(event, now, step.key, step.attempt, None, None) for step in succeeded]
+        self.stored += [(key, seq, row) for seq, row in enumerate(rows, last_seq - len(rows) + 1)]
 
     def readied(self, keys: Iterable[int]) -> None:
         """These steps may be ready now, and no event of theirs says so."""
@@ -186,7 +198,7 @@ class Ledger:
     ) -> None:
         """Add an event to the run; it is numbered when the ledger is written."""
         if type in _NEWS:
-            self._tx.news = True
+            self._tx.news = self._tx.more_ready = True
         text = encode(dict(data), "event", limit=2**31) if data else None
         row = (type.value, self._tx.now, step, attempt, worker, text)
         events = self._events.get(run_key)
@@ -197,19 +209,19 @@ class Ledger:
 
     def write(self) -> None:
         """Write counters and events, and end the runs in which nothing is open any more."""
-        while self._total or self._open or self._events:
+        while self._total or self._open or self._events or self._counted:
             keys = sorted({**self._total, **self._open, **self._events})
             total, open_, events = self._total, self._open, self._events
-            readied = self._readied
+            readied, before = self._readied, self._counted
+            self._counted = {}
             self._total, self._open, self._events, self._readied = {}, {}, {}, []
             rows = [
                 (key, total.get(key, 0), open_.get(key, 0), len(events.get(key, ())))
                 for key in keys
             ]
-            if self._fused is None:
-                counted = self._sql.count(self._tx, rows_json(rows)).fetchall()
-            else:
-                counted = self._count_with_events(self._fused, rows, events)
+            counted = self._count(rows, events) if rows else []
+            changed = set(keys)
+            counted += [row for key, row in before.items() if key not in changed]
             stored: list[tuple[Any, ...]] = []
             held = False
             over: list[int] = []
@@ -221,7 +233,8 @@ class Ledger:
                 if holds:
                     readied.append([event[2] for event in mine if event[2] is not None])
                     held = True
-                if still_open == 0 and run_key in open_ and status not in RUN_ENDED:
+                may_end = run_key in open_ or run_key in before
+                if still_open == 0 and may_end and status not in RUN_ENDED:
                     over.append(run_key)
             if held:
                 keys_json = rows_json(list(chain.from_iterable(readied)))
@@ -234,22 +247,23 @@ class Ledger:
             if over:
                 self._end(over)
 
-    def _count_with_events(
-        self,
-        fused: FusedStatements,
-        rows: list[tuple[int, int, int, int]],
-        events: Mapping[int, list[EventRow]],
+    def _count(
+        self, rows: list[tuple[int, int, int, int]], events: Mapping[int, list[EventRow]]
     ) -> list[Any]:
-        """Count, and add the events in the same statement.
+        """Count; where that is possible, add the events in the same statement.
 
         Their numbers are only known there; each is told by how many come after it.
         """
+        if self._fused is None:
+            found: list[Any] = self._sql.count(self._tx, rows_json(rows)).fetchall()
+            return found
         given = [
             (key, len(mine) - place, *event)
             for key, mine in events.items()
             for place, event in enumerate(mine, 1)
         ]
-        counted: list[Any] = fused.count(self._tx, rows_json(rows), rows_json(given)).fetchall()
+        rows_text, events_text = rows_json(rows), rows_json(given)
+        counted: list[Any] = self._fused.count(self._tx, rows_text, events_text).fetchall()
         return counted
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:

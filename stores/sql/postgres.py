@@ -40,7 +40,7 @@ _PLANS = (
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
-_FEW = 2_000_000_000
+_FEW = sa.literal_column("2000000000")
 
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
@@ -65,7 +65,7 @@ class PostgresDialect:
 
     def __init__(self, url: str, *, durability: str = "full", clock: Clock | None = None) -> None:
         self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(  # type: ignore[no-untyped-call]  # without annotations
-            paramstyle="format"
+            paramstyle="numeric_dollar"
         )
         self._url = url
         self._label = shown(url)
@@ -127,6 +127,7 @@ class PostgresDialect:
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name="stepwell",
                 prepare_threshold=2,
+                cursor_factory=psycopg.RawCursor,
             )
             for setting in (*_PLANS, f"synchronous_commit = {self._synchronous}"):
                 connection.execute(f"SET {setting}")

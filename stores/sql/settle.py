@@ -28,13 +28,22 @@ from stepwell.engine.payload import encode
 from stepwell.engine.states import Condition, StepStatus, verdict
 from stepwell.stores.sql import waiting
 from stepwell.stores.sql.emissions import Emission
-from stepwell.stores.sql.fused import HELD, MADE_READY, FusedStatements
+from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.graphs import Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS_JSON, Statement, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.succeed_together import (
+    COUNTED,
+    HANDED_ON,
+    HELD,
+    MADE_READY,
+    NO_OFFER,
+    HandedOn,
+    Offer,
+)
 
 
 class Settlement:
@@ -47,7 +56,10 @@ class Settlement:
         graphs: Graphs,
         messages: Messages,
         ledger: Ledger,
+        offer: Offer = NO_OFFER,
     ) -> None:
+        self.handed_on = HandedOn()
+        self._offer = offer
         self._tx = tx
         self._sql, self._graph_sql, self._fused = sql
         self._graphs = graphs
@@ -162,9 +174,16 @@ class Settlement:
             held = self._succeed(completed, result)
         else:
             held = self._succeed_together(fused, completed, result)
+        if held is None:  # of all, and they were counted
+            self._store_effects(completed)
+            return
         if len(held) != len(completed):
             completed = [outcome for outcome in completed if outcome.step.key in held]
         self._store_effects(completed)
+        for outcome in completed:
+            step = outcome.step
+            self._ledger.step_ended(step.run.key)
+            self._ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
         if emissions:
             stored = [emission for key, emission in emissions.items() if key in held]
             self._graphs.add_emissions(
@@ -175,7 +194,7 @@ class Settlement:
 
     def _store_effects(self, completed: Sequence[Completed]) -> None:
         """What executions made besides their results."""
-        tx, ledger, now = self._tx, self._ledger, self._tx.now
+        tx, now = self._tx, self._tx.now
         records: dict[tuple[str, str, str], tuple[Any, ...]] = {}  # the last one of a key wins
         artifacts = []
         for outcome in completed:
@@ -189,8 +208,6 @@ class Settlement:
                 artifacts.append((*about, *content))
             if outcome.messages:
                 self._sending.append(outcome)
-            ledger.step_ended(step.run.key)
-            ledger.event(step.run.key, EventType.STEP_SUCCEEDED, step.key, step.attempt)
         if records:
             self._sql.put_records.many(tx, list(records.values()))
         if artifacts:
@@ -212,23 +229,45 @@ class Settlement:
 
     def _succeed_together(
         self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
-    ) -> set[int]:
-        """End executions, store results and count down dependents; returns the keys of the held."""
-        rows = [
-            (outcome.step.key, outcome.step.token, outcome.value, _record_refs(outcome))
-            for outcome in completed
-        ]
+    ) -> set[int] | None:
+        """End executions, store results, count down dependents and hand on what is ready.
+
+        Returns None if all were held, and their runs were counted; else the keys of the held.
+        """
+        of_run: dict[int, list[ClaimedStep]] = {}
+        for outcome in completed:
+            of_run.setdefault(outcome.step.run.key, []).append(outcome.step)
+        after = {key: len(steps) for key, steps in of_run.items()}
+        rows = []
+        for outcome in completed:
+            step = outcome.step
+            after[step.run.key] = left = after[step.run.key] - 1
+            rows.append((step.key, step.token, outcome.value, _record_refs(outcome), left))
+        offer, now = self._offer, self._tx.now
+        told = fused.succeed(
+            self._tx,
+            *(now, rows_json(rows), len(rows), offer.worker, now + offer.lease),
+            *(offer.suspect_from, offer.kinds, offer.queues, offer.room),
+        ).fetchall()
         held: set[int] = set()
-        for what, key, condition, origin in fused.succeed(
-            self._tx, self._tx.now, rows_json(rows)
-        ).fetchall():
-            if what == HELD:
-                held.add(key)
+        whole = False
+        for what, key, text, number, *more in told:
+            if what == COUNTED:
+                whole = True
+                last, holds, alone = more
+                self._ledger.counted((key, number, last, text, holds), of_run[key])
+                self.handed_on.all = bool(alone)
+            elif what == HANDED_ON:
+                self.handed_on.rows.append(text)
             elif what == MADE_READY:
                 self._tx.made_ready.add(key)
                 self._ledger.readied((key,))
+            elif what == HELD:
+                held.add(key)
             else:
-                self._spread.drop(verdict(Condition(condition), StepStatus.SUCCEEDED), key, origin)
+                self._spread.drop(verdict(Condition(text), StepStatus.SUCCEEDED), key, number)
+        if whole:
+            return None
         self._lose_stale([outcome.step for outcome in completed], held, result)
         return held
 

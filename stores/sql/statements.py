@@ -130,10 +130,11 @@ class Transaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
     `news` is set when its commit may give other processes something to do; `made_ready` are the
-    keys of steps that are ready now and will be news, unless they are claimed in it as well.
+    keys of steps that are ready now and will be news, unless they are claimed in it as well;
+    `more_ready` is set when others may be, too.
     """
 
-    __slots__ = ("cursor", "dialect", "made_ready", "news", "now")
+    __slots__ = ("cursor", "dialect", "made_ready", "more_ready", "news", "now")
 
     def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
         self.cursor = cursor
@@ -141,6 +142,7 @@ class Transaction:
         self.now = now
         self.news = False
         self.made_ready: set[int] = set()
+        self.more_ready = False
 
 
 class Statements:
@@ -203,7 +205,7 @@ def still_may(act: Act, column: sa.ColumnElement[Any]) -> Any:
     It is the same as `may`, but no partial index fits it: a planner that believes a hot state to
     be empty must not read all of it instead of a few keys.
     """
-    return status_in(sa.func.coalesce(column, ""), sources(act))
+    return status_in(sa.func.coalesce(column, sa.literal_column("''")), sources(act))
 
 
 def becomes(act: Act) -> sa.ColumnElement[str]:
