@@ -40,7 +40,7 @@ _PLANS = (
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
-_FEW = sa.literal_column("2000000000")
+_FEW = sa.bindparam("few", 2_000_000_000, type_=sa.BigInteger)
 
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
