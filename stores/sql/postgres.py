@@ -21,6 +21,8 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.stores.postgres_url import shown
+from stepwell.stores.sql.dialect import Moment
+from stepwell.stores.sql.round_trips import RoundTrips
 from stepwell.stores.sql.statements import bind
 
 CHANNEL = "stepwell"
@@ -36,6 +38,8 @@ _PLANS = (
     "enable_hashjoin = off",
     "enable_mergejoin = off",
     "jit = off",
+    # What is written into a statement is quoted for this.
+    "standard_conforming_strings = on",
 )
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
@@ -126,7 +130,8 @@ class PostgresDialect:
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name="stepwell",
-                prepare_threshold=2,
+                # Writers prepare their statements themselves.
+                prepare_threshold=2 if readonly else None,
                 cursor_factory=psycopg.RawCursor,
             )
             for setting in (*_PLANS, f"synchronous_commit = {self._synchronous}"):
@@ -140,21 +145,31 @@ class PostgresDialect:
     def is_open(self, connection: Any) -> bool:
         return not connection.closed
 
-    def begin(self, cursor: Any) -> int:
-        return self._begin(cursor, "BEGIN")
+    def cursor(self, connection: Any) -> RoundTrips:
+        return RoundTrips(connection)
+
+    def begin(self, cursor: RoundTrips) -> Moment:
+        cursor.begin("BEGIN")
+        if self._clock is not None:
+            return self._clock.micros()
+        rows = cursor.execute(_NOW, ())
+        return lambda: int(rows.fetchone()[0])
+
+    def was_lost(self, cursor: RoundTrips) -> bool:
+        return not cursor.answered and cursor.connection.closed
 
     def begin_read(self, cursor: Any) -> int:
-        return self._begin(cursor, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-    def _begin(self, cursor: Any, begin: str) -> int:
         # In one round trip.
-        cursor.execute(f"{begin}; {_NOW}")
+        cursor.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_NOW}")
         cursor.nextset()
         now = int(cursor.fetchone()[0])
         return now if self._clock is None else self._clock.micros()
 
-    def commit(self, cursor: Any, *, news: bool) -> None:
-        cursor.execute(f"NOTIFY {CHANNEL}; COMMIT" if news else "COMMIT")
+    def commit(self, cursor: RoundTrips, *, news: bool) -> None:
+        if not cursor.answered:
+            # Alone, so that on a connection which was lost it can be tried again.
+            cursor.send()
+        cursor.send(f"NOTIFY {CHANNEL}", "COMMIT") if news else cursor.send("COMMIT")
 
     def translate(self, error: Exception) -> Exception:
         text = " ".join(str(error).split()) or type(error).__name__

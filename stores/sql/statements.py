@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from sqlalchemy.ext.compiler import compiles
 
 from stepwell.engine.states import Act, StepStatus, sources, target
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.dialect import Dialect, Moment
 
 
 class Parameter(sa.BindParameter[Any]):
@@ -134,15 +134,22 @@ class Transaction:
     `more_ready` is set when others may be, too.
     """
 
-    __slots__ = ("cursor", "dialect", "made_ready", "more_ready", "news", "now")
+    __slots__ = ("_now", "cursor", "dialect", "made_ready", "more_ready", "news")
 
-    def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
+    def __init__(self, cursor: Any, dialect: Dialect, now: Moment) -> None:
         self.cursor = cursor
         self.dialect = dialect
-        self.now = now
+        self._now = now
         self.news = False
         self.made_ready: set[int] = set()
         self.more_ready = False
+
+    @property
+    def now(self) -> int:
+        """When it was begun, by the database's clock."""
+        if not isinstance(self._now, int):
+            self._now = self._now()
+        return self._now
 
 
 class Statements:
