@@ -141,13 +141,14 @@ class Claims:
         self._runs: OrderedDict[int, RunInfo] = OrderedDict()
         self._fresh: dict[int, RunInfo] = {}
 
-    def offer(self, request: ClaimRequest | None, control: int) -> Offer:
+    def offer(self, request: ClaimRequest | None) -> Offer:
         """What may be handed on to the worker before it claims."""
         if request is None or not request.lanes:
             return NO_OFFER
-        queues = self._limits.unlimited(request, control)
-        if queues is None:
+        known = self._limits.unlimited(request)
+        if known is None:
             return NO_OFFER
+        control, queues = known
         return Offer(
             request.worker_id,
             request.lease,
@@ -155,6 +156,7 @@ class Claims:
             array_literal(tuple(kind for lane in request.lanes for kind in lane.kinds)),
             array_literal(queues),
             min(lane.limit for lane in request.lanes),
+            control,
         )
 
     def claim(

@@ -8,8 +8,13 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 
-# Epoch microseconds, or what tells them once the database has.
-Moment = int | Callable[[], int]
+
+
+class Moment(Protocol):
+    """Epoch microseconds, maybe known to the database alone until somebody asks: an int is one."""
+
+    def __add__(self, micros: int, /) -> Any: ...
+    def __int__(self) -> int: ...
 
 
 class Dialect(Protocol):

@@ -22,7 +22,7 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
-from stepwell.stores.sql.round_trips import RoundTrips
+from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
 from stepwell.stores.sql.statements import bind
 
 CHANNEL = "stepwell"
@@ -46,7 +46,9 @@ _PLANS = (
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
 _FEW = sa.bindparam("few", 2_000_000_000, type_=sa.BigInteger)
 
-_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# When the transaction was begun, the same throughout.
+_BEGUN = "(extract(epoch FROM now()) * 1000000)::bigint"
+_NOW = f"SELECT {_BEGUN}"
 
 
 class PostgresDialect:
@@ -152,8 +154,7 @@ class PostgresDialect:
         cursor.begin("BEGIN")
         if self._clock is not None:
             return self._clock.micros()
-        rows = cursor.execute(_NOW, ())
-        return lambda: int(rows.fetchone()[0])
+        return BegunAt(_BEGUN, cursor.execute(_NOW, ()))
 
     def was_lost(self, cursor: RoundTrips) -> bool:
         return not cursor.answered and cursor.connection.closed

@@ -34,6 +34,17 @@ class Rows:
         """These are the rows."""
         self._rows = rows
 
+    @property
+    def here(self) -> bool:
+        """Whether they were fetched from the server."""
+        return self._rows is not None
+
+    def first(self) -> Any:
+        """The first row, also if it was fetched already."""
+        if self._rows is None:
+            self._trips.send()
+        return (self._rows or [None])[0]
+
     def fetchall(self) -> list[Any]:
         """All rows that were not fetched yet."""
         if self._rows is None:
@@ -53,6 +64,35 @@ class Rows:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.fetchall())
+
+
+class BegunAt:
+    """A time that the server knows: it is read there, so that nobody waits to be told of it.
+
+    `sql` gives it, and so does the one row of `rows`; `later` is added to both (µs).
+    """
+
+    __slots__ = ("_later", "_rows", "_sql", "_told")
+
+    def __init__(self, sql: str, rows: Rows, later: int = 0) -> None:
+        self._sql, self._rows, self._later = sql, rows, later
+        self._told: int | None = None
+
+    def __add__(self, micros: int) -> BegunAt:
+        later = BegunAt(self._sql, self._rows, self._later + micros)
+        later._told = None if self._told is None else self._told + micros
+        return later
+
+    def __int__(self) -> int:
+        if self._told is None:
+            self._told = int(self._rows.first()[0]) + self._later
+        return self._told
+
+    def literal(self) -> str:
+        """As SQL; the number, once that is known."""
+        if self._told is not None or self._rows.here:
+            return str(int(self))
+        return f"{self._sql} + {self._later}" if self._later else self._sql
 
 
 class RoundTrips:
@@ -95,7 +135,7 @@ class RoundTrips:
         rows = Rows(self)
         if literals is None:
             self.send()
-            self._cursor.execute(sql, values)
+            self._cursor.execute(sql, _plain(values))
             rows.arrived(self._fetched())
             return rows
         if name is None:
@@ -142,11 +182,15 @@ class RoundTrips:
         self._made += 1
         name = self._names[sql] = f"stepwell_{self._made}"
         # A text takes the type of what it is used as.
-        types = ["bigint" if isinstance(value, int) else "unknown" for value in values]
+        types = ["bigint" if isinstance(value, int | BegunAt) else "unknown" for value in values]
         kinds = f"({', '.join(types)})" if types else ""
         self._waiting.append((f"PREPARE {name}{kinds} AS {sql}", None))
         self._preparing.append(sql)
         return name
+
+
+def _plain(values: Sequence[Any]) -> Sequence[Any]:
+    return [int(value) if isinstance(value, BegunAt) else value for value in values]
 
 
 def _literals(values: Sequence[Any]) -> str | None:
@@ -161,6 +205,8 @@ def _literals(values: Sequence[Any]) -> str | None:
             literals.append("'" + value.replace("'", "''") + "'")
         elif type(value) is int:
             literals.append(str(value))
+        elif isinstance(value, BegunAt):
+            literals.append(value.literal())
         else:
             return None
     return ", ".join(literals)

@@ -243,11 +243,11 @@ class Settlement:
             step = outcome.step
             after[step.run.key] = left = after[step.run.key] - 1
             rows.append((step.key, step.token, outcome.value, _record_refs(outcome), left))
-        offer, now = self._offer, self._tx.now
+        offer, now = self._offer, self._tx.moment
         told = fused.succeed(
             self._tx,
             *(now, rows_json(rows), len(rows), offer.worker, now + offer.lease),
-            *(offer.suspect_from, offer.kinds, offer.queues, offer.room),
+            *(offer.suspect_from, offer.kinds, offer.queues, offer.room, offer.control),
         ).fetchall()
         held: set[int] = set()
         whole = False

@@ -129,17 +129,19 @@ class Insert(Statement):
 class Transaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
+    Ask for `moment` rather than `now` where it is only the value of a statement.
+
     `news` is set when its commit may give other processes something to do; `made_ready` are the
     keys of steps that are ready now and will be news, unless they are claimed in it as well;
     `more_ready` is set when others may be, too.
     """
 
-    __slots__ = ("_now", "cursor", "dialect", "made_ready", "more_ready", "news")
+    __slots__ = ("cursor", "dialect", "made_ready", "moment", "more_ready", "news")
 
     def __init__(self, cursor: Any, dialect: Dialect, now: Moment) -> None:
         self.cursor = cursor
         self.dialect = dialect
-        self._now = now
+        self.moment = now
         self.news = False
         self.made_ready: set[int] = set()
         self.more_ready = False
@@ -147,9 +149,7 @@ class Transaction:
     @property
     def now(self) -> int:
         """When it was begun, by the database's clock."""
-        if not isinstance(self._now, int):
-            self._now = self._now()
-        return self._now
+        return self.moment if type(self.moment) is int else int(self.moment)
 
 
 class Statements:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -141,14 +141,16 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
-            result = Exchange(now=tx.now, control=self._lock_runs(tx, settle))
+            result, control = Exchange(), self._lock_runs(tx, settle)
             handed_on = HandedOn()
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
-                offer = self._claims.offer(claim, result.control)
+                offer = self._claims.offer(claim)
                 settlement = Settlement(tx, statements, self._graphs, self._messages, ledger, offer)
                 settlement.settle(settle, result)
                 handed_on = settlement.handed_on
+            result.now, result.control = tx.now, control()
+            if settle:
                 # The end of a run may wake a step, which can be claimed at once.
                 ledger.write()
             if claim is not None:
@@ -171,8 +173,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             self._claims.remember_runs()
         return exchanged
 
-    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> int:
-        """Lock the runs that these outcomes change; returns the control number."""
+    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> Callable[[], int]:
+        """Lock the runs that these outcomes change; returns what tells the control number."""
         keys = {outcome.step.run.key for outcome in settle}
         named = other_runs(settle)
         if named:
@@ -180,11 +182,12 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         if keys and self._fused is not None and not named:
             # A run that ends wakes a step in the one that started it.
             parents = {outcome.step.run.parent for outcome in settle} - {None}
-            found = self._fused.lock_runs(tx, keys_array({*keys, *parents})).fetchone()
-            if found is not None:
-                return int(found[0])
+            locked = self._fused.lock_runs(tx, keys_array({*keys, *parents}))
+            return lambda: int((locked.fetchone() or self._graph_sql.control(tx).fetchone())[0])
         self._graphs.lock_runs(tx, keys, to_end=True)
-        return int(self._graph_sql.control(tx).fetchone()[0])
+        found = self._graph_sql.control(tx)
+        number = int(found.fetchone()[0]) if self._fused is None else None
+        return lambda: int(found.fetchone()[0]) if number is None else number
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None

@@ -42,7 +42,7 @@ _ZERO = sa.literal_column("0")
 class Offer:
     """What a worker would claim next: `room` steps of the kinds in the queues (array literals).
 
-    Made only if none of the queues has a limit.
+    Made only if none of the queues had a limit when the control number was `control`.
     """
 
     worker: str = ""
@@ -51,6 +51,7 @@ class Offer:
     kinds: str = "{}"
     queues: str = "{}"
     room: int = -1
+    control: int = -1
 
 
 NO_OFFER = Offer()
@@ -104,7 +105,8 @@ def succeed_together(dialect: Dialect) -> Statement:
         .where(~_is_met()),
         _told(COUNTED, *counted.c, sa.cast(asked, sa.Integer)),
     )
-    names = ("now", "rows", "all", "worker", "expires", "suspect_from", "kinds", "queues", "room")
+    names = ("now", "rows", "all", "worker", "expires", "suspect_from", "kinds", "queues")
+    names += ("room", "control")
     return Statement(rows.add_cte(_stored(held).cte("stored"), _events(held, counted)), *names)
 
 
@@ -220,8 +222,11 @@ def _alone(held: Any, counts: Any) -> Any:
     on_hold = sa.exists().where(
         runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO
     )
+    meta = schema.meta
+    control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
+    as_known = control.scalar_subquery() == _number("control")
     few = sa.select(sa.func.count()).select_from(counts).scalar_subquery() <= _number("room")
-    return sa.select(sa.and_(few, ~others, ~on_hold).label("alone")).cte("alone")
+    return sa.select(sa.and_(few, as_known, ~others, ~on_hold).label("alone")).cte("alone")
 
 
 def _dependents(counts: Any, alone: Any) -> Any:
