@@ -13,7 +13,7 @@ from stepwell.stores.sql.statements import Statement, becomes, bind, may
 
 steps = schema.steps
 
-ONE = sa.literal_column("1")
+ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
 # What a claim tells of each step.
 CLAIMED = (

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 
-
-
 class Moment(Protocol):
     """Epoch microseconds, maybe known to the database alone until somebody asks: an int is one."""
 

@@ -151,7 +151,9 @@ class Ledger:
     def step_ended(self, run_key: int) -> None:
         self._open[run_key] = self._open.get(run_key, 0) - 1
 
-    def counted(self, run: tuple[int, int, int, str, int], succeeded: Iterable[ClaimedStep]) -> None:
+    def counted(
+        self, run: tuple[int, int, int, str, int], succeeded: Iterable[ClaimedStep]
+    ) -> None:
         """These steps of a run were counted and told of already.
 
         `run` is its row after that: key, open steps, last event, status, holds.

@@ -170,11 +170,12 @@ class Settlement:
             return
         large = sum(len(outcome.value) for outcome in completed) > MAX_ROWS_JSON // 2
         fused = None if emissions or large else self._fused
-        if fused is None:
-            held = self._succeed(completed, result)
-        else:
-            held = self._succeed_together(fused, completed, result)
-        if held is None:  # of all, and they were counted
+        held = (
+            self._succeed(completed, result)
+            if fused is None
+            else self._succeed_together(fused, completed, result)
+        )
+        if held is None:  # they all were, and are counted
             self._store_effects(completed)
             return
         if len(held) != len(completed):

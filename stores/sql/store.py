@@ -181,8 +181,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}
         if keys and self._fused is not None and not named:
             # A run that ends wakes a step in the one that started it.
-            parents = {outcome.step.run.parent for outcome in settle} - {None}
-            locked = self._fused.lock_runs(tx, keys_array({*keys, *parents}))
+            parents = (outcome.step.run.parent for outcome in settle)
+            keys.update(parent for parent in parents if parent is not None)
+            locked = self._fused.lock_runs(tx, keys_array(keys))
             return lambda: int((locked.fetchone() or self._graph_sql.control(tx).fetchone())[0])
         self._graphs.lock_runs(tx, keys, to_end=True)
         found = self._graph_sql.control(tx)

@@ -35,7 +35,7 @@ HELD, MADE_READY, HANDED_ON, UNMET, COUNTED = range(5)
 _MET = [
     condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
 ]
-_ZERO = sa.literal_column("0")
+_ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ def succeed_together(dialect: Dialect) -> Statement:
     the `queues`, if no other one of them is ready: these are the ones it would claim.
     """
     held = _held(dialect)
-    whole = sa.select((sa.func.count() == _number("all")).label("whole")).select_from(held)
-    whole = whole.cte("whole")
+    whole = _whole(held)
     counts = _counts(held)
     alone = _alone(held, counts)
     down = _count_down(_dependents(counts, alone))
@@ -106,8 +105,10 @@ def succeed_together(dialect: Dialect) -> Statement:
         _told(COUNTED, *counted.c, sa.cast(asked, sa.Integer)),
     )
     names = ("now", "rows", "all", "worker", "expires", "suspect_from", "kinds", "queues")
-    names += ("room", "control")
-    return Statement(rows.add_cte(_stored(held).cte("stored"), _events(held, counted)), *names)
+    more = ("room", "control")
+    return Statement(
+        rows.add_cte(_stored(held).cte("stored"), _events(held, counted)), *names, *names_of_offer
+    )
 
 
 def _number(name: str) -> sa.BindParameter[Any]:
@@ -127,7 +128,7 @@ def _told(what: int, key: Any, *more: Any) -> Any:
 
 
 def _is_met() -> Any:
-    met = [sa.literal_column(f"'{name}'") for name in _MET]
+    met: list[Any] = [sa.literal_column(f"'{name}'") for name in _MET]
     return dependencies.c.condition.in_(met)
 
 
@@ -159,6 +160,12 @@ def _held(dialect: Dialect) -> Any:
         )
         .cte("held")
     )
+
+
+def _whole(held: Any) -> Any:
+    """Whether all were held."""
+    every = sa.func.count() == _number("all")
+    return sa.select(every.label("whole")).select_from(held).cte("whole")
 
 
 def _stored(held: Any) -> Any:
@@ -219,9 +226,7 @@ def _alone(held: Any, counts: Any) -> Any:
         steps.c.queue == _one_of("queues"),
         steps.c.kind == _one_of("kinds"),
     )
-    on_hold = sa.exists().where(
-        runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO
-    )
+    on_hold = sa.exists().where(runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO)
     meta = schema.meta
     control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
     as_known = control.scalar_subquery() == _number("control")
