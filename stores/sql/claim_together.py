@@ -43,8 +43,8 @@ def taking() -> dict[str, Any]:
         "token": steps.c.token + ONE,
         "attempt": steps.c.attempt + ONE,
         "worker": bind("worker"),
-        "started_at": sa.bindparam("now", type_=sa.BigInteger),
-        "expires_at": sa.bindparam("expires", type_=sa.BigInteger),
+        "started_at": bind("now", sa.BigInteger),
+        "expires_at": bind("expires", sa.BigInteger),
     }
 
 

@@ -23,7 +23,7 @@ from stepwell.engine.errors import StoreError
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
 from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
-from stepwell.stores.sql.statements import bind
+from stepwell.stores.sql.statements import Parameter, bind
 
 CHANNEL = "stepwell"
 CONNECT_TIMEOUT = 10
@@ -44,7 +44,7 @@ _PLANS = (
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
-_FEW = sa.bindparam("few", 2_000_000_000, type_=sa.BigInteger)
+_FEW = Parameter("few", 2_000_000_000, type_=sa.BigInteger)
 
 # When the transaction was begun, the same throughout.
 _BEGUN = "(extract(epoch FROM now()) * 1000000)::bigint"

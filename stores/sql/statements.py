@@ -26,9 +26,9 @@ def _parameter(element: Parameter, compiler: Any, **options: Any) -> str:
     return str(compiler.visit_bindparam(element, **options))
 
 
-def bind(name: str) -> Parameter:
-    """A parameter."""
-    return Parameter(name)
+def bind(name: str, kind: Any = None) -> Parameter:
+    """A parameter; `kind` is its type, where the database could not tell it from its place."""
+    return Parameter(name, type_=kind)
 
 
 class Statement:

@@ -20,7 +20,7 @@ from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.claim_together import as_found, taking
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.statements import Statement, becomes, may, still_may
+from stepwell.stores.sql.statements import Parameter, Statement, becomes, bind, may, still_may
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
 
@@ -107,17 +107,17 @@ def succeed_together(dialect: Dialect) -> Statement:
     names = ("now", "rows", "all", "worker", "expires", "suspect_from", "kinds", "queues")
     more = ("room", "control")
     return Statement(
-        rows.add_cte(_stored(held).cte("stored"), _events(held, counted)), *names, *names_of_offer
+        rows.add_cte(_stored(held).cte("stored"), _events(held, counted)), *names, *more
     )
 
 
-def _number(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, type_=sa.BigInteger)
+def _number(name: str) -> Parameter:
+    return bind(name, sa.BigInteger)
 
 
 def _one_of(name: str) -> Any:
     """Any of the texts of a parameter, which is an array literal."""
-    return sa.any_(sa.cast(sa.bindparam(name), postgresql.ARRAY(sa.Text)))
+    return sa.any_(sa.cast(bind(name), postgresql.ARRAY(sa.Text)))
 
 
 def _told(what: int, key: Any, *more: Any) -> Any:
