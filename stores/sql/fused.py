@@ -60,7 +60,7 @@ class FusedStatements(Statements):
         )
 
     def _add_graphs(self) -> Statement:
-        """Insert runs, steps, and the edges between them."""
+        """Insert runs, steps, the edges between them, and the runs' first events."""
 
         def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
             kinds: dict[str, Any] = {name: table.c[name].type for name in names}
@@ -70,8 +70,11 @@ class FusedStatements(Statements):
         new_runs = insert("runs", runs, [column.name for column in runs.columns])
         new_steps = insert("steps", steps, NEW_STEP_COLUMNS)
         edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
-        added = edges.add_cte(new_runs.cte("new_runs"), new_steps.cte("new_steps"))
-        return Statement(added, *("runs", "steps", "edges"))
+        events = insert("events", schema.events, [column.name for column in schema.events.columns])
+        added = edges.add_cte(
+            new_runs.cte("new_runs"), new_steps.cte("new_steps"), events.cte("new_events")
+        )
+        return Statement(added, *("runs", "steps", "edges", "events"))
 
     def _end_runs(self) -> Statement:
         """End runs with an event each, and wake the steps that wait for it."""

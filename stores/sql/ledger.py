@@ -144,6 +144,14 @@ class Ledger:
         self._total[run_key] = self._total.get(run_key, 0) + total
         self._open[run_key] = self._open.get(run_key, 0) + open_
 
+    def created(self, run_key: int, data: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The first event of a run that is stored with its counts; the caller adds it."""
+        self._tx.news = self._tx.more_ready = True
+        text = encode(dict(data), "event", limit=2**31)
+        row = (EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
+        self.stored.append((run_key, 1, row))
+        return (run_key, 1, *row)
+
     def steps_opened(self, run_key: int, count: int = 1) -> None:
         """`count` steps are open again; negative when they ended."""
         self._open[run_key] = self._open.get(run_key, 0) + count

@@ -25,7 +25,7 @@ from stepwell.engine.model import (
     Wait,
 )
 from stepwell.engine.payload import encode
-from stepwell.engine.states import Condition, StepStatus, verdict
+from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import waiting
 from stepwell.stores.sql.emissions import Emission
 from stepwell.stores.sql.fused import FusedStatements
@@ -35,15 +35,8 @@ from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS_JSON, Statement, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
-from stepwell.stores.sql.succeed_together import (
-    COUNTED,
-    HANDED_ON,
-    HELD,
-    MADE_READY,
-    NO_OFFER,
-    HandedOn,
-    Offer,
-)
+from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer
+from stepwell.stores.sql.successes import Successes, record_refs
 
 
 class Settlement:
@@ -220,7 +213,7 @@ class Settlement:
         rows = [(step.key, step.token) for step in steps]
         held = self._guarded(self._sql.succeed, steps, rows, result, self._tx.now)
         results = [
-            (outcome.step.key, outcome.value, _record_refs(outcome), self._tx.now)
+            (outcome.step.key, outcome.value, record_refs(outcome), self._tx.now)
             for outcome in completed
             if outcome.step.key in held
         ]
@@ -231,45 +224,11 @@ class Settlement:
     def _succeed_together(
         self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
     ) -> set[int] | None:
-        """End executions, store results, count down dependents and hand on what is ready.
-
-        Returns None if all were held, and their runs were counted; else the keys of the held.
-        """
-        of_run: dict[int, list[ClaimedStep]] = {}
-        for outcome in completed:
-            of_run.setdefault(outcome.step.run.key, []).append(outcome.step)
-        after = {key: len(steps) for key, steps in of_run.items()}
-        rows = []
-        for outcome in completed:
-            step = outcome.step
-            after[step.run.key] = left = after[step.run.key] - 1
-            rows.append((step.key, step.token, outcome.value, _record_refs(outcome), left))
-        offer, now = self._offer, self._tx.moment
-        told = fused.succeed(
-            self._tx,
-            *(now, rows_json(rows), len(rows), offer.worker, now + offer.lease),
-            *(offer.suspect_from, offer.kinds, offer.queues, offer.room, offer.control),
-        ).fetchall()
-        held: set[int] = set()
-        whole = False
-        for what, key, text, number, *more in told:
-            if what == COUNTED:
-                whole = True
-                last, holds, alone = more
-                self._ledger.counted((key, number, last, text, holds), of_run[key])
-                self.handed_on.all = bool(alone)
-            elif what == HANDED_ON:
-                self.handed_on.rows.append(text)
-            elif what == MADE_READY:
-                self._tx.made_ready.add(key)
-                self._ledger.readied((key,))
-            elif what == HELD:
-                held.add(key)
-            else:
-                self._spread.drop(verdict(Condition(text), StepStatus.SUCCEEDED), key, number)
-        if whole:
-            return None
-        self._lose_stale([outcome.step for outcome in completed], held, result)
+        """The same with all that follows from it, in one statement; None if all were held."""
+        successes = Successes(self._tx, self._ledger, self._spread, self.handed_on)
+        held = successes.settle(fused, completed, self._offer)
+        if held is not None:
+            self._lose_stale([outcome.step for outcome in completed], held, result)
         return held
 
     def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:
@@ -370,13 +329,6 @@ class Settlement:
         guilty = [outcome.step for outcome in suspended if outcome.step.key in errors]
         self._refuse(guilty, errors, result)
         return [outcome for outcome in suspended if outcome.step.key not in errors]
-
-
-def _record_refs(outcome: Completed) -> str | None:
-    """Where the outcome's records went, as it is kept with its result."""
-    if not outcome.records:
-        return None
-    return encode([(new.collection, new.key) for new in outcome.records], "records")
 
 
 def _error(failure: Failure) -> str:
