@@ -16,7 +16,7 @@ from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, Run
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
-from stepwell.stores.sql.claim_together import CLAIMED, claim_together
+from stepwell.stores.sql.claim_together import CLAIMED, claim_together, start_together
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.statements import (
@@ -102,16 +102,13 @@ class ClaimStatements(Statements):
             # In the order of keys, so that two claims that start the same runs do not deadlock.
             locked = pending.order_by(runs.c.id).with_for_update().cte("locked")
             pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
-        self.start_runs = Statement(
-            sa.update(runs)
-            .values(
-                status=RunStatus.RUNNING.value,
-                started_at=sa.func.coalesce(runs.c.started_at, bind("now")),
-            )
-            .where(runs.c.id.in_(pending))
-            .returning(*columns),
-            *("now", "keys"),
+        start = sa.update(runs).values(
+            status=RunStatus.RUNNING.value,
+            started_at=sa.func.coalesce(runs.c.started_at, bind("now", sa.BigInteger)),
         )
+        start = start.where(runs.c.id.in_(pending))
+        told = start_together(start, columns) if dialect.fuses else start.returning(*columns)
+        self.start_runs = Statement(told, *("now", "keys"))
         self.step_names = Statement(
             sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
@@ -298,8 +295,11 @@ class Claims:
             # Most runs that were not seen before are begun by this claim.
             rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
             begun = {row[0] for row in rows}
-            for key in sorted(begun):
-                ledger.event(key, EventType.RUN_STARTED)
+            if tx.dialect.fuses:
+                rows = [ledger.told(EventType.RUN_STARTED, row) for row in rows]
+            else:
+                for key in sorted(begun):
+                    ledger.event(key, EventType.RUN_STARTED)
             others = [key for key in missing if key not in begun]
             if others:
                 rows += self._sql.load_runs(tx, rows_json(others)).fetchall()

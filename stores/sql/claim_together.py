@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from stepwell.engine.events import EventType
 from stepwell.engine.states import Act
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
@@ -84,6 +86,26 @@ def claim_together(dialect: Dialect) -> Statement:
         sa.select(taken, count),
         *("worker", "now", "expires", "suspect_from", "suspects", "wanted"),
     )
+
+
+def start_together(start: Any, columns: Sequence[Any]) -> Any:
+    """Start runs, with an event each; returns the columns and, last, the number of its event."""
+    runs, events = schema.runs, schema.events
+    started = (
+        start.values(event_seq=runs.c.event_seq + ONE)
+        .returning(*columns, runs.c.event_seq)
+        .cte("started")
+    )
+    told = sa.insert(events).from_select(
+        [events.c.run_key, events.c.seq, events.c.type, events.c.at],
+        sa.select(
+            started.c.id,
+            started.c.event_seq,
+            sa.literal_column(f"'{EventType.RUN_STARTED}'"),
+            bind("now", sa.BigInteger),
+        ),
+    )
+    return sa.select(started).add_cte(told.cte("told"))
 
 
 def _fits(wanted: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ Runs' counters and event numbers are written once per transaction, however many 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -151,6 +151,14 @@ class Ledger:
         row = (EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
         self.stored.append((run_key, 1, row))
         return (run_key, 1, *row)
+
+    def told(self, type: EventType, row: Sequence[Any]) -> Sequence[Any]:
+        """An event was added already; `row` is its run's, with its number last.
+
+        Returns the row without that.
+        """
+        self.stored.append((row[0], row[-1], (type.value, self._tx.now, None, None, None, None)))
+        return row[:-1]
 
     def steps_opened(self, run_key: int, count: int = 1) -> None:
         """`count` steps are open again; negative when they ended."""
