@@ -408,7 +408,8 @@ class EdgeRow:
 class RunInfo:
     """What an execution knows of its run; the same for all steps of the run.
 
-    `raw_input` is the run's input as JSON text, `created_at` epoch microseconds.
+    `raw_input` is the run's input as JSON text, `created_at` epoch microseconds, `parent` the key
+    of the run that started it.
     """
 
     key: int
@@ -420,6 +421,7 @@ class RunInfo:
     tags: tuple[str, ...]
     raw_input: str
     created_at: int
+    parent: int | None = None
 
 
 @dataclass(slots=True)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 
 from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, RunInfo
 from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
-from stepwell.stores.sql.claim_together import claim_together
+from stepwell.stores.sql.claim_together import CLAIMED, claim_together, start_together
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.statements import (
@@ -28,16 +29,9 @@ from stepwell.stores.sql.statements import (
     rows_json,
     still_may,
 )
+from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer, array_literal
 
 CACHED_RUNS = 10_000
-
-_COLUMNS = (
-    *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
-    *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
-    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
-)
-# What a claim adds one to.
-_COUNTED = ("attempt", "token")
 
 
 class ClaimStatements(Statements):
@@ -46,11 +40,9 @@ class ClaimStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         steps = schema.steps
-        columns = [steps.c[name] for name in _COLUMNS]
+        columns = [steps.c[name] for name in CLAIMED]
         ready = may(Act.CLAIM, steps.c.status)
-        # Told as they were before the claim, as those are that are found first and then taken.
-        as_found = [column - 1 if column.name in _COUNTED else column for column in columns]
-        self.together = claim_together(dialect, as_found) if dialect.fuses else None
+        self.together = claim_together(dialect) if dialect.fuses else None
         self.find_ready = Statement(
             sa.select(*columns)
             .where(
@@ -99,7 +91,7 @@ class ClaimStatements(Statements):
             *("worker", "now", "expires", "keys"),
         )
         of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
-        columns = [runs.c[name] for name in (*of_run, "created_at")]
+        columns = [runs.c[name] for name in (*of_run, "created_at", "parent_run")]
         self.load_runs = Statement(
             sa.select(*columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
         )
@@ -110,16 +102,13 @@ class ClaimStatements(Statements):
             # In the order of keys, so that two claims that start the same runs do not deadlock.
             locked = pending.order_by(runs.c.id).with_for_update().cte("locked")
             pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
-        self.start_runs = Statement(
-            sa.update(runs)
-            .values(
-                status=RunStatus.RUNNING.value,
-                started_at=sa.func.coalesce(runs.c.started_at, bind("now")),
-            )
-            .where(runs.c.id.in_(pending))
-            .returning(*columns),
-            *("now", "keys"),
+        start = sa.update(runs).values(
+            status=RunStatus.RUNNING.value,
+            started_at=sa.func.coalesce(runs.c.started_at, bind("now", sa.BigInteger)),
         )
+        start = start.where(runs.c.id.in_(pending))
+        told = start_together(start, columns) if dialect.fuses else start.returning(*columns)
+        self.start_runs = Statement(told, *("now", "keys"))
         self.step_names = Statement(
             sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
@@ -157,19 +146,51 @@ class Claims:
         self._runs: OrderedDict[int, RunInfo] = OrderedDict()
         self._fresh: dict[int, RunInfo] = {}
 
+    def offer(self, request: ClaimRequest | None) -> Offer:
+        """What may be handed on to the worker before it claims."""
+        if request is None or not request.lanes:
+            return NO_OFFER
+        known = self._limits.unlimited(request)
+        if known is None:
+            return NO_OFFER
+        control, queues = known
+        return Offer(
+            request.worker_id,
+            request.lease,
+            request.suspect_from,
+            array_literal(tuple(kind for lane in request.lanes for kind in lane.kinds)),
+            array_literal(queues),
+            min(lane.limit for lane in request.lanes),
+            control,
+        )
+
     def claim(
-        self, tx: Transaction, ledger: Ledger, request: ClaimRequest, result: Exchange
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        request: ClaimRequest,
+        result: Exchange,
+        handed_on: HandedOn,
     ) -> None:
-        """Take up to each lane's limit of steps; they are in `result.claimed` afterwards."""
+        """Take up to each lane's limit of steps; they are in `result.claimed` afterwards.
+
+        `handed_on` were taken already.
+        """
         self._fresh = {}
         budgets = self._limits.budgets(tx, request, result.control)
-        if self._sql.together is None:
+        rows: list[tuple[Any, ...]]
+        if handed_on.all and not tx.made_ready and not tx.more_ready:
+            rows = [tuple(from_json(row)) for row in handed_on.rows]
+        elif self._sql.together is None:
             rows = self._choose(tx, request, budgets)
             if rows:
                 keys = rows_json([row[2] for row in rows])
                 self._sql.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
         else:
-            rows = self._take_together(self._sql.together, tx, request, budgets)
+            rows = [tuple(from_json(row)) for row in handed_on.rows]
+            kinds = Counter(row[5] for row in rows)
+            rows += self._take_together(self._sql.together, tx, request, budgets, kinds)
+            rows.sort(key=itemgetter(0, 1, 2))
         if rows:
             self._limits.spend(tx, (row[6] for row in rows))
             self._add_claimed(tx, ledger, request, rows, result)
@@ -195,10 +216,14 @@ class Claims:
         tx: Transaction,
         request: ClaimRequest,
         budgets: Mapping[str, int | None],
+        taken: Mapping[str, int],
     ) -> list[tuple[Any, ...]]:
-        """Find and take in one statement; returns the rows as they were, in the promised order."""
+        """Find and take in one statement; returns the rows as they were, in no order.
+
+        So many of each kind were `taken` already.
+        """
         wanted = [
-            (queue, kind, lane.limit, number, budget)
+            (queue, kind, lane.limit - sum(taken.get(k, 0) for k in lane.kinds), number, budget)
             for number, lane in enumerate(request.lanes)
             for kind in lane.kinds
             for queue, budget in budgets.items()
@@ -216,7 +241,6 @@ class Claims:
         if rows and rows[0][-1] > len(rows):
             # Who looked meanwhile was not shown what was locked here and left.
             tx.news = True
-        rows.sort(key=itemgetter(0, 1, 2))
         return [row[:-1] for row in rows]
 
     def _choose(
@@ -274,14 +298,17 @@ class Claims:
             # Most runs that were not seen before are begun by this claim.
             rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
             begun = {row[0] for row in rows}
-            for key in sorted(begun):
-                ledger.event(key, EventType.RUN_STARTED)
+            if tx.dialect.fuses:
+                rows = [ledger.told(EventType.RUN_STARTED, row) for row in rows]
+            else:
+                for key in sorted(begun):
+                    ledger.event(key, EventType.RUN_STARTED)
             others = [key for key in missing if key not in begun]
             if others:
                 rows += self._sql.load_runs(tx, rows_json(others)).fetchall()
-            for key, run_id, package, entrypoint, name, metadata, tags, text, created in rows:
+            for key, run_id, package, entrypoint, name, metadata, tags, *more in rows:
                 of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
-                fresh[key] = RunInfo(key, *of_run, text, created)
+                fresh[key] = RunInfo(key, *of_run, *more)
         self._fresh = fresh
         return {**known, **fresh}
 
@@ -317,7 +344,7 @@ def _best(
 def _claimed(
     row: Sequence[Any], run: RunInfo, parents: dict[int, str], now: int, expires: int
 ) -> ClaimedStep:
-    """A row of `_COLUMNS` as the value workers hold, as it is after the claim."""
+    """A row of `CLAIMED` as the value workers hold, as it is after the claim."""
     # fmt: off
     (priority, ready_at, key, _, step_id, kind, queue, text, attempt, failures, lost_leases,
      max_attempts, timeout, retry, metadata, dedup_key, site, parent, allow_failure, wait,

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stepwell.engine.events import EventType
 from stepwell.engine.states import Act
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
@@ -14,15 +15,47 @@ from stepwell.stores.sql.statements import Statement, becomes, bind, may
 
 steps = schema.steps
 
+ONE: sa.ColumnElement[int] = sa.literal_column("1")
+
+# What a claim tells of each step.
+CLAIMED = (
+    *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
+    *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
+    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
+)
+# What a claim adds one to.
+_COUNTED = ("attempt", "token")
+
 _ORDER = (steps.c.priority, steps.c.ready_at, steps.c.id)
 
 
-def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
+def as_found() -> list[Any]:
+    """The columns of a step that was taken in the same statement, as they were before that.
+
+    So they are told where steps are found first and then taken.
+    """
+    columns = [steps.c[name] for name in CLAIMED]
+    return [column - ONE if column.name in _COUNTED else column for column in columns]
+
+
+def taking() -> dict[str, Any]:
+    """What a claim sets; needs the parameters `worker`, `now` and `expires`."""
+    return {
+        "status": becomes(Act.CLAIM),
+        "token": steps.c.token + ONE,
+        "attempt": steps.c.attempt + ONE,
+        "worker": bind("worker"),
+        "started_at": bind("now", sa.BigInteger),
+        "expires_at": bind("expires", sa.BigInteger),
+    }
+
+
+def claim_together(dialect: Dialect) -> Statement:
     """Find the best ready steps for every lane, and take them.
 
     `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
     claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
-    Returns `columns` as they are after the claim, in no order, and with each how many steps were
+    Returns the columns of `as_found`, in no order, and with each how many steps were
     locked: those that were not taken were hidden from others for a moment.
     """
     wanted = sa.select(
@@ -40,19 +73,12 @@ def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
     best = _best(locked)
     taken = (
         sa.update(steps)
-        .values(
-            status=becomes(Act.CLAIM),
-            token=steps.c.token + 1,
-            attempt=steps.c.attempt + 1,
-            worker=bind("worker"),
-            started_at=bind("now"),
-            expires_at=bind("expires"),
-        )
+        .values(taking())
         .where(
             steps.c.id == best.c.id,
             sa.or_(best.c.budget.is_(None), best.c.turn <= best.c.budget),
         )
-        .returning(*columns)
+        .returning(*as_found())
         .cte("taken")
     )
     count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
@@ -60,6 +86,26 @@ def claim_together(dialect: Dialect, columns: Sequence[Any]) -> Statement:
         sa.select(taken, count),
         *("worker", "now", "expires", "suspect_from", "suspects", "wanted"),
     )
+
+
+def start_together(start: Any, columns: Sequence[Any]) -> Any:
+    """Start runs, with an event each; returns the columns and, last, the number of its event."""
+    runs, events = schema.runs, schema.events
+    started = (
+        start.values(event_seq=runs.c.event_seq + ONE)
+        .returning(*columns, runs.c.event_seq)
+        .cte("started")
+    )
+    told = sa.insert(events).from_select(
+        [events.c.run_key, events.c.seq, events.c.type, events.c.at],
+        sa.select(
+            started.c.id,
+            started.c.event_seq,
+            sa.literal_column(f"'{EventType.RUN_STARTED}'"),
+            bind("now", sa.BigInteger),
+        ),
+    )
+    return sa.select(started).add_cte(told.cte("told"))
 
 
 def _fits(wanted: Any) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from stepwell.engine.errors import InvalidInput, RuntimeClosed
 from stepwell.engine.points import Write, is_armed, reach
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.dialect import Dialect, Moment
 from stepwell.stores.sql.statements import Transaction
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Database:
     def open(self) -> None:
         """Connect the writer. Raises StoreError."""
         self._writer = self.dialect.connect(readonly=False)
-        self._cursor = self._writer.cursor()
+        self._cursor = self.dialect.cursor(self._writer)
 
     def write(self, work: Callable[[Transaction], T], kind: Write | None = None) -> T:
         """Run `work` in a write transaction; durable on return.
@@ -110,7 +110,8 @@ class Database:
                 self._check_open()
                 self._commit(group)
             except self.dialect.driver_errors as error:
-                if self.dialect.is_passing(error) and attempt + 1 < MAX_TRIES:
+                again = self.dialect.is_passing(error) or self.dialect.was_lost(self._cursor)
+                if again and attempt + 1 < MAX_TRIES:
                     continue
                 _fail(group, error)
             except BaseException as error:
@@ -159,7 +160,7 @@ class Database:
                 cursor.execute("ROLLBACK")
             raise
 
-    def _begin(self) -> int:
+    def _begin(self) -> Moment:
         """Begin a write; on a new connection if that was lost while nobody used it."""
         if self.dialect.is_open(self._writer):
             try:
@@ -193,12 +194,13 @@ class Database:
         try:
             ticket.error = None
             ticket.result = ticket.work(tx)
+            tx.cursor.execute("RELEASE one")
         except Exception as error:
             if isinstance(error, self.dialect.driver_errors) and self.dialect.is_passing(error):
                 raise  # the whole group is tried again
             tx.cursor.execute("ROLLBACK TO one")
+            tx.cursor.execute("RELEASE one")
             ticket.error = error
-        tx.cursor.execute("RELEASE one")
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -220,7 +222,8 @@ class Database:
             finally:
                 if cursor is not None:
                     with suppress(self.dialect.driver_errors):
-                        cursor.execute("ROLLBACK")
+                        # Nothing was changed. After a rollback a driver prepares all anew.
+                        cursor.execute("COMMIT")
                     cursor.close()
                     self._idle.append(connection)
 

@@ -8,6 +8,13 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 
+class Moment(Protocol):
+    """Epoch microseconds, maybe known to the database alone until somebody asks: an int is one."""
+
+    def __add__(self, micros: int, /) -> Any: ...
+    def __int__(self) -> int: ...
+
+
 class Dialect(Protocol):
     """What a database brings: its SQL compiler, connections, and a few words of its own."""
 
@@ -56,8 +63,19 @@ class Dialect(Protocol):
         """A new connection of the driver. Raises StoreError in one clear line."""
         ...
 
-    def begin(self, cursor: Any) -> int:
-        """Start a transaction that will write; returns the time that leases expire by (µs)."""
+    def cursor(self, connection: Any) -> Any:
+        """The cursor for writes."""
+        ...
+
+    def begin(self, cursor: Any) -> Moment:
+        """Start a transaction that will write; returns the time that leases expire by (µs).
+
+        It may be sent with what comes first in it.
+        """
+        ...
+
+    def was_lost(self, cursor: Any) -> bool:
+        """Whether the connection turned out to be lost before anything was done in it."""
         ...
 
     def begin_read(self, cursor: Any) -> int:

@@ -6,28 +6,29 @@ All parts of a statement see the moment before it, so nothing here reads what it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
+from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.run_ends import END_EVENTS, ending
-from stepwell.stores.sql.statements import Statement, Statements, becomes, bind, may, still_may
+from stepwell.stores.sql.statements import Statement, Statements, bind, may
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS
+from stepwell.stores.sql.succeed_together import succeed_together
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
 
-# What a row of `FusedStatements.succeed` tells.
-HELD, MADE_READY, UNMET = 0, 1, 2
-# … and of `FusedStatements.end_runs`.
+# What a row of `FusedStatements.end_runs` tells.
 ENDED, WOKEN = 0, 1
 
-_MET = [
-    condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
-]
+
+def keys_array(keys: Iterable[int]) -> str:
+    """Keys as the parameter of `lock_runs`."""
+    return "{" + ",".join(map(str, keys)) + "}"
 
 
 class FusedStatements(Statements):
@@ -36,40 +37,30 @@ class FusedStatements(Statements):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self.lock_runs = self._lock_runs()
-        self.succeed = self._succeed()
+        self.succeed = succeed_together(dialect)
         self.count = self._count()
         self.end_runs = self._end_runs()
         self.add_graphs = self._add_graphs()
 
     def _lock_runs(self) -> Statement:
-        """Lock runs and those that started them in the order of keys; returns the control number.
+        """Lock runs in the order of keys; returns the control number with each.
 
-        A run that ends wakes a step in the one that started it. The number is of the moment
-        before the locks were waited for: what changed it meanwhile is noticed one exchange late.
+        The number is of the moment before the locks were waited for: what changed it meanwhile
+        is noticed one exchange late.
         """
-        given = sa.select(self.dialect.scalars("keys").subquery("given"))
-        parents = sa.select(runs.c.parent_run).where(
-            runs.c.id.in_(self.dialect.scalars("keys")), runs.c.parent_run.is_not(None)
-        )
-        # Limited as all that is given, so that each is looked up by its key.
-        locked = (
-            sa.select(runs.c.id)
-            .where(runs.c.id.in_(given.union(parents)))
-            .order_by(runs.c.id)
-            .with_for_update()
-            .cte("locked")
-            .prefix_with("MATERIALIZED")
-        )
-        control = schema.meta.c.value
+        meta = schema.meta
+        control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
+        keys = sa.cast(bind("keys"), postgresql.ARRAY(sa.BigInteger))
         return Statement(
-            sa.select(
-                control, sa.select(sa.func.count()).select_from(locked).scalar_subquery()
-            ).where(schema.meta.c.name == sa.literal_column("'control'")),
+            sa.select(control.scalar_subquery(), runs.c.id)
+            .where(runs.c.id == sa.any_(keys))
+            .order_by(runs.c.id)
+            .with_for_update(of=runs),
             "keys",
         )
 
     def _add_graphs(self) -> Statement:
-        """Insert runs, steps, and the edges between them."""
+        """Insert runs, steps, the edges between them, and the runs' first events."""
 
         def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
             kinds: dict[str, Any] = {name: table.c[name].type for name in names}
@@ -79,8 +70,11 @@ class FusedStatements(Statements):
         new_runs = insert("runs", runs, [column.name for column in runs.columns])
         new_steps = insert("steps", steps, NEW_STEP_COLUMNS)
         edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
-        added = edges.add_cte(new_runs.cte("new_runs"), new_steps.cte("new_steps"))
-        return Statement(added, *("runs", "steps", "edges"))
+        events = insert("events", schema.events, [column.name for column in schema.events.columns])
+        added = edges.add_cte(
+            new_runs.cte("new_runs"), new_steps.cte("new_steps"), events.cte("new_events")
+        )
+        return Statement(added, *("runs", "steps", "edges", "events"))
 
     def _end_runs(self) -> Statement:
         """End runs with an event each, and wake the steps that wait for it."""
@@ -126,60 +120,6 @@ class FusedStatements(Statements):
         )
         return Statement(rows.add_cte(told.cte("told")), *("now", "data", "keys"))
 
-    def _succeed(self) -> Statement:
-        """End executions, store their results, and count down what depended on them."""
-        given = self.dialect.rows(
-            "rows", id=sa.BigInteger, token=sa.BigInteger, value=sa.Text, records=sa.Text
-        )
-        held = (
-            sa.update(steps)
-            .values(
-                status=becomes(Act.SUCCEED),
-                expires_at=sa.null(),
-                ended_at=bind("now"),
-                error=sa.null(),
-            )
-            .where(
-                steps.c.id == given.c.id,
-                steps.c.token == given.c.token,
-                still_may(Act.SUCCEED, steps.c.status),
-            )
-            .returning(steps.c.id, given.c.value, given.c.records)
-            .cte("held")
-        )
-        results = schema.results
-        stored = sa.insert(results).from_select(
-            [results.c.step, results.c.value, results.c.records, results.c.committed_at],
-            sa.select(held.c.id, held.c.value, held.c.records, bind("now")),
-        )
-        met = dependencies.c.condition.in_([sa.literal_column(f"'{name}'") for name in _MET])
-        edges = dependencies.join(held, held.c.id == dependencies.c.needs)
-        counts = (
-            sa.select(dependencies.c.step, sa.func.count().label("count"))
-            .select_from(edges)
-            .where(met)
-            .group_by(dependencies.c.step)
-            .cte("counts")
-        )
-        down = _count_down(counts)
-        nothing = (
-            sa.cast(sa.null(), sa.Text).label("condition"),
-            sa.cast(sa.null(), sa.BigInteger).label("origin"),
-        )
-
-        def told(what: int, key: Any, *more: Any) -> Any:
-            return sa.select(sa.literal_column(str(what)).label("what"), key.label("key"), *more)
-
-        unmet = told(UNMET, dependencies.c.step, dependencies.c.condition, dependencies.c.needs)
-        return Statement(
-            sa.union_all(
-                told(HELD, held.c.id, *nothing),
-                told(MADE_READY, down.c.id, *nothing).where(down.c.pending == 0),
-                unmet.select_from(edges).where(~met),
-            ).add_cte(stored.cte("stored")),
-            *("now", "rows"),
-        )
-
     def _count(self) -> Statement:
         """Count what changed in runs, and add the events that this gives numbers to."""
         given = self.dialect.rows(
@@ -209,19 +149,3 @@ class FusedStatements(Statements):
         ).where(counted.c.id == new.c.run_key)
         added = sa.insert(events).from_select(list(kinds), told)
         return Statement(sa.select(counted).add_cte(added.cte("added")), *("rows", "events"))
-
-
-def _count_down(counts: Any) -> Any:
-    """Count the steps of `counts` (step, count) down; those that reach 0 are ready."""
-    left = steps.c.pending - counts.c.count
-    return (
-        sa.update(steps)
-        .values(
-            pending=left,
-            status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
-            ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
-        )
-        .where(steps.c.id == counts.c.step, still_may(Act.READY, steps.c.status))
-        .returning(steps.c.id, steps.c.pending)
-        .cte("down")
-    )

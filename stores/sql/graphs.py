@@ -54,8 +54,7 @@ class Graphs(Emissions):
         It locks the counters of both, whatever is asked for: a transaction that came back for
         the other one could meet another that did so the other way round.
         """
-        after = dict(self._sql.reserve_graphs(tx, runs, steps).fetchall())
-        return after["next_run"] - runs, after["next_step"] - steps
+        return _first(self._sql.reserve_graphs(tx, runs, steps).fetchall(), runs, steps)
 
     def taken(self, tx: Transaction, run_ids: Sequence[str]) -> set[str]:
         """Those of the ids that runs have. The others stay free until this transaction ends."""
@@ -73,8 +72,8 @@ class Graphs(Emissions):
 
         With `to_end` also the runs that started these: the end of a run wakes a step there.
         """
-        if tx.dialect.concurrent:
-            locked = set(keys)
+        locked = set(keys)
+        if tx.dialect.concurrent and locked:
             if to_end:
                 locked |= {row[0] for row in self._sql.parents(tx, rows_json(sorted(locked)))}
             self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
@@ -95,9 +94,7 @@ class Graphs(Emissions):
         parent: ClaimedStep | None = None,
     ) -> list[Conflict | None]:
         """Store runs with their steps; for each, None or why it was not stored: its id is taken."""
-        first = self.reserve(tx, len(runs), sum(len(run.steps) for run in runs))
-        # Others that create runs wait by now, so that an id cannot be taken in between.
-        rows = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
+        first, rows = self._reserve_and_look(tx, runs)
         taken = {row[0] for row in rows}
         problems: list[Conflict | None] = []
         new: list[NewRun] = []
@@ -110,6 +107,21 @@ class Graphs(Emissions):
             self._add_new_runs(tx, ledger, new, parent, first)
         return problems
 
+    def _reserve_and_look(
+        self, tx: Transaction, runs: Sequence[NewRun]
+    ) -> tuple[tuple[int, int], list[Any]]:
+        """The first fresh keys for these runs, and which of their ids are taken.
+
+        Others that create runs wait from then on, so that an id cannot be taken in between.
+        """
+        counts = len(runs), sum(len(run.steps) for run in runs)
+        reserved = self._sql.reserve_graphs(tx, *counts)
+        # Where there is one cursor for all, its rows are gone with the next statement; else both
+        # are asked for before either is waited for.
+        after = reserved.fetchall() if self._fused is None else None
+        taken = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
+        return _first(reserved.fetchall() if after is None else after, *counts), taken
+
     def _add_new_runs(
         self,
         tx: Transaction,
@@ -120,24 +132,32 @@ class Graphs(Emissions):
     ) -> None:
         parents = (parent.run.key, parent.key) if parent else (None, None)
         first_run, first_step = first
-        run_rows, step_rows, edges = [], [], []
+        step_rows, edges = [], []
         for key, run in enumerate(runs, first_run):
-            about = (key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value)
-            payloads = (run.input, run.metadata, run.tags)
-            run_rows.append((*about, *payloads, 0, 0, 0, *parents, tx.now, None, None, 0))
-            data = {"steps": len(run.steps), "package": run.package}
-            ledger.event(key, EventType.RUN_CREATED, data=data)
             placement = _Placement(run.steps)
             step_rows += self._place(tx, key, run.package, placement, first_step)
             edges += placement.edges
-            ledger.steps_added(key, len(run.steps), len(run.steps))
             first_step += len(run.steps)
         if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
-            texts = (rows_json(run_rows), rows_json(step_rows), rows_json(edges))
-            if sum(map(len, texts)) <= MAX_ROWS_JSON:
-                self._fused.add_graphs(tx, *texts)
+            texts = (rows_json(step_rows), rows_json(edges))
+            if sum(map(len, texts)) <= MAX_ROWS_JSON and all(run.steps for run in runs):
+                # With their counts and their first events, which nothing needs to be asked for.
+                rows = [
+                    _row(key, run, (len(run.steps), len(run.steps), 1), parents, tx.now)
+                    for key, run in enumerate(runs, first_run)
+                ]
+                events = [
+                    ledger.created(key, _about(run)) for key, run in enumerate(runs, first_run)
+                ]
+                self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
                 return
-        self._sql.add_run.many(tx, run_rows)
+        rows = [
+            _row(key, run, (0, 0, 0), parents, tx.now) for key, run in enumerate(runs, first_run)
+        ]
+        for key, run in enumerate(runs, first_run):
+            ledger.event(key, EventType.RUN_CREATED, data=_about(run))
+            ledger.steps_added(key, len(run.steps), len(run.steps))
+        self._sql.add_run.many(tx, rows)
         self._insert(tx, step_rows, edges)
 
     def add_emissions(
@@ -288,6 +308,30 @@ class Graphs(Emissions):
                 pending += 1
                 placement.dropped.append((ruling, key, target))
         return pending
+
+
+def _first(after: Sequence[Any], runs: int, steps: int) -> tuple[int, int]:
+    """The first of so many fresh keys, from the counters as they are after them."""
+    counters: dict[str, int] = dict(after)
+    return counters["next_run"] - runs, counters["next_step"] - steps
+
+
+def _row(
+    key: int,
+    run: NewRun,
+    counts: tuple[int, int, int],
+    parents: tuple[int | None, int | None],
+    now: int,
+) -> tuple[Any, ...]:
+    """The row of a new run; `counts` are its steps, those that are open, and its events."""
+    about = (key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value)
+    payloads = (run.input, run.metadata, run.tags)
+    return (*about, *payloads, *counts, *parents, now, None, None, 0)
+
+
+def _about(run: NewRun) -> dict[str, Any]:
+    """What the event of its creation tells."""
+    return {"steps": len(run.steps), "package": run.package}
 
 
 def id_is_taken(run_id: str) -> Conflict:

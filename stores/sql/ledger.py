@@ -5,7 +5,7 @@ Runs' counters and event numbers are written once per transaction, however many 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -137,6 +137,7 @@ class Ledger:
         self._events: dict[int, list[EventRow]] = {}
         self._readied: list[Iterable[int]] = []
         self._canceled: dict[int, Mapping[str, Any]] = {}
+        self._counted: dict[int, tuple[Any, ...]] = {}
         self.stored: list[StoredEvent] = []
         self.ended_runs: list[str] = []
 
@@ -144,6 +145,22 @@ class Ledger:
         """`total` steps were added, `open_` of them not ended."""
         self._total[run_key] = self._total.get(run_key, 0) + total
         self._open[run_key] = self._open.get(run_key, 0) + open_
+
+    def created(self, run_key: int, data: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The first event of a run that is stored with its counts; the caller adds it."""
+        self._tx.news = self._tx.more_ready = True
+        text = encode(dict(data), "event", limit=2**31)
+        row = (EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
+        self.stored.append((run_key, 1, *row))
+        return (run_key, 1, *row)
+
+    def told(self, type: EventType, row: Sequence[Any]) -> Sequence[Any]:
+        """An event was added already; `row` is its run's, with its number last.
+
+        Returns the row without that.
+        """
+        self.stored.append((row[0], row[-1], type.value, self._tx.now, None, None, None, None))
+        return row[:-1]
 
     def steps_opened(self, run_key: int, count: int = 1) -> None:
         """`count` steps are open again; negative when they ended."""
@@ -166,6 +183,18 @@ class Ledger:
         for run_key, rows in by_run.items():
             self._open[run_key] = self._open.get(run_key, 0) - len(rows)
             self._events.setdefault(run_key, []).extend(rows)
+
+    def counted(
+        self, run: tuple[int, int, int, str, int], succeeded: Iterable[ClaimedStep]
+    ) -> None:
+        """These steps of a run were counted and told of already.
+
+        `run` is its row after that: key, open steps, last event, status, holds.
+        """
+        key, _, last_seq, *_ = self._counted[run[0]] = run
+        event, now = EventType.STEP_SUCCEEDED.value, self._tx.now
+        rows = [(event, now, step.key, step.attempt, None, None) for step in succeeded]
+        self.stored += [(key, seq, *row) for seq, row in enumerate(rows, last_seq - len(rows) + 1)]
 
     def readied(self, keys: Iterable[int]) -> None:
         """These steps may be ready now, and no event of theirs says so."""
@@ -204,7 +233,7 @@ class Ledger:
     ) -> None:
         """Add an event to the run; it is numbered when the ledger is written."""
         if type in _NEWS:
-            self._tx.news = True
+            self._tx.news = self._tx.more_ready = True
         text = encode(dict(data), "event", limit=2**31) if data else None
         row = (type.value, self._tx.now, step, attempt, worker, text)
         events = self._events.get(run_key)
@@ -215,19 +244,19 @@ class Ledger:
 
     def write(self) -> None:
         """Write counters and events, and end the runs in which nothing is open any more."""
-        while self._total or self._open or self._events:
+        while self._total or self._open or self._events or self._counted:
             keys = sorted(self._total.keys() | self._open.keys() | self._events.keys())
             total, open_, events = self._total, self._open, self._events
-            readied = self._readied
+            readied, before = self._readied, self._counted
+            self._counted = {}
             self._total, self._open, self._events, self._readied = {}, {}, {}, []
             rows = [
                 (key, total.get(key, 0), open_.get(key, 0), len(events.get(key, ())))
                 for key in keys
             ]
-            if self._fused is None:
-                counted = self._sql.count(self._tx, rows_json(rows)).fetchall()
-            else:
-                counted = self._count_with_events(self._fused, rows, events)
+            counted = self._count(rows, events) if rows else []
+            changed = set(keys)
+            counted += [row for key, row in before.items() if key not in changed]
             stored: list[StoredEvent] = []
             held = False
             over: list[int] = []
@@ -238,7 +267,8 @@ class Ledger:
                 if holds:
                     readied.append([event[2] for event in mine if event[2] is not None])
                     held = True
-                if still_open == 0 and run_key in open_ and status not in RUN_ENDED:
+                may_end = run_key in open_ or run_key in before
+                if still_open == 0 and may_end and status not in RUN_ENDED:
                     over.append(run_key)
             if held:
                 keys_json = rows_json(list(chain.from_iterable(readied)))
@@ -252,22 +282,23 @@ class Ledger:
             if over:
                 self._end(over)
 
-    def _count_with_events(
-        self,
-        fused: FusedStatements,
-        rows: list[tuple[int, int, int, int]],
-        events: Mapping[int, list[EventRow]],
+    def _count(
+        self, rows: list[tuple[int, int, int, int]], events: Mapping[int, list[EventRow]]
     ) -> list[Any]:
-        """Count, and add the events in the same statement.
+        """Count; where that is possible, add the events in the same statement.
 
         Their numbers are only known there; each is told by how many come after it.
         """
+        if self._fused is None:
+            found: list[Any] = self._sql.count(self._tx, rows_json(rows)).fetchall()
+            return found
         given = [
             (key, len(mine) - place, *event)
             for key, mine in events.items()
             for place, event in enumerate(mine, 1)
         ]
-        counted: list[Any] = fused.count(self._tx, rows_json(rows), rows_json(given)).fetchall()
+        rows_text, events_text = rows_json(rows), rows_json(given)
+        counted: list[Any] = self._fused.count(self._tx, rows_text, events_text).fetchall()
         return counted
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:

@@ -21,7 +21,9 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError
 from stepwell.stores.postgres_url import shown
-from stepwell.stores.sql.statements import bind
+from stepwell.stores.sql.dialect import Moment
+from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
+from stepwell.stores.sql.statements import Parameter, bind
 
 CHANNEL = "stepwell"
 CONNECT_TIMEOUT = 10
@@ -36,6 +38,8 @@ _PLANS = (
     "enable_hashjoin = off",
     "enable_mergejoin = off",
     "jit = off",
+    # What is written into a statement is quoted for this.
+    "standard_conforming_strings = on",
 )
 # … but one that reads whole tables is planned for that.
 _WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoin = on")
@@ -44,9 +48,11 @@ _FETCHED = 2_000
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
-_FEW = 2_000_000_000
+_FEW = Parameter("few", 2_000_000_000, type_=sa.BigInteger)
 
-_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# When the transaction was begun, the same throughout.
+_BEGUN = "(extract(epoch FROM now()) * 1000000)::bigint"
+_NOW = f"SELECT {_BEGUN}"
 
 
 class PostgresDialect:
@@ -72,7 +78,7 @@ class PostgresDialect:
 
     def __init__(self, url: str, *, durability: str = "full", clock: Clock | None = None) -> None:
         self.sqlalchemy: Any = sqlalchemy_psycopg.dialect(  # type: ignore[no-untyped-call]  # without annotations
-            paramstyle="format"
+            paramstyle="numeric_dollar"
         )
         self._url = url
         self._label = shown(url)
@@ -133,7 +139,9 @@ class PostgresDialect:
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name="stepwell",
-                prepare_threshold=2,
+                # Writers prepare their statements themselves.
+                prepare_threshold=2 if readonly else None,
+                cursor_factory=psycopg.RawCursor,
             )
             for setting in (*_PLANS, f"synchronous_commit = {self._synchronous}"):
                 connection.execute(f"SET {setting}")
@@ -146,21 +154,30 @@ class PostgresDialect:
     def is_open(self, connection: Any) -> bool:
         return not connection.closed
 
-    def begin(self, cursor: Any) -> int:
-        return self._begin(cursor, "BEGIN")
+    def cursor(self, connection: Any) -> RoundTrips:
+        return RoundTrips(connection)
+
+    def begin(self, cursor: RoundTrips) -> Moment:
+        cursor.begin("BEGIN")
+        if self._clock is not None:
+            return self._clock.micros()
+        return BegunAt(_BEGUN, cursor.execute(_NOW, ()))
+
+    def was_lost(self, cursor: RoundTrips) -> bool:
+        return not cursor.answered and cursor.connection.closed
 
     def begin_read(self, cursor: Any) -> int:
-        return self._begin(cursor, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-    def _begin(self, cursor: Any, begin: str) -> int:
         # In one round trip.
-        cursor.execute(f"{begin}; {_NOW}")
+        cursor.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_NOW}")
         cursor.nextset()
         now = int(cursor.fetchone()[0])
         return now if self._clock is None else self._clock.micros()
 
-    def commit(self, cursor: Any, *, news: bool) -> None:
-        cursor.execute(f"NOTIFY {CHANNEL}; COMMIT" if news else "COMMIT")
+    def commit(self, cursor: RoundTrips, *, news: bool) -> None:
+        if not cursor.answered:
+            # Alone, so that on a connection which was lost it can be tried again.
+            cursor.send()
+        cursor.send(f"NOTIFY {CHANNEL}", "COMMIT") if news else cursor.send("COMMIT")
 
     def translate(self, error: Exception) -> Exception:
         text = " ".join(str(error).split()) or type(error).__name__

@@ -236,6 +236,16 @@ class QueueLimits:
                 budgets[queue.name] = self._budget(tx, queue, request.worker_id) if locked else 0
         return budgets
 
+    def unlimited(self, request: ClaimRequest) -> tuple[int, tuple[str, ...]] | None:
+        """The queues that a worker may claim from, and at which control number that was known.
+
+        None if some of them have limits.
+        """
+        queues = self._open_to(request)
+        if self._known_at is None or any(queue.limited for queue in queues):
+            return None
+        return self._known_at, tuple(queue.name for queue in queues)
+
     def _budget(self, tx: Transaction, queue: _Row, worker_id: str) -> int:
         limits = []
         if queue.max_in_flight is not None:

@@ -25,16 +25,18 @@ from stepwell.engine.model import (
     Wait,
 )
 from stepwell.engine.payload import encode
-from stepwell.engine.states import Condition, StepStatus, verdict
+from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import waiting
 from stepwell.stores.sql.emissions import Emission
-from stepwell.stores.sql.fused import HELD, MADE_READY, FusedStatements
+from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.graphs import Graphs, id_is_taken
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS_JSON, Statement, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer
+from stepwell.stores.sql.successes import Successes, record_refs
 
 
 class Settlement:
@@ -47,7 +49,10 @@ class Settlement:
         graphs: Graphs,
         messages: Messages,
         ledger: Ledger,
+        offer: Offer = NO_OFFER,
     ) -> None:
+        self.handed_on = HandedOn()
+        self._offer = offer
         self._tx = tx
         self._sql, self._graph_sql, self._fused = sql
         self._graphs = graphs
@@ -159,13 +164,18 @@ class Settlement:
         fused = None if emissions else self._fused
         if fused is not None and sum(len(item.value) for item in completed) > MAX_ROWS_JSON // 2:
             fused = None
-        if fused is None:
-            held = self._succeed(completed, result)
-        else:
-            held = self._succeed_together(fused, completed, result)
+        held = (
+            self._succeed(completed, result)
+            if fused is None
+            else self._succeed_together(fused, completed, result)
+        )
+        if held is None:  # they all were, and are counted
+            self._store_effects(completed)
+            return
         if len(held) != len(completed):
             completed = [outcome for outcome in completed if outcome.step.key in held]
         self._store_effects(completed)
+        self._ledger.steps_succeeded(outcome.step for outcome in completed)
         if emissions:
             stored = [emission for key, emission in emissions.items() if key in held]
             self._graphs.add_emissions(
@@ -177,7 +187,6 @@ class Settlement:
     def _store_effects(self, completed: Sequence[Completed]) -> None:
         """What executions made besides their results."""
         tx, now = self._tx, self._tx.now
-        self._ledger.steps_succeeded([outcome.step for outcome in completed])
         records: dict[tuple[str, str, str], tuple[Any, ...]] = {}  # the last one of a key wins
         artifacts = []
         for outcome in completed:
@@ -204,7 +213,7 @@ class Settlement:
         rows = [(step.key, step.token) for step in steps]
         held = self._guarded(self._sql.succeed, steps, rows, result, self._tx.now)
         results = [
-            (outcome.step.key, outcome.value, _record_refs(outcome), self._tx.now)
+            (outcome.step.key, outcome.value, record_refs(outcome), self._tx.now)
             for outcome in completed
             if outcome.step.key in held
         ]
@@ -214,24 +223,12 @@ class Settlement:
 
     def _succeed_together(
         self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
-    ) -> set[int]:
-        """End executions, store results and count down dependents; returns the keys of the held."""
-        rows = [
-            (outcome.step.key, outcome.step.token, outcome.value, _record_refs(outcome))
-            for outcome in completed
-        ]
-        held: set[int] = set()
-        for what, key, condition, origin in fused.succeed(
-            self._tx, self._tx.now, rows_json(rows)
-        ).fetchall():
-            if what == HELD:
-                held.add(key)
-            elif what == MADE_READY:
-                self._tx.made_ready.add(key)
-                self._ledger.readied((key,))
-            else:
-                self._spread.drop(verdict(Condition(condition), StepStatus.SUCCEEDED), key, origin)
-        self._lose_stale([outcome.step for outcome in completed], held, result)
+    ) -> set[int] | None:
+        """The same with all that follows from it, in one statement; None if all were held."""
+        successes = Successes(self._tx, self._ledger, self._spread, self.handed_on)
+        held = successes.settle(fused, completed, self._offer)
+        if held is not None:
+            self._lose_stale([outcome.step for outcome in completed], held, result)
         return held
 
     def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:
@@ -332,13 +329,6 @@ class Settlement:
         guilty = [outcome.step for outcome in suspended if outcome.step.key in errors]
         self._refuse(guilty, errors, result)
         return [outcome for outcome in suspended if outcome.step.key not in errors]
-
-
-def _record_refs(outcome: Completed) -> str | None:
-    """Where the outcome's records went, as it is kept with its result."""
-    if not outcome.records:
-        return None
-    return encode([(new.collection, new.key) for new in outcome.records], "records")
 
 
 def _error(failure: Failure) -> str:

@@ -60,7 +60,7 @@ class Spread:
                 for key in dropped:
                     met.pop(key, None)
             if met:
-                self._tx.news = True
+                self._tx.news = self._tx.more_ready = True
                 self._ledger.readied(met)
                 self._sql.count_down(self._tx, self._tx.now, rows_json(list(met.items())))
             if self._cancel or self._skip:

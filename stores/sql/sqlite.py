@@ -161,6 +161,12 @@ class SqliteDialect:
                 )
             return
 
+    def cursor(self, connection: Any) -> Any:
+        return connection.cursor()
+
+    def was_lost(self, cursor: Any) -> bool:  # noqa: ARG002  # there is nothing in between
+        return False
+
     def begin(self, cursor: Any) -> int:
         cursor.execute("BEGIN IMMEDIATE")
         # One machine, one clock: the database's is the process's.

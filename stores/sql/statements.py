@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from sqlalchemy.ext.compiler import compiles
 
 from stepwell.engine.states import Act, StepStatus, sources, target
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.dialect import Dialect, Moment
 
 
 class Parameter(sa.BindParameter[Any]):
@@ -26,9 +26,9 @@ def _parameter(element: Parameter, compiler: Any, **options: Any) -> str:
     return str(compiler.visit_bindparam(element, **options))
 
 
-def bind(name: str) -> Parameter:
-    """A parameter."""
-    return Parameter(name)
+def bind(name: str, kind: Any = None) -> Parameter:
+    """A parameter; `kind` is its type, where the database could not tell it from its place."""
+    return Parameter(name, type_=kind)
 
 
 class Statement:
@@ -129,18 +129,27 @@ class Insert(Statement):
 class Transaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
+    Ask for `moment` rather than `now` where it is only the value of a statement.
+
     `news` is set when its commit may give other processes something to do; `made_ready` are the
-    keys of steps that are ready now and will be news, unless they are claimed in it as well.
+    keys of steps that are ready now and will be news, unless they are claimed in it as well;
+    `more_ready` is set when others may be, too.
     """
 
-    __slots__ = ("cursor", "dialect", "made_ready", "news", "now")
+    __slots__ = ("cursor", "dialect", "made_ready", "moment", "more_ready", "news")
 
-    def __init__(self, cursor: Any, dialect: Dialect, now: int) -> None:
+    def __init__(self, cursor: Any, dialect: Dialect, now: Moment) -> None:
         self.cursor = cursor
         self.dialect = dialect
-        self.now = now
+        self.moment = now
         self.news = False
         self.made_ready: set[int] = set()
+        self.more_ready = False
+
+    @property
+    def now(self) -> int:
+        """When it was begun, by the database's clock."""
+        return self.moment if type(self.moment) is int else int(self.moment)
 
 
 class Statements:
@@ -203,7 +212,7 @@ def still_may(act: Act, column: sa.ColumnElement[Any]) -> Any:
     It is the same as `may`, but no partial index fits it: a planner that believes a hot state to
     be empty must not read all of it instead of a few keys.
     """
-    return status_in(sa.func.coalesce(column, ""), sources(act))
+    return status_in(sa.func.coalesce(column, sa.literal_column("''")), sources(act))
 
 
 def becomes(act: Act) -> sa.ColumnElement[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -33,6 +33,7 @@ from stepwell.stores.sql import schema
 from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
 from stepwell.stores.sql.claim import Claims, ClaimStatements
 from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.fused import keys_array
 from stepwell.stores.sql.holds import Holds
 from stepwell.stores.sql.key_values import KeyValues
 from stepwell.stores.sql.leases import MAX_WOKEN
@@ -43,7 +44,8 @@ from stepwell.stores.sql.operators import Operators, OperatorStatements
 from stepwell.stores.sql.queues import QueueLimits, QueueStatements
 from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import Statement, Transaction, bind, rows_json
+from stepwell.stores.sql.statements import Statement, Transaction, bind
+from stepwell.stores.sql.succeed_together import HandedOn
 from stepwell.stores.sql.values import Values
 
 
@@ -139,17 +141,22 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
-            result = Exchange(now=tx.now, control=self._lock_runs(tx, settle))
+            result, control = Exchange(), self._lock_runs(tx, settle)
+            handed_on = HandedOn()
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
-                settlement = Settlement(tx, statements, self._graphs, self._messages, ledger)
+                offer = self._claims.offer(claim)
+                settlement = Settlement(tx, statements, self._graphs, self._messages, ledger, offer)
                 settlement.settle(settle, result)
+                handed_on = settlement.handed_on
+            result.now, result.control = tx.now, control()
+            if settle:
                 # The end of a run may wake a step, which can be claimed at once.
                 ledger.write()
             if claim is not None:
                 if settle:
                     reach(Point.SETTLED)
-                self._claims.claim(tx, ledger, claim, result)
+                self._claims.claim(tx, ledger, claim, result, handed_on)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
             claimed = (step.queue for step in result.claimed)
             freed = (outcome.step.queue for outcome in settle)
@@ -166,17 +173,25 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             self._claims.remember_runs()
         return exchanged
 
-    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> int:
-        """Lock the runs that these outcomes change; returns the control number."""
+    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> Callable[[], int]:
+        """Lock the runs that these outcomes change; returns what tells the control number."""
         if not tx.dialect.concurrent:  # all runs are
-            return int(self._graph_sql.control(tx).fetchone()[0])
+            control = int(self._graph_sql.control(tx).fetchone()[0])
+            return lambda: control
         keys = {outcome.step.run.key for outcome in settle}
-        if named := other_runs(settle):
+        named = other_runs(settle)
+        if named:
             keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}
-        if self._fused is None:
-            self._graphs.lock_runs(tx, keys, to_end=True)
-            return int(self._graph_sql.control(tx).fetchone()[0])
-        return int(self._fused.lock_runs(tx, rows_json(sorted(keys))).fetchone()[0])
+        if keys and self._fused is not None and not named:
+            # A run that ends wakes a step in the one that started it.
+            parents = (outcome.step.run.parent for outcome in settle)
+            keys.update(parent for parent in parents if parent is not None)
+            locked = self._fused.lock_runs(tx, keys_array(keys))
+            return lambda: int((locked.fetchone() or self._graph_sql.control(tx).fetchone())[0])
+        self._graphs.lock_runs(tx, keys, to_end=True)
+        found = self._graph_sql.control(tx)
+        number = int(found.fetchone()[0]) if self._fused is None else None
+        return lambda: int(found.fetchone()[0]) if number is None else number
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
