@@ -257,9 +257,9 @@ class Worker:
         """One cycle without waiting; returns whether there was anything to do."""
         self._tend()
         self._take(self._collect())
-        self._gather()
         if not self._unsettled and not self._hungry:
             return False
+        self._gather()
         request = None if self.draining else self._request()
         moved = len(self._unsettled)
         exchanged = self._exchange(self._unsettled, request)

@@ -148,7 +148,7 @@ class Claims:
 
     def offer(self, request: ClaimRequest | None) -> Offer:
         """What may be handed on to the worker before it claims."""
-        if request is None or not request.lanes:
+        if self._sql.together is None or request is None or not request.lanes:
             return NO_OFFER
         known = self._limits.unlimited(request)
         if known is None:
