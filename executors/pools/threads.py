@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from queue import SimpleQueue
 
@@ -36,7 +37,11 @@ class ThreadPool:
         self.size = size
         self._deliver = deliver
         self._clock = clock or SystemClock()
-        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._tasks: deque[Task] = deque()
+        # Wakes one thread that has nothing to do; one that finds more tasks than its own rings it
+        # on. Threads that are not needed are left asleep, and short tasks need few of them.
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._closing = False
         # Tasks that hold a slot. Whoever takes one out, its thread or `cancel`, freed the slot:
         # a single dictionary operation, so that the way of a step needs no lock.
         self._open: dict[Task, None] = {}
@@ -58,9 +63,9 @@ class ThreadPool:
                 if not self._seats:
                     refuse(tasks, self._refused, error)
                     return
-        put = self._queue.put
-        for task in tasks:
-            put(task)
+        self._tasks.extend(tasks)
+        if tasks:
+            self._bell.put(None)
 
     def free_slots(self) -> int:
         return max(0, self.size - len(self._open))
@@ -84,7 +89,8 @@ class ThreadPool:
 
     def shutdown(self, grace: float) -> None:
         deadline = self._clock.monotonic() + grace
-        self._queue.put(None)
+        self._closing = True
+        self._bell.put(None)
         with self._lock:
             seats = tuple(self._seats)
         for seat in seats:
@@ -118,13 +124,12 @@ class ThreadPool:
 
     def _work(self, seat: _Seat) -> None:
         self._here.seat = seat
-        get, opened, deliver = self._queue.get, self._open, self._deliver
+        opened, deliver = self._open, self._deliver
         while not seat.abandoned:
             task, seat.next = seat.next, None
             if task is None:
-                task = get()
+                task = self._wait()
             if task is None:
-                self._queue.put(None)  # for the next thread
                 return
             seat.task = task
             outcome = perform(task) if task in opened else None
@@ -135,4 +140,21 @@ class ThreadPool:
             # Neither may live on while the thread waits for the next.
             task = outcome = None
         if seat.next is not None:
-            self._queue.put(seat.next)
+            self._tasks.append(seat.next)
+            self._bell.put(None)
+
+    def _wait(self) -> Task | None:
+        """The next task; None when the pool is shut down and there is none."""
+        tasks, bell = self._tasks, self._bell
+        while True:
+            try:
+                task = tasks.popleft()
+            except IndexError:
+                if self._closing:
+                    bell.put(None)  # for the next thread
+                    return None
+                bell.get()
+                continue
+            if tasks and bell.empty():
+                bell.put(None)
+            return task
