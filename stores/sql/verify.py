@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -53,7 +54,7 @@ class Inspection:
         """Do every check. One that cannot be done, because of damage, is a violation itself."""
         self._attempt("integrity", self._damages)
         for check in ALL:
-            self._attempt(check.name, lambda check=check: self._query(check))
+            self._attempt(check.name, partial(self._query, check))
         self._attempt("payloads", self._payloads)
         self._attempt("graphs", self._cycles)
         self._attempt("artifacts", self._inline_artifacts)
