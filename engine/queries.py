@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
-from stepwell.engine.errors import InvalidInput, NotFound, nearest
+from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest
 from stepwell.engine.events import Event
 from stepwell.engine.model import (
     ArtifactRef,
@@ -134,9 +135,18 @@ class Queries:
         return self._store.artifact(artifact_id)[0]
 
     def open_artifact(self, artifact_id: str) -> BinaryIO:
-        """The bytes of an artifact, checked against their digest; the caller closes it."""
+        """The bytes of an artifact, checked against their digest; the caller closes it.
+
+        Raises NotFound, or CorruptData when they do not match it.
+        """
         ref, body = self._store.artifact(artifact_id)
         if body is not None:
+            found = sha256(body).hexdigest()
+            if found != ref.sha256:
+                raise CorruptData(
+                    f"artifact {artifact_id!r}: damaged: expected sha256 {ref.sha256}, "
+                    f"found {found}"
+                )
             return BytesIO(body)
         return self._artifacts.open(ref.sha256)
 

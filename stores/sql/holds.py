@@ -19,6 +19,7 @@ from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.statements import (
     Statement,
     Statements,
@@ -94,6 +95,7 @@ class Holds(Writer):
         super().__init__(dialect, observers)
         self._hold_sql = HoldStatements(dialect)
 
+    @reads_stored
     def pause_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
         sql = self._hold_sql
@@ -113,6 +115,7 @@ class Holds(Writer):
 
         return self._act(work, Write.PAUSE_RUN)
 
+    @reads_stored
     def resume_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
         sql = self._hold_sql
@@ -132,6 +135,7 @@ class Holds(Writer):
 
         return self._act(work, Write.RESUME_RUN)
 
+    @reads_stored
     def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
         """See `ports.Operators`."""
         sql = self._hold_sql
@@ -154,6 +158,7 @@ class Holds(Writer):
 
         self._act(work, Write.HOLD_STEP)
 
+    @reads_stored
     def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
         """See `ports.Operators`."""
         sql = self._hold_sql

@@ -18,6 +18,7 @@ from stepwell.engine.payload import decode
 from stepwell.engine.points import Write
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind
 from stepwell.stores.sql.writer import Writer
 
@@ -107,6 +108,7 @@ class KeyValues(Writer):
         super().__init__(dialect, observers)
         self._kv_sql = KeyValueStatements(dialect)
 
+    @reads_stored
     def kv_get(self, key: str) -> KeyValue | None:
         """See `ports.KeyValues`."""
         with self.database.read() as tx:
@@ -145,6 +147,7 @@ class KeyValues(Writer):
 
         return self.database.write(work, Write.KV_DELETE)
 
+    @reads_stored
     def kv_list(self, prefix: str = "", after: str = "", limit: int = 1_000) -> list[KeyValue]:
         """See `ports.KeyValues`."""
         with self.database.read() as tx:

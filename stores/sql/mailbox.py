@@ -18,6 +18,7 @@ from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, MessageStatements
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
 from stepwell.stores.sql.writer import Writer
 
@@ -77,6 +78,7 @@ class Mailbox(Writer):
         self._mailbox_sql = MailboxStatements(dialect)
         self._messages = Messages(MessageStatements(dialect))
 
+    @reads_stored
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
         """See `ports.Messages`."""
         check_topic(message.topic)
@@ -137,6 +139,7 @@ class Mailbox(Writer):
 
         self._write(work, Write.REFUSE)
 
+    @reads_stored
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
         """See `ports.Messages`."""
         with self.database.read() as tx:
@@ -153,6 +156,7 @@ class Mailbox(Writer):
             for id_, on, payload, key, sender, receiver, at, operation in rows
         ]
 
+    @reads_stored
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         """See `ports.Messages`."""
 

@@ -30,6 +30,7 @@ from stepwell.engine.ports import DependencyValue
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 from stepwell.engine.verification import Verification
 from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.reads_sql import (
     ARTIFACT_COLUMNS,
     ReadStatements,
@@ -47,6 +48,7 @@ class Reads:
         self._db = database
         self._sql = sql
 
+    @reads_stored
     def run(self, run_id: str) -> Run:
         row = self._db.ask(lambda tx: self._sql.run(tx, run_id).fetchone())
         if row is None:
@@ -54,6 +56,7 @@ class Reads:
                 raise self._no_run(tx, run_id)
         return _run(row)
 
+    @reads_stored
     def runs(self, where: RunFilter) -> list[Run]:
         with self._db.read() as tx:
             before = None
@@ -77,6 +80,7 @@ class Reads:
             raise self._no_step(tx, run_key, run_id, step_id)
         return row
 
+    @reads_stored
     def progress(self, run_id: str) -> RunProgress:
         with self._db.read() as tx:
             key, status = self.run_key(tx, run_id)
@@ -95,16 +99,19 @@ class Reads:
             running=running,
         )
 
+    @reads_stored
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
         with self._db.read() as tx:
             key, _ = self.run_key(tx, run_id)
             return [_step(row) for row in StepQuery(where, key).run(tx).fetchall()]
 
+    @reads_stored
     def step(self, run_id: str, step_id: str) -> Step:
         with self._db.read() as tx:
             key = self.step_row(tx, run_id, step_id)[0]
             return _step(self._sql.step(tx, key).fetchone())
 
+    @reads_stored
     def edges(self, run_id: str) -> list[EdgeRow]:
         with self._db.read() as tx:
             key, _ = self.run_key(tx, run_id)
@@ -113,6 +120,7 @@ class Reads:
                 for step, target, condition, subtree in self._sql.edges(tx, key).fetchall()
             ]
 
+    @reads_stored
     def result(self, run_id: str, step_id: str) -> StepResult:
         with self._db.read() as tx:
             key = self.step_row(tx, run_id, step_id)[0]
@@ -134,6 +142,7 @@ class Reads:
             completed_at=to_datetime(ended_at),
         )
 
+    @reads_stored
     def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
         with self._db.read() as tx:
             if key is None:
@@ -149,6 +158,7 @@ class Reads:
         with self._db.read() as tx:
             return dict(self._sql.collections(tx, package).fetchall())
 
+    @reads_stored
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
         with self._db.read() as tx:
             if step_id is None:
@@ -159,6 +169,7 @@ class Reads:
                 rows = self._sql.step_artifacts(tx, key).fetchall()
         return [_artifact(row) for row in rows]
 
+    @reads_stored
     def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
         with self._db.read() as tx:
             row = self._sql.artifact(tx, artifact_id).fetchone()
@@ -166,16 +177,19 @@ class Reads:
             raise NotFound(f"there is no artifact {artifact_id!r}")
         return _artifact(row[:-1]), row[-1]
 
+    @reads_stored
     def stored_artifacts(self, after: str, limit: int) -> list[ArtifactRef]:
         with self._db.read() as tx:
             rows = self._sql.stored_artifacts(tx, after, limit).fetchall()
         return [_artifact(row) for row in rows]
 
+    @reads_stored
     def verify(self, most: int) -> Verification:
         """See `ports.Verifying`."""
         with self._db.read() as tx:
             return Inspection(tx, most).verify()
 
+    @reads_stored
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         with self._db.read() as tx:
             key, _ = self.run_key(tx, run_id)
@@ -201,6 +215,7 @@ class Reads:
         )
         return rows
 
+    @reads_stored
     def small_dependency_values(
         self, steps: Sequence[ClaimedStep], most: int
     ) -> dict[int, list[DependencyValue]]:
@@ -214,6 +229,7 @@ class Reads:
             found[row[0]].append(row[1:])
         return found
 
+    @reads_stored
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
         with self._db.read() as tx:
             row = self._sql.step_key(tx, step.run.key, step_id).fetchone()
@@ -231,6 +247,7 @@ class Reads:
         rows = statement(tx, "[" + ",".join(map(str, keys)) + "]").fetchall()
         return dict(rows)
 
+    @reads_stored
     def workers(self) -> list[WorkerRow]:
         with self._db.read() as tx:
             rows = self._sql.workers(tx).fetchall()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import CorruptData, StoreError
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import bind
 
@@ -36,7 +36,8 @@ _ADVICE = {
 }
 
 # SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE = {*_BROKEN, sqlite3.SQLITE_ERROR}
 
 
 # How values of each type are stored.
@@ -114,6 +115,11 @@ class SqliteDialect:
             return self._connect(readonly)
         except sqlite3.Error as error:
             raise self.translate(error) from None
+        except UnicodeDecodeError:
+            # The driver cannot even say what is wrong, as SQLite quotes what it has read.
+            raise CorruptData(
+                f"store {self.label()}: it is damaged; restore a backup (its schema is not text)"
+            ) from None
 
     def _connect(self, readonly: bool) -> sqlite3.Connection:
         # The file is opened through SQLite only: any other open and close of it in this process
@@ -183,7 +189,9 @@ class SqliteDialect:
     def translate(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
         advice = _ADVICE.get(code & 0xFF) if code else None
-        return StoreError(f"store {self.label()}: {advice or 'failed'} ({error})")
+        # Trying again does not help where the file itself is damaged.
+        kind = CorruptData if code and code & 0xFF in _BROKEN else StoreError
+        return kind(f"store {self.label()}: {advice or 'failed'} ({error})")
 
     def is_data_error(self, error: Exception) -> bool:
         return isinstance(

@@ -42,6 +42,7 @@ from stepwell.stores.sql.mailbox import Mailbox
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.operators import Operators, OperatorStatements
 from stepwell.stores.sql.queues import QueueLimits, QueueStatements
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, bind
@@ -108,6 +109,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     # --- writes -----------------------------------------------------------------------------
 
+    @reads_stored
     def create_run(self, run: NewRun) -> Run:
         """See `ports.Runs`."""
         created, ledger = self.database.write_with_others(self._create_runs, run, Write.START_RUN)
@@ -128,6 +130,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         ]
         return [(made, None if place else ledger) for place, made in enumerate(created)]
 
+    @reads_stored
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """See `ports.Claims`."""
         try:
@@ -230,6 +233,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             Write.RELEASE_OTHERS,
         )
 
+    @reads_stored
     def reap(self, max_lost_leases: int) -> int:
         """See `ports.Claims`."""
         with self.database.read() as tx:
@@ -257,6 +261,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         with self.database.read() as tx:
             return self._leases.next_due(tx)
 
+    @reads_stored
     def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
@@ -268,6 +273,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         return self._act(work, Write.RETRY_STEP)
 
+    @reads_stored
     def retry_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
@@ -277,6 +283,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         return self._act(work, Write.RETRY_RUN)
 
+    @reads_stored
     def cancel_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
         return self._act(
@@ -286,6 +293,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             Write.CANCEL_RUN,
         )
 
+    @reads_stored
     def define_queues(self, queues: Sequence[Queue]) -> None:
         """See `ports.Queues`."""
 
@@ -295,6 +303,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         self.database.write(work, Write.DEFINE_QUEUES)
 
+    @reads_stored
     def check_queues(self, names: Sequence[str] | None) -> None:
         """Raises NotFound when a name is no queue."""
         with self.database.read() as tx:
@@ -332,11 +341,13 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     # --- reads that need more than a statement ------------------------------------------------
 
+    @reads_stored
     def queues(self) -> list[QueueStatus]:
         """See `ports.Queues`."""
         with self.database.read() as tx:
             return self._queues.statuses(tx)
 
+    @reads_stored
     def status(self) -> EngineStatus:
         """See `ports.Queues`."""
         with self.database.read() as tx:

@@ -16,6 +16,7 @@ from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, insert, may
 from stepwell.stores.sql.writer import Writer
 
@@ -103,6 +104,7 @@ class Values(Writer):
 
         return self._write(work, Write.SET_VALUE)
 
+    @reads_stored
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
         """See `ports.Values`."""
         most = 2**62 if last is None else last
@@ -114,6 +116,7 @@ class Values(Writer):
             for number, value, step_id, at in reversed(rows)
         ]
 
+    @reads_stored
     def last_values(self, run_id: str) -> list[ValueEntry]:
         """See `ports.Values`."""
         with self.database.read() as tx:

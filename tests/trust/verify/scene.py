@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
@@ -79,12 +80,13 @@ def _failed_and_retried(bench: Bench) -> None:
 
 def _waiting(bench: Bench) -> None:
     """`asleep`, `reader`, `parent` with `child`, and `admirer`: each waits for something."""
-    for name, wait in (
-        ("asleep", {"until": 2**52}),
-        ("reader", {"topic": "mail", "kind": "message", "operation": "receive"}),
-        ("parent", {"start": new_run("child", new_step("never", queue="closed"))}),
-        ("admirer", {"value": ("grown", "colour"), "kind": "value", "operation": "get"}),
-    ):
+    waits: dict[str, dict[str, Any]] = {
+        "asleep": {"until": 2**52},
+        "reader": {"topic": "mail", "kind": "message", "operation": "receive"},
+        "parent": {"start": new_run("child", new_step("never", queue="closed"))},
+        "admirer": {"value": ("grown", "colour"), "kind": "value", "operation": "get"},
+    }
+    for name, wait in waits.items():
         bench.create(new_step("w"), id=name)
         bench.settle(suspended(bench.claim_one(), **wait))
 
