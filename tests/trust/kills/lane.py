@@ -197,7 +197,7 @@ class Lane:
     def _holds(self, runtime: Runtime, words: list[Any]) -> bool:
         match words:
             case ["run", run_id, kind]:
-                return runtime.run(run_id).entrypoint == kind
+                return bool(runtime.run(run_id).entrypoint == kind)
             case ["message", run_id, key]:
                 sent = [message for message in runtime.messages(run_id) if message.key == key]
                 return [message.received_by for message in sent] == ["talk"]
@@ -206,7 +206,8 @@ class Lane:
                 return runtime.kv.get(key) in (number, number + 1)
             case ["result", run_id, step_id, value]:
                 return bool(runtime.result(run_id, step_id).value == value)
-        return False
+            case _:
+                return False
 
     def _check_run(
         self, runtime: Runtime, run_id: str, kind: str, attempts: dict[tuple[str, str], int]
