@@ -4,7 +4,7 @@
 
 Reads a line of JSON for each trial: `scenario`, `folder`, `url` (of a server, or null), `shard`
 (which one of how many), and `everywhere`: how many times of each point that the scenario reaches
-are tried; 0 tries the first time of its own points. Answers with a line of what was reached and
+are tried; 0 tries its own points alone. Answers with a line of what was reached and
 what went wrong.
 
 Every play is a process of its own, forked from this one, which has imported everything.
@@ -183,20 +183,29 @@ def times_done(site: Site) -> Counter[tuple[str, ...]]:
 
 
 def kills_at(trial: Trial, reached: Counter[str], everywhere: int) -> list[Kill]:
-    """The first time of its own points; or the first, the last and some more of all it reaches.
+    """The first and the last time of its own points; or some more times of all that it reaches.
 
-    A server gets to know only whether it commits, so two moments of a write are enough for it.
+    A server gets to know only whether it commits, so two moments of a write, once, are enough.
     """
-    if not everywhere:
-        own = sorted(trial.scenario.points & set(reached))
-        if trial.url is not None:
-            own = [point for point in own if point in COMMITS]
-        return [Kill(point) for point in own]
+    scenario = trial.scenario
+    if everywhere:
+        tries = dict.fromkeys(reached, everywhere)
+    elif trial.url is None:
+        tries = dict.fromkeys(scenario.points & set(reached), scenario.times)
+    else:
+        tries = dict.fromkeys(scenario.points & set(reached) & COMMITS, scenario.times - 1)
     kills = []
-    for point, times in sorted(reached.items()):
-        step = max(1, times // everywhere)
-        kills += [Kill(point, time) for time in sorted({*range(1, times + 1, step), times})]
+    for point, many in sorted(tries.items()):
+        times = spread(reached[point], many)
+        kills += [Kill(point, time) for time in times]
     return kills
+
+
+def spread(last: int, many: int) -> list[int]:
+    """So many numbers from 1 to `last`: the first one, the last one, and some between."""
+    if many < 2:
+        return [1]
+    return sorted({1 + (last - 1) * number // (many - 1) for number in range(many)})
 
 
 def empty_server(url: str, *, schema_too: bool) -> None:
