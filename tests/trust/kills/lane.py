@@ -39,6 +39,8 @@ SETTINGS = {
 }
 # The longest time without a kill, in seconds.
 PATIENCE = 3.0
+# After so many kills the store is verified while others work on.
+VERIFIED_EVERY = 10
 # How long the machine may be busy with other things, in seconds.
 SLACK = 10.0
 
@@ -122,6 +124,21 @@ class Lane:
         assert status == -signal.SIGKILL, f"a {role} had ended: {self.errors()}"
         self.killed[role] += 1
         self.start(role)
+        if self.killed.total() % VERIFIED_EVERY == 0:
+            self.verify()
+
+    def verify(self) -> None:
+        """Look at the store while others go on, in a process of its own: this one only forks."""
+        child = os.fork()
+        if child == 0:
+            self._live(self._verify)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status == 0, f"verified after {self.killed}: {self.errors()}"
+
+    def _verify(self) -> None:
+        with self.opened() as runtime:
+            violations = runtime.verify().violations
+            assert not violations, violations
 
     def _await_moment(self) -> None:
         """Any moment, perhaps while a successor begins; or one when some more work was done."""
@@ -187,6 +204,7 @@ class Lane:
         for run_id, step_id, attempt in lines(self.folder / "bodies"):
             if attempt > attempts.get((run_id, step_id), 0):
                 wrong.append(f"step {step_id} of {run_id} ran again after its commit")
+        wrong += [f"verify: {violation}" for violation in runtime.verify().violations]
         return wrong + self._check_effects(runtime) + self._check_ledger(runtime)
 
     def _last(self, told: list[list[Any]]) -> list[list[Any]]:
@@ -276,7 +294,10 @@ def main(folder: Path, seed: int, kills: int, url: str | None = None) -> dict[st
     while lane.killed.total() < kills:
         lane.kill()
     lane.end("client")
+    lane.end("worker")
     lane.last_kill = time.time_ns() // 1000
+    for _ in range(WORKERS):
+        lane.start("worker")
     with lane.opened() as runtime:
         waited = lane.finish(runtime)
         wrong = lane.check(runtime)

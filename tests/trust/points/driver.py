@@ -156,7 +156,7 @@ class Trial:
         before: set[tuple[str, ...]] = set()
         if self.scenario.packages:
             with self.scenario.opened(site) as runtime:
-                self.check_told(site, runtime)
+                self.check(site, runtime)
                 before = committed(runtime)
         done = times_done(site)
         self.scenario.play(site)
@@ -164,15 +164,17 @@ class Trial:
         assert not again, f"committed and done again: {again}"
         self.note_end(site)
 
-    def check_told(self, site: Site, runtime: Runtime) -> None:
-        """Everything that was acknowledged is there."""
+    def check(self, site: Site, runtime: Runtime) -> None:
+        """Everything that was acknowledged is there, and what is there is whole."""
         lost = forgotten(runtime, site.lines("told"))
         assert not lost, f"acknowledged and lost: {lost}"
+        violations = runtime.verify().violations
+        assert not violations, f"verify: {violations}"
 
     def note_end(self, site: Site) -> None:
         """Write down how it ended."""
         with self.scenario.opened(site) as runtime:
-            self.check_told(site, runtime)
+            self.check(site, runtime)
             end = {**end_of(runtime), "observed": self.scenario.observe(site, runtime)}
         (site.folder / "end").write_text(json.dumps(end, sort_keys=True, default=str))
 
