@@ -116,7 +116,7 @@ class Lane:
     def kill(self) -> None:
         """Wait for the moment, kill one of them, and start its successor."""
         victim = self.chance.choice(sorted(self.living))
-        self._await_moment()
+        self.await_moment()
         role = self.living.pop(victim)
         os.kill(victim, signal.SIGKILL)
         self.last_kill = time.time_ns() // 1000
@@ -140,7 +140,7 @@ class Lane:
             violations = runtime.verify().violations
             assert not violations, violations
 
-    def _await_moment(self) -> None:
+    def await_moment(self) -> None:
         """Any moment, perhaps while a successor begins; or one when some more work was done."""
         if self.chance.random() < 0.4:
             time.sleep(self.chance.uniform(0, 0.06))
@@ -293,8 +293,9 @@ def main(folder: Path, seed: int, kills: int, url: str | None = None) -> dict[st
             lane.start(role)
     while lane.killed.total() < kills:
         lane.kill()
-    lane.end("client")
+    lane.await_moment()
     lane.end("worker")
+    lane.end("client")
     lane.last_kill = time.time_ns() // 1000
     for _ in range(WORKERS):
         lane.start("worker")
