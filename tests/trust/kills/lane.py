@@ -39,6 +39,8 @@ SETTINGS = {
 }
 # The longest time without a kill, in seconds.
 PATIENCE = 3.0
+# After so many kills the store is verified while others work on.
+VERIFIED_EVERY = 10
 # How long the machine may be busy with other things, in seconds.
 SLACK = 10.0
 
@@ -114,7 +116,7 @@ class Lane:
     def kill(self) -> None:
         """Wait for the moment, kill one of them, and start its successor."""
         victim = self.chance.choice(sorted(self.living))
-        self._await_moment()
+        self.await_moment()
         role = self.living.pop(victim)
         os.kill(victim, signal.SIGKILL)
         self.last_kill = time.time_ns() // 1000
@@ -122,8 +124,23 @@ class Lane:
         assert status == -signal.SIGKILL, f"a {role} had ended: {self.errors()}"
         self.killed[role] += 1
         self.start(role)
+        if self.killed.total() % VERIFIED_EVERY == 0:
+            self.verify()
 
-    def _await_moment(self) -> None:
+    def verify(self) -> None:
+        """Look at the store while others go on, in a process of its own: this one only forks."""
+        child = os.fork()
+        if child == 0:
+            self._live(self._verify)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status == 0, f"verified after {self.killed}: {self.errors()}"
+
+    def _verify(self) -> None:
+        with self.opened() as runtime:
+            violations = runtime.verify().violations
+            assert not violations, violations
+
+    def await_moment(self) -> None:
         """Any moment, perhaps while a successor begins; or one when some more work was done."""
         if self.chance.random() < 0.4:
             time.sleep(self.chance.uniform(0, 0.06))
@@ -187,6 +204,7 @@ class Lane:
         for run_id, step_id, attempt in lines(self.folder / "bodies"):
             if attempt > attempts.get((run_id, step_id), 0):
                 wrong.append(f"step {step_id} of {run_id} ran again after its commit")
+        wrong += [f"verify: {violation}" for violation in runtime.verify().violations]
         return wrong + self._check_effects(runtime) + self._check_ledger(runtime)
 
     def _last(self, told: list[list[Any]]) -> list[list[Any]]:
@@ -197,7 +215,7 @@ class Lane:
     def _holds(self, runtime: Runtime, words: list[Any]) -> bool:
         match words:
             case ["run", run_id, kind]:
-                return runtime.run(run_id).entrypoint == kind
+                return bool(runtime.run(run_id).entrypoint == kind)
             case ["message", run_id, key]:
                 sent = [message for message in runtime.messages(run_id) if message.key == key]
                 return [message.received_by for message in sent] == ["talk"]
@@ -206,7 +224,8 @@ class Lane:
                 return runtime.kv.get(key) in (number, number + 1)
             case ["result", run_id, step_id, value]:
                 return bool(runtime.result(run_id, step_id).value == value)
-        return False
+            case _:
+                return False
 
     def _check_run(
         self, runtime: Runtime, run_id: str, kind: str, attempts: dict[tuple[str, str], int]
@@ -274,8 +293,12 @@ def main(folder: Path, seed: int, kills: int, url: str | None = None) -> dict[st
             lane.start(role)
     while lane.killed.total() < kills:
         lane.kill()
+    lane.await_moment()
+    lane.end("worker")
     lane.end("client")
     lane.last_kill = time.time_ns() // 1000
+    for _ in range(WORKERS):
+        lane.start("worker")
     with lane.opened() as runtime:
         waited = lane.finish(runtime)
         wrong = lane.check(runtime)

@@ -4,7 +4,7 @@
 
 Reads a line of JSON for each trial: `scenario`, `folder`, `url` (of a server, or null), `shard`
 (which one of how many), and `everywhere`: how many times of each point that the scenario reaches
-are tried; 0 tries the first time of its own points. Answers with a line of what was reached and
+are tried; 0 tries its own points alone. Answers with a line of what was reached and
 what went wrong.
 
 Every play is a process of its own, forked from this one, which has imported everything.
@@ -156,7 +156,7 @@ class Trial:
         before: set[tuple[str, ...]] = set()
         if self.scenario.packages:
             with self.scenario.opened(site) as runtime:
-                self.check_told(site, runtime)
+                self.check(site, runtime)
                 before = committed(runtime)
         done = times_done(site)
         self.scenario.play(site)
@@ -164,15 +164,17 @@ class Trial:
         assert not again, f"committed and done again: {again}"
         self.note_end(site)
 
-    def check_told(self, site: Site, runtime: Runtime) -> None:
-        """Everything that was acknowledged is there."""
+    def check(self, site: Site, runtime: Runtime) -> None:
+        """Everything that was acknowledged is there, and what is there is whole."""
         lost = forgotten(runtime, site.lines("told"))
         assert not lost, f"acknowledged and lost: {lost}"
+        violations = runtime.verify().violations
+        assert not violations, f"verify: {violations}"
 
     def note_end(self, site: Site) -> None:
         """Write down how it ended."""
         with self.scenario.opened(site) as runtime:
-            self.check_told(site, runtime)
+            self.check(site, runtime)
             end = {**end_of(runtime), "observed": self.scenario.observe(site, runtime)}
         (site.folder / "end").write_text(json.dumps(end, sort_keys=True, default=str))
 
@@ -183,20 +185,29 @@ def times_done(site: Site) -> Counter[tuple[str, ...]]:
 
 
 def kills_at(trial: Trial, reached: Counter[str], everywhere: int) -> list[Kill]:
-    """The first time of its own points; or the first, the last and some more of all it reaches.
+    """The first and the last time of its own points; or some more times of all that it reaches.
 
-    A server gets to know only whether it commits, so two moments of a write are enough for it.
+    A server gets to know only whether it commits, so two moments of a write, once, are enough.
     """
-    if not everywhere:
-        own = sorted(trial.scenario.points & set(reached))
-        if trial.url is not None:
-            own = [point for point in own if point in COMMITS]
-        return [Kill(point) for point in own]
+    scenario = trial.scenario
+    if everywhere:
+        tries = dict.fromkeys(reached, everywhere)
+    elif trial.url is None:
+        tries = dict.fromkeys(scenario.points & set(reached), scenario.times)
+    else:
+        tries = dict.fromkeys(scenario.points & set(reached) & COMMITS, scenario.times - 1)
     kills = []
-    for point, times in sorted(reached.items()):
-        step = max(1, times // everywhere)
-        kills += [Kill(point, time) for time in sorted({*range(1, times + 1, step), times})]
+    for point, many in sorted(tries.items()):
+        times = spread(reached[point], many)
+        kills += [Kill(point, time) for time in times]
     return kills
+
+
+def spread(last: int, many: int) -> list[int]:
+    """So many numbers from 1 to `last`: the first one, the last one, and some between."""
+    if many < 2:
+        return [1]
+    return sorted({1 + (last - 1) * number // (many - 1) for number in range(many)})
 
 
 def empty_server(url: str, *, schema_too: bool) -> None:

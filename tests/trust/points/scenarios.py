@@ -52,7 +52,9 @@ def _no_trouble(point: str) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`points`: where its process is killed. `observe`: what to compare besides the store.
+    """`points`: where its process is killed, at so many of the `times` it gets there.
+
+    `observe`: what to compare besides the store. `empty`: it begins without a schema.
 
     `trouble` is called at each point, too, and may raise what a store in trouble would.
     """
@@ -64,6 +66,7 @@ class Scenario:
     observe: Callable[[Site, Runtime], Any] = lambda *_: None
     trouble: Callable[[], Callable[[str], None]] = lambda: _no_trouble
     empty: bool = False
+    times: int = 2
     on: frozenset[str] = field(default_factory=lambda: frozenset({"sqlite"}))
 
     @contextmanager
@@ -247,7 +250,12 @@ def talk(step: StepContext) -> list[Any]:
         step.app.done(step.run.id, "talk", name)
         return name
 
-    heard: list[Any] = [step.do("one", effect, "one")]
+    def done(name: str) -> str:
+        value = step.do(name, effect, name)
+        step.app.told("operation", step.run.id, "talk", name)
+        return value
+
+    heard: list[Any] = [done("one")]
     try:
         step.receive("go", int)
     except Permanent as refused:
@@ -255,7 +263,7 @@ def talk(step: StepContext) -> list[Any]:
     step.set_value("stage", len(heard))
     heard.append(step.receive("go", int))
     heard.append(step.wait_for_approval().approved)
-    return [*heard, step.do("two", effect, "two")]
+    return [*heard, done("two")]
 
 
 def play_talk(site: Site) -> None:
@@ -295,7 +303,11 @@ def large(step: StepContext) -> list[int]:
                 file.write(b'{"half')
         return "x" * LARGE
 
-    return [len(step.do(f"op-{number}", effect, number)) for number in range(5)]
+    sizes = []
+    for number in range(5):
+        sizes.append(len(step.do(f"op-{number}", effect, number)))
+        step.app.told("operation", step.run.id, "large", f"op-{number}")
+    return sizes
 
 
 def in_files(site: Site) -> dict[str, Any]:
@@ -491,7 +503,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "artifacts": Scenario(play_artifacts, _ARTIFACTS, (arts,), observe=artifacts_of),
     "projections": Scenario(
-        play_books, points(Write.PROJECTION), (books,), beside, observe=entries, on=BOTH
+        play_books, points(Write.PROJECTION), (books,), beside, observe=entries, times=6, on=BOTH
     ),
     "child processes": Scenario(play_apart, _CHILDREN, (apart,)),
     "output file": Scenario(

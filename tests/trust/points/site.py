@@ -160,6 +160,9 @@ FACTS: dict[str, Callable[..., bool]] = {
     "queue": lambda runtime, name, limit: (
         {queue.name: str(queue.max_in_flight) for queue in runtime.queues()}[name] == limit
     ),
+    "operation": lambda runtime, run_id, step_id, operation_id: (
+        operation_id in [o.id for o in runtime.checkpoint(run_id, step_id).operations]
+    ),
     "checkpoint": lambda runtime, execution_id: (
         runtime.checkpointer.load_checkpoint(execution_id).execution_id == execution_id
     ),
