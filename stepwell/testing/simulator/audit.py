@@ -78,7 +78,7 @@ class _Step:
         self.given_back = 0
         self.ends = 0
         self.reopened = 0
-        self.worker: str | None = None
+        self.began = False
 
 
 @dataclass(slots=True)
@@ -190,6 +190,7 @@ class Audit:
         elif before in STEP_ENDED and after not in STEP_ENDED:
             step.reopened += 1
             self._open[step.run] += 1
+        step.began = step.began and after is not StepStatus.PENDING
         step.status = after
         if step.ends > 1 + step.reopened:
             yield f"{where}: it ended {step.ends} times and was reopened {step.reopened} times"
@@ -209,8 +210,11 @@ class Audit:
             yield f"{where} {(move.due - self._now) / 1e6:g} s before it was due"
         for needed, condition in step.needs.items():
             target = self._steps[needed]
-            if verdict(condition, target.status) is not Verdict.MET:
+            # What began goes on when an operator reopens something before it.
+            began = step.began and target.reopened > 0
+            if verdict(condition, target.status) is not Verdict.MET and not began:
                 yield f"{where} while {target.name}, which must be {condition}, {target.status}"
+        step.began = True
         if self._run_status[step.run] in _CLOSED:
             yield f"{where} in a run that is {self._run_status[step.run]}"
         self._running[step.queue] += 1
@@ -253,6 +257,13 @@ class Audit:
                 yield f"step {self._steps[key].name} was emitted by one that did not succeed"
         for run in sorted({self._steps[key].run for key in moved}):
             status = self._run_status[run]
+            if status is RunStatus.PENDING and any(
+                new == "running"
+                for key in moved
+                for _, new in moved[key]
+                if self._steps[key].run == run
+            ):
+                yield f"run {self._runs[run]} is {status} and a step of it was claimed"
             if status.ended != (self._open[run] == 0):
                 yield f"run {self._runs[run]} is {status} with {self._open[run]} open steps"
 

@@ -43,7 +43,7 @@ class Faults:
             delay=chance.choice(_RATES),
             switch=chance.choice((0.05, 0.2, 0.5)),
             strike=chance.choice((None, 1.0, 5.0, 20.0)),
-            seconds=chance.choice((5.0, 20.0, 60.0)),
+            seconds=chance.choice((5.0, 15.0, 40.0)),
         )
 
 
@@ -59,7 +59,7 @@ def drawn_delay(chance: Random, lease: float) -> float:
 
 def drawn_work(chance: Random, lease: float) -> float:
     """How long a body takes, in seconds."""
-    return chance.choice((0.0, 0.0, 0.0, 0.02, 0.5, lease / 2))
+    return chance.choice((0.0, 0.0, 0.02, 0.5, lease / 2, lease))
 
 
 # What an idle or starting process does all the time: faults there are many, and teach little.

@@ -6,7 +6,9 @@ moves only when nobody is ready: then to the moment at which the next sleeper wa
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
@@ -27,6 +29,14 @@ class Timeline(Protocol):
 
     def elapsed(self) -> float: ...
     def move_to(self, elapsed: float) -> None: ...
+
+
+# Real seconds after which a fiber that handed nothing over is taken to hang.
+LONGEST_TURN = 60.0
+
+
+class Hung(Exception):
+    """A fiber waits for something real, so nobody will ever go on."""
 
 
 class Fiber:
@@ -210,9 +220,25 @@ class Fibers:
             hand = self._enter(following)
             assert me.hand is not None
             hand.go.release()
-            me.hand.go.acquire()
+            if me is self._main:
+                self._wait_for_turn(me.hand)
+            else:
+                me.hand.go.acquire()
         me.place = "running"
         self.check()
+
+    def _wait_for_turn(self, hand: _Hand) -> None:
+        """Wait in the main thread; a fiber that waits for something real would hang for ever."""
+        seen = -1
+        while not hand.go.acquire(timeout=LONGEST_TURN):
+            if seen == self.switches:
+                ident = None if self.current.hand is None else self.current.hand.ident
+                frame = sys._current_frames().get(ident or 0)
+                where = "".join(traceback.format_stack(frame, limit=8)) if frame else "?"
+                raise Hung(
+                    f"{self.current.name} waits for something that is not simulated:\n{where}"
+                )
+            seen = self.switches
 
     def _enter(self, fiber: Fiber) -> _Hand:
         """Make it the current one; the hand to give the turn to."""
@@ -274,19 +300,30 @@ class FiberLock:
         self._holder: Fiber | None = None
         self._waiting: list[Fiber] = []
 
-    def __enter__(self) -> FiberLock:
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take it; with `blocking` false only if it is free. Returns whether it was taken."""
         fibers = self._fibers
         while self._holder is not None:
+            if not blocking:
+                return False
             self._waiting.append(fibers.current)
             fibers.block()
         self._holder = fibers.current
-        return self
+        return True
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Give it back."""
         self._holder = None
         waiting, self._waiting = self._waiting, []
         for fiber in waiting:
             self._fibers.wake(fiber)
+
+    def __enter__(self) -> FiberLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class Inbox:
@@ -321,9 +358,10 @@ class Inbox:
         self._idle = 0.0
         return self._items.pop(0)
 
-    def get(self, timeout: float) -> Any:
-        """The oldest item, waited for."""
-        if not self._items:
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The oldest item, waited for if `block`; without a `timeout` as patiently as it gets."""
+        if block and not self._items:
+            timeout = self._patience if timeout is None else timeout
             self._idle = min(max(timeout, 2 * self._idle), max(timeout, self._patience))
             self._reader = self._fibers.current
             try:

@@ -38,9 +38,11 @@ class SimulatedRuntime(Runtime):
         process = self.process
         with super()._worker(*args) as worker:
             inbox: Any = Inbox(process.world.fibers, Empty, self.settings.lease / 6)
-            assert hasattr(worker, "_inbox")
+            turn: Any = FiberLock(process.world.fibers)
+            turn.acquire()  # as the worker's own is when it was made
+            assert {"_inbox", "_turn"} <= vars(worker).keys()
             worker.id = process.name
-            worker._inbox = inbox
+            worker._inbox, worker._turn = inbox, turn
             yield worker
 
 

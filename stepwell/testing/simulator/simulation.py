@@ -17,7 +17,7 @@ from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.projections import SqliteProjectionStore
 from stepwell.testing.simulator.audit import Audit
 from stepwell.testing.simulator.faults import Faults, drawn_delay
-from stepwell.testing.simulator.fibers import Fiber
+from stepwell.testing.simulator.fibers import Fiber, Hung
 from stepwell.testing.simulator.people import Deeds, Person
 from stepwell.testing.simulator.processes import Places, SimulatedRuntime, open_runtime
 from stepwell.testing.simulator.script import Script
@@ -26,7 +26,7 @@ from stepwell.testing.simulator.world import Process, Shop, World
 
 # How long everything may take to end once there are no faults any more, in seconds.
 PATIENCE = 7_200.0
-LEASES = (3.0, 10.0, 30.0)
+LEASES = (5.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Simulation:
         chance = self._world.chance
         slots = chance.choice((1, 2, 3))
         drawn: dict[str, Any] = {
-            "poll_interval": 5.0,
+            "poll_interval": 20.0,
             "threads": slots,
             "tasks": slots,
             "processes": slots,
@@ -75,7 +75,9 @@ class Simulation:
         drawn |= {"max_lost_leases": 1_000, "claim_limit": chance.choice((1, 3, 1_024))}
         self._settings = Settings.of({**drawn, **script.settings, "lease": lease})
         self._world.audit = Audit(_limits(script.packages))
-        self._seats = [_Seat(f"w{number + 1}") for number in range(chance.choice((1, 2, 2, 2, 3)))]
+        self._seats = [
+            _Seat(f"w{number + 1}") for number in range(chance.choice((1, 2, 2, 2, 2, 3)))
+        ]
         self._places = Places(
             MemoryArtifactStore(), SqliteProjectionStore(None, clock=_RealTime(self._world))
         )
@@ -90,6 +92,9 @@ class Simulation:
                 world.fibers.run()
                 if world.fibers.is_stuck:
                     world.broken.append("it comes to no rest: nothing moves, or too much does")
+            except Hung:
+                world.abandon()
+                raise
             finally:
                 world.close()
                 self._places.projections.close()

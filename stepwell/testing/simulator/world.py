@@ -45,6 +45,7 @@ class World:
         self.trace: list[str] = []
         self.broken: list[str] = []
         self.healthy = False
+        self._is_abandoned = False
         self.processes: list[Process] = []
 
     def tell(self, text: str) -> None:
@@ -77,8 +78,14 @@ class World:
         if isinstance(process, Process) and self.fibers.is_inside():
             process.at_point(point)
 
+    def abandon(self) -> None:
+        """Its threads cannot be ended any more."""
+        self._is_abandoned = True
+
     def close(self) -> None:
         """End everything that still lives."""
+        if self._is_abandoned:
+            return
         for process in self.processes:
             process.dead = True
         self.fibers.finish()
