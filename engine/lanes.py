@@ -1,7 +1,7 @@
 """A worker's pools, and how many steps it claims ahead for each.
 
-The window of a pool is as many steps as it finishes in `AHEAD` seconds, measured, and never less
-than it has slots: fast work never starves for claims, and slow work is not hoarded.
+The window of a pool is its slots and as many steps as it finishes in `AHEAD` seconds, measured: the
+next step is there when a slot falls free, fast work never starves, and slow work is not hoarded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _LaneState:
 
     def window(self, limit: int) -> int:
         """How many steps may be claimed for this pool."""
-        return max(self.size, min(limit, int(self.rate * AHEAD)))
+        return max(self.size, min(limit, self.size + int(self.rate * AHEAD)))
 
 
 class Lanes:

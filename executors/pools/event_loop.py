@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,13 +24,26 @@ _unfinished: set[EventLoop] = set()
 
 
 class EventLoop:
-    """Runs tasks side by side until `finish`.
+    """Runs up to `size` tasks side by side until `finish`; more of them wait for a place.
 
-    `deliver` gets each outcome, None for a task that must not begin, in the loop's thread.
+    `deliver` gets each outcome, None for a task that must not begin, in the loop's thread. Those
+    that are not `wanted` any more when their turn comes are left out.
     """
 
-    def __init__(self, deliver: Callable[[Task, Outcome | None], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        wanted: Callable[[Task], bool],
+        deliver: Callable[[Task, Outcome | None], None],
+    ) -> None:
+        self._size = size
+        self._wanted = wanted
         self._deliver = deliver
+        # A canceled body gives up its place at once, but runs for as long as it likes. All three
+        # are changed by the loop's thread only.
+        self._waiting: deque[Task] = deque()
+        self._placed: set[Task] = set()
+        self._retired = False
         self._begun: dict[Task, asyncio.Task[Any]] = {}  # changed by the loop's thread only
         self._ending: asyncio.Task[None] | None = None
         self._ended = False
@@ -44,9 +58,9 @@ class EventLoop:
             self._loop.close()
             raise
 
-    def begin(self, tasks: Sequence[Task], wanted: Callable[[Task], bool]) -> None:
-        """Run these tasks, but those that are not `wanted` any more when their turn comes."""
-        self._call(self._begin, tuple(tasks), wanted)
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Run these tasks, in their order, as places fall free."""
+        self._call(self._begin, tuple(tasks))
 
     def cancel(self, task: Task) -> None:
         """Cancel the task if it runs here."""
@@ -72,7 +86,11 @@ class EventLoop:
         return self._loop.is_closed()
 
     def finish(self, grace: float | None) -> None:
-        """Cancel what still runs after `grace` seconds (None: never), and end."""
+        """Cancel what still runs after `grace` seconds, and end.
+
+        None lets what runs end by itself, and begins nothing more.
+        """
+        self._retired = self._retired or grace is None
         if not self._finishing:
             self._finishing = True
             self._call(self._finish, grace)
@@ -130,11 +148,22 @@ class EventLoop:
             self._turn()
         _unfinished.discard(self)
 
-    def _begin(self, tasks: Sequence[Task], wanted: Callable[[Task], bool]) -> None:
-        for task in tasks:
-            if wanted(task):
+    def _begin(self, tasks: Sequence[Task]) -> None:
+        self._waiting.extend(tasks)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Begin what waits, while there is a place."""
+        while self._waiting and len(self._placed) < self._size and not self._retired:
+            task = self._waiting.popleft()
+            if self._wanted(task):
+                self._placed.add(task)
                 # Kept by the loop until it begins, and then by `_begun`.
                 self._loop.create_task(self._run(task))
+
+    def _leave(self, task: Task) -> None:
+        self._placed.discard(task)
+        self._fill()
 
     async def _run(self, task: Task) -> None:
         outcome, forks = None, Lineage.forks
@@ -153,6 +182,7 @@ class EventLoop:
             outcome = await self._collected(task, lambda raised: failure(task, raised), error)
         self._begun.pop(task, None)
         self._deliver(task, outcome)
+        self._leave(task)
 
     async def _collected(self, task: Task, collect: Callable[[Any], Outcome], end: Any) -> Outcome:
         """What an execution ended in; where that is saved to disk, the loop does not wait for it.
@@ -171,14 +201,27 @@ class EventLoop:
         running = self._begun.get(task)
         if running is not None:
             running.cancel()
+        self._leave(task)
 
     def _finish(self, grace: float | None) -> None:
         self._ending = self._loop.create_task(self._end(grace))
 
+    async def _work_off(self, deadline: float | None) -> None:
+        """Let what runs come to its end, and what waits unless this loop is retired."""
+        while self._begun or self._placed or (self._waiting and not self._retired):
+            left = None if deadline is None else deadline - self._loop.time()
+            if left is not None and left <= 0:
+                return
+            if self._begun:
+                running = set(self._begun.values())
+                await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0)  # they are about to begin
+
     async def _end(self, grace: float | None) -> None:
         try:
-            if self._begun and (grace is None or grace > 0):
-                await asyncio.wait(set(self._begun.values()), timeout=grace)
+            await self._work_off(None if grace is None else self._loop.time() + grace)
+            self._waiting.clear()
             for task in self._begun:
                 task.cancel()
             rest = asyncio.all_tasks() - {asyncio.current_task()}

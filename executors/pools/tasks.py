@@ -19,8 +19,9 @@ _log = logging.getLogger("stepwell.pool")
 
 
 class AsyncioPool:
-    """Coroutines side by side; the loop's thread starts with the first of them.
+    """Up to `size` coroutines side by side; the loop's thread starts with the first of them.
 
+    More tasks than that wait in the pool, so that the next begins in the moment that one ends.
     Plain functions are called on the loop, so they must be quick. A body that blocks the loop
     holds up its neighbours, but not the end of the program. When it is canceled, as by its timeout,
     and blocks all the same, another loop takes over: what had not begun begins there, and what had
@@ -73,8 +74,8 @@ class AsyncioPool:
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         if self._loop is None:
-            self._loop = EventLoop(self._done)
-        self._loop.begin(tasks, self._open.__contains__)
+            self._loop = EventLoop(self.size, self._open.__contains__, self._done)
+        self._loop.begin(tasks)
 
     def _done(self, task: Task, outcome: Outcome | None) -> None:
         self._open.pop(task, None)

@@ -7,7 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -162,6 +164,109 @@ def test_a_canceled_coroutine_is_unwound(outbox: Outbox, loop: AsyncioPool) -> N
     assert outcome.failure.code == "CancelledError"
 
 
+class Places:
+    """Coroutines that hold their places until each is let go, and how many ran at once."""
+
+    def __init__(self) -> None:
+        self.began: SimpleQueue[str] = SimpleQueue()
+        self.running = self.most = 0
+        self._gates: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+
+    def task(self, name: str, *, stubborn: bool = False) -> FakeTask:
+        async def body() -> str:
+            gate = asyncio.Event()
+            self._gates[name] = asyncio.get_running_loop(), gate
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.began.put(name)
+            while not gate.is_set():
+                try:
+                    await gate.wait()
+                except asyncio.CancelledError:
+                    if not stubborn:
+                        raise
+            self.running -= 1
+            return name
+
+        return FakeTask(body)
+
+    def next(self) -> str:
+        return self.began.get(timeout=PATIENCE)
+
+    def let_go(self, name: str) -> None:
+        loop, gate = self._gates[name]
+        loop.call_soon_threadsafe(gate.set)
+
+
+def test_more_coroutines_than_places_wait_their_turn(outbox: Outbox) -> None:
+    pool, places = AsyncioPool(2, outbox), Places()
+
+    pool.submit([places.task(name) for name in "abcd"])
+
+    assert [places.next(), places.next()] == ["a", "b"]
+    places.let_go("b")
+    assert outbox.value() == '"b"'
+    assert places.next() == "c"
+    assert places.began.empty()
+    places.let_go("a")
+    assert places.next() == "d"
+    places.let_go("c")
+    places.let_go("d")
+    pool.shutdown(PATIENCE)
+    assert sorted([outbox.value() for _ in range(3)]) == ['"a"', '"c"', '"d"']
+    assert places.most == 2
+
+
+def test_a_coroutine_that_waits_for_a_place_can_be_canceled(outbox: Outbox) -> None:
+    pool, places = AsyncioPool(1, outbox), Places()
+    waiting = places.task("b")
+    pool.submit([places.task("a"), waiting, places.task("c")])
+    assert places.next() == "a"
+
+    pool.cancel(waiting)
+    places.let_go("a")
+
+    assert places.next() == "c"
+    places.let_go("c")
+    pool.shutdown(PATIENCE)
+    assert not waiting.begun
+
+
+def test_a_canceled_coroutine_gives_up_its_place_whatever_it_does(outbox: Outbox) -> None:
+    pool, places = AsyncioPool(1, outbox), Places()
+    stubborn = places.task("a", stubborn=True)
+    pool.submit([stubborn, places.task("b")])
+    assert places.next() == "a"
+
+    pool.cancel(stubborn)
+
+    assert places.next() == "b"
+    for name in "ab":
+        places.let_go(name)
+    pool.shutdown(PATIENCE)
+
+
+def test_what_waits_for_a_place_is_done_within_the_grace(outbox: Outbox) -> None:
+    pool = AsyncioPool(1, outbox)
+
+    pool.submit([FakeTask(partial(abs, number)) for number in range(5)])
+    pool.shutdown(PATIENCE)
+
+    assert [outbox.value() for _ in range(5)] == ["0", "1", "2", "3", "4"]
+
+
+def test_what_waits_for_a_place_does_not_begin_after_the_grace(outbox: Outbox) -> None:
+    pool, places = AsyncioPool(1, outbox), Places()
+    waiting = places.task("b")
+    pool.submit([places.task("a"), waiting])
+    assert places.next() == "a"
+
+    pool.shutdown(0)
+
+    assert isinstance(outbox.outcome(), Failed)
+    assert not waiting.begun
+
+
 def test_the_loop_survives_what_bodies_start_beside_them(outbox: Outbox, loop: AsyncioPool) -> None:
     async def leave() -> None:
         raise SystemExit(3)
@@ -258,9 +363,11 @@ def test_a_body_that_blocks_and_is_not_canceled_keeps_its_slot(
 
 def test_a_loop_that_answers_stays(outbox: Outbox, loop: AsyncioPool) -> None:
     names: list[str] = []
+    began = threading.Event()
 
     async def wait() -> None:
         names.append(str(id(asyncio.get_running_loop())))
+        began.set()
         await asyncio.Event().wait()
 
     async def name() -> str:
@@ -268,6 +375,7 @@ def test_a_loop_that_answers_stays(outbox: Outbox, loop: AsyncioPool) -> None:
 
     task = FakeTask(wait)
     loop.submit([task])
+    assert began.wait(PATIENCE)  # one that was canceled before would have no outcome
     loop.cancel(task)
     loop.submit([FakeTask(name)])
 
