@@ -525,7 +525,8 @@ class Worker:
             return
         self._renewed = before
         reach(Point.AFTER_RENEWAL)
-        self._store_trouble = 0.0
+        if not self._unsettled:  # which may need more room than this did
+            self._store_trouble = 0.0
         for lease in lost:
             execution = self._in_flight.holder(lease.step)
             if execution is not None:

@@ -33,9 +33,8 @@ void disk_watch(const char *below, const char *log, long at, int number, int how
 
 __attribute__((constructor)) static void from_environment(void) {
     const char *below = getenv("DISK_FOLDER"), *fault = getenv("DISK_FAULT");
-    long at = 0;
-    int number = 0, how = 0;
-    if (fault) sscanf(fault, "%ld:%d:%d", &at, &number, &how);
+    long at = 0, number = 0, how = 0;
+    if (fault) sscanf(fault, "%ld:%ld:%ld", &at, &number, &how);
     if (below) disk_watch(below, getenv("DISK_LOG"), at, number, how);
 }
 

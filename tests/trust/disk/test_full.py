@@ -59,8 +59,8 @@ def test_a_full_disk_stops_the_work_and_loses_nothing(
     check_said(ended)
     if left < LEFT[3]:  # less than a new store takes
         assert ended.code == STORE
-    assert not missing(small / "home", ended.acknowledged)
     ballast.unlink()
+    assert not missing(small / "home", ended.acknowledged)
     again = finish(children, small) if name == "connected" else by_command(children, small)
     assert (again.code, again.err.count("error: ")) == (0, 0), again.err
     assert not missing(small / "home", [*ended.acknowledged, "end run-0"])
