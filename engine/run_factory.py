@@ -48,7 +48,10 @@ def labels_of(options: StartOptions) -> RunLabels:
     for option in options:
         if option not in known:
             raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
-    return RunLabels(options.get("name"), options.get("metadata"), options.get("tags") or ())
+    tags = options.get("tags")
+    if tags is not None and (isinstance(tags, str) or not isinstance(tags, Sequence)):
+        raise InvalidInput(f"tags: must be a list of strings, got {type(tags).__name__}")
+    return RunLabels(options.get("name"), options.get("metadata"), tags or ())
 
 
 def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
