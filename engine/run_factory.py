@@ -48,10 +48,7 @@ def labels_of(options: StartOptions) -> RunLabels:
     for option in options:
         if option not in known:
             raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
-    tags = options.get("tags")
-    if tags is not None and (isinstance(tags, str) or not isinstance(tags, Sequence)):
-        raise InvalidInput(f"tags: must be a list of strings, got {type(tags).__name__}")
-    return RunLabels(options.get("name"), options.get("metadata"), tags or ())
+    return RunLabels(options.get("name"), options.get("metadata"), options.get("tags") or ())
 
 
 def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
@@ -96,7 +93,7 @@ class RunFactory:
             if not isinstance(labels.metadata, Mapping):
                 raise InvalidInput(f"metadata: must be a mapping, got {labels.metadata!r:.80}")
             builder.metadata.update(labels.metadata)
-        if isinstance(labels.tags, str):
+        if isinstance(labels.tags, str) or not isinstance(labels.tags, Sequence):
             raise InvalidInput(f"tags: must be a list of strings, got {labels.tags!r:.80}")
         builder.tags.extend(labels.tags)
         found.build(builder)
