@@ -43,7 +43,7 @@ def artifact_id(run_id: str, step_id: str, name: str) -> str:
 def child_id(parent: str, name: str) -> str:
     """`parent/name`, or a digest of the parent when that would be too long."""
     full = f"{parent}/{name}"
-    if len(full.encode()) <= MAX_ID_BYTES:
+    if len(full.encode(errors="surrogatepass")) <= MAX_ID_BYTES:
         return full
     return f"{hashlib.sha256(parent.encode()).hexdigest()[:24]}/{name}"
 

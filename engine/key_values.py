@@ -77,7 +77,7 @@ class KeyValueStore:
 
 def _check_version(version: object) -> None:
     whole = isinstance(version, int) and not isinstance(version, bool)
-    if version is not None and not (whole and version >= 0):  # type: ignore[operator]
+    if version is not None and not (whole and 0 <= version < 1 << 63):  # type: ignore[operator]
         raise InvalidInput(f"kv.version: must be a whole number from 0 on, got {version!r:.80}")
 
 

@@ -145,13 +145,18 @@ def _items(value: Any, path: str) -> Iterator[tuple[str, Any]]:
                     "JSON keys are strings"
                 )
             _check_text(key, f"{path}: the key")
-            yield f"{path}.{key:.60}", item
+            yield f"{path}.{_shown(key)}", item
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield f"{path}[{index}]", item
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
             yield f"{path}.{field.name}", getattr(value, field.name)
+
+
+def _shown(key: str) -> str:
+    """A key as part of a path, in one line whatever is in it."""
+    return key[:60] if key.isprintable() else ascii(key[:60])
 
 
 def _walk(value: Any, path: str, visit: Callable[[Any, str], bool]) -> None:

@@ -116,10 +116,9 @@ class Queries:
         """One record with who wrote it and when. Raises NotFound."""
         found = self._store.records(package, collection, key)
         if not found:
+            place = f"{package}/{collection}"
             keys = [record.key for record in self._store.records(package, collection)]
-            raise NotFound(
-                f"there is no record {key!r} in {package}/{collection}{nearest(key, keys)}"
-            )
+            raise NotFound(f"there is no record {key!r} in {place!r}{nearest(key, keys)}")
         return found[0]
 
     def collections(self, package: str) -> dict[str, int]:

@@ -93,7 +93,7 @@ class RunFactory:
             if not isinstance(labels.metadata, Mapping):
                 raise InvalidInput(f"metadata: must be a mapping, got {labels.metadata!r:.80}")
             builder.metadata.update(labels.metadata)
-        if isinstance(labels.tags, str):
+        if isinstance(labels.tags, str) or not isinstance(labels.tags, Sequence):
             raise InvalidInput(f"tags: must be a list of strings, got {labels.tags!r:.80}")
         builder.tags.extend(labels.tags)
         found.build(builder)

@@ -233,10 +233,8 @@ class Database:
             yield
         except self.dialect.driver_errors as error:
             raise self.dialect.translate(error) from error
-        except UnicodeEncodeError as error:
-            raise InvalidInput(
-                f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text"
-            ) from None
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise _unfit(error) from None
 
     def ask(self, question: Callable[[Transaction], T]) -> T:
         """What a single statement reads. It is a moment of its own and needs no transaction.
@@ -310,7 +308,7 @@ class Database:
             translated = self.dialect.translate(error)
             translated.__cause__ = error
             return translated
-        return error
+        return _unfit(error) if isinstance(error, (UnicodeEncodeError, OverflowError)) else error
 
 
 def _reach(group: list[_Ticket[Any]], moment: str) -> None:
@@ -318,6 +316,13 @@ def _reach(group: list[_Ticket[Any]], moment: str) -> None:
     for kind in dict.fromkeys(ticket.kind for ticket in group):
         if kind is not None:
             reach(getattr(kind, moment))
+
+
+def _unfit(error: UnicodeEncodeError | OverflowError) -> InvalidInput:
+    """Why a driver could not even hand a value over to its database."""
+    if isinstance(error, OverflowError):
+        return InvalidInput("a whole number is out of range for the store: over 63 bits")
+    return InvalidInput(f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text")
 
 
 def _fail(group: list[_Ticket[Any]], error: BaseException) -> None:

@@ -64,7 +64,7 @@ HARMLESS = {
     "a huge exception": "ValueError",
 }
 # These do not end; their timeout ends the attempt, once and again.
-ENDLESS = dict.fromkeys(("never returning", "a C call that ignores signals"), "timeout")
+ENDLESS = {"never returning": "timeout", "a C call that ignores signals": "timeout"}
 # These end the process they run in, or keep all of it from going on. In a pool of the worker's own
 # process they take the worker with them, twice; then they are given up.
 DEADLY = ("segfault", "os._exit", "closing all descriptors", "a C call that keeps the interpreter")

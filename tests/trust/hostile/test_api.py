@@ -165,7 +165,7 @@ def test_any_call(place: Place, scale: float, name: str) -> None:
     path, arguments = CALLS[name]
     call = attrgetter(path)(place.runtime)
 
-    @many(25, scale)
+    @many(10, scale)
     @given(arguments)
     def examine(given_arguments: Any) -> None:
         refused(place, call, *given_arguments)
@@ -222,7 +222,7 @@ ACTS: dict[str, tuple[str, Any]] = {
 def test_any_act_of_a_step(place: Place, scale: float, name: str) -> None:
     path, arguments = ACTS[name]
 
-    @many(12, scale)
+    @many(5, scale)
     @given(arguments)
     def examine(given_arguments: Any) -> None:
         # given

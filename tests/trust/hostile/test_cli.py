@@ -107,7 +107,7 @@ def test_all_commands_are_tried() -> None:
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_any_words(store: Path, scale: float, shard: int) -> None:
-    @many(120, scale)
+    @many(40, scale)
     @given(calls(ALL[shard::SHARDS]), json_texts)
     def examine(words: list[str], stdin: str) -> None:
         # given
@@ -125,7 +125,7 @@ def test_any_words(store: Path, scale: float, shard: int) -> None:
     examine()
 
 
-@pytest.mark.parametrize("flag", ["--input", "--input @", "--input -", "--set", "--metadata"])
+@pytest.mark.parametrize("flag", ["--input", "--input @", "--set"])
 def test_every_nasty_input(store: Path, flag: str) -> None:
     for number, text in enumerate(NASTY_JSON):
         before = rows_of(store)
@@ -147,7 +147,7 @@ def test_every_nasty_input(store: Path, flag: str) -> None:
         assert len(result.stderr) < 2_000
 
 
-@pytest.mark.parametrize("words", ["show", "kv get", "artifact", "send", "cancel"])
+@pytest.mark.parametrize("words", ["show", "kv get", "send"])
 def test_every_nasty_name(store: Path, words: str) -> None:
     rest = {"send": ["topic", "1"]}.get(words, [])
     for text in NASTY_TEXTS:
