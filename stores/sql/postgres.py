@@ -46,9 +46,9 @@ _WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoi
 # Rows of a stream that are in memory at a time.
 _FETCHED = 2_000
 
-# A transaction of its own, after the one that made news and in the same message: those that notify
-# commit one after another, and so must not wait for the disk. A hint may be lost.
-_HINT = ("BEGIN", "SET LOCAL synchronous_commit = off", f"NOTIFY {CHANNEL}", "COMMIT")
+# What comes in a message after the commit is a transaction of its own. Those that notify are
+# committed one after another, and so must not wait for the disk; a hint may be lost.
+_HINT = ("SET LOCAL synchronous_commit = off", f"NOTIFY {CHANNEL}")
 
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
