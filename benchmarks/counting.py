@@ -20,7 +20,8 @@ import psycopg
 
 # Timestamps would only be in the way (PQTRACE_SUPPRESS_TIMESTAMPS).
 NO_TIMES = 1
-BEGIN, END, IGNORED = {"BEGIN"}, {"COMMIT", "ROLLBACK"}, {"PRAGMA", "SET", "LISTEN", "NOTIFY"}
+BEGIN, END = {"BEGIN"}, {"COMMIT", "ROLLBACK"}
+IGNORED = {"PRAGMA", "SET", "LISTEN", "NOTIFY", "PREPARE"}
 WRITES = {"INSERT", "UPDATE", "DELETE"}
 
 

@@ -16,7 +16,7 @@ from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.run_ends import END_EVENTS, ending
-from stepwell.stores.sql.statements import Statement, Statements, bind, may
+from stepwell.stores.sql.statements import Statement, Statements, bind, may, still_may
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS
 from stepwell.stores.sql.succeed_together import succeed_together
 
@@ -96,14 +96,22 @@ class FusedStatements(Statements):
                 sa.cast(bind("data"), sa.Text),
             ),
         )
+        name = sa.literal(waiting.run_end("")) + ended.c.run_id
+        sleeper = steps.alias("sleeper")
+        # Looked up for each run: a planner that believes nobody waits would read all who do.
+        each = (
+            sa.select(sleeper.c.id)
+            .where(may(Act.WAKE, sleeper.c.status), sleeper.c.wait_for == name)
+            .offset(sa.literal_column("0"))
+            .lateral("each")
+        )
+        sleepers = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
+        sleepers = sleepers.cte("sleepers").prefix_with("MATERIALIZED")
         woken = (
             sa.update(steps)
             .values(waiting.wakes())
-            .where(
-                may(Act.WAKE, steps.c.status),
-                steps.c.wait_for == sa.literal(waiting.run_end("")) + ended.c.run_id,
-            )
-            .returning(steps.c.id, steps.c.run_key, steps.c.attempt, ended.c.run_id)
+            .where(steps.c.id == sleepers.c.id, still_may(Act.WAKE, steps.c.status))
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt, sleepers.c.run_id)
             .cte("woken")
         )
         nothing = sa.cast(sa.null(), sa.BigInteger)

@@ -46,6 +46,10 @@ _WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoi
 # Rows of a stream that are in memory at a time.
 _FETCHED = 2_000
 
+# What comes in a message after the commit is a transaction of its own. Those that notify are
+# committed one after another, and so must not wait for the disk; a hint may be lost.
+_HINT = ("SET LOCAL synchronous_commit = off", f"NOTIFY {CHANNEL}")
+
 # More rows than a statement is ever given. The planner does not see the number, takes any limit
 # for a tenth of the rows, and so expects few of them and looks each one up by its key.
 _FEW = Parameter("few", 2_000_000_000, type_=sa.BigInteger)
@@ -177,7 +181,7 @@ class PostgresDialect:
         if not cursor.answered:
             # Alone, so that on a connection which was lost it can be tried again.
             cursor.send()
-        cursor.send(f"NOTIFY {CHANNEL}", "COMMIT") if news else cursor.send("COMMIT")
+        cursor.send("COMMIT", *(_HINT if news else ()))
 
     def translate(self, error: Exception) -> Exception:
         text = " ".join(str(error).split()) or type(error).__name__

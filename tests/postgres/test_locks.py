@@ -216,7 +216,7 @@ def test_end_of_a_child_locks_the_run_above_first(
     steps = start_child(stores[0], "x")
     ends: dict[str, tuple[Any, str, Callable[[], Any]]] = {
         "its last step": (
-            *(stores[0], "_lock_runs"),
+            *(stores[0]._fused, "end_runs"),
             lambda: stores[0].exchange([completed(steps["x"])], None),
         ),
         "an operator": (
