@@ -105,8 +105,8 @@ class FusedStatements(Statements):
             .offset(sa.literal_column("0"))
             .lateral("each")
         )
-        sleepers = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
-        sleepers = sleepers.cte("sleepers").prefix_with("MATERIALIZED")
+        found = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
+        sleepers = found.cte("sleepers").prefix_with("MATERIALIZED")
         woken = (
             sa.update(steps)
             .values(waiting.wakes())
