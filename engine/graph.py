@@ -205,9 +205,7 @@ class Graph:
     def _edges(self, step_id: str, options: StepOptions, where: str) -> tuple[Edge, ...]:
         edges: dict[str, Edge] = {}
         for name, subtree in _AFTER:
-            if name not in options:
-                continue
-            for item in _items(options[name], where, name):
+            for item in _items(options.get(name, ()), where, name):
                 if type(item) is StepHandle:
                     target, condition = item.id, Condition.SUCCEEDED
                 else:

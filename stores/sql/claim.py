@@ -115,7 +115,7 @@ class ClaimStatements(Statements):
         )
 
 
-def _ready_kinds(steps: sa.Table) -> sa.Select[Any]:
+def _ready_kinds(steps: sa.Table) -> Any:
     """The kinds that are ready in a queue: the index read from one kind to the next one.
 
     With each, whether there are suspects in the queue, of any kind.
