@@ -113,7 +113,28 @@ class Point(StrEnum):
     OUTPUT_REPLACED = "output file: after it was renamed"
 
 
-# All of them.
+class Stage(StrEnum):
+    """Points on the way of one step, as its author sees them: with the names of what was on it.
+
+    Only the virtual runtime of `stepwell.testing` tells of them: for the product, each lies between
+    the transactions above.
+    """
+
+    BODY_BEGINS = "before the body of {}"
+    BODY_ENDED = "after the body of {} and before its end was settled"
+    SETTLED = "after {} settled"
+    OPERATION_BEGINS = "before {}"
+    OPERATION_FAILED = "after {} failed and before that was recorded"
+    OPERATION_OVER = "after {} was over and before that was recorded"
+    OPERATION_DONE = "after {} was done and before it was recorded"
+    OPERATION_RECORDED = "after {} was recorded"
+
+    def of(self, what: str) -> str:
+        """The point, for this step or operation."""
+        return self.value.format(what)
+
+
+# All that the product says it got to.
 POINTS: frozenset[str] = frozenset(Point) | {
     point
     for write in Write

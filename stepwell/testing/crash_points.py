@@ -12,6 +12,7 @@ from typing import Any
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.model import ClaimRequest, Exchange, Failed, Outcome, Released, Suspended
+from stepwell.engine.points import Stage
 from stepwell.engine.ports import RunStore
 from stepwell.testing.virtual import Reach
 
@@ -82,7 +83,7 @@ class TellingStore:
         exchanged = self._store.exchange(settle, claim)
         if settle:
             verb = "was" if len(settle) == 1 else "were"
-            self._reach(f"after {' and '.join(map(_part, settle))} {verb} settled")
+            self._reach(Stage.SETTLED.of(f"{' and '.join(map(_part, settle))} {verb}"))
         return exchanged
 
 

@@ -17,6 +17,7 @@ from stepwell.engine.execution import Execution
 from stepwell.engine.journal import Journal
 from stepwell.engine.model import Run, Step, StepWait
 from stepwell.engine.package import Package
+from stepwell.engine.points import Stage
 from stepwell.engine.ports import Task
 from stepwell.engine.replay import Request
 from stepwell.engine.runtime import Runtime, RuntimeParts
@@ -170,13 +171,13 @@ class VirtualPool(InlinePool):
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             step = f"step {task.step.id!r}"
-            self._reach(f"before the body of {step}")
+            self._reach(Stage.BODY_BEGINS.of(step))
             if isinstance(task, Execution) and task.services.durable is not None:
                 task.context.journal = VirtualJournal(
                     task.context, task.services, self._clock, self._reach
                 )
             attempt(task, self._deliver)
-            self._reach(f"after the body of {step} and before its end was settled")
+            self._reach(Stage.BODY_ENDED.of(step))
 
 
 class VirtualJournal(Journal):
@@ -204,20 +205,20 @@ class VirtualJournal(Journal):
     def recorded(self, request: Request) -> Operation | None:
         found = super().recorded(request)
         if found is None:
-            self._reach(f"before {self._of(request)}")
+            self._reach(Stage.OPERATION_BEGINS.of(self._of(request)))
         return found
 
     def keep(self, operation: Operation, *, decision: bool = False) -> None:
         if operation.error is not None:
-            self._reach(f"after {self._of(operation)} failed and before that was recorded")
+            self._reach(Stage.OPERATION_FAILED.of(self._of(operation)))
         elif operation.kind != "do":
-            self._reach(f"after {self._of(operation)} was over and before that was recorded")
+            self._reach(Stage.OPERATION_OVER.of(self._of(operation)))
         super().keep(operation, decision=decision)
 
     def save(self, operation: Operation) -> None:
-        self._reach(f"after {self._of(operation)} was done and before it was recorded")
+        self._reach(Stage.OPERATION_DONE.of(self._of(operation)))
         super().save(operation)
-        self._reach(f"after {self._of(operation)} was recorded")
+        self._reach(Stage.OPERATION_RECORDED.of(self._of(operation)))
 
 
 def _work_off(worker: Worker) -> bool:

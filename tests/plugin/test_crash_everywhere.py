@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 
 from stepwell import InvalidInput, Package, Permanent, RunBuilder, RunHandle, StepContext
 from stepwell.cli.main import command_line
+from stepwell.engine.points import Stage
 from stepwell.testing import CrashEverywhere, VirtualRuntime
 from stepwell.testing.crashes import crash_everywhere as crash_in_a_folder_of_its_own
 from tests.plugin.packages import Order, ask, bank, careful, careless, patient
@@ -55,6 +58,26 @@ def test_a_careful_package_survives_every_crash(crash_everywhere: CrashEverywher
         "after the body of step 'thank' and before its end was settled (the 2nd time)",
         "after the end of step 'thank' was settled",
     )
+
+
+def test_every_stage_of_a_step_is_a_point(crash_everywhere: CrashEverywhere) -> None:
+    package = Package("staged")
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    @package.workflow
+    def staged(step: StepContext) -> int:
+        with suppress(ValueError):
+            step.do("fails", fail)
+        step.sleep(1)
+        return step.do("works", int, "1")
+
+    survived = crash_everywhere(staged, packages=[package])
+
+    for stage in Stage:
+        wanted = re.compile(stage.of("(operation|step|the end of step) .*"))
+        assert any(map(wanted.fullmatch, survived.points)), stage
 
 
 def test_an_effect_in_the_body_that_is_not_idempotent_is_found(
