@@ -1,4 +1,4 @@
-"""A run store as a plain dict would be one: what each call has to answer, and what is there then."""
+"""A run store as a plain dict would be: what each call has to answer, and what is there then."""
 
 from __future__ import annotations
 
@@ -96,9 +96,12 @@ class StoreModel:
     def end(self, step: StepModel, status: str, now: int, emitted: Sequence[StepModel]) -> None:
         """A step ended."""
         step.status = status
+        step.failures += status == "failed"
         self._add(step.run, emitted, now)
 
-    def back(self, step: StepModel, due: int, *, failed: bool = False, charged: bool = True) -> None:
+    def back(
+        self, step: StepModel, due: int, *, failed: bool = False, charged: bool = True
+    ) -> None:
         """A step is ready again."""
         step.status, step.due = "ready", due
         step.failures += failed
