@@ -1,0 +1,69 @@
+"""The machine of run stores on every backend we ship."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
+from stepwell.stores.opening import open_run_store
+from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.store import SqlRunStore
+from stepwell.testing.run_store.case import WallClock
+from tests.trust.models.model import NARROW
+from tests.trust.models.runs import StoreMachine
+
+EXAMPLES = {"memory": 40, "sqlite": 15, "postgres": 8}
+
+
+@pytest.fixture(params=EXAMPLES)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+def opened(
+    backend: str, clock: WallClock, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[SqlRunStore]:
+    if backend == "postgres":
+        url = str(request.getfixturevalue("postgres_url"))
+        store = SqlRunStore.open(PostgresDialect(url, clock=clock))
+    else:
+        url = "memory://" if backend == "memory" else f"sqlite:///{tmp_path / 'engine.db'}"
+        store = open_run_store(url, clock=clock)
+    store.define_queues([Queue(DEFAULT_QUEUE), Queue(NARROW, max_in_flight=1)])
+    yield store
+    store.close()
+
+
+@pytest.mark.timeout(7_200)
+def test_a_store_does_what_the_model_does(
+    backend: str, opened: SqlRunStore, clock: WallClock, scale: float
+) -> None:
+    given = clock
+
+    class Machine(StoreMachine):
+        store = opened
+        clock = given
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=max(1, round(EXAMPLES[backend] * scale)),
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=scale == 1,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
