@@ -427,6 +427,9 @@ class Worker:
 
     def _wait(self) -> None:
         """Until an outcome, a wake-up, a commit by others, or the time of something due."""
+        if self._stepped_in and not self._in_flight:  # all ended: whoever waits for that asks first
+            self._stepped_in = False
+            return
         now = self._clock.monotonic()
         eager = now - self._last_work < EAGER_FOR
         until = min(self._next_renewal, now + self._poll_interval())
