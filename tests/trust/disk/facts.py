@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from stepwell import NoCheckpoint
+from stepwell import NoCheckpoint, connect
 from stepwell.stores.checkpoints.file import FileCheckpointer
 
 _STORED = """
@@ -88,6 +88,14 @@ def artifacts_in(root: Path) -> set[str]:
             raise Torn(f"artifact {path.name}: not whole")
         facts.add(f"artifact {path.name}")
     return facts
+
+
+def violations(home: Path) -> list[str]:
+    """What `runtime.verify()` finds wrong in a home folder."""
+    if not (home / "engine.db").exists():
+        return []
+    with connect(home=home) as runtime:
+        return [str(violation) for violation in runtime.verify().violations]
 
 
 def missing(home: Path, acknowledged: Iterable[str]) -> set[str]:

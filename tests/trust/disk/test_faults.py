@@ -11,11 +11,11 @@ import pytest
 
 from tests.trust.disk.children import Children, Ended, Job
 from tests.trust.disk.commands import CONFLICT, check_said, command, program
-from tests.trust.disk.facts import missing
+from tests.trust.disk.facts import missing, violations
 from tests.trust.disk.shim import FOREVER, HALF, ONCE, Fault
 
 # So many places of a program's calls are tried, evenly spread, each with every kind of fault.
-PLACES = 10
+PLACES = 8
 LONGEST = 3_600
 KINDS = [(number, way) for number in (errno.EIO, errno.ENOSPC) for way in (ONCE, FOREVER, HALF)]
 # What a file system does that found an error in itself: it goes on, read-only.
@@ -68,12 +68,14 @@ def test_a_failing_call_costs_nothing_that_was_acknowledged(
         lost = [
             missing(each / "home", one.acknowledged) for each, one in zip(disks, ended, strict=True)
         ]
+        wrong = [violations(each / "home") for each in disks]
         again = finish(children, way, disks)
 
         for index, (fault, one) in enumerate(zip(faults, ended, strict=True)):
             what = f"{fault}, of {calls} calls: {one.err}"
             check_said(one, what)
             assert not lost[index], what
+            assert not wrong[index], what
             assert again[index].code == 0, f"{what}; afterwards {again[index].err}"
             told = [*one.acknowledged, *again[index].acknowledged, "end run-0"]
             assert not missing(disks[index] / "home", told), what

@@ -77,7 +77,9 @@ def test_after_a_power_loss_the_work_goes_on_to_its_end(
             checkpoints=f"file://{home}/checkpoints",
             settings=SETTINGS,
         ) as runtime:
+            assert not runtime.verify().violations, str(cut)
             runtime.drain(timeout=30)
+            assert not runtime.verify().violations, str(cut)
             ends = {run.status.value for run in runtime.runs()}
         assert ends <= {"succeeded"}, str(cut)
         assert not missing(home, cut.acknowledged), str(cut)
