@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def claims(store: SqlRunStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     together = store._claims._sql.together
     assert together is not None
 
-    def counted(*values: object) -> object:
+    def counted(*values: Any) -> Any:
         looked.append(1)
         return together(*values)
 
