@@ -22,9 +22,9 @@ from stepwell.engine.verification import MOST_SHOWN, Verification
 )
 @click.pass_obj
 def verify(session: Session, most: int) -> None:
-    """Check a store and all in it while others work; exit code 8 when something is wrong.
+    """Check a store and all in it while others work.
 
-    Nothing is changed, and nobody has to stop: the store is looked at as of one moment. Each
+    The exit code is 8 when something is wrong. Nothing is changed, and nobody has to stop: the store is looked at as of one moment. Each
     violation is a line: the check, the run and step, and what is wrong.
     """
     out = session.output

@@ -58,12 +58,6 @@ class QueueStatements(Statements):
         self.define = Statement(
             dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
         )
-        self.put_meta = Statement(dialect.upsert(schema.meta, ("name",)), *("name", "value"))
-        self.last_start = Statement(
-            sa.select(sa.func.coalesce(sa.func.max(steps.c.started_at), 0)).where(
-                steps.c.status == literal(StepStatus.RUNNING)
-            )
-        )
         self.running = Statement(
             sa.select(sa.func.count()).where(
                 steps.c.status == literal(StepStatus.RUNNING), steps.c.queue == bind("queue")
@@ -95,6 +89,17 @@ class QueueStatements(Statements):
             .values(tokens=bind("tokens"), refilled_at=bind("now"))
             .where(queues.c.name == bind("name")),
             *("tokens", "now", "name"),
+        )
+
+        self._limits_set(dialect)
+
+    def _limits_set(self, dialect: Any) -> None:
+        steps = schema.steps
+        self.put_meta = Statement(dialect.upsert(schema.meta, ("name",)), *("name", "value"))
+        self.last_start = Statement(
+            sa.select(sa.func.coalesce(sa.func.max(steps.c.started_at), 0)).where(
+                steps.c.status == literal(StepStatus.RUNNING)
+            )
         )
 
 
