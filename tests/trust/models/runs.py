@@ -126,7 +126,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (id(step) in lost) == (not held), f"{step.id} {end}: held is {held}"
             if held:
                 self._take_in(step, model, end, now)
-        kept = {id(step) for step, end in ends}
+        kept = {id(step) for step, _ in ends}
         self._held = [step for step in self._held if id(step) not in kept or step.token % 2]
 
     def _outcome(self, step: ClaimedStep, end: str, now: int) -> Outcome:
