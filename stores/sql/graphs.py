@@ -275,7 +275,7 @@ class Graphs(Emissions):
         """Note the edges of a new step, to subtrees too; returns how many are unmet."""
         index = placement.index
         pending = 0
-        seen: set[int] = set()
+        seen: dict[int, int] = {}
         for edge in new.edges:
             target = index.get(edge.target)
             if target is None:
@@ -287,18 +287,23 @@ class Graphs(Emissions):
         return pending
 
     def _place_stored_edge(
-        self, tx: Transaction, key: int, edge: Edge, placement: _Placement, seen: set[int]
+        self, tx: Transaction, key: int, edge: Edge, placement: _Placement, seen: dict[int, int]
     ) -> int:
-        """Note an edge to a stored step, or to it and all below it; returns how many are unmet."""
+        """Note an edge to a stored step, or to it and all below it; returns how many are unmet.
+
+        `seen` are the places of the edges that this step has already, by their targets.
+        """
         pending = 0
         below = [placement.targets[edge.target]]
         if edge.subtree:
             rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
             below += [(row[0], StepStatus(row[1])) for row in rows]
         for target, status in below:
-            if target in seen:
+            if (place := seen.get(target)) is not None:
+                if edge.subtree:  # what the target emits is waited for, too
+                    placement.edges[place] = (*placement.edges[place][:3], 1)
                 continue
-            seen.add(target)
+            seen[target] = len(placement.edges)
             condition = _CONDITIONS[edge.condition]
             placement.edges.append((target, key, condition, int(edge.subtree)))
             ruling = verdict(edge.condition, status)

@@ -231,6 +231,18 @@ class SubtreeTests(RunStoreCase):
         bench.complete(bench.claim_one())
         assert bench.statuses()["join"] == "ready"
 
+    def test_join_that_also_depends_on_a_step_of_the_subtree(self, bench: Bench) -> None:
+        bench.create(new_step("a"), new_step("b"))
+        steps = bench.claim_by_id()
+        bench.settle(bench.emit(steps["a"], new_step("a/1")))
+        bench.settle(bench.emit(steps["b"], new_step("join", "a/1", subtree("a"))))
+
+        bench.settle(bench.emit(bench.claim_one(), new_step("a/1/1")))
+
+        assert bench.statuses()["join"] == "pending"
+        bench.complete(bench.claim_one())
+        assert bench.statuses()["join"] == "ready"
+
     def test_join_and_its_target_in_one_emission(self, bench: Bench) -> None:
         bench.create(new_step("a"))
         bench.settle(bench.emit(bench.claim_one(), new_step("b"), new_step("join", subtree("b"))))
