@@ -34,9 +34,14 @@ class SimulatedRuntime(Runtime):
         self.process = process
 
     @contextmanager
-    def _worker(self, *args: Any) -> Iterator[Worker]:
+    def _worker(
+        self,
+        queues: Sequence[str] | None,
+        labels: Sequence[str] = (),
+        poll_interval: float | None = None,
+    ) -> Iterator[Worker]:
         process = self.process
-        with super()._worker(*args) as worker:
+        with super()._worker(queues, labels, poll_interval) as worker:
             inbox: Any = Inbox(process.world.fibers, Empty, self.settings.lease / 6)
             turn: Any = FiberLock(process.world.fibers)
             turn.acquire()  # as the worker's own is when it was made

@@ -17,7 +17,7 @@ from stepwell.testing.run_store.case import WallClock
 from tests.trust.models.model import NARROW
 from tests.trust.models.runs import StoreMachine
 
-EXAMPLES = {"memory": 40, "sqlite": 15, "postgres": 8}
+EXAMPLES = {"memory": 40, "sqlite": 10, "postgres": 6}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -39,7 +39,7 @@ def opened(
         store = SqlRunStore.open(PostgresDialect(url, clock=clock))
     else:
         url = "memory://" if backend == "memory" else f"sqlite:///{tmp_path / 'engine.db'}"
-        store = open_run_store(url, clock=clock)
+        store = open_run_store(url, clock=clock, durability="relaxed")
     store.define_queues([Queue(DEFAULT_QUEUE), Queue(NARROW, max_in_flight=1)])
     yield store
     store.close()

@@ -26,8 +26,8 @@ def shop() -> Iterator[Shop]:
 def test_a_seed_ends_as_the_model_says(
     shard: int, shop: Shop, scale: float, request: pytest.FixtureRequest
 ) -> None:
-    start = int(request.config.getoption("--sim-start"))
-    count = int(request.config.getoption("--sim-seeds")) or round(SEEDS * scale)
+    start = int(request.config.getoption("--sim-start") or 0)
+    count = int(request.config.getoption("--sim-seeds") or 0) or round(SEEDS * scale)
 
     for seed in range(start + shard, start + count, SHARDS):
         played = play(seed, shop)
