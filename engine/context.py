@@ -11,7 +11,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,7 +46,7 @@ from stepwell.engine.operation import INSIDE
 from stepwell.engine.payload import decode
 from stepwell.engine.ports import Executor
 from stepwell.engine.services import Services
-from stepwell.engine.signature import Signature, explain
+from stepwell.engine.signature import Signature, adapter_of, explain
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step_views import StepLogger, StepProjection
 
@@ -222,7 +221,7 @@ class StepContext(DurableWaits):
         type_ = signature.result_type if isinstance(signature, Signature) else of
         adapter: TypeAdapter[Any] | None = None
         if type_ is not None and (kind is None or type_ is not of):
-            adapter = _adapter(type_)
+            adapter = adapter_of(type_)
         return {
             step_id: _typed(text, adapter, step_id)
             for step_id, (of_kind, _, text) in values
@@ -379,23 +378,11 @@ class StepContext(DurableWaits):
             )
 
 
-def _adapter(type_: Any) -> TypeAdapter[Any]:
-    try:
-        return _cached_adapter(type_)
-    except TypeError:  # it cannot be hashed
-        return TypeAdapter(type_)
-
-
-@lru_cache(maxsize=256)
-def _cached_adapter(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
-
-
 def _typed(text: str, type_or_adapter: Any, step_id: str) -> Any:
     if type_or_adapter is None:
         return decode(text)
     adapter = (
-        type_or_adapter if isinstance(type_or_adapter, TypeAdapter) else _adapter(type_or_adapter)
+        type_or_adapter if isinstance(type_or_adapter, TypeAdapter) else adapter_of(type_or_adapter)
     )
     try:
         return adapter.validate_json(text)

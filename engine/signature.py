@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -148,3 +148,16 @@ def explain(error: ValidationError, path: str) -> str:
         lines.append(f"{where}: {message}{got}" if where else f"{message}{got}")
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def adapter_of(type_: Any) -> TypeAdapter[Any]:
+    """What validates values of a type; kept, as making one costs more than using it."""
+    try:
+        return _cached_adapter(type_)
+    except TypeError:  # it cannot be hashed
+        return TypeAdapter(type_)
+
+
+@lru_cache(maxsize=256)
+def _cached_adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)

@@ -24,8 +24,9 @@ from stepwell.engine.verification import MOST_SHOWN, Verification
 def verify(session: Session, most: int) -> None:
     """Check a store and all in it while others work.
 
-    The exit code is 8 when something is wrong. Nothing is changed, and nobody has to stop: the store is looked at as of one moment. Each
-    violation is a line: the check, the run and step, and what is wrong.
+    The exit code is 8 when something is wrong. Nothing is changed, and nobody has to stop: the
+    store is looked at as of one moment. Each violation is a line: the check, the run and step,
+    and what is wrong.
     """
     out = session.output
     with session.reading() as runtime:
