@@ -24,7 +24,8 @@ SAMPLE_STEPS = 64
 class _LaneState:
     """One pool with the kinds it runs, what is claimed for it, and how fast it is.
 
-    The rate is steps finished per second in which there was something to do.
+    The rate is steps finished per second in which there was something to do: once the last of them
+    has ended, a slow store does not make the pool slow.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -35,6 +36,8 @@ class _LaneState:
         self.claimed = 0
         self.finished = 0
         self.rate = 0.0
+        # When the last body ended, as told by the pool's threads.
+        self.ended_at = 0.0
         self._busy = 0.0
         self._busy_since: float | None = None
 
@@ -47,7 +50,8 @@ class _LaneState:
     def measure(self, now: float) -> None:
         """Take a sample of the rate, once it says something."""
         if self._busy_since is not None:
-            self._busy += now - self._busy_since
+            until = now if self.claimed else min(now, max(self._busy_since, self.ended_at))
+            self._busy += until - self._busy_since
             self._busy_since = now if self.claimed else None
         enough = self.finished >= SAMPLE_STEPS or self._busy >= AHEAD
         if enough and self._busy > 0:
@@ -60,7 +64,7 @@ class _LaneState:
 
 
 class Lanes:
-    """The pools of one worker; used by the worker's thread alone."""
+    """The pools of one worker; used by whoever has its turn, but for `ended`."""
 
     def __init__(
         self,
@@ -118,6 +122,10 @@ class Lanes:
             lane.pool = self._make_pool(lane.name, lane.size)
         lane.add(len(executions), self._monotonic())
         lane.pool.submit(executions)
+
+    def ended(self, kind: str) -> None:
+        """A body of this kind ended; called in the pool's thread."""
+        self._of_kind[kind].ended_at = self._monotonic()
 
     def freed(self, kind: str) -> None:
         """An execution of this kind ended, one way or another."""

@@ -173,6 +173,7 @@ class Worker:
 
     def _deliver(self, task: Any, outcome: Outcome) -> None:
         """Pools hand outcomes in from their own threads."""
+        self._lanes.ended(task.kind)
         self._inbox.put((task, outcome))
 
     def _step_in(self, task: Any, outcome: Outcome) -> None:
@@ -181,8 +182,9 @@ class Worker:
         What goes wrong is for the worker's own thread, which is woken for it.
         """
         if len(self._in_flight) != 1 or not self._turn.acquire(blocking=False):
-            self._inbox.put((task, outcome))
+            self._deliver(task, outcome)
             return
+        self._lanes.ended(task.kind)
         try:
             self._take(((task, outcome),))
             self.cycle()

@@ -16,6 +16,7 @@ def lane_of(rate: float) -> _LaneState:
     for _ in range(30):
         lane.add(SAMPLE_STEPS, now)
         now += SAMPLE_STEPS / rate
+        lane.ended_at = now
         lane.claimed -= SAMPLE_STEPS
         lane.finished += SAMPLE_STEPS
         lane.measure(now)
@@ -42,3 +43,17 @@ def test_no_more_is_claimed_than_the_limit_but_as_many_as_there_are_slots() -> N
 
     assert fast.window(LIMIT) == LIMIT
     assert fast.window(SLOTS - 1) == SLOTS
+
+
+def test_a_slow_store_does_not_make_a_pool_slow() -> None:
+    # given: the last body ended long before what came of it was settled
+    lane = _LaneState("thread", SLOTS)
+    lane.add(SAMPLE_STEPS, 0.0)
+    lane.ended_at = 0.01
+    lane.claimed, lane.finished = 0, SAMPLE_STEPS
+
+    # when
+    lane.measure(1.0)
+
+    # then: it would have ended so many more meanwhile
+    assert lane.window(LIMIT) == SLOTS + int(SAMPLE_STEPS / 0.01 / 2 * AHEAD)
