@@ -14,15 +14,16 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.planted.faults import ROOT, Fault
 
 _KEPT = {".link", ".ci"}
 _DROPPED = {"build", "dist", "htmlcov", "requirements"}
-# What pytest ends with when a test failed; anything else says nothing about the tests.
+# What pytest ends with when a test failed, and when none did; anything else says nothing of them.
 RED, GREEN = 1, 0
+_STOPPED = 2
 
 
 def _left_out(_: str, names: list[str]) -> list[str]:
@@ -113,13 +114,13 @@ class Tree:
                 code = RED
             finally:
                 _end(process)
-        return code, log.read_text(errors="replace")
+        told = log.read_text(errors="replace")
+        # Side by side, the first failure stops the others.
+        return RED if code == _STOPPED and "\nFAILED " in told else code, told
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill it with all that it has started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait()
