@@ -100,10 +100,11 @@ def faults(folder: Path = FOLDER) -> list[Fault]:
 
 def missing_tests(fault: Fault, root: Path = ROOT) -> list[str]:
     """Which of the tests it names are not there; those of a suite may be defined there."""
-    return [node for node in fault.tests if not _exists(node, root)]
+    return [node for node in fault.tests if not exists(node, root)]
 
 
-def _exists(node: str, root: Path) -> bool:
+def exists(node: str, root: Path = ROOT) -> bool:
+    """Whether there is a test, a class or a file of tests by this name."""
     path, *names = node.split("::")
     if not (root / path).exists():
         return False
