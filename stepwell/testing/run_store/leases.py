@@ -59,11 +59,12 @@ class LeaseTests(RunStoreCase):
 
         assert [(lease.step, lease.reason) for lease in lost] == [(canceled, "canceled")]
 
-    def test_renew_does_not_revive_a_lapsed_lease(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("worker", ["w1", "w2"])
+    def test_renew_does_not_revive_a_lapsed_lease(self, bench: Bench, worker: str) -> None:
         bench.create(new_step("a"))
-        stale = bench.claim_one()
+        stale = bench.claim_one(worker="w1")
         bench.lapse()
-        held = bench.claim_one(worker="w2")
+        held = bench.claim_one(worker=worker)
         expires = held.expires_at
 
         lost = bench.store.renew("w1", [stale], 99_000_000)
