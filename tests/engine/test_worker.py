@@ -225,7 +225,8 @@ class TestCancel:
             step.record("c", "k", "late")
             return "late"
 
-        runtime = open_runtime(poll_interval=NEVER)
+        # It would hear of it when it renews the lease, too.
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             run = runtime.start_run("p", ["long"])
             begun.await_it()
