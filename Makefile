@@ -76,6 +76,10 @@ chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and im
 sim: setup ## the simulator: SEEDS seeds of random graphs (20000), from START on (0)
 	@$(PYTEST) tests/trust/simulator/test_seeds.py --timeout 0 --sim-start $(or $(START),0) --sim-seeds $(or $(SEEDS),20000) $(ARGS)
 
+.PHONY: mutants
+mutants: setup ## plant each fault of tests/planted in a copy of the tree: the tests must find it (ARGS)
+	@$(BIN)/python -m tests.planted $(ARGS)
+
 .PHONY: check
 check: setup ## run every check below and fail at the end if one failed
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \

@@ -225,7 +225,8 @@ class TestCancel:
             step.record("c", "k", "late")
             return "late"
 
-        runtime = open_runtime(poll_interval=NEVER)
+        # It would hear of it when it renews the lease, too.
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             run = runtime.start_run("p", ["long"])
             begun.await_it()
@@ -516,7 +517,7 @@ class TestByHand:
 
 class TestWakeUps:
     def test_new_run_wakes_an_idle_worker(self, open_runtime: Open) -> None:
-        runtime = open_runtime(poll_interval=NEVER)
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             for _ in range(5):
                 runtime.start_run("p", ["ok"]).wait(PATIENCE)
@@ -528,7 +529,7 @@ class TestWakeUps:
                 raise ValueError(step.attempt)
             return step.attempt
 
-        runtime = open_runtime(poll_interval=NEVER)
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             run = runtime.start_run("p", ["flaky"])
             run.wait(PATIENCE)
@@ -546,7 +547,7 @@ class TestWakeUps:
                 broken.append(False)
                 raise ValueError
 
-        runtime = open_runtime(poll_interval=NEVER)
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             run = runtime.start_run("p", ["mended"])
             assert run.wait(PATIENCE).status == "failed"
@@ -557,7 +558,7 @@ class TestWakeUps:
         package.add_queue(Queue("q", rate_limit=50, burst=1))
         package.executor("limited", queue="q")(lambda: 1)
 
-        runtime = open_runtime(poll_interval=NEVER)
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
         with runtime.worker():
             assert runtime.start_run("p", ["limited"] * 4).wait(PATIENCE).status == "succeeded"
 

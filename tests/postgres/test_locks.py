@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 
 from stepwell.engine.clock import SystemClock
@@ -304,3 +305,28 @@ def test_only_writes_of_one_batch_share_a_transaction(stores: list[SqlRunStore])
     assert numbers["a"] == numbers["b"]
     assert len(set(numbers.values())) == 5
     assert sorted("1234", key=numbers.__getitem__) == list("1234")
+
+
+def test_claim_passes_over_what_is_locked(stores: list[SqlRunStore], postgres_url: str) -> None:
+    # given: somebody has locked the first of two steps; to wait for it is an error
+    store = stores[0]
+    store.create_run(new_run("r", new_step("a"), new_step("b")))
+    store.database._writer.execute("SET lock_timeout = '1s'")
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM steps WHERE step_id = 'a' FOR UPDATE")
+        # when, then
+        assert claim(store).keys() == {"b"}
+        other.rollback()
+    assert claim(store).keys() == {"a"}
+
+
+@pytest.mark.parametrize(("durability", "setting"), [("full", "on"), ("relaxed", "off")])
+def test_commit_waits_for_the_disk(postgres_url: str, durability: str, setting: str) -> None:
+    store = SqlRunStore.open(PostgresDialect(postgres_url, durability=durability))
+
+    seen = store.database.write(
+        lambda tx: tx.cursor.execute("SHOW synchronous_commit", ()).fetchone()[0]
+    )
+
+    assert seen == setting
+    store.close()

@@ -313,6 +313,19 @@ class TestPragmas:
         assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
         connection.close()
 
+    def test_write_holds_the_lock_from_its_beginning(self, path: Path) -> None:
+        store = open_file(path)
+        other = sqlite3.connect(path, timeout=0, isolation_level=None)
+
+        def try_to_write(tx: Transaction) -> None:
+            tx.cursor.execute("SELECT value FROM meta").fetchall()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+
+        store.database.write(try_to_write)
+        other.close()
+        store.close()
+
     def test_reading_connection_cannot_write(self, path: Path) -> None:
         open_file(path).close()
         connection = SqliteDialect(path, clock=VirtualClock()).connect(readonly=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -58,11 +59,12 @@ class LeaseTests(RunStoreCase):
 
         assert [(lease.step, lease.reason) for lease in lost] == [(canceled, "canceled")]
 
-    def test_renew_does_not_revive_a_lapsed_lease(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("worker", ["w1", "w2"])
+    def test_renew_does_not_revive_a_lapsed_lease(self, bench: Bench, worker: str) -> None:
         bench.create(new_step("a"))
-        stale = bench.claim_one()
+        stale = bench.claim_one(worker="w1")
         bench.lapse()
-        held = bench.claim_one(worker="w2")
+        held = bench.claim_one(worker=worker)
         expires = held.expires_at
 
         lost = bench.store.renew("w1", [stale], 99_000_000)
@@ -190,21 +192,22 @@ class SuspectTests(RunStoreCase):
 class FencingTests(RunStoreCase):
     """A stale holder leaves no trace but an event."""
 
-    @pytest.mark.parametrize("how", ["completed", "failed", "retried", "released", "suspended"])
+    @pytest.mark.parametrize(
+        "how", ["completed", "emitted", "failed", "retried", "released", "suspended"]
+    )
     def test_late_outcome_after_another_claim_is_lost(self, bench: Bench, how: str) -> None:
         bench.create(new_step("a"), new_step("b", "a"))
         stale = bench.claim_one(worker="w1")
         bench.lapse()
         held = bench.claim_one(worker="w2")
         before = (bench.steps(), bench.edges(), bench.event_types())
+        made: dict[str, Any] = {
+            "records": [new_record("c", "k", "stale")],
+            "artifacts": [new_artifact("stale")],
+        }
         outcomes: dict[str, Outcome] = {
-            "completed": completed(
-                stale,
-                "stale",
-                records=[new_record("c", "k", "stale")],
-                artifacts=[new_artifact("stale")],
-                emitted=[new_step("child")],
-            ),
+            "completed": completed(stale, "stale", **made),
+            "emitted": completed(stale, "stale", **made, emitted=[new_step("child")]),
             "failed": failed(stale),
             "retried": failed(stale, retry_in=SECOND),
             "released": released(stale),
