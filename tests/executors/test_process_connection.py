@@ -13,8 +13,9 @@ from stepwell.executors.pools.channel import Garbled, Incoming, framed
 from stepwell.executors.pools.child_process import ChildProcess
 from stepwell.executors.pools.processes import ProcessPool
 from stepwell.executors.pools.snapshot import Setup
-from stepwell.executors.pools.wire import pack, unpack
+from stepwell.executors.pools.wire import pack, pack_outcome, unpack
 from stepwell.executors.registry import Registry
+from stepwell.testing.builders import completed
 from tests.executors import bodies
 from tests.executors.ears import Ears, wait_until_gone
 from tests.executors.fakes import PATIENCE, Outbox, claimed, services
@@ -74,8 +75,7 @@ def test_a_fork_cannot_ask_about_the_step(pool: ProcessPool, outbox: Outbox, ear
 
 
 def outcome_of_step(number: int) -> str:
-    header = {"type": "outcome", "number": number, "value": '"forged"'}
-    return framed(pack({**header, "records": [], "emitted": [], "artifacts": []})).hex()
+    return framed(pack_outcome(number, completed(claimed("test.pid"), "forged"))).hex()
 
 
 GARBAGE = {
