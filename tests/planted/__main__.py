@@ -29,7 +29,7 @@ def main() -> int:
         (sys.stderr if options.json else sys.stdout).write(line)
         sys.stdout.flush()
 
-    found = plant_all(chosen, max(1, options.jobs), tell)
+    found = plant_all(chosen, max(1, min(options.jobs, len(chosen))), tell)
     if options.json:
         sys.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2) + "\n")
     good = sum(finding.is_good for finding in found)
@@ -38,4 +38,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

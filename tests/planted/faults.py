@@ -55,7 +55,7 @@ class Fault:
 
     @property
     def needs_postgres(self) -> bool:
-        return any("postgres" in node.lower() for node in (*self.tests, *self.wider))
+        return any("postgres" in node.lower() for node in self.tests)
 
     def changed(self, root: Path) -> dict[str, str]:
         """The text of each file it changes, with the fault. Raises DoesNotApply."""

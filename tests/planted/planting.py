@@ -65,33 +65,47 @@ def plant(fault: Fault, tree: Tree, workers: int = 0) -> Finding:
 def plant_all(chosen: Sequence[Fault], jobs: int, tell: Callable[[Finding], None]) -> list[Finding]:
     """Plant faults in `jobs` trees at a time; first their tests must be green without any."""
     with _places(chosen, jobs) as trees:
-        tree = trees.get()
-        begun = time.monotonic()
-        nodes = list(dict.fromkeys(node for fault in chosen for node in fault.tests))
-        code, log = tree.test(nodes, seconds=WIDE, workers=jobs)
-        trees.put(tree)
-        if code != GREEN:
-            failed = _FAILED.search(log)
-            why = f"red without any fault: {failed[1] if failed else log[-2_000:]}"
-            finding = Finding("control", "no fault at all", BROKEN, why, time.monotonic() - begun)
+        finding = _without_any(chosen, trees[0], jobs)
+        if finding is not None:
             tell(finding)
             return [finding]
+        free: SimpleQueue[Tree] = SimpleQueue()
+        for tree in trees:
+            free.put(tree)
 
         def work(fault: Fault) -> Finding:
-            tree = trees.get()
+            tree = free.get()
             try:
                 finding = plant(fault, tree, jobs)
             finally:
-                trees.put(tree)
+                free.put(tree)
             tell(finding)
             return finding
 
         with ThreadPoolExecutor(jobs) as threads:
-            return list(threads.map(work, chosen))
+            try:
+                return list(threads.map(work, chosen))
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                for tree in trees:
+                    tree.stop()
+                raise
+
+
+def _without_any(chosen: Sequence[Fault], tree: Tree, workers: int) -> Finding | None:
+    """What is wrong with the tests of these faults in a sound tree."""
+    begun = time.monotonic()
+    nodes = list(dict.fromkeys(node for fault in chosen for node in fault.tests))
+    code, log = tree.test(nodes, seconds=WIDE, workers=workers)
+    if code == GREEN:
+        return None
+    failed = _FAILED.search(log)
+    why = f"red without any fault: {failed[1] if failed else log[-2_000:]}"
+    return Finding("control", "No fault at all.", BROKEN, why, round(time.monotonic() - begun, 1))
 
 
 @contextmanager
-def _places(chosen: Sequence[Fault], jobs: int) -> Iterator[SimpleQueue[Tree]]:
+def _places(chosen: Sequence[Fault], jobs: int) -> Iterator[list[Tree]]:
     """Trees, and a database server for all of them if one is needed."""
     with ExitStack() as opened:
         folder = opened.enter_context(
@@ -100,7 +114,4 @@ def _places(chosen: Sequence[Fault], jobs: int) -> Iterator[SimpleQueue[Tree]]:
         if VARIABLE not in os.environ and any(fault.needs_postgres for fault in chosen):
             os.environ[VARIABLE] = opened.enter_context(own_server()).url
             opened.callback(os.environ.pop, VARIABLE)
-        trees: SimpleQueue[Tree] = SimpleQueue()
-        for number in range(jobs):
-            trees.put(Tree(Path(folder) / str(number)))
-        yield trees
+        yield [Tree(Path(folder) / str(number)) for number in range(jobs)]

@@ -42,6 +42,7 @@ class Tree:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
         self._scratch = folder / "scratch"
+        self._running: subprocess.Popen[bytes] | None = None
         shutil.copytree(ROOT, self.root, symlinks=True, ignore=_left_out)
         self._make_environment(self.root / ".venv")
 
@@ -51,7 +52,10 @@ class Tree:
         own = place / shared.relative_to(sys.prefix)
         # A path in a .pth file is added, but the .pth files in it are not read.
         (own / "shared.pth").write_text(f"{shared}\n")
-        for file in shared.glob("__editable__*stepwell*"):
+        editable = [*shared.glob("__editable__*stepwell*")]
+        if not editable:
+            raise FileNotFoundError(f"Stepwell is not installed editable in {shared}: make setup")
+        for file in editable:
             (own / file.name).write_text(self._moved(file.read_text()))
         script = Path(sysconfig.get_path("scripts")) / "stepwell"
         if script.is_file():
@@ -93,11 +97,10 @@ class Tree:
         spread = ["-n", str(workers), "--dist", "worksteal"] if workers else ["-p", "no:xdist"]
         command = [str(self.root / ".venv/bin/python"), "-m", "pytest", "-x", "-q", *spread]
         command += ["-p", "no:cacheprovider", "--basetemp", str(self._scratch / "base")]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        for name in ("PYTHONPATH", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "VIRTUAL_ENV"):
-            environment.pop(name, None)
-        for name in [name for name in environment if name.startswith("PYTEST_XDIST")]:
-            del environment[name]
+        left_out = ("PYTHONPATH", "PYTEST_", "VIRTUAL_ENV", "COV")
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(left_out)
+        }
         with log.open("w") as output:
             process = subprocess.Popen(
                 [*command, *extra, *nodes],
@@ -108,6 +111,7 @@ class Tree:
                 stderr=output,
                 start_new_session=True,
             )
+            self._running = process
             try:
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -117,6 +121,11 @@ class Tree:
         told = log.read_text(errors="replace")
         # Side by side, the first failure stops the others.
         return RED if code == _STOPPED and "\nFAILED " in told else code, told
+
+    def stop(self) -> None:
+        """End the tests that run, from another thread."""
+        if self._running is not None:
+            _end(self._running)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
