@@ -12,6 +12,8 @@ from fnmatch import fnmatch
 from tests.planted.faults import faults
 from tests.planted.planting import Finding, plant_all
 
+TABLE = "{:9} {:>7}  {:32} {}"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
@@ -24,16 +26,18 @@ def main() -> int:
     if not chosen:
         parser.error("no planted fault has such a name")
 
-    def tell(finding: Finding) -> None:
-        line = f"{finding.verdict:9}{finding.seconds:6.1f} s  {finding.name:34} {finding.by}\n"
-        (sys.stderr if options.json else sys.stdout).write(line)
-        sys.stdout.flush()
+    def tell(*cells: object) -> None:
+        print(TABLE.format(*cells), file=sys.stderr if options.json else sys.stdout, flush=True)
 
-    found = plant_all(chosen, max(1, min(options.jobs, len(chosen))), tell)
+    def tell_of(finding: Finding) -> None:
+        tell(finding.verdict, f"{finding.seconds:.1f}", finding.name, finding.by)
+
+    tell("", "seconds", "fault", "found by")
+    found = plant_all(chosen, max(1, min(options.jobs, len(chosen))), tell_of)
     if options.json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2) + "\n")
+        print(json.dumps([asdict(finding) for finding in found], indent=2))
     good = sum(finding.is_good for finding in found)
-    sys.stderr.write(f"{good} of {len(chosen)} planted faults were found\n")
+    print(f"{good} of {len(chosen)} planted faults were found", file=sys.stderr)
     return 0 if good == len(chosen) else 1
 
 
