@@ -130,7 +130,7 @@ STORED: list[tuple[str, int, str]] = [
     ("show last --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeed"),
     ("list --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeeded'?"),
     ("list --before nope", 3, "there is no run 'nope'"),
-    ("records yard notes nope", 3, "there is no record 'nope' in yard/notes"),
+    ("records yard notes nope", 3, "there is no record 'nope' in 'yard/notes'"),
     ("artifact nope", 3, "there is no artifact 'nope'"),
     ("retry run-one", 7, "run 'run-one' is succeeded and has no failed or canceled step to retry"),
     ("retry run-one --step ok:0", 7, "step 'ok:0' is succeeded"),
