@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, model_serializer
 
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
@@ -130,11 +131,14 @@ class TestWhatCannotBeStored:
         assert failed(desk.outcome(body)).failure.code == "invalid_graph"
 
     def test_model_that_fails_when_it_is_written(self, desk: Desk) -> None:
-        class Bad(dict[str, Any]):
-            def items(self) -> Any:
+        class Bad(BaseModel):
+            a: int
+
+            @model_serializer
+            def write(self) -> Any:
                 raise SystemExit(1)
 
-        assert failed(desk.outcome(lambda: Bad(a=1))).failure.code == "SystemExit"
+        assert failed(desk.outcome(lambda: Bad(a=1))).failure.code == "invalid_payload"
 
 
 class TestRaises:

@@ -223,7 +223,7 @@ class TestLooking:
         assert runtime.records("shop", "prices") == {"pen": 3, "ink": 3}
         assert runtime.record("shop", "prices", "pen").step_id == "pen"
         assert refusal(lambda: runtime.record("shop", "prices", "pens"), NotFound) == (
-            "there is no record 'pens' in shop/prices; did you mean 'pen'?"
+            "there is no record 'pens' in 'shop/prices'; did you mean 'pen'?"
         )
 
     def test_artifacts(self, runtime: Runtime, run_id: str) -> None:
