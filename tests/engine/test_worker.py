@@ -439,10 +439,10 @@ class TestByHand:
         shop.start(["ok"] * 2_000)
         ahead = 0
         while ahead <= 8:
+            shop.clock.advance(timedelta(milliseconds=1))
             for task in shop.pool.tasks:
                 if task.begin():
                     shop.worker._deliver(task, task.completed("ok"))
-            shop.clock.advance(timedelta(milliseconds=1))
             shop.worker.cycle()
             ahead = shop.statuses().count(("running", 1))
 
