@@ -79,6 +79,8 @@ def take_apart(checkpoint: Checkpoint) -> Pieces:
     if type(requested) is not bool or type(reason) is not str:
         raise InvalidInput("checkpoint: pause_requested must be a bool, pause_reason a str")
     encode(reason, "checkpoint: pause_reason", _UNLIMITED)
+    if "\0" in reason:  # which not every database can hold
+        raise InvalidInput("checkpoint: pause_reason holds the character NUL; use readable text")
     texts = _operations(checkpoint.operations)
     if len(texts) != len(checkpoint.operations):
         ids = [operation.id for operation in checkpoint.operations]

@@ -58,6 +58,7 @@ BAD: dict[str, Spoil] = {
     "an operation without a name": _set("operations", [Operation(name="")]),
     "text as flag": _set("pause_requested", "yes"),
     "no reason": _set("pause_reason", None),
+    "a reason with NUL": _set("pause_reason", "a\0b"),
     "a field of a later version": _set("later", float("inf")),
 }
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from stepwell import InvalidInput, Package, RunBuilder, StepContext, StepwellError, connect
+from stepwell import (
+    InvalidInput,
+    Package,
+    RunBuilder,
+    Settings,
+    StepContext,
+    StepwellError,
+    connect,
+)
 from tests.trust.damaged_files.test_files import ATTACKS, files
 
 PATIENCE = 60.0
@@ -123,6 +131,7 @@ def use_everything() -> None:
         home=".",
         packages=[named],
         checkpoints=f"file://{Path.cwd()}/checkpoints",
+        settings=Settings(lease=2),  # a checkpointer is asked again for so long
     ) as runtime:
         runtime.projection("p").execute("CREATE TABLE t (x)")
         run = runtime.start_run("named", "x")

@@ -37,9 +37,10 @@ OPERATIONS = st.lists(
     max_size=4,
     unique_by=lambda operation: operation.id,
 )
+REASON = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 FIELDS = st.fixed_dictionaries(
     {"status": STATUSES, "variables": st.dictionaries(st.text(max_size=4), PLAIN, max_size=2)},
-    optional={"inputs": PLAIN, "pause_requested": st.booleans(), "pause_reason": st.text()},
+    optional={"inputs": PLAIN, "pause_requested": st.booleans(), "pause_reason": REASON},
 )
 
 
