@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -53,6 +54,9 @@ def stop_at_random(worker: subprocess.Popen[bytes], chance: random.Random) -> No
     assert worker.stdout is not None
     if chance.random() < 0.5:
         for _ in range(chance.randrange(1, 6)):
+            # None comes from a worker that finds nothing left to do.
+            if not select.select([worker.stdout], [], [], 1.0)[0]:
+                break
             worker.stdout.readline()
     else:
         threading.Event().wait(chance.uniform(0, 1.2))  # the moment itself, not something to come
