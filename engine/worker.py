@@ -113,6 +113,7 @@ class Worker:
         # Held by whoever uses the store and what follows here; free only while `_wait` waits.
         self._turn = threading.Lock()
         self._turn.acquire()
+        self._lent = False
         self._stepped_in = False
         self._failure: BaseException | None = None
         # Only a step that has one lease left to lose is kept apart: most workers die of other
@@ -181,7 +182,8 @@ class Worker:
 
         What goes wrong is for the worker's own thread, which is woken for it.
         """
-        if len(self._in_flight) != 1 or not self._turn.acquire(blocking=False):
+        alone = len(self._in_flight) == 1 and not self.draining
+        if not alone or not self._turn.acquire(blocking=False):
             self._deliver(task, outcome)
             return
         self._lanes.ended(task.kind)
@@ -459,11 +461,13 @@ class Worker:
         if self._stepped_in:  # they get along without this thread
             self._stepped_in = False
             block = WATCH_IDLE
+        self._lent = True
         self._turn.release()
         try:
             return self._collect(block)
         finally:
             self._turn.acquire()
+            self._lent = False
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
@@ -618,6 +622,9 @@ class Worker:
 
     def _shut_down(self) -> None:
         """Let running steps finish within the grace, give back the rest, stop the pools."""
+        if self._lent:  # an interrupt came before the turn was taken back
+            self._turn.acquire()
+            self._lent = False
         if self.draining:
             self._announce(EventType.WORKER_DRAINING)
         reach(Point.DRAINING)

@@ -74,7 +74,7 @@ def test_storms(
     scale: float,
 ) -> None:
     # given
-    run = runtime.start_run("mill", {"chains": 6, "links": int(40 * scale), "ms": 5})
+    run = runtime.start_run("mill", {"chains": 6, "links": int(500 * scale), "ms": 25})
     chance = random.Random(11)
 
     # when: workers come and go
