@@ -98,7 +98,7 @@ class CommandLine(click.Group):
         session = Session()
         session.output.json = "--json" in given
         try:
-            with unwinding():
+            with unwinding(session.interrupts):
                 code = self._run(given, session, extra)
         except Interrupted as interrupt:
             code = interrupt.exit_code
@@ -123,6 +123,8 @@ class CommandLine(click.Group):
         except click.Abort:
             return EXIT_INTERRUPTED
         except Exception as error:
+            if session.interrupts:  # what it was raised for, until something made an error of it
+                raise Interrupted(session.interrupts[0]) from error
             return report(error, json=session.output.json)
         return code if isinstance(code, int) else session.exit_code
 

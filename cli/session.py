@@ -28,6 +28,8 @@ class Session:
         self.flags: dict[str, Any] = {}
         self.output = Output()
         self.exit_code = 0
+        # Signals that asked the program to end before it began to work.
+        self.interrupts: list[int] = []
 
     @cached_property
     def configuration(self) -> Configuration:

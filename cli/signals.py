@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -51,21 +52,41 @@ class Drain:
 
 
 @contextmanager
-def unwinding() -> Iterator[None]:
-    """Within the block either signal raises Interrupted in the main thread."""
+def unwinding(received: list[int]) -> Iterator[None]:
+    """Within the block either signal raises Interrupted in the main thread.
+
+    Keeps what was `received`: code that is being imported, and finalizers, may swallow whatever is
+    raised in them, or make another error of it.
+    """
 
     def unwind(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
         raise Interrupted(signum)
 
-    with _handled_by(unwind):
-        yield
+    def ignored(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not Interrupted:
+            report(unraisable)
+
+    report, sys.unraisablehook = sys.unraisablehook, ignored
+    try:
+        with _handled_by(unwind):
+            yield
+    finally:
+        sys.unraisablehook = report
 
 
 @contextmanager
-def draining(runtime: Runtime, grace: float | None = None) -> Iterator[Drain]:
-    """Within the block the signals drain the runtime's workers; says which ones came."""
+def draining(
+    runtime: Runtime, received: list[int], grace: float | None = None
+) -> Iterator[Drain]:
+    """Within the block the signals drain the runtime's workers; says which ones came.
+
+    Raises Interrupted if one was `received` before and swallowed.
+    """
     drain = Drain(runtime, runtime.settings.grace if grace is None else grace)
     with _handled_by(drain):
+        if received:
+            raise Interrupted(received[0])
         yield drain
 
 

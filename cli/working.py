@@ -31,7 +31,7 @@ def work_until_end(
     """
     out = session.output
     with (
-        draining(runtime) as drain,
+        draining(runtime, session.interrupts) as drain,
         shown(
             lambda: runtime.progress(run_id),
             lambda: _waits(session, runtime, run_id),

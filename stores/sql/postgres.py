@@ -294,4 +294,6 @@ def _advice(error: Exception) -> str:
         return "create the database first, or name another"
     if isinstance(error, psycopg.OperationalError):
         return "check that the server runs and can be reached"
+    if isinstance(error, psycopg.IntegrityError):
+        return "what is in it does not go with a new row; look at it with: stepwell verify"
     return "nothing of this was stored"

@@ -22,7 +22,10 @@ _UNREADABLE = (
 def reads_stored(
     method: Callable[Concatenate[S, P], T],
 ) -> Callable[Concatenate[S, P], T]:
-    """For methods of a store: raises CorruptData where what is stored cannot be read."""
+    """For methods of a store: raises CorruptData where what is stored cannot be read.
+
+    A row that its database does not take, though it was checked before, is a StoreError.
+    """
 
     @wraps(method)
     def reading(self: S, /, *args: P.args, **options: P.kwargs) -> T:
@@ -34,5 +37,7 @@ def reads_stored(
                 f"store {self._db.dialect.label()}: something in it cannot be read "
                 f"({type(error).__name__}: {said}); look at it with: stepwell verify"
             ) from error
+        except self._db.dialect.driver_errors as error:
+            raise self._db.dialect.translate(error) from error
 
     return reading

@@ -33,6 +33,9 @@ _ADVICE = {
     sqlite3.SQLITE_BUSY: "another process kept it locked for too long",
     sqlite3.SQLITE_LOCKED: "it is locked",
     sqlite3.SQLITE_PERM: "access was denied",
+    sqlite3.SQLITE_CONSTRAINT: (
+        "what is in it does not go with a new row; look at it with: stepwell verify"
+    ),
 }
 
 # SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.

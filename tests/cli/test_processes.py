@@ -105,6 +105,46 @@ def test_a_second_signal_stops_a_worker_at_once(
     ]
 
 
+SIGNALED = """
+import os, signal
+from stepwell import Package
+
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except BaseException as error:
+    {swallow}
+
+app = Package("app")
+"""
+
+
+@pytest.mark.parametrize(
+    "swallow", ["pass", "raise RuntimeError('made an error of it') from error"]
+)
+@pytest.mark.parametrize("command", [("worker",), ("run", "app")])
+def test_a_signal_that_an_import_swallows_ends_the_program(
+    shell: Shell, command: tuple[str, ...], swallow: str
+) -> None:
+    (shell.folder / "app.py").write_text(SIGNALED.format(swallow=swallow))
+
+    ended = shell("--app", "app:app", *command, env={"PYTHONPATH": str(shell.folder)})
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
+
+
+def test_a_signal_in_a_finalizer_ends_the_program_without_a_word(shell: Shell) -> None:
+    (shell.folder / "app.py").write_text(
+        "import os, signal, weakref\n"
+        "from stepwell import Package\n"
+        "app = Package('app')\n"
+        "weakref.finalize(Package('gone'), os.kill, os.getpid(), signal.SIGTERM)\n"
+    )
+
+    ended = shell("--app", "app:app", "worker", env={"PYTHONPATH": str(shell.folder)})
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
+
+
 def test_run_gives_up_after_its_timeout(shell: Shell, gates: list[Gate]) -> None:
     process = shell.start(
         *(*APP, "run", "yard:start", "--set", through(gates), "--run-id", "r"),

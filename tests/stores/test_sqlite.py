@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -614,6 +615,20 @@ class TestObservers:
 
         assert seen == store.events("r")
         store.close()
+
+
+def test_row_that_does_not_go_with_what_is_stored_is_told_in_a_line(path: Path) -> None:
+    # given a store that takes no dependencies, as one whose index is damaged
+    store = open_file(path)
+    with closing(sqlite3.connect(path)) as damaging:
+        damaging.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON dependencies BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+
+    # when, then
+    with pytest.raises(StoreError, match=r"a new row; look at it with: stepwell verify \(no\)"):
+        store.create_run(new_run("r", new_step("a"), new_step("b", "a")))
+    assert store.run_status("r") is None
 
 
 def test_poisoned_outcome_of_a_group_fails_alone(path: Path) -> None:
