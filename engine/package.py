@@ -125,8 +125,7 @@ class WorkflowEntrypoint(Entrypoint):
 
     def build(self, run: RunBuilder) -> None:
         """Add the step. Raises InvalidPayload when the input is not of the workflow's type."""
-        if self.signature.takes_input:
-            self.signature.decode_input(run.raw_input, "input")
+        self.signature.arguments(run, run.raw_input, "input")
         run.step(self.workflow, run.input, id=self.name)
         if self.workflow.max_recoveries is not None:
             run.limit_recoveries(self.name, self.workflow.max_recoveries)

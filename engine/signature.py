@@ -19,7 +19,8 @@ class Signature:
     """How to call `function(context, input)`, and the type of its input.
 
     The function may take the context, then the input, or either of them, or nothing. The input's
-    annotation is validated by pydantic; without one it arrives as plain JSON values.
+    annotation is validated by pydantic; without one it arrives as plain JSON values. An input with
+    a default value may be left out. Other parameters keep their defaults.
 
     Raises:
         InvalidPackage: for other parameters, or an annotation that cannot be resolved; when the
@@ -46,25 +47,27 @@ class Signature:
         return f"{self._function.__module__}.{self._function.__qualname__}"
 
     @cached_property
-    def _shape(self) -> tuple[bool, str | None]:
-        """Whether the context is taken, and the name of the input parameter."""
-        parameters = [
+    def _shape(self) -> tuple[bool, str | None, bool]:
+        """Whether the context is taken, the name of the input, and whether that has a default."""
+        given = [
             parameter
             for parameter in inspect.signature(self._function).parameters.values()
-            if parameter.default is parameter.empty
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
-        if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters):
+        needed = [parameter for parameter in given if parameter.default is parameter.empty]
+        if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in needed):
             raise InvalidPackage(f"{self._where}: keyword-only parameters need a default")
-        names = [parameter.name for parameter in parameters]
-        takes_context = bool(names) and self._is_context(names[0])
-        rest = names[1:] if takes_context else names
-        if len(rest) > 1:
+        takes_context = bool(needed) and self._is_context(needed[0].name)
+        inputs = needed[takes_context:]
+        if len(inputs) > 1:
+            names = ", ".join(parameter.name for parameter in needed)
             raise InvalidPackage(
-                f"{self._where}: takes {', '.join(names)}; it may take the "
-                f"{self._context.__name__} and one input"
+                f"{self._where}: takes {names}; it may take the {self._context.__name__} and "
+                "one input"
             )
-        return takes_context, rest[0] if rest else None
+        positional = [each for each in given if each.kind is not each.KEYWORD_ONLY]
+        named = (inputs or positional[takes_context:])[:1]
+        return takes_context, named[0].name if named else None, bool(named) and not inputs
 
     def _is_context(self, name: str) -> bool:
         hint = self._hints.get(name)
@@ -125,8 +128,8 @@ class Signature:
 
     def arguments(self, context: object, text: str, path: str) -> tuple[Any, ...]:
         """The arguments for one call."""
-        takes_context, name = self._shape
-        if name is None:
+        takes_context, name, optional = self._shape
+        if name is None or (optional and text == "null"):
             return (context,) if takes_context else ()
         value = self.decode_input(text, path)
         return (context, value) if takes_context else (value,)

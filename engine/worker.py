@@ -110,10 +110,9 @@ class Worker:
         self._lease = int(parts.settings.lease * 1e6)
         # Outcomes; None: there may be something to claim; LOOK: something has changed.
         self._inbox: SimpleQueue[tuple[Execution, Outcome] | object | None] = SimpleQueue()
-        # Held by whoever uses the store and what follows here; free only while `_wait` waits.
-        self._turn = threading.Lock()
-        self._turn.acquire()
-        self._lent = False
+        # Held by whoever uses the store and what follows here; once running, free only while
+        # `_wait` waits. An interrupt may come at any moment of that, so it can be taken twice.
+        self._turn = threading.RLock()
         self._stepped_in = False
         self._failure: BaseException | None = None
         # Only a step that has one lease left to lose is kept apart: most workers die of other
@@ -189,7 +188,7 @@ class Worker:
         self._lanes.ended(task.kind)
         try:
             self._take(((task, outcome),))
-            self.cycle()
+            self._cycle()
         except BaseException as error:
             self._failure = error
         finally:
@@ -215,13 +214,14 @@ class Worker:
         `patient`, the store is waited for.
         """
         self._patient, self._stop_event = patient, stop
+        self._turn.acquire()
         self._register()
         try:
             cycles = 0
             while not self.draining and (max_cycles is None or cycles < max_cycles):
                 if until is not None and self._is_reached(until):
                     break
-                if not self.cycle():
+                if not self._cycle():
                     self._wait()
                 cycles += 1
         finally:
@@ -242,6 +242,7 @@ class Worker:
     def run_once(self) -> CycleResult:
         """Claim once, run everything claimed to its end, and settle it."""
         tally = self._tally = Tally()
+        self._turn.acquire()
         tally.refreshed(self._store.reap(self._settings.max_lost_leases))
         try:
             self._exchange([], self._request())
@@ -259,6 +260,10 @@ class Worker:
 
     def cycle(self) -> bool:
         """One cycle without waiting; returns whether there was anything to do."""
+        with self._turn:
+            return self._cycle()
+
+    def _cycle(self) -> bool:
         self._tend()
         self._take(self._collect())
         if not self._unsettled and not self._hungry:
@@ -461,13 +466,11 @@ class Worker:
         if self._stepped_in:  # they get along without this thread
             self._stepped_in = False
             block = WATCH_IDLE
-        self._lent = True
         self._turn.release()
         try:
             return self._collect(block)
         finally:
             self._turn.acquire()
-            self._lent = False
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
@@ -622,9 +625,7 @@ class Worker:
 
     def _shut_down(self) -> None:
         """Let running steps finish within the grace, give back the rest, stop the pools."""
-        if self._lent:  # an interrupt came before the turn was taken back
-            self._turn.acquire()
-            self._lent = False
+        self._turn.acquire()  # which an interrupt of `_wait` may have left free
         if self.draining:
             self._announce(EventType.WORKER_DRAINING)
         reach(Point.DRAINING)

@@ -39,6 +39,7 @@ def other_name(anything: StepContext, order: Order) -> None: ...
 def plain_input(step: StepContext, value) -> None: ...  # type: ignore[no-untyped-def]
 def step_that_is_an_input(step: Order) -> None: ...
 def with_default(step: StepContext, order: Order, retries: int = 3) -> None: ...
+def optional(step: StepContext, number: int = 3) -> None: ...
 def with_more(step: StepContext, order: Order, *rest: Any, **named: Any) -> None: ...
 def optional_order(order: Order | None) -> None: ...
 def point(point: Point) -> None: ...
@@ -65,6 +66,7 @@ def signature(function: Callable[..., Any], context: type = StepContext) -> Sign
         (plain_input, True, True, None),
         (step_that_is_an_input, False, True, Order),
         (with_default, True, True, Order),
+        (optional, True, True, int),
         (with_more, True, True, Order),
         (point, False, True, Point),
     ],
@@ -89,6 +91,8 @@ def test_shape(
         (both, '{"id":"o"}', (CONTEXT, Order(id="o"))),
         (plain_input, '{"id":["o"]}', (CONTEXT, {"id": ["o"]})),
         (optional_order, "null", (None,)),
+        (optional, "5", (CONTEXT, 5)),
+        (optional, "null", (CONTEXT,)),
         (point, '{"x":1}', (Point(1),)),
         (numbers, "[1,2]", ([1, 2],)),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from stepwell import Package, RunBuilder, RunStatus, Runtime, connect
 from stepwell.engine.errors import StoreError
+from stepwell.engine.worker import LOOK
 from stepwell.stores.sql.store import SqlRunStore
 
 LENGTH = 60
@@ -24,9 +25,9 @@ def link(number: int) -> int:
 
 
 @shop.entrypoint
-def chain(run: RunBuilder) -> None:
+def chain(run: RunBuilder, length: int = LENGTH) -> None:
     last = run.step(link, 0)
-    for number in range(1, LENGTH):
+    for number in range(1, length):
         last = run.step(link, number, after=[last])
 
 
@@ -108,3 +109,83 @@ def test_any_other_error_ends_the_worker(
     # then it is raised to whoever called, and not lost in the pool
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         runtime.drain(run.id, timeout=60)
+
+
+@pytest.mark.timeout(60)  # it would wait for every look of an idle worker in turn
+def test_a_look_that_came_before_the_wait_is_not_lost(runtime: Runtime) -> None:
+    # given a worker whose pool's thread settled the last step while it was waking up itself
+    waits: list[float] = []
+    with runtime._worker(None) as worker:
+        worker._hungry = False
+        worker._poll_interval = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
+        worker._stepped_in = True
+        worker._inbox.put(LOOK)
+
+        # when
+        worker.run(worker.is_idle)
+
+    # then
+    assert waits == []
+
+
+class InterruptedTurn:
+    """The turn of a worker; an interrupt comes at one of its moments, when the worker waits."""
+
+    def __init__(self, moment: str) -> None:
+        self._turn = threading.RLock()
+        self._moment = moment
+        self._owner = threading.get_ident()
+        self.taken = 0
+        self.interrupted = False
+
+    def _interrupt(self, moment: str) -> None:
+        waits = threading.get_ident() == self._owner and self.taken > LENGTH
+        if waits and moment == self._moment and not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+    def acquire(self, blocking: bool = True) -> bool:
+        self._interrupt("before it is taken")
+        took = self._turn.acquire(blocking)
+        self.taken += took
+        self._interrupt("after it was taken")
+        return took
+
+    def release(self) -> None:
+        self._interrupt("before it is released")
+        self._turn.release()
+        self._interrupt("after it was released")
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("before it is taken", "after it was taken"),
+        *("before it is released", "after it was released"),
+    ],
+)
+def test_an_interrupt_at_any_moment_ends_the_worker(runtime: Runtime, moment: str) -> None:
+    # given a worker in the middle of a chain that its pool's threads go on with
+    run = runtime.start_run("shop", 10 * LENGTH)
+    with runtime._worker(None) as worker:
+        turn = worker._turn = InterruptedTurn(moment)  # type: ignore[assignment]  # stands in for a lock
+
+        # when
+        with pytest.raises(KeyboardInterrupt):
+            worker.run()
+
+    # then nobody goes on, and what it had in hand is given back
+    assert turn.interrupted
+    assert not [t for t in threading.enumerate() if t.name.startswith("stepwell-thread")]
+    assert runtime.steps(run.id, status="running") == []
+    assert list(runtime.workers()) == []
+    assert not runtime.run(run.id).status.ended
+    runtime.drain(run.id, timeout=60)
+    assert {step.attempt for step in runtime.steps(run.id)} == {1}

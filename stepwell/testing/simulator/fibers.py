@@ -293,26 +293,34 @@ class Fibers:
 
 
 class FiberLock:
-    """A lock between fibers of one process: who waits for it lets the others run."""
+    """A lock between fibers of one process: who waits for it lets the others run.
+
+    Who has it may take it again, and has to give it back as often.
+    """
 
     def __init__(self, fibers: Fibers) -> None:
         self._fibers = fibers
         self._holder: Fiber | None = None
+        self._depth = 0
         self._waiting: list[Fiber] = []
 
     def acquire(self, blocking: bool = True) -> bool:
         """Take it; with `blocking` false only if it is free. Returns whether it was taken."""
         fibers = self._fibers
-        while self._holder is not None:
+        while self._holder not in (None, fibers.current):
             if not blocking:
                 return False
             self._waiting.append(fibers.current)
             fibers.block()
         self._holder = fibers.current
+        self._depth += 1
         return True
 
     def release(self) -> None:
         """Give it back."""
+        self._depth -= 1
+        if self._depth:
+            return
         self._holder = None
         waiting, self._waiting = self._waiting, []
         for fiber in waiting:

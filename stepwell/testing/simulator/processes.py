@@ -44,7 +44,6 @@ class SimulatedRuntime(Runtime):
         with super()._worker(queues, labels, poll_interval) as worker:
             inbox: Any = Inbox(process.world.fibers, Empty, self.settings.lease / 6)
             turn: Any = FiberLock(process.world.fibers)
-            turn.acquire()  # as the worker's own is when it was made
             assert {"_inbox", "_turn"} <= vars(worker).keys()
             worker.id = process.name
             worker._inbox, worker._turn = inbox, turn
