@@ -76,9 +76,7 @@ def unwinding(received: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def draining(
-    runtime: Runtime, received: list[int], grace: float | None = None
-) -> Iterator[Drain]:
+def draining(runtime: Runtime, received: list[int], grace: float | None = None) -> Iterator[Drain]:
     """Within the block the signals drain the runtime's workers; says which ones came.
 
     Raises Interrupted if one was `received` before and swallowed.

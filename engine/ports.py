@@ -164,6 +164,10 @@ class Claims(Protocol):
         """
         ...
 
+    def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
+        """`create_run` and an exchange that claims, in one transaction. Raises Conflict."""
+        ...
+
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
         """Extend the leases by `lease` microseconds from now; returns those that are gone."""
         ...

@@ -15,7 +15,7 @@ from stepwell.engine.errors import Conflict, RuntimeClosed, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.messaging import Messaging
-from stepwell.engine.model import ClaimedStep, CycleResult, Queue, Run
+from stepwell.engine.model import ClaimedStep, CycleResult, NewRun, Queue, Run
 from stepwell.engine.operating import Operating
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import (
@@ -98,6 +98,7 @@ class Runtime(Queries, Messaging, Operating):
         self._workers_lock = threading.Lock()
         self._ended = threading.Condition()
         self._ended_count = 0
+        self._ended_last: Sequence[str] = ()
         self._closed = False
 
     def __enter__(self) -> Runtime:
@@ -186,9 +187,7 @@ class Runtime(Queries, Messaging, Operating):
         check_id(run_id, "run_id")
         name, entrypoint = target_of(package, options.get("entrypoint"))
         new = self._factory.build(name, input, entrypoint, run_id, labels)
-        run = self._store.create_run(new)
-        self._acted(1)
-        return self._handle(run)
+        return self._handle(self._create(new))
 
     @overload
     def handle(self, run_id: str, of: TypedWorkflow[Coroutine[Any, Any, R]]) -> RunHandle[R]: ...
@@ -207,6 +206,18 @@ class Runtime(Queries, Messaging, Operating):
                 f"run {run_id!r} is of {run.package}/{run.entrypoint}, not of {of.name!r}"
             )
         return self._handle(run)
+
+    def _create(self, new: NewRun) -> Run:
+        """Store a run; an idle worker here claims of it at once, and the others are woken."""
+        workers = tuple(self._workers)
+        started = (worker.start_run(new) for worker in workers)
+        run = next((run for run in started if run is not None), None)
+        if run is None:
+            run = self._store.create_run(new)
+        elif len(workers) == 1:
+            return run
+        self._acted(1)
+        return run
 
     def _handle(self, run: Run) -> RunHandle[Any]:
         workflow = self._factory.workflow(run)
@@ -355,6 +366,7 @@ class Runtime(Queries, Messaging, Operating):
     def _on_ended(self, run_ids: Sequence[str]) -> None:
         with self._ended:
             self._ended_count += len(run_ids)
+            self._ended_last = run_ids
             self._ended.notify_all()
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
@@ -364,12 +376,15 @@ class Runtime(Queries, Messaging, Operating):
         """
         monotonic = self._parts.clock.monotonic
         begun = monotonic()
+        told = False
         while True:
             with self._ended:
                 seen = self._ended_count
-            status = self._store.run_status(run_id)
+            status = None if told else self._store.run_status(run_id)
             if status is None or RunStatus(status).ended:
-                return self.run(run_id)
+                run = self.run(run_id)
+                if run.status.ended:  # else it was told of, and retried since
+                    return run
             waited = monotonic() - begun
             # The longer it took so far, the less another moment matters.
             pause = min(max(WAIT_EAGER, waited / 20), WAIT_IDLE)
@@ -380,6 +395,7 @@ class Runtime(Queries, Messaging, Operating):
             with self._ended:
                 if self._ended_count == seen:
                     self._ended.wait(pause)
+                told = self._ended_count != seen and run_id in self._ended_last
 
     # --- the end --------------------------------------------------------------------------
 

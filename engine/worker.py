@@ -10,7 +10,8 @@ and between cycles it tends to what time brings: renewals, timeouts, lapsed leas
 
 While the worker's own thread waits, the turn is free. A pool's thread that brings the outcome of
 the only step in flight takes it for one cycle and goes on with what it claimed: a chain of short
-steps runs in one thread, and no step waits for another thread to wake up.
+steps runs in one thread, and no step waits for another thread to wake up. In the same way a thread
+that starts a run takes it while there is nothing else to do, and claims in the same transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any, Final
 
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import Clock, to_datetime
-from stepwell.engine.errors import RuntimeClosed, StepError, StoreError
+from stepwell.engine.errors import Conflict, InvalidInput, RuntimeClosed, StepError, StoreError
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.ids import jitter
@@ -38,8 +39,10 @@ from stepwell.engine.model import (
     CycleResult,
     Exchange,
     Failed,
+    NewRun,
     Outcome,
     Released,
+    Run,
     WorkerRow,
 )
 from stepwell.engine.points import Point, reach
@@ -113,6 +116,7 @@ class Worker:
         # Held by whoever uses the store and what follows here; once running, free only while
         # `_wait` waits. An interrupt may come at any moment of that, so it can be taken twice.
         self._turn = threading.RLock()
+        self._waiting = False
         self._stepped_in = False
         self._failure: BaseException | None = None
         # Only a step that has one lease left to lose is kept apart: most workers die of other
@@ -197,6 +201,45 @@ class Worker:
                 self._inbox.put(LOOK)
             self._turn.release()
 
+    def start_run(self, run: NewRun) -> Run | None:
+        """Store a run and claim of its steps, in the calling thread, in one transaction.
+
+        None, and nothing is stored, when the worker has something else to do. Raises Conflict and
+        StoreError, as the store does.
+        """
+        if not self._waiting or not self._turn.acquire(blocking=False):
+            return None
+        try:
+            request = self._request()
+            busy = not self._waiting or self._in_flight or self._unsettled or self._uncertain
+            if busy or request is None or self.draining:
+                return None
+            return self._start_run(run, request)
+        finally:
+            self._turn.release()
+
+    def _start_run(self, run: NewRun, request: ClaimRequest) -> Run:
+        before = self._clock.monotonic()
+        try:
+            created, exchanged = self._store.create_and_claim(run, request)
+        except (Conflict, InvalidInput):
+            raise
+        except BaseException:
+            self._uncertain = True  # it may have been stored, and claimed
+            self._inbox.put(None)
+            raise
+        try:
+            self._exchanged([], request, exchanged, before)
+        except BaseException as error:
+            self._failure = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._stepped_in = True
+            if self._failure is not None or self._hungry or self._unsettled:
+                self._inbox.put(LOOK)
+        return created
+
     # --- running ----------------------------------------------------------------------------
 
     def run(
@@ -270,22 +313,7 @@ class Worker:
             return False
         self._gather()
         request = None if self.draining else self._request()
-        moved = len(self._unsettled)
-        exchanged = self._exchange(self._unsettled, request)
-        if exchanged is None:
-            return False
-        asked = sum(lane.limit for lane in request.lanes) if request else 0
-        # With less than asked for, there is nothing more until something changes.
-        self._hungry = bool(exchanged.claimed) and len(exchanged.claimed) >= asked
-        moved += len(exchanged.claimed)
-        self._crowded = not self._hungry and CROWD[0] <= moved <= CROWD[1]
-        if moved > CROWD[1]:
-            self._gather_until = 0.0
-        self._wake_at = exchanged.wake_at
-        if exchanged.claimed or exchanged.ended_runs:
-            self._idle_looks = 0
-        self._last_work = self._clock.monotonic()
-        return True
+        return self._exchange(self._unsettled, request) is not None
 
     # --- the stages -------------------------------------------------------------------------
 
@@ -348,10 +376,32 @@ class Worker:
         except StoreError as error:
             self._on_store_trouble(error)
             return None
-        if outcomes or exchanged.claimed:  # else nothing was written: the disk may still be full
+        self._exchanged(outcomes, request, exchanged, before)
+        return exchanged
+
+    def _exchanged(
+        self,
+        outcomes: list[Outcome],
+        request: ClaimRequest | None,
+        exchanged: Exchange,
+        before: float,
+    ) -> None:
+        """Go on with what an exchange that was begun at `before` brought."""
+        claimed = exchanged.claimed
+        if outcomes or claimed:  # else nothing was written: the disk may still be full
             self._store_trouble = 0.0
-        after = self._clock.monotonic()
-        self._gather_until = after + min(2 * (after - before), MAX_GATHER)
+        after = self._last_work = self._clock.monotonic()
+        moved = len(outcomes) + len(claimed)
+        asked = sum(lane.limit for lane in request.lanes) if request else 0
+        # With less than asked for, there is nothing more until something changes.
+        self._hungry = bool(claimed) and len(claimed) >= asked
+        self._crowded = not self._hungry and CROWD[0] <= moved <= CROWD[1]
+        self._gather_until = 0.0
+        if moved <= CROWD[1]:
+            self._gather_until = after + min(2 * (after - before), MAX_GATHER)
+        self._wake_at = exchanged.wake_at
+        if claimed or exchanged.ended_runs:
+            self._idle_looks = 0
         self._store_ahead = exchanged.now - after * 1e6
         self._unsettled = []
         self._release_unknown(exchanged)
@@ -368,10 +418,9 @@ class Worker:
             self._renew()
         if exchanged.ended_runs:
             self._parts.on_ended(exchanged.ended_runs)
-        if exchanged.claimed:
+        if claimed:
             reach(Point.CLAIMED)
-            self._dispatch(exchanged.claimed)
-        return exchanged
+            self._dispatch(claimed)
 
     def _release_unknown(self, exchanged: Exchange) -> None:
         """Give back what was claimed for us by a commit whose acknowledgement was lost."""
@@ -379,7 +428,8 @@ class Worker:
             return
         ours = [execution.step for execution in self._in_flight]
         try:
-            self._store.release_others(self.id, [*ours, *exchanged.claimed])
+            if self._store.release_others(self.id, [*ours, *exchanged.claimed]):
+                self._hungry = True
         except StoreError as error:
             self._on_store_trouble(error)
             return
@@ -466,11 +516,13 @@ class Worker:
         if self._stepped_in:  # they get along without this thread
             self._stepped_in = False
             block = WATCH_IDLE
+        self._waiting = True
         self._turn.release()
         try:
             return self._collect(block)
         finally:
             self._turn.acquire()
+            self._waiting = False
             if self._failure is not None:
                 failure, self._failure = self._failure, None
                 raise failure
@@ -626,6 +678,7 @@ class Worker:
     def _shut_down(self) -> None:
         """Let running steps finish within the grace, give back the rest, stop the pools."""
         self._turn.acquire()  # which an interrupt of `_wait` may have left free
+        self._waiting = False
         if self.draining:
             self._announce(EventType.WORKER_DRAINING)
         reach(Point.DRAINING)

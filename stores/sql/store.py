@@ -131,6 +131,12 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         return [(made, None if place else ledger) for place, made in enumerate(created)]
 
     @reads_stored
+    def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
+        """See `ports.Claims`."""
+        exchanged = self._exchange((), claim, run)
+        return _created(run, exchanged.now), exchanged
+
+    @reads_stored
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """See `ports.Claims`."""
         try:
@@ -140,10 +146,15 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
                 raise self._dialect.translate(error) from error
             return self._exchange_one_by_one(settle, claim)
 
-    def _exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
+    def _exchange(
+        self, settle: Sequence[Outcome], claim: ClaimRequest | None, create: NewRun | None = None
+    ) -> Exchange:
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
+            if create is not None:
+                self._graphs.add_run(tx, ledger, create)
+                ledger.write()
             result, control = Exchange(), self._lock_runs(tx, settle)
             handed_on = HandedOn()
             if settle:
@@ -168,7 +179,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             return result
 
         try:
-            exchanged = self._write(work, _kind(settle, claim))
+            kind = _kind(settle, claim) if create is None else Write.START_RUN
+            exchanged = self._write(work, kind)
         except BaseException:
             self._queues.forget()
             raise

@@ -1,4 +1,4 @@
-"""A pool's thread that brings the only outcome takes the store for a cycle."""
+"""Threads that take the store for a cycle: of a pool, and of whoever starts a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from stepwell import Package, RunBuilder, RunStatus, Runtime, connect
-from stepwell.engine.errors import StoreError
-from stepwell.engine.worker import LOOK
+from stepwell import EventType, Package, RunBuilder, RunStatus, Runtime, connect
+from stepwell.engine.errors import Conflict, StoreError
+from stepwell.engine.worker import LOOK, Worker
 from stepwell.stores.sql.store import SqlRunStore
 
 LENGTH = 60
@@ -109,6 +109,108 @@ def test_any_other_error_ends_the_worker(
     # then it is raised to whoever called, and not lost in the pool
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         runtime.drain(run.id, timeout=60)
+
+
+@pytest.fixture
+def idle(runtime: Runtime) -> Iterator[Worker]:
+    """A worker in the background that has nothing to do."""
+    with runtime.worker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def starting(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], list[str]]:
+    """Have something called after runs are created and claimed of; gives the threads' names."""
+    create = SqlRunStore.create_and_claim
+
+    def use(action: Callable[[], None]) -> list[str]:
+        names: list[str] = []
+
+        def watched(self: SqlRunStore, *args: Any) -> Any:
+            created = create(self, *args)
+            names.append(threading.current_thread().name)
+            action()
+            return created
+
+        monkeypatch.setattr(SqlRunStore, "create_and_claim", watched)
+        return names
+
+    return use
+
+
+Starting = Callable[[Callable[[], None]], list[str]]
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_run_is_claimed_of_in_the_transaction_that_stores_it(
+    runtime: Runtime, starting: Starting
+) -> None:
+    # given
+    threads = starting(lambda: None)
+
+    # when; a worker is not idle while it looks whether others committed
+    while not threads:
+        ended = runtime.start_run("shop", 1).wait(60)
+
+    # then by this thread; and a longer run goes on
+    assert threads == [threading.current_thread().name]
+    assert ended.status is RunStatus.SUCCEEDED
+    assert runtime.start_run("shop").wait(60).status is RunStatus.SUCCEEDED
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_run_that_cannot_be_stored_leaves_an_idle_worker_as_it_was(runtime: Runtime) -> None:
+    # given
+    runtime.start_run("shop", 1, run_id="taken").wait(60)
+
+    # when, then
+    for _ in range(5):
+        with pytest.raises(Conflict, match="'taken'"):
+            runtime.start_run("shop", 1, run_id="taken")
+    assert runtime.start_run("shop", 1).wait(60).status is RunStatus.SUCCEEDED
+
+
+@pytest.mark.usefixtures("idle")
+def test_what_was_claimed_by_a_commit_nobody_heard_of_is_given_back(
+    runtime: Runtime, starting: Starting
+) -> None:
+    # given a commit whose acknowledgement is lost
+    def lose() -> None:
+        if len(threads) == 1:
+            raise StoreError("the connection was lost")
+
+    threads = starting(lose)
+
+    def start_until_lost() -> None:
+        while not threads:
+            runtime.start_run("shop", 1).wait(60)
+
+    # when
+    with pytest.raises(StoreError, match="the connection was lost"):
+        start_until_lost()
+
+    # then it is done all the same, in an attempt that is not charged
+    (unheard, *_) = runtime.runs()
+    assert runtime.wait(unheard.id, 20).status is RunStatus.SUCCEEDED
+    (step,) = runtime.steps(unheard.id)
+    assert step.attempt == 1
+    assert [e for e in runtime.events(unheard.id) if e.type is EventType.STEP_RELEASED]
+
+
+def test_a_fault_after_the_commit_is_the_workers_and_not_the_callers(
+    runtime: Runtime, starting: Starting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    def start_until_it_fails() -> None:
+        with runtime.worker() as worker:
+            threads = starting(lambda: monkeypatch.setattr(worker, "_dispatch", fail))
+            while not threads:
+                runtime.start_run("shop", 1)
+
+    with pytest.raises(ZeroDivisionError, match="a fault of ours"):
+        start_until_it_fails()
 
 
 @pytest.mark.timeout(60)  # it would wait for every look of an idle worker in turn

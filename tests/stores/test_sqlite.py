@@ -626,7 +626,7 @@ def test_row_that_does_not_go_with_what_is_stored_is_told_in_a_line(path: Path) 
         )
 
     # when, then
-    with pytest.raises(StoreError, match=r"a new row; look at it with: stepwell verify \(no\)"):
+    with pytest.raises(StoreError, match=r"look at it with: stepwell verify \(no\)"):
         store.create_run(new_run("r", new_step("a"), new_step("b", "a")))
     assert store.run_status("r") is None
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from stepwell.engine.clock import VirtualClock
+from stepwell.engine.errors import Conflict
 from stepwell.engine.model import ClaimRequest, Lane, Queue
 from stepwell.engine.ports import RunStore
-from stepwell.testing.builders import completed, failed, new_run, new_step, released
+from stepwell.engine.states import RunStatus
+from stepwell.testing.builders import (
+    claim_request,
+    completed,
+    failed,
+    new_run,
+    new_step,
+    released,
+)
 from stepwell.testing.run_store.case import SECOND, Bench, RunStoreCase
 
 
@@ -40,6 +51,30 @@ class ClaimTests(RunStoreCase):
         assert run.created_at == created
         stored = bench.step("a")
         assert (stored.status, stored.worker, stored.attempt) == ("running", "w7", 1)
+
+    def test_run_is_created_and_claimed_at_once(self, bench: Bench, store: RunStore) -> None:
+        bench.create(new_step("before"), id="other")
+        run = new_run("r", new_step("a"), new_step("b"), new_step("c", "a"), input={"i": 1})
+
+        created, exchanged = store.create_and_claim(run, claim_request(2))
+
+        # Of this run and of others, as they come.
+        assert (created.id, created.status, created.total_steps) == ("r", RunStatus.PENDING, 3)
+        assert [step.id for step in exchanged.claimed] == ["before", "a"]
+        assert exchanged.claimed[1].run.raw_input == '{"i":1}'
+        assert bench.statuses() == {"a": "running", "b": "ready", "c": "pending"}
+        assert bench.run_status() is RunStatus.RUNNING
+        assert bench.event_types() == ["run.created", "run.started"]
+
+    def test_run_whose_id_is_taken_is_neither_created_nor_claimed(
+        self, bench: Bench, store: RunStore
+    ) -> None:
+        bench.create(new_step("a"))
+
+        with pytest.raises(Conflict, match="'r'"):
+            store.create_and_claim(new_run("r", new_step("b")), claim_request())
+
+        assert bench.statuses() == {"a": "ready"}
 
     def test_claimed_step_is_claimed_once(self, bench: Bench) -> None:
         bench.create(new_step("a"))

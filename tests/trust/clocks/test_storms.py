@@ -51,7 +51,8 @@ def command_worker(store: str, home: Path) -> subprocess.Popen[bytes]:
 def stop_at_random(worker: subprocess.Popen[bytes], chance: random.Random) -> None:
     """Signal it once or twice: after so many bodies of its own, or at any moment at all."""
     number = chance.choice([signal.SIGTERM, signal.SIGINT])
-    assert worker.stdout is not None and worker.stderr is not None
+    assert worker.stdout is not None
+    assert worker.stderr is not None
     if chance.random() < 0.5:
         for _ in range(chance.randrange(1, 6)):
             # None comes from a worker that finds nothing left to do.
