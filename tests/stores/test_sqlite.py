@@ -622,7 +622,8 @@ def test_row_that_does_not_go_with_what_is_stored_is_told_in_a_line(path: Path) 
     store = open_file(path)
     with closing(sqlite3.connect(path)) as damaging:
         damaging.execute(
-            "CREATE TRIGGER refuse BEFORE INSERT ON dependencies BEGIN SELECT RAISE(ABORT, 'no'); END"
+            "CREATE TRIGGER refuse BEFORE INSERT ON dependencies "
+            "BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
 
     # when, then
