@@ -185,7 +185,7 @@ class Worker:
 
         What goes wrong is for the worker's own thread, which is woken for it.
         """
-        alone = len(self._in_flight) == 1 and not self.draining
+        alone = self._waiting and len(self._in_flight) == 1 and not self.draining
         if not alone or not self._turn.acquire(blocking=False):
             self._deliver(task, outcome)
             return
