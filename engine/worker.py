@@ -22,7 +22,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, Final
 
 from stepwell.engine.claimed_together import ClaimedTogether
@@ -32,6 +32,7 @@ from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.ids import jitter
 from stepwell.engine.in_flight import InFlight, Tally
+from stepwell.engine.inbox import Inbox
 from stepwell.engine.lanes import Lanes
 from stepwell.engine.model import (
     ClaimedStep,
@@ -112,7 +113,7 @@ class Worker:
         self._labels = labels
         self._lease = int(parts.settings.lease * 1e6)
         # Outcomes; None: there may be something to claim; LOOK: something has changed.
-        self._inbox: SimpleQueue[tuple[Execution, Outcome] | object | None] = SimpleQueue()
+        self._inbox: Inbox[tuple[Execution, Outcome] | object | None] = Inbox()
         # Held by whoever uses the store and what follows here; once running, free only while
         # `_wait` waits. An interrupt may come at any moment of that, so it can be taken twice.
         self._turn = threading.RLock()

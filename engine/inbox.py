@@ -1,0 +1,48 @@
+"""Messages of many threads for one that waits for them, at most for a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from queue import Empty
+from time import monotonic
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """A queue with one reader; anything may write, a signal handler too.
+
+    Not a `queue.SimpleQueue`: its timed `get` waits for ever if a signal's handler runs during it
+    and returns after its time (CPython up to 3.12 at least). A lock's timed `acquire` does not.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._bell = threading.Lock()  # locked: nothing came since the reader looked
+        self._bell.acquire()
+
+    def put(self, item: T) -> None:
+        """Add an item; wakes the reader."""
+        self._items.append(item)
+        if self._bell.locked():
+            try:
+                self._bell.release()
+            except RuntimeError:  # another writer did
+                return
+
+    def empty(self) -> bool:
+        return not self._items
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """The oldest item, waited for if `block`, up to `timeout` seconds. Raises queue.Empty."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                return self._items.popleft()
+            except IndexError:
+                left = -1.0 if deadline is None else deadline - monotonic()
+                if not block or (deadline is not None and left <= 0):
+                    raise Empty from None
+            self._bell.acquire(timeout=left)
