@@ -35,6 +35,7 @@ SAMPLES = {
     "census of one core": "census.one_core",
     "census by map": "census.mapped",
     "raw": "raw.raw_steps",
+    "replay": "replay.replay",
 }
 PATIENCE = 1_800
 

@@ -58,13 +58,15 @@ def graph(shape: str, title: str, count: int, goal: float, raw_goal: float, batc
 
     def measure(conditions: Conditions) -> list[Measure]:
         size = conditions.size(count)
-        whole, work, raw = [], [], []
+        whole, work, raw, alone = [], [], [], []
         for _ in conditions.each():
             found = sample("graph", place=conditions.place, shape=shape, count=size)
             whole.append(found["steps"] / (found["start"] + found["work"]))
             work.append(found["steps"] / found["work"])
             limit = sample("raw", place=conditions.place, steps=size, batch=batch)
             raw.append(size / limit["work"])
+            floor = sample("replay", place=conditions.place, shape=shape, count=size)
+            alone.append(size / floor["work"])
         return [
             Measure(
                 f"{title} of {size:,}",
@@ -73,7 +75,10 @@ def graph(shape: str, title: str, count: int, goal: float, raw_goal: float, batc
                 conditions.goal(goal),
                 raw=statistics.median(raw),
                 raw_goal=conditions.goal(raw_goal),
-                notes={"work only": statistics.median(work)},
+                notes={
+                    "work only": statistics.median(work),
+                    "its statements alone": statistics.median(alone),
+                },
             )
         ]
 

@@ -15,6 +15,7 @@ from benchmarks.engines import LOCAL, measure_one
 from benchmarks.growth import Point
 from benchmarks.plot import svg
 from benchmarks.raw import raw_steps
+from benchmarks.replay import replay
 from benchmarks.report import PAGE, Measure, keep, table
 
 COUNT = 50
@@ -31,6 +32,15 @@ def test_a_run_of_each_shape_is_worked_off(place: str, shape: str, more: int) ->
 
     assert found["steps"] == COUNT + more
     assert min(found["start"], found["work"]) > 0
+
+
+@pytest.mark.parametrize("shape", ["chain", "fan"])
+def test_the_statements_of_a_run_are_run_again_alone(place: str, shape: str) -> None:
+    found = replay(place, shape, COUNT)
+
+    assert found["work"] > 0
+    assert found["statements"] > 10
+    assert found["statements"] > COUNT or shape == "fan"
 
 
 def test_an_emitted_run_has_all_its_steps_and_a_log(place: str) -> None:

@@ -149,6 +149,7 @@ def test_a_run_is_claimed_of_in_the_transaction_that_stores_it(
     threads = starting(lambda: None)
 
     # when; a worker is not idle while it looks whether others committed
+    ended = runtime.start_run("shop", 1).wait(60)
     while not threads:
         ended = runtime.start_run("shop", 1).wait(60)
 
