@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import stepwell.stores as stores
 from stepwell.engine.clock import VirtualClock, to_datetime
@@ -19,7 +19,7 @@ from stepwell.engine.package import Package, Workflow
 from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.testing.crash_points import Crashed, CrashPoints, MortalClock, TellingStore
-from stepwell.testing.end_state import differences, end_state
+from stepwell.testing.end_state import PlayOptions, differences, end_state
 from stepwell.testing.virtual import VirtualRuntime, virtual_runtime
 
 RUN_ID = "crash"
@@ -30,27 +30,15 @@ UNDISTURBED = "undisturbed"
 Ends = Literal["succeeded", "failed", "canceled"]
 
 
-class CrashOptions(TypedDict, total=False):
-    """What `crash_everywhere` takes besides the package and its input.
+class CrashOptions(PlayOptions, total=False):
+    """What `crash_everywhere` takes besides the package and its input: `PlayOptions`, and these.
 
-    `packages`: others that are needed. `entrypoint`: as for `start_run`. `send`: messages, as
-    (topic, payload), that are sent right after the start. `during(runtime, run)`: called when
-    nothing is ready and a step waits for something from outside, say to approve it. `observe()`:
-    the effects outside, compared, too; `reset()` undoes them before each run. `ignore`: patterns
-    of places that may differ, such as "run.steps.pay.value.at" or "*.seconds". `ends`: how the
-    run has to end, if not "succeeded". `app`, `settings`: as for `connect()`.
+    `during(runtime, run)`: called when nothing is ready and a step waits for something from
+    outside, say to approve it. `ends`: how the run has to end, if not "succeeded".
     """
 
-    packages: Sequence[Package]
-    entrypoint: str | None
-    send: Sequence[tuple[str, Any]]
     during: Callable[[VirtualRuntime, RunHandle[Any]], object]
-    observe: Callable[[], Any]
-    reset: Callable[[], object]
-    ignore: Iterable[str]
     ends: Ends
-    app: Any
-    settings: Any
 
 
 @dataclass(frozen=True, slots=True)

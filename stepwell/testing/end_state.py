@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypedDict
 
 from stepwell.engine.errors import NoCheckpoint
 from stepwell.engine.model import Run, Step
+from stepwell.engine.package import Package
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.waiting import RESERVED
 
 MISSING = "nothing"
 _LONGEST = 200
+
+
+class PlayOptions(TypedDict, total=False):
+    """What is given besides a package and its input to play it many times, and compare its ends.
+
+    `packages`: others that are needed. `entrypoint`: as for `start_run`. `send`: messages, as
+    (topic, payload), sent after the start. `observe()`: the effects outside, compared, too;
+    `reset()` undoes them before each time. `ignore`: patterns of places that may differ, such as
+    "run.steps.pay.value.at" or "*.seconds". `app`, `settings`: as for `connect()`; each step gets
+    the same `app`.
+    """
+
+    packages: Sequence[Package]
+    entrypoint: str | None
+    send: Sequence[tuple[str, Any]]
+    observe: Callable[[], Any]
+    reset: Callable[[], object]
+    ignore: Iterable[str]
+    app: Any
+    settings: Any
 
 
 def end_state(runtime: Runtime, run_id: str) -> dict[str, Any]:

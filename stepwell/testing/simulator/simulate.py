@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from stepwell.engine.errors import InvalidInput, StepwellError, nearest
 from stepwell.engine.package import Package, Workflow
 from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.runtime import Runtime
-from stepwell.testing.end_state import differences, end_state
+from stepwell.testing.end_state import PlayOptions, differences, end_state
 from stepwell.testing.simulator.faults import Faults
 from stepwell.testing.simulator.script import Script, Start
 from stepwell.testing.simulator.simulation import Played, Simulation
@@ -24,27 +24,15 @@ RUN_ID = "run"
 LAST_LINES = 25
 
 
-class SimulateOptions(TypedDict, total=False):
-    """What `simulate` takes besides the package, its input and the seeds.
+class SimulateOptions(PlayOptions, total=False):
+    """What `simulate` takes besides package, input and seeds: `PlayOptions`, and these.
 
-    `packages`: others that are needed. `entrypoint`: as for `start_run`. `send`: messages, as
-    (topic, payload), sent after the start. `during(runtime, run)`: called now and then while a
-    step waits, say to approve it. `observe()`: the effects outside, compared, too; `reset()`
-    undoes them before each seed. `ignore`: patterns of places that may differ, such as
-    "run.steps.pay.value.at". `faults`: instead of those the seed draws. `app`, `settings`: as for
-    `connect()`; each step gets the same `app`.
+    `during(runtime, run)`: called now and then while a step waits, say to approve it. `faults`:
+    instead of those the seed draws.
     """
 
-    packages: Sequence[Package]
-    entrypoint: str | None
-    send: Sequence[tuple[str, Any]]
     during: Callable[[Runtime, RunHandle[Any]], object]
-    observe: Callable[[], Any]
-    reset: Callable[[], object]
-    ignore: Iterable[str]
     faults: Faults
-    app: Any
-    settings: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from stepwell import open_checkpointer
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.testing.checkpointers.case import OpenCheckpointer
 from tests.trust.models.checkpoints import CheckpointMachine
+from tests.trust.models.playing import play
 
 EXAMPLES = {"memory": 40, "file": 30, "sqlite": 20, "postgres": 15}
 
@@ -40,15 +39,4 @@ def test_a_checkpointer_does_what_a_dict_does(
         open_checkpointer = staticmethod(opener)
         shared = backend != "memory"
 
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=max(1, round(EXAMPLES[backend] * scale)),
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=scale == 1,
-            database=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    play(Machine, EXAMPLES[backend], 25, scale)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
@@ -15,6 +13,7 @@ from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store.case import WallClock
 from tests.trust.models.model import NARROW
+from tests.trust.models.playing import play
 from tests.trust.models.runs import StoreMachine
 
 EXAMPLES = {"memory": 40, "sqlite": 10, "postgres": 6}
@@ -55,15 +54,4 @@ def test_a_store_does_what_the_model_does(
         store = opened
         clock = given
 
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=max(1, round(EXAMPLES[backend] * scale)),
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=scale == 1,
-            database=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    play(Machine, EXAMPLES[backend], 30, scale)
