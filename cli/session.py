@@ -14,6 +14,7 @@ from typing import Any
 from stepwell.cli.apps import Apps, load_apps
 from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
+from stepwell.cli.signals import check_received
 from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_home
 from stepwell.engine.errors import InvalidPackage, NotFound, StoreError, nearest
 from stepwell.engine.runtime import Runtime
@@ -133,6 +134,7 @@ class Session:
                     runtime.register_package(package)
                 except InvalidPackage as error:
                     self.output.warn(f"package {entry!r} is left out: {error}")
+            check_received(self.interrupts)
             yield runtime
 
     def _connect(self, packages: Any) -> Runtime:

@@ -22,6 +22,12 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
+def check_received(received: list[int]) -> None:
+    """Raises Interrupted for a signal that came before, though its exception was swallowed."""
+    if received:
+        raise Interrupted(received[0])
+
+
 class Drain:
     """Tells a runtime's workers to stop: at the first signal in peace, at the second at once.
 
@@ -83,8 +89,7 @@ def draining(runtime: Runtime, received: list[int], grace: float | None = None) 
     """
     drain = Drain(runtime, runtime.settings.grace if grace is None else grace)
     with _handled_by(drain):
-        if received:
-            raise Interrupted(received[0])
+        check_received(received)
         yield drain
 
 

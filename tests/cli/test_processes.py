@@ -115,6 +115,15 @@ except BaseException as error:
     {swallow}
 
 app = Package("app")
+
+
+@app.executor("app.step")
+def step() -> None: ...
+
+
+@app.entrypoint
+def start(run) -> None:
+    run.step(step)
 """
 
 
