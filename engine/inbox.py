@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from queue import Empty
-from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -37,12 +36,12 @@ class Inbox(Generic[T]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         """The oldest item, waited for if `block`, up to `timeout` seconds. Raises queue.Empty."""
-        deadline = None if timeout is None else monotonic() + timeout
+        rang = block
         while True:
             try:
                 return self._items.popleft()
             except IndexError:
-                left = -1.0 if deadline is None else deadline - monotonic()
-                if not block or (deadline is not None and left <= 0):
+                if not rang:
                     raise Empty from None
-            self._bell.acquire(timeout=left)
+            # It may have rung for what was taken before: then the wait begins anew, once.
+            rang = self._bell.acquire(timeout=-1 if timeout is None else timeout)

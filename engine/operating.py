@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from stepwell.engine.endings import Endings
 from stepwell.engine.errors import InvalidInput
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import Operator
@@ -15,6 +14,7 @@ class Operating:
     """The acting half of a runtime."""
 
     _store: RunStore
+    _endings: Endings
 
     def retry_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
@@ -32,7 +32,7 @@ class Operating:
         Running steps see `step.cancelled`; what they still produce is refused.
         """
         canceled = self._acted(self._store.cancel_run(run_id, operator(by, reason)))
-        self._on_ended([run_id])
+        self._endings.tell([run_id])
         return canceled
 
     def pause_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
@@ -83,10 +83,6 @@ class Operating:
 
     def _acted(self, changed: int) -> int:
         """Let the workers here look at once."""
-        raise NotImplementedError
-
-    def _on_ended(self, run_ids: Sequence[str]) -> None:
-        """Tell those who wait for the end of a run."""
         raise NotImplementedError
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack, overload
 
 from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.checkpoint_elsewhere import Elsewhere
 from stepwell.engine.clock import Clock
+from stepwell.engine.endings import Endings
 from stepwell.engine.errors import Conflict, RuntimeClosed, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
@@ -95,10 +96,7 @@ class Runtime(Queries, Messaging, Operating):
             ),
         )
         self._workers: list[Worker] = []
-        self._workers_lock = threading.Lock()
-        self._ended = threading.Condition()
-        self._ended_count = 0
-        self._ended_last: Sequence[str] = ()
+        self._endings = Endings()
         self._closed = False
 
     def __enter__(self) -> Runtime:
@@ -210,8 +208,7 @@ class Runtime(Queries, Messaging, Operating):
     def _create(self, new: NewRun) -> Run:
         """Store a run; an idle worker here claims of it at once, and the others are woken."""
         workers = tuple(self._workers)
-        started = (worker.start_run(new) for worker in workers)
-        run = next((run for run in started if run is not None), None)
+        run = next(filter(None, (worker.start_run(new) for worker in workers)), None)
         if run is None:
             run = self._store.create_run(new)
         elif len(workers) == 1:
@@ -251,8 +248,8 @@ class Runtime(Queries, Messaging, Operating):
                 if run_id is None:
                     return timed_out or worker.is_idle()
                 # It ends here, which is told, or in another process, which is looked for.
-                if seen != self._ended_count or now - looked_at >= WAIT_IDLE:
-                    seen, looked_at = self._ended_count, now
+                if seen != self._endings.count or now - looked_at >= WAIT_IDLE:
+                    seen, looked_at = self._endings.count, now
                     if RunStatus(self._store.run_status(run_id) or "failed").ended:
                         return True
                 return timed_out
@@ -331,8 +328,7 @@ class Runtime(Queries, Messaging, Operating):
     ) -> Iterator[Worker]:
         self._check_open()
         self._store.check_queues(queues)
-        parts = self._parts
-        settings = self.settings
+        parts, settings = self._parts, self.settings
         if poll_interval is not None:
             settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})
         worker = Worker(
@@ -344,30 +340,22 @@ class Runtime(Queries, Messaging, Operating):
                 clock=parts.clock,
                 observers=parts.observers,
                 make_pool=parts.make_pool,
-                on_ended=self._on_ended,
+                on_ended=self._endings.tell,
                 version=parts.version,
             ),
             None if queues is None else tuple(queues),
             tuple(labels),
         )
-        with self._workers_lock:
-            self._workers.append(worker)
+        self._workers.append(worker)
         try:
             yield worker
         finally:
-            with self._workers_lock, suppress(ValueError):
-                self._workers.remove(worker)
+            self._workers.remove(worker)
 
     def _acted(self, changed: int) -> int:
         for worker in tuple(self._workers):
             worker.wake()
         return changed
-
-    def _on_ended(self, run_ids: Sequence[str]) -> None:
-        with self._ended:
-            self._ended_count += len(run_ids)
-            self._ended_last = run_ids
-            self._ended.notify_all()
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
         """The run, once it has ended, whoever does the work.
@@ -378,8 +366,7 @@ class Runtime(Queries, Messaging, Operating):
         begun = monotonic()
         told = False
         while True:
-            with self._ended:
-                seen = self._ended_count
+            seen = self._endings.count
             status = None if told else self._store.run_status(run_id)
             if status is None or RunStatus(status).ended:
                 run = self.run(run_id)
@@ -392,10 +379,7 @@ class Runtime(Queries, Messaging, Operating):
                 if waited >= timeout:
                     raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
                 pause = min(pause, timeout - waited)
-            with self._ended:
-                if self._ended_count == seen:
-                    self._ended.wait(pause)
-                told = self._ended_count != seen and run_id in self._ended_last
+            told = self._endings.wait(run_id, seen, pause)
 
     # --- the end --------------------------------------------------------------------------
 

@@ -20,10 +20,8 @@ from stepwell.engine.runtime import Runtime, RuntimeParts
 from stepwell.engine.settings import Settings
 from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry
-from stepwell.stores.artifacts.file import FileArtifactStore, make_folder
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.checkpoints.opening import open_checkpointer
-from stepwell.stores.projections import SqliteProjectionStore
 
 VERSION = "0.1.0"
 DEFAULT_HOME = ".stepwell"
@@ -142,7 +140,7 @@ def make_home(folder: Path) -> None:
     """Make the folder of a store to come, durably. Raises StoreError."""
     try:
         if not (folder / DEFAULT_STORE).exists():
-            make_folder(folder)
+            stores.artifact_files.make_folder(folder)
     except OSError as error:
         raise StoreError(
             f"home {str(folder)!r}: cannot make the folder: {error.strerror}"
@@ -150,13 +148,13 @@ def make_home(folder: Path) -> None:
 
 
 def _artifacts(given: str | ArtifactStore | None, home: Path, in_memory: bool) -> ArtifactStore:
-    if given is None:
-        return MemoryArtifactStore() if in_memory else FileArtifactStore(home / "artifacts")
-    if not isinstance(given, str):
+    if given is not None and not isinstance(given, str):
         return given
-    if given == MEMORY:
+    if given == MEMORY or (given is None and in_memory):
         return MemoryArtifactStore()
-    return FileArtifactStore(_folder(given, "artifacts"))
+    folder = home / "artifacts" if given is None else _folder(given, "artifacts")
+    made: ArtifactStore = stores.artifact_files.FileArtifactStore(folder)
+    return made
 
 
 def _projections(
@@ -176,7 +174,10 @@ def _projections(
         root = home / "projections"
     else:
         root = _folder(given, "projections", "file:///folder, memory:// or postgresql://…")
-    return SqliteProjectionStore(root, durability=settings.durability, clock=clock)
+    made: ProjectionStore = stores.projections.SqliteProjectionStore(
+        root, durability=settings.durability, clock=clock
+    )
+    return made
 
 
 def _postgres_projections(url: str, settings: Settings) -> ProjectionStore:

@@ -1,6 +1,6 @@
 """The room that remembers: run store, checkpointers, artifact stores, projections.
 
-What needs a slow library is loaded when first used, through this seam.
+What needs a slow library, or not every program, is loaded when first used, through this seam.
 """
 
 from importlib import import_module
@@ -9,7 +9,9 @@ from types import ModuleType
 _LAZY = {
     "opening": "opening",  # sqlalchemy
     "postgres": "sql.postgres",  # psycopg
+    "projections": "projections",
     "projections_postgres": "projections_postgres",  # psycopg
+    "artifact_files": "artifacts.file",
 }
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from math import inf
 from time import perf_counter
 
 import pytest
@@ -12,7 +13,7 @@ from tests.architecture.product import ROOT, report
 
 HEAVY = ("sqlalchemy", "networkx", "rich", "click", "aiohttp", "asyncio")
 HEAVY_FOR_HELP = ("sqlalchemy", "networkx", "rich", "aiohttp")
-RUNS = 9
+LEAST_RUNS, RUNS = 7, 40
 
 IMPORT = "import stepwell"
 HELP = """
@@ -55,15 +56,22 @@ def loaded(program: str, names: tuple[str, ...]) -> list[str]:
     return run(ask).splitlines()[-1].split()
 
 
-def ratio(program: str) -> float:
-    """Give how many times longer a program takes than an empty one, each where least disturbed."""
-    times: dict[str, list[float]] = {"pass": [], program: []}
-    for _ in range(RUNS):
-        for each, taken in times.items():
+def ratio(program: str, most: float) -> float:
+    """Give how many times longer a program takes than an empty one, each where least disturbed.
+
+    On a busy machine it is tried again until it is below `most`, up to `RUNS` times.
+    """
+    shortest: dict[str, float] = {"pass": inf, program: inf}
+    found = inf
+    for count in range(1, RUNS + 1):
+        for each, before in shortest.items():
             start = perf_counter()
             run(each)
-            taken.append(perf_counter() - start)
-    return min(times[program]) / min(times["pass"])
+            shortest[each] = min(before, perf_counter() - start)
+        found = shortest[program] / shortest["pass"]
+        if count >= LEAST_RUNS and found < most:
+            break
+    return found
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -84,9 +92,9 @@ def test_the_heavy_libraries_are_there_to_be_loaded() -> None:
 
 
 def test_import_is_quick() -> None:
-    assert ratio(IMPORT) < IMPORT_RATIO
+    assert ratio(IMPORT, IMPORT_RATIO) < IMPORT_RATIO
 
 
 @with_command_line
 def test_help_is_quick() -> None:
-    assert ratio(HELP) < HELP_RATIO
+    assert ratio(HELP, HELP_RATIO) < HELP_RATIO

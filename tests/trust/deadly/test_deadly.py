@@ -97,6 +97,7 @@ class Crew:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._log = (home / "log").open("wb")
+        self._freed = False
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def begin(self, run_id: str, trial: Trial) -> subprocess.Popen[bytes]:
@@ -121,7 +122,24 @@ class Crew:
             else:
                 if worker.wait(PATIENCE) == 0:
                     return
+                if self._frees_the_store():
+                    continue
             assert len(self.workers) <= trial.takes, "it takes down more workers than it may"
+
+    def _frees_the_store(self) -> bool:
+        """Do as an operator does, once, if the last worker could not write at all.
+
+        One that hangs with the interpreter's lock may hang in the middle of a write: it keeps
+        SQLite's lock until it is killed.
+        """
+        locked = b"another process kept it locked" in (self._home / "log").read_bytes()
+        if self._freed or not locked:
+            return False
+        self._freed = True
+        self.workers.pop()
+        for hanging in self.workers:
+            hanging.kill()
+        return True
 
     def close(self) -> None:
         for worker in self.workers:
