@@ -53,7 +53,7 @@ class Effects:
                 f"artifact {name!r:.80}: must be bytes or text, got {type(data).__name__}; "
                 "use store_artifact() for a stream"
             )
-        body = data.encode() if isinstance(data, str) else bytes(data)
+        body = _bytes(name, data) if isinstance(data, str) else bytes(data)
         if len(body) > self._settings.inline_limit:
             return self.stored_artifact(name, body, label)
         self._check(name, label)
@@ -64,7 +64,7 @@ class Effects:
     ) -> ArtifactRef:
         """Keep bytes in the artifact store; they are durable before this returns."""
         self._check(name, label)
-        blob = self._store.put(data.encode() if isinstance(data, str) else data)
+        blob = self._store.put(_bytes(name, data) if isinstance(data, str) else data)
         return self._add(name, label, (blob.size, blob.sha256, None, blob.uri))
 
     def _check(self, name: str, label: ArtifactLabel) -> None:
@@ -127,3 +127,14 @@ class Effects:
             metadata=metadata,
             created_at=to_datetime(claimed.started_at),
         )
+
+
+def _bytes(name: str, text: str) -> bytes:
+    """What an artifact keeps of a text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"artifact {name!a:.80}: character {error.start} of its text is a lone surrogate; "
+            "use valid Unicode text, or bytes"
+        ) from None

@@ -61,6 +61,10 @@ class InFlight:
             self._suspect = None
         return True
 
+    def of(self, key: int) -> Execution | None:
+        """The execution of a step, under whichever lease."""
+        return self._executions.get(key)
+
     def holder(self, step: ClaimedStep) -> Execution | None:
         """The execution under this very lease."""
         execution = self._executions.get(step.key)

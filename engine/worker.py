@@ -447,6 +447,9 @@ class Worker:
         services, worker_id = self._parts.services, self.id
         by_kind: dict[str, list[Execution]] = {}
         for step in claimed:
+            before = self._in_flight.of(step.key)
+            if before is not None:  # its lease lapsed, and it came back to this worker
+                self._abandon(before)
             try:
                 on_begin = self._on_begin if observed or step.timeout else None
                 execution = Execution(step, worker_id, services, on_begin)

@@ -54,7 +54,7 @@ class LeaseStatements(Statements):
                 steps.c.worker == bind("worker"),
                 running,
             )
-            .returning(steps.c.id),
+            .returning(steps.c.id, steps.c.token),
             *("until", "worker", "rows"),
         )
         self.release_others = Statement(
@@ -174,10 +174,10 @@ class Leases:
         """Extend the leases, and the values' `expires_at`; returns those that are gone."""
         until = tx.now + lease
         rows = rows_json([(step.key, step.token) for step in steps])
-        held = {row[0] for row in self._sql.renew(tx, until, worker_id, rows).fetchall()}
+        held = {tuple(row) for row in self._sql.renew(tx, until, worker_id, rows).fetchall()}
         gone = []
         for step in steps:
-            if step.key in held:
+            if (step.key, step.token) in held:
                 step.expires_at = until
             else:
                 gone.append(step)

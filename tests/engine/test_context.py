@@ -222,6 +222,12 @@ class TestArtifacts:
         assert ref.sha256 == hashlib.sha256(b"abc").hexdigest()
         assert ref.uri is not None
 
+    def test_a_text_that_cannot_be_written(self, step: StepContext) -> None:
+        for put in (step.artifact, step.store_artifact):
+            assert "character 1 of its text is a lone surrogate" in refusal(
+                lambda put=put: put("x", "a\ud800")  # type: ignore[misc]  # a default
+            )
+
     @pytest.mark.parametrize(
         "name", ["../x", "a/b", "/etc/passwd", "..", ".", "a\\b"], ids=lambda value: None
     )

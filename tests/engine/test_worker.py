@@ -498,6 +498,29 @@ class TestByHand:
 
         assert shop.statuses() == [("running", 2)]
 
+    def test_a_lapsed_step_that_comes_back_before_it_is_missed(self, package: Package) -> None:
+        # given a step whose lease lapses before the worker renews again
+        shop = Shop(package)
+        shop.start(["ok"] * 4)
+        shop.worker.cycle()
+        old = shop.pool.tasks[0]
+        old.begin()
+        shop.worker._next_renewal = float("inf")
+        shop.clock.advance(timedelta(seconds=31))
+        shop.store._store.reap(9)
+
+        # when the worker itself claims it again
+        shop.worker.wake()
+        shop.worker._abandon(shop.pool.tasks[1])  # which makes room
+        shop.worker.cycle()
+
+        # then the execution of before is stopped, and takes no slot any more
+        again = [task for task in shop.pool.tasks[4:] if task.step.key == old.step.key]
+        assert again
+        assert old in shop.pool.canceled
+        claimed = sum(lane.claimed for lane in shop.worker._lanes._lanes.values())
+        assert claimed == len(shop.worker._in_flight)
+
     def test_executor_that_cannot_be_loaded_fails_its_step(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -72,6 +72,16 @@ class LeaseTests(RunStoreCase):
         assert [(lease.step, lease.reason) for lease in lost] == [(stale, "lapsed")]
         assert bench.store.next_due() == expires
 
+    def test_renew_tells_two_leases_of_a_step_apart(self, bench: Bench) -> None:
+        bench.create(new_step("a"))
+        stale = bench.claim_one(worker="w1")
+        bench.lapse()
+        held = bench.claim_one(worker="w1")
+
+        lost = bench.store.renew("w1", [stale, held], 1_000_000)
+
+        assert [lease.step for lease in lost] == [stale]
+
     def test_lease_holds_until_it_is_reaped(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"))
         step = bench.claim_one()
