@@ -14,7 +14,7 @@ class Inbox(Generic[T]):
     """A queue with one reader; anything may write, a signal handler too.
 
     Not a `queue.SimpleQueue`: its timed `get` waits for ever if a signal's handler runs during it
-    and returns after its time (CPython up to 3.12 at least). A lock's timed `acquire` does not.
+    and returns after its time (seen in CPython 3.11). A lock's timed `acquire` does not.
     """
 
     def __init__(self) -> None:
