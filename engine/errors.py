@@ -43,6 +43,8 @@ from typing import Any, ClassVar
 MAX_DELAY = timedelta(days=366)
 # The longest code of a failure, in characters.
 MAX_CODE = 200
+# The most that is quoted of another library's error, in characters.
+_LONGEST_SAID = 500
 
 
 class StepwellError(Exception):
@@ -268,3 +270,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if names and len(names) <= 12:
         return f"; there is {', '.join(map(repr, names))}"
     return ""
+
+
+def one_line(error: object) -> str:
+    """What an error of a library says, in one short line: it may quote what is stored."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if len(said) > _LONGEST_SAID:
+        said = said[:_LONGEST_SAID] + "…"
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in said)

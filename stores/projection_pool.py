@@ -16,7 +16,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
+from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
 from stepwell.stores.projection_rules import first_line
 
 # Connections of a process at most. A server's are not for one process alone.
@@ -199,7 +199,7 @@ def _text(error: Exception) -> str:
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     if said and isinstance(error, psycopg.Error) and error.diag.message_detail:
         said = f"{said} ({error.diag.message_detail})"
-    return " ".join((said or str(error)).split()) or type(error).__name__
+    return one_line(said or error)
 
 
 def _last_value(cursor: psycopg.Cursor[Any]) -> Any:

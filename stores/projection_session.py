@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
+from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
 from stepwell.engine.points import Write, reach
 from stepwell.engine.ports import Parameters
 from stepwell.stores.artifacts.file import make_folder
@@ -229,7 +229,7 @@ class Session:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"{self._place}: {error}") from error
+            raise StoreError(f"{self._place}: {one_line(error)}") from error
         except OSError as error:
             raise StoreError(f"{self._place}: {error.strerror}") from error
 
@@ -241,8 +241,8 @@ class Session:
         if reads and code == sqlite3.SQLITE_READONLY:
             return InvalidInput(f"{self._place}: query() only reads; use execute(): {line}")
         if _primary(error) in _OF_THE_STORE:
-            return StoreError(f"{self._place}: {error}")
-        return InvalidInput(f"{self._place}: {error}: {line}")
+            return StoreError(f"{self._place}: {one_line(error)}")
+        return InvalidInput(f"{self._place}: {one_line(error)}: {line}")
 
 
 class SqlTransaction:

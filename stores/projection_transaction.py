@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from stepwell.engine.errors import InvalidInput, StepwellError, StoreError
+from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
 from stepwell.engine.ports import Parameters
 from stepwell.stores.projection_pool import blame
 from stepwell.stores.projection_rules import dictionaries
@@ -66,7 +66,7 @@ class Statements:
         try:
             return connection.execute(sql.encode())
         except psycopg.Error as error:
-            raise StoreError(f"{self.place}: {' '.join(str(error).split())}") from error
+            raise StoreError(f"{self.place}: {one_line(error)}") from error
 
     def commit(self, connection: Connection) -> None:
         """Commit. Deferred constraints are the user's errors."""
@@ -77,7 +77,7 @@ class Statements:
                 if error.sqlstate is None:
                     raise StoreError(
                         f"{self.place}: the connection was lost during the commit, which may have "
-                        f"happened; once() can be called again: {' '.join(str(error).split())}"
+                        f"happened; once() can be called again: {one_line(error)}"
                     ) from error
                 raise
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import StoreError, one_line
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
 from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
@@ -184,8 +184,7 @@ class PostgresDialect:
         cursor.send("COMMIT", *(_HINT if news else ()))
 
     def translate(self, error: Exception) -> Exception:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return StoreError(f"store {self.label()}: {text}; {_advice(error)}")
+        return StoreError(f"store {self.label()}: {one_line(error)}; {_advice(error)}")
 
     def is_data_error(self, error: Exception) -> bool:
         return isinstance(error, (psycopg.IntegrityError, psycopg.DataError))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from stepwell.engine.errors import CorruptData
+from stepwell.engine.errors import CorruptData, one_line
 
 S = TypeVar("S", bound=Any)
 P = ParamSpec("P")
@@ -32,10 +32,9 @@ def reads_stored(
         try:
             return method(self, *args, **options)
         except _UNREADABLE as error:
-            said = " ".join(str(error).split())[:200]
             raise CorruptData(
                 f"store {self._db.dialect.label()}: something in it cannot be read "
-                f"({type(error).__name__}: {said}); look at it with: stepwell verify"
+                f"({type(error).__name__}: {one_line(error)}); look at it with: stepwell verify"
             ) from error
         except self._db.dialect.driver_errors as error:
             raise self._db.dialect.translate(error) from error

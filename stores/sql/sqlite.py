@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 
 from stepwell.engine.clock import Clock
-from stepwell.engine.errors import CorruptData, StoreError
+from stepwell.engine.errors import CorruptData, StoreError, one_line
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import bind
 
@@ -194,7 +194,7 @@ class SqliteDialect:
         advice = _ADVICE.get(code & 0xFF) if code else None
         # Trying again does not help where the file itself is damaged.
         kind = CorruptData if code and code & 0xFF in _BROKEN else StoreError
-        return kind(f"store {self.label()}: {advice or 'failed'} ({error})")
+        return kind(f"store {self.label()}: {advice or 'failed'} ({one_line(error)})")
 
     def is_data_error(self, error: Exception) -> bool:
         return isinstance(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_datetime, to_micros
-from stepwell.engine.errors import Conflict, InvalidInput
+from stepwell.engine.errors import Conflict, InvalidInput, one_line
 from stepwell.engine.events import Observers
 from stepwell.engine.model import (
     ClaimedStep,
@@ -218,7 +218,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
                 one = self._exchange((outcome,), None)
             except self._dialect.driver_errors as error:
                 what = "result and effects" if isinstance(outcome, Completed) else "outcome"
-                reason = InvalidInput(f"the store refused the step's {what}: {error}")
+                reason = InvalidInput(f"the store refused the step's {what}: {one_line(error)}")
                 total.refused.append(Refusal(outcome.step, reason))
                 continue
             total.lost += one.lost

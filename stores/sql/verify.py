@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from stepwell.engine.errors import one_line
 from stepwell.engine.model import Failure
 from stepwell.engine.payload import decode
 from stepwell.engine.verification import CHECKS, Verification, Violation
@@ -73,7 +74,7 @@ class Inspection:
             if not dialect.is_damage(error):
                 raise
             cursor.execute("ROLLBACK TO one")
-            self._add(name, f"cannot be checked: {' '.join(str(error).split())}")
+            self._add(name, f"cannot be checked: {one_line(error)}")
         cursor.execute("RELEASE one")
 
     def _add(

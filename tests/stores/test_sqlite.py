@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.errors import InvalidInput, RuntimeClosed, StoreError, StoreVersionError
 from stepwell.engine.events import Event, Observers
-from stepwell.engine.model import Queue, RunFilter
+from stepwell.engine.model import Queue, RunFilter, StepFilter
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql import schema, sqlite
 from stepwell.stores.sql.database import MAX_GROUP, Database, _Ticket
@@ -200,6 +200,25 @@ class TestRefusedFiles:
 
         with pytest.raises(StoreError, match="damaged; restore a backup"):
             open_file(path).runs(RunFilter())
+
+    @pytest.mark.parametrize("bytes_", [b"\xff\n\x1b[2J\x07", b"\xff" * 100_000])
+    def test_what_is_quoted_of_a_damaged_file_is_one_short_line(
+        self, path: Path, bytes_: bytes
+    ) -> None:
+        # given a text that is no longer one, which the driver quotes when it says so
+        store = open_file(path)
+        store.create_run(new_run("r", new_step("a")))
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE steps SET kind = CAST(? AS TEXT)", [bytes_])
+
+        # when it is read
+        with pytest.raises(StoreError, match="decode to UTF-8 column 'kind'") as raised:
+            store.steps("r", StepFilter())
+        store.close()
+
+        # then nothing of it reaches the terminal as it is
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 1_000
 
     def test_read_only_file(self, unprivileged: Path) -> None:
         path = unprivileged / "engine.db"
