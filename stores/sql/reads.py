@@ -34,8 +34,6 @@ from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.reads_sql import (
     ARTIFACT_COLUMNS,
     ReadStatements,
-    RunQuery,
-    StepQuery,
 )
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.verify import Inspection
@@ -62,8 +60,7 @@ class Reads:
             before = None
             if where.before is not None:
                 before = self.run_key(tx, where.before)[0]
-            query = RunQuery(where, before)
-            return [_run(row) for row in query.run(tx).fetchall()]
+            return [_run(row) for row in self._sql.list_runs(tx, where, before).fetchall()]
 
     def run_key(self, tx: Transaction, run_id: str) -> tuple[int, str]:
         """Key and status of a run. Raises NotFound."""
@@ -103,7 +100,7 @@ class Reads:
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
         with self._db.read() as tx:
             key, _ = self.run_key(tx, run_id)
-            return [_step(row) for row in StepQuery(where, key).run(tx).fetchall()]
+            return [_step(row) for row in self._sql.list_steps(tx, key, where).fetchall()]
 
     @reads_stored
     def step(self, run_id: str, step_id: str) -> Step:

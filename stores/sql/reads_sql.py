@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
     Statement,
+    Statements,
     Transaction,
     bind,
     literal,
@@ -55,10 +57,12 @@ _ARTIFACT = (
 )
 
 
-class ReadStatements:
-    """One for each question the store answers."""
+class ReadStatements(Statements):
+    """One for each question the store answers; for lists, one for each set of filters used."""
 
     def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self._lists: dict[tuple[object, ...], Statement] = {}
         self._runs()
         self._steps()
         self._results(dialect)
@@ -84,6 +88,24 @@ class ReadStatements:
         self.running = Statement(
             sa.select(sa.func.count()).where(steps.c.status == literal(StepStatus.RUNNING))
         )
+
+    def list_runs(self, tx: Transaction, where: RunFilter, before: int | None) -> Any:
+        """Runs under a filter, newest first, of those with a smaller key than `before`."""
+        values = _run_values(where, before)
+        shape = ("runs", where.dead, *values)
+        if shape not in self._lists:
+            self._lists[shape] = Statement(_run_list(values, where.dead), *values)
+        return self._lists[shape](tx, *values.values())
+
+    def list_steps(self, tx: Transaction, run_key: int, where: StepFilter) -> Any:
+        """Steps of a run under a filter, in the order they were added."""
+        status = None if where.status is None else str(where.status)
+        asked = {"status": status, "kind": where.kind, "limit": where.limit}
+        values = {name: value for name, value in asked.items() if value is not None}
+        shape = ("steps", *values)
+        if shape not in self._lists:
+            self._lists[shape] = Statement(_step_list(values), "run_key", *values)
+        return self._lists[shape](tx, run_key, *values.values())
 
     def _runs(self) -> None:
         self.run = Statement(sa.select(*_RUN).where(runs.c.run_id == bind("run_id")), "run_id")
@@ -251,41 +273,43 @@ class ReadStatements:
         )
 
 
-class RunQuery:
-    """A list of runs under a filter."""
+def _run_values(where: RunFilter, before: int | None) -> dict[str, Any]:
+    """The values a list of runs is asked with; their names say what it asks."""
+    values: dict[str, Any] = {"limit": where.limit}
+    for name in ("package", "status", "name"):
+        if (value := getattr(where, name)) is not None:
+            values[name] = str(value)
+    if where.tag is not None:
+        # Tags are a JSON array of strings, written without spaces: only where one begins is a
+        # quotation mark preceded by a bracket or a comma.
+        tag = encode(where.tag, "tag")
+        values |= {"first_tag": f"[{tag}", "next_tag": f",{tag}"}
+    if where.prefix is not None:
+        values["prefix"] = where.prefix
+    if before is not None:
+        values["before"] = before
+    return values
 
-    def __init__(self, where: RunFilter, before: int | None) -> None:
-        query = sa.select(*_RUN).order_by(runs.c.id.desc()).limit(bind("limit"))
-        self._values: dict[str, Any] = {"limit": where.limit}
-        for name in ("package", "status", "name"):
-            value = getattr(where, name)
-            if value is not None:
-                query = query.where(runs.c[name] == bind(name))
-                self._values[name] = str(value)
-        if where.tag is not None:
-            # Tags are a JSON array of strings, written without spaces: only where one begins is a
-            # quotation mark preceded by a bracket or a comma.
-            tag = encode(where.tag, "tag")
-            # That it is in there is asked in words that every database has.
-            tags = runs.c.tags
-            found = [sa.func.replace(tags, bind(n), "") != tags for n in ("first", "next")]
-            query = query.where(sa.or_(*found))
-            self._values |= {"first": f"[{tag}", "next": f",{tag}"}
-        if where.prefix is not None:
-            # No range of ids: text order is the database's own, and differs between them.
-            beginning = sa.func.substr(runs.c.run_id, 1, len(where.prefix))
-            query = query.where(beginning == bind("prefix"))
-            self._values["prefix"] = where.prefix
-        if where.dead:
-            query = query.where(*_dead())
-        if before is not None:
-            query = query.where(runs.c.id < bind("before"))
-            self._values["before"] = before
-        self._statement = Statement(query, *self._values)
 
-    def run(self, tx: Transaction) -> Any:
-        """Its rows."""
-        return self._statement(tx, *self._values.values())
+def _run_list(names: Container[str], dead: bool) -> sa.Select[Any]:
+    query = sa.select(*_RUN).order_by(runs.c.id.desc()).limit(bind("limit"))
+    for name in ("package", "status", "name"):
+        if name in names:
+            query = query.where(runs.c[name] == bind(name))
+    if "first_tag" in names:
+        # That it is in there is asked in words that every database has.
+        tags = runs.c.tags
+        found = [sa.func.replace(tags, bind(n), "") != tags for n in ("first_tag", "next_tag")]
+        query = query.where(sa.or_(*found))
+    if "prefix" in names:
+        # No range of ids: text order is the database's own, and differs between them.
+        prefix = bind("prefix")
+        query = query.where(sa.func.substr(runs.c.run_id, 1, sa.func.length(prefix)) == prefix)
+    if dead:
+        query = query.where(*_dead())
+    if "before" in names:
+        query = query.where(runs.c.id < bind("before"))
+    return query
 
 
 def _dead() -> tuple[Any, ...]:
@@ -302,28 +326,14 @@ def _dead() -> tuple[Any, ...]:
     )
 
 
-class StepQuery:
-    """A list of a run's steps under a filter."""
-
-    def __init__(self, where: StepFilter, run_key: int) -> None:
-        joined = steps.join(runs, runs.c.id == steps.c.run_key)
-        query = (
-            sa.select(*_STEP)
-            .select_from(joined)
-            .where(steps.c.run_key == bind("run_key"))
-            .order_by(steps.c.id)
-        )
-        self._values: dict[str, Any] = {"run_key": run_key}
-        for name in ("status", "kind"):
-            value = getattr(where, name)
-            if value is not None:
-                query = query.where(steps.c[name] == bind(name))
-                self._values[name] = str(value)
-        if where.limit is not None:
-            query = query.limit(bind("limit"))
-            self._values["limit"] = where.limit
-        self._statement = Statement(query, *self._values)
-
-    def run(self, tx: Transaction) -> Any:
-        """Its rows."""
-        return self._statement(tx, *self._values.values())
+def _step_list(names: Container[str]) -> sa.Select[Any]:
+    query = (
+        sa.select(*_STEP)
+        .select_from(steps.join(runs, runs.c.id == steps.c.run_key))
+        .where(steps.c.run_key == bind("run_key"))
+        .order_by(steps.c.id)
+    )
+    for name in ("status", "kind"):
+        if name in names:
+            query = query.where(steps.c[name] == bind(name))
+    return query.limit(bind("limit")) if "limit" in names else query

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,14 +78,15 @@ def test_storms(
     scale: float,
 ) -> None:
     # given
-    run = runtime.start_run("mill", {"chains": 6, "links": int(100 * scale), "ms": 30})
+    run = runtime.start_run("mill", {"chains": 6, "links": int(70 * scale), "ms": 30})
     chance = random.Random(11)
 
     # when: workers come and go
     for _ in range(int(STORMS * scale)):
         commanded[:] = [command_worker(store, tmp_path) for _ in range(WORKERS)]
-        for worker in commanded:
-            stop_at_random(worker, chance)
+        chances = [random.Random(chance.random()) for _ in commanded]
+        with ThreadPoolExecutor(WORKERS) as hands:
+            list(hands.map(stop_at_random, commanded, chances))
         for worker in commanded:
             _, said = worker.communicate(timeout=PATIENCE)
             assert worker.returncode in ENDS, said.decode()

@@ -131,7 +131,7 @@ def use_everything() -> None:
         home=".",
         packages=[named],
         checkpoints=f"file://{Path.cwd()}/checkpoints",
-        settings=Settings(lease=2),  # a checkpointer is asked again for so long
+        settings=Settings(lease=1),  # a checkpointer is asked again for so long
     ) as runtime:
         runtime.projection("p").execute("CREATE TABLE t (x)")
         run = runtime.start_run("named", "x")
