@@ -69,8 +69,8 @@ test: setup ## run the tests on all cores
 	@$(PYTEST) $(ARGS)
 
 .PHONY: chaos
-chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (20)
-	@$(PYTEST) tests/trust --scale $(or $(SCALE),20) --timeout 7200 $(ARGS)
+chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (7)
+	@$(PYTEST) tests/trust --scale $(or $(SCALE),7) --timeout 7200 $(ARGS)
 
 .PHONY: sim
 sim: setup ## the simulator: SEEDS seeds of random graphs (20000), from START on (0)
