@@ -603,7 +603,7 @@ class Exchange:
 
     `now` is the store's time (epoch µs). `control` changes with every operator act; a worker that
     sees it change asks which of its leases are left. `wake_at` (epoch µs) is when a queue's rate
-    limit lets the next step through.
+    limit lets the next step through. `hinted`: the commit told other workers of itself.
     """
 
     claimed: list[ClaimedStep] = field(default_factory=list)
@@ -613,6 +613,7 @@ class Exchange:
     now: int = 0
     control: int = 0
     wake_at: int | None = None
+    hinted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,8 +191,11 @@ class Claims(Protocol):
         """
         ...
 
-    def next_due(self) -> int | None:
-        """When the next lease lapses, retry or wait falls due (epoch µs), or None."""
+    def next_due(self, after: int) -> int | None:
+        """When the next lease lapses, wait falls due, or step can be claimed (epoch µs), or None.
+
+        Of what can be claimed, only what could not be at `after`: the time of the last look.
+        """
         ...
 
 
@@ -393,6 +396,10 @@ class Watch(Protocol):
 
     def changed(self) -> bool:
         """Whether another process or connection committed since the last call."""
+        ...
+
+    def hinted(self) -> None:
+        """One commit was the caller's own, and is no news to it."""
         ...
 
     def close(self) -> None: ...

@@ -37,8 +37,8 @@ from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
 
 R = TypeVar("R")
 
-WAIT_EAGER = 0.001
-WAIT_IDLE = 0.02
+WAIT_EAGER, WAIT_IDLE = 0.001, 0.02
+WAIT_TOLD = 0.005  # with a worker here, which tells of the runs that it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +374,7 @@ class Runtime(Queries, Messaging, Operating):
                     return run
             waited = monotonic() - begun
             # The longer it took so far, the less another moment matters.
-            pause = min(max(WAIT_EAGER, waited / 20), WAIT_IDLE)
+            pause = max(WAIT_TOLD if self._workers else WAIT_EAGER, min(waited / 20, WAIT_IDLE))
             if timeout is not None:
                 if waited >= timeout:
                     raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")

@@ -135,6 +135,8 @@ class Worker:
         self._control = 0
         self._hungry = True
         self._wake_at: int | None = None
+        # When it last claimed, by the store's clock.
+        self._looked_at = 0
         self._stop_grace: float | None = None
         self._tally: Tally | None = None
         now = self._clock.monotonic()
@@ -281,7 +283,7 @@ class Worker:
     def is_idle(self) -> bool:
         """Whether nothing is in flight and nothing will fall due."""
         busy = self._in_flight or self._unsettled or self._hungry or not self._inbox.empty()
-        return not busy and self._wake_at is None and self._store.next_due() is None
+        return not busy and self._wake_at is None and self._store.next_due(self._looked_at) is None
 
     def run_once(self) -> CycleResult:
         """Claim once, run everything claimed to its end, and settle it."""
@@ -401,6 +403,10 @@ class Worker:
         if moved <= CROWD[1]:
             self._gather_until = after + min(2 * (after - before), MAX_GATHER)
         self._wake_at = exchanged.wake_at
+        if request is not None:
+            self._looked_at = exchanged.now
+        if exchanged.hinted:
+            self._watch.hinted()
         if claimed or exchanged.ended_runs:
             self._idle_looks = 0
         self._store_ahead = exchanged.now - after * 1e6
@@ -549,7 +555,7 @@ class Worker:
     def _due_in(self) -> float | None:
         """Seconds until a retry, a wait, another worker's lease or a rate limit is due."""
         try:
-            due = self._store.next_due()
+            due = self._store.next_due(self._looked_at)
         except StoreError as error:
             self._on_store_trouble(error)
             return STORE_RETRY_MIN

@@ -171,10 +171,11 @@ class Claims:
         request: ClaimRequest,
         result: Exchange,
         handed_on: HandedOn,
+        created: RunInfo | None = None,
     ) -> None:
         """Take up to each lane's limit of steps; they are in `result.claimed` afterwards.
 
-        `handed_on` were taken already.
+        `handed_on` were taken already; `created` is the run that this transaction stores.
         """
         self._fresh = {}
         budgets = self._limits.budgets(tx, request, result.control)
@@ -193,7 +194,7 @@ class Claims:
             rows.sort(key=itemgetter(0, 1, 2))
         if rows:
             self._limits.spend(tx, (row[6] for row in rows))
-            self._add_claimed(tx, ledger, request, rows, result)
+            self._add_claimed(tx, ledger, request, rows, result, created)
         result.wake_at = self._limits.next_token(tx)
 
     def _add_claimed(
@@ -203,9 +204,10 @@ class Claims:
         request: ClaimRequest,
         rows: list[tuple[Any, ...]],
         result: Exchange,
+        created: RunInfo | None,
     ) -> None:
         expires = tx.now + request.lease
-        runs = self._load_runs(tx, ledger, {row[3] for row in rows})
+        runs = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
         parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
         for row in rows:
             result.claimed.append(_claimed(row, runs[row[3]], parents, tx.now, expires))
@@ -290,10 +292,15 @@ class Claims:
         ).fetchall()
         return rows
 
-    def _load_runs(self, tx: Transaction, ledger: Ledger, keys: set[int]) -> dict[int, RunInfo]:
+    def _load_runs(
+        self, tx: Transaction, ledger: Ledger, keys: set[int], created: RunInfo | None
+    ) -> dict[int, RunInfo]:
         known = {key: self._runs[key] for key in keys if key in self._runs}
         fresh: dict[int, RunInfo] = {}
-        missing = [key for key in keys if key not in known]
+        if created is not None and created.key in keys:
+            self._begin(tx, ledger, created)
+            fresh[created.key] = created
+        missing = [key for key in keys if key not in known and key not in fresh]
         if missing:
             # Most runs that were not seen before are begun by this claim.
             rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
@@ -311,6 +318,17 @@ class Claims:
                 fresh[key] = RunInfo(key, *of_run, *more)
         self._fresh = fresh
         return {**known, **fresh}
+
+    def _begin(self, tx: Transaction, ledger: Ledger, run: RunInfo) -> None:
+        """Begin a run that nobody else has seen yet: it need not be asked what is in it."""
+        started = self._sql.start_runs(tx, tx.now, rows_json([run.key]))
+        if tx.dialect.fuses:
+            # Its second event: the first says that it was created. Whoever reads these rows sends
+            # a message for them alone; so they go with the commit.
+            ledger.told(EventType.RUN_STARTED, (run.key, 2))
+        else:
+            started.fetchall()
+            ledger.event(run.key, EventType.RUN_STARTED)
 
     def remember_runs(self) -> None:
         """Keep what the last claim read, once it was committed."""

@@ -151,7 +151,7 @@ class Database:
                     self._run_in_savepoint(ticket, tx)
             if is_armed():
                 _reach(group, "before_commit")
-            self.dialect.commit(cursor, news=tx.news or bool(tx.made_ready))
+            self.dialect.commit(cursor, news=tx.is_news)
             self.transactions += 1
             if is_armed():
                 _reach(group, "after_commit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,11 +80,12 @@ class Graphs(Emissions):
 
     def add_run(
         self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
-    ) -> None:
-        """Store a run with its steps. Raises Conflict when the id is taken."""
-        for problem in self.add_runs(tx, ledger, (run,), parent):
-            if problem is not None:
-                raise problem
+    ) -> int:
+        """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
+        (added,) = self.add_runs(tx, ledger, (run,), parent)
+        if isinstance(added, Conflict):
+            raise added
+        return added
 
     def add_runs(
         self,
@@ -92,20 +93,22 @@ class Graphs(Emissions):
         ledger: Ledger,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None = None,
-    ) -> list[Conflict | None]:
-        """Store runs with their steps; for each, None or why it was not stored: its id is taken."""
+    ) -> list[int | Conflict]:
+        """Store runs with their steps; for each its key, or that its id is taken."""
         first, rows = self._reserve_and_look(tx, runs)
         taken = {row[0] for row in rows}
-        problems: list[Conflict | None] = []
+        added: list[int | Conflict] = []
         new: list[NewRun] = []
         for run in runs:
-            problems.append(id_is_taken(run.id) if run.id in taken else None)
-            if run.id not in taken:
+            if run.id in taken:
+                added.append(id_is_taken(run.id))
+            else:
+                added.append(first[0] + len(new))
                 taken.add(run.id)
                 new.append(run)
         if new:
             self._add_new_runs(tx, ledger, new, parent, first)
-        return problems
+        return added
 
     def _reserve_and_look(
         self, tx: Transaction, runs: Sequence[NewRun]
@@ -150,6 +153,7 @@ class Graphs(Emissions):
                     ledger.created(key, _about(run)) for key, run in enumerate(runs, first_run)
                 ]
                 self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
+                tx.made_ready.update(_ready(step_rows))
                 return
         rows = [
             _row(key, run, (0, 0, 0), parents, tx.now) for key, run in enumerate(runs, first_run)
@@ -214,7 +218,7 @@ class Graphs(Emissions):
         _, first = self.reserve(tx, 0, count)
         rows = self._place(tx, run_key, package, placement, first)
         self._insert(tx, rows, placement.edges)
-        tx.made_ready.update(row[0] for row in rows if row[_STATUS] == StepStatus.READY)
+        tx.made_ready.update(_ready(rows))
         keys = range(first, first + count)
         ledger.steps_added(run_key, count, count)
         ledger.readied(keys)
@@ -313,6 +317,11 @@ class Graphs(Emissions):
                 pending += 1
                 placement.dropped.append((ruling, key, target))
         return pending
+
+
+def _ready(rows: Iterable[Sequence[Any]]) -> Iterator[int]:
+    """The keys of the steps among these rows that are ready."""
+    return (row[0] for row in rows if row[_STATUS] == "ready")
 
 
 def _first(after: Sequence[Any], runs: int, steps: int) -> tuple[int, int]:

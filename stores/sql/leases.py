@@ -155,10 +155,10 @@ class LeaseStatements(Statements):
                 .where(steps.c.status == literal(StepStatus.WAITING), steps.c.wake_at.is_not(None))
                 .scalar_subquery(),
                 sa.select(sa.func.min(steps.c.ready_at))
-                .where(ready, steps.c.ready_at > bind("now"))
+                .where(ready, steps.c.ready_at > bind("after"))
                 .scalar_subquery(),
             ),
-            "now",
+            "after",
         )
 
 
@@ -247,7 +247,7 @@ class Leases:
             ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
         return len(woken)
 
-    def next_due(self, tx: Transaction) -> int | None:
+    def next_due(self, tx: Transaction, after: int) -> int | None:
         """When something falls due by itself (epoch µs), or None."""
-        times = [time for time in self._sql.next_due(tx, tx.now).fetchone() if time is not None]
+        times = [time for time in self._sql.next_due(tx, after).fetchone() if time is not None]
         return min(times, default=None)

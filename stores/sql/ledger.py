@@ -148,7 +148,6 @@ class Ledger:
 
     def created(self, run_key: int, data: Mapping[str, Any]) -> tuple[Any, ...]:
         """The first event of a run that is stored with its counts; the caller adds it."""
-        self._tx.news = self._tx.more_ready = True
         text = encode(dict(data), "event", limit=2**31)
         row = (EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
         self.stored.append((run_key, 1, *row))

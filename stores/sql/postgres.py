@@ -246,15 +246,21 @@ class PostgresDialect:
 
 
 class PostgresWatch:
-    """Listens for hints on a connection of its own; a lost one is made again."""
+    """Listens for hints on a connection of its own; a lost one is made again.
+
+    Hints of one's own come back, too. They are counted, not recognized: as each arrives in the
+    end, it does not matter which of several is taken for it.
+    """
 
     def __init__(self, dialect: PostgresDialect) -> None:
         self._dialect = dialect
         self._connection: Any = None
+        self._own = 0
         self._listen()
 
     def _listen(self) -> None:
         with suppress(StoreError, psycopg.Error):
+            self._own = 0
             self._connection = self._dialect.connect(readonly=False)
             self._connection.execute(f"LISTEN {CHANNEL}")
 
@@ -264,11 +270,18 @@ class PostgresWatch:
             self._listen()
             return self._connection is not None and not self._connection.closed
         try:
-            return any(True for _ in self._connection.notifies(timeout=0))
+            heard = sum(1 for _ in self._connection.notifies(timeout=0))
+            own = min(heard, self._own)
+            self._own -= own
+            return heard > own
         except psycopg.Error:
             with suppress(psycopg.Error):
                 self._connection.close()
             return True
+
+    def hinted(self) -> None:
+        """One hint more is on its way that is no news."""
+        self._own += 1
 
     def close(self) -> None:
         """Close its connection."""

@@ -119,25 +119,18 @@ class Reads:
 
     @reads_stored
     def result(self, run_id: str, step_id: str) -> StepResult:
+        row = self._db.ask(lambda tx: self._sql.result_and_more(tx, run_id, step_id).fetchone())
+        if row is not None and not any(row[-2:]):
+            return _result(run_id, step_id, row)
         with self._db.read() as tx:
             key = self.step_row(tx, run_id, step_id)[0]
-            return self._result(tx, key, run_id, step_id)
+            return self._whole_result(tx, key, run_id, step_id)
 
-    def _result(self, tx: Transaction, key: int, run_id: str, step_id: str) -> StepResult:
-        status, error, ended_at, value, refs = self._sql.result(tx, key).fetchone()
-        if not StepStatus(status).ended:
-            raise RefusedByState(f"step {step_id!r} is {status}; it has no result yet")
-        return StepResult(
-            run_id=run_id,
-            step_id=step_id,
-            status=StepStatus(status),
-            value=None if value is None else decode(value),
-            records=tuple(RecordRef(*ref) for ref in decode(refs)) if refs else (),
-            artifacts=tuple(_artifact(row) for row in self._sql.step_artifacts(tx, key)),
-            emitted=tuple(row[0] for row in self._sql.emitted(tx, key).fetchall()),
-            error=_failure(error),
-            completed_at=to_datetime(ended_at),
-        )
+    def _whole_result(self, tx: Transaction, key: int, run_id: str, step_id: str) -> StepResult:
+        row = self._sql.result(tx, key).fetchone()
+        left = [_artifact(found) for found in self._sql.step_artifacts(tx, key)]
+        emitted = [found[0] for found in self._sql.emitted(tx, key)]
+        return _result(run_id, step_id, row, left, emitted)
 
     @reads_stored
     def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
@@ -232,7 +225,7 @@ class Reads:
             row = self._sql.step_key(tx, step.run.key, step_id).fetchone()
             if row is None:
                 raise self._no_step(tx, step.run.key, step.run.id, step_id)
-            return self._result(tx, row[0], step.run.id, step_id)
+            return self._whole_result(tx, row[0], step.run.id, step_id)
 
     def run_status(self, run_id: str) -> str | None:
         row = self._db.ask(lambda tx: self._sql.run_key(tx, run_id).fetchone())
@@ -349,6 +342,30 @@ def _wait(text: str | None, wake_at: int | None, left: int | None) -> StepWait:
 
 def _failure(text: str | None) -> Failure | None:
     return None if text is None else Failure(**decode(text))
+
+
+def _result(
+    run_id: str,
+    step_id: str,
+    row: Sequence[Any],
+    artifacts: Iterable[ArtifactRef] = (),
+    emitted: Iterable[str] = (),
+) -> StepResult:
+    """What a step left behind. Raises RefusedByState before its end."""
+    status, error, ended_at, value, refs, *_ = row
+    if not StepStatus(status).ended:
+        raise RefusedByState(f"step {step_id!r} is {status}; it has no result yet")
+    return StepResult(
+        run_id=run_id,
+        step_id=step_id,
+        status=StepStatus(status),
+        value=None if value is None else decode(value),
+        records=tuple(RecordRef(*ref) for ref in decode(refs)) if refs else (),
+        artifacts=tuple(artifacts),
+        emitted=tuple(emitted),
+        error=_failure(error),
+        completed_at=to_datetime(ended_at),
+    )
 
 
 def _artifact(row: Sequence[Any]) -> ArtifactRef:

@@ -65,7 +65,8 @@ class ReadStatements(Statements):
         self._lists: dict[tuple[object, ...], Statement] = {}
         self._runs()
         self._steps()
-        self._results(dialect)
+        self._results()
+        self._needed(dialect)
         self._left_behind()
         self.run_names = Statement(
             sa.select(runs.c.id, runs.c.run_id).where(runs.c.id.in_(dialect.scalars("keys"))),
@@ -177,16 +178,26 @@ class ReadStatements(Statements):
             "key",
         )
 
-    def _results(self, dialect: Any) -> None:
+    def _results(self) -> None:
+        left = (steps.c.status, steps.c.error, steps.c.ended_at, results.c.value, results.c.records)
+        with_result = steps.outerjoin(results, results.c.step == steps.c.id)
         self.result = Statement(
-            sa.select(
-                *(steps.c.status, steps.c.error, steps.c.ended_at),
-                *(results.c.value, results.c.records),
-            )
-            .select_from(steps.outerjoin(results, results.c.step == steps.c.id))
-            .where(steps.c.id == bind("key")),
-            "key",
+            sa.select(*left).select_from(with_result).where(steps.c.id == bind("key")), "key"
         )
+        # Most steps leave a value and no more: all of that is one statement.
+        children = steps.alias("children")
+        self.result_and_more = Statement(
+            sa.select(
+                *left,
+                sa.exists().where(artifacts.c.step == steps.c.id),
+                sa.exists().where(children.c.parent == steps.c.id, children.c.parent.is_not(None)),
+            )
+            .select_from(with_result.join(runs, runs.c.id == steps.c.run_key))
+            .where(runs.c.run_id == bind("run_id"), steps.c.step_id == bind("step_id")),
+            *("run_id", "step_id"),
+        )
+
+    def _needed(self, dialect: Any) -> None:
         value = (steps.c.step_id, steps.c.kind, steps.c.status, results.c.value)
         needed = dependencies.join(steps, steps.c.id == dependencies.c.needs).outerjoin(
             results, results.c.step == steps.c.id
@@ -291,7 +302,7 @@ def _run_values(where: RunFilter, before: int | None) -> dict[str, Any]:
     return values
 
 
-def _run_list(names: Container[str], dead: bool) -> sa.Select[Any]:
+def _run_list(names: Container[str], dead: bool) -> Any:
     query = sa.select(*_RUN).order_by(runs.c.id.desc()).limit(bind("limit"))
     for name in ("package", "status", "name"):
         if name in names:
@@ -326,7 +337,7 @@ def _dead() -> tuple[Any, ...]:
     )
 
 
-def _step_list(names: Container[str]) -> sa.Select[Any]:
+def _step_list(names: Container[str]) -> Any:
     query = (
         sa.select(*_STEP)
         .select_from(steps.join(runs, runs.c.id == steps.c.run_key))

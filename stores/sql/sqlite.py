@@ -264,5 +264,8 @@ class SqliteWatch:
         changed, self._seen = version != self._seen, version
         return changed
 
+    def hinted(self) -> None:
+        """The version does not change with a connection's own commits."""
+
     def close(self) -> None:
         """Nothing to give back."""

@@ -147,6 +147,11 @@ class Transaction:
         self.more_ready = False
 
     @property
+    def is_news(self) -> bool:
+        """Whether others should look, once it is committed."""
+        return self.news or bool(self.made_ready)
+
+    @property
     def now(self) -> int:
         """When it was begun, by the database's clock."""
         return self.moment if type(self.moment) is int else int(self.moment)

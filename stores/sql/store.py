@@ -23,6 +23,7 @@ from stepwell.engine.model import (
     QueueStatus,
     Refusal,
     Run,
+    RunInfo,
     WorkerRow,
 )
 from stepwell.engine.payload import decode, encode
@@ -48,6 +49,12 @@ from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, bind
 from stepwell.stores.sql.succeed_together import HandedOn
 from stepwell.stores.sql.values import Values
+
+
+def _info(run: NewRun, key: int, now: int) -> RunInfo:
+    """What executions know of a run that was just stored."""
+    about = (run.id, run.package, run.entrypoint, run.name)
+    return RunInfo(key, *about, decode(run.metadata), tuple(decode(run.tags)), run.input, now)
 
 
 def _created(run: NewRun, now: int) -> Run:
@@ -123,10 +130,11 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     ) -> list[tuple[Run | Conflict, Ledger | None]]:
         """Create what several threads ask for at the same moment; one of them tells of it."""
         ledger = Ledger(tx, self._ledger_sql, self._fused)
-        problems = self._graphs.add_runs(tx, ledger, items)
+        added = self._graphs.add_runs(tx, ledger, items)
         ledger.write()
         created = [
-            problem or _created(run, tx.now) for run, problem in zip(items, problems, strict=True)
+            key if isinstance(key, Conflict) else _created(run, tx.now)
+            for run, key in zip(items, added, strict=True)
         ]
         return [(made, None if place else ledger) for place, made in enumerate(created)]
 
@@ -152,11 +160,12 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
-            if create is not None:
-                self._graphs.add_run(tx, ledger, create)
-                ledger.write()
             result, control = Exchange(), self._lock_runs(tx, settle)
-            handed_on = HandedOn()
+            handed_on, created = HandedOn(), None
+            if create is not None:
+                key = self._graphs.add_run(tx, ledger, create)
+                ledger.write()
+                created = _info(create, key, tx.now)
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
                 offer = self._claims.offer(claim)
@@ -170,12 +179,13 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if claim is not None:
                 if settle:
                     reach(Point.SETTLED)
-                self._claims.claim(tx, ledger, claim, result, handed_on)
+                self._claims.claim(tx, ledger, claim, result, handed_on, created)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
             claimed = (step.queue for step in result.claimed)
             freed = (outcome.step.queue for outcome in settle)
             tx.news = tx.news or self._queues.has_room(tx, freed, claimed)
-            result.ended_runs = ledger.ended_runs
+            ledger.write()
+            result.ended_runs, result.hinted = ledger.ended_runs, tx.is_news
             return result
 
         try:
@@ -268,10 +278,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             moved += woken
         return moved
 
-    def next_due(self) -> int | None:
+    def next_due(self, after: int) -> int | None:
         """See `ports.Claims`."""
-        with self.database.read() as tx:
-            return self._leases.next_due(tx)
+        return self.database.ask(lambda tx: self._leases.next_due(tx, after))
 
     @reads_stored
     def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:

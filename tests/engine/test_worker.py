@@ -464,7 +464,7 @@ class TestByHand:
             shop.worker.cycle()
 
         assert shop.statuses() == [("running", 1)]
-        assert shop.store.next_due() == shop.clock.micros() + 30_000_000
+        assert shop.store.next_due(shop.clock.micros()) == shop.clock.micros() + 30_000_000
 
     def test_stops_its_steps_before_a_lease_that_it_cannot_renew_lapses(
         self, package: Package

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Queue
+from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, NewRun, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.stores.opening import open_run_store
 from stepwell.testing.builders import claim_request, completed, new_run, new_step
@@ -62,6 +62,41 @@ def test_not_those_that_the_same_worker_claims(store: RunStore, hints: Hints) ->
     outcome = completed(claim(store)["a"], emitted=[new_step("b"), new_step("c", "b")])
 
     assert hints(lambda: store.exchange([outcome], claim_request())) == 0
+
+
+def test_a_run_that_is_claimed_as_it_is_stored(store: RunStore, hints: Hints) -> None:
+    # given a worker that has room for both steps, and then for one of them
+    pair = [new_step("a"), new_step("b")]
+    both, one = new_run("both", *pair), new_run("one", *pair)
+    results: list[bool] = []
+
+    def start(run: NewRun, most: int) -> None:
+        results.append(store.create_and_claim(run, claim_request(most))[1].hinted)
+
+    # then who cannot take all of it tells the others
+    assert hints(lambda: start(both, 2)) == 0
+    assert hints(lambda: start(one, 1)) == 1
+    assert results == [False, True]
+
+
+def test_ones_own_hint_is_no_news(store: RunStore) -> None:
+    # given a worker that listens, and ends a run
+    store.create_run(new_run("r", new_step("a")))
+    step = claim(store)["a"]
+    watch: Any = store.watch()
+    assert store.exchange([completed(step)], None).hinted
+
+    # when it knows that the hint is its own, then it hears nothing, however late that comes
+    watch.hinted()
+    assert watch._own == 1
+    while watch._own:
+        assert not watch.changed()
+
+    # when somebody else commits, then it does
+    store.create_run(new_run("s", new_step("a")))
+    while not watch.changed():
+        pass
+    watch.close()
 
 
 def test_new_limits(store: RunStore, hints: Hints) -> None:

@@ -11,9 +11,10 @@ import pytest
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
+from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.round_trips import RoundTrips
 from stepwell.stores.sql.store import SqlRunStore
-from stepwell.testing.builders import claim_request, completed, new_run, new_step
+from stepwell.testing.builders import claim_request, completed, new_artifact, new_run, new_step
 
 ADD = "SELECT $1::bigint + $2::bigint"
 ECHO = "SELECT $1::text"
@@ -179,6 +180,52 @@ def test_chain_step_takes_two_round_trips(
     assert len(sent) == 2
     assert sent[0].startswith("BEGIN; EXECUTE")
     assert sent[1] == "COMMIT"
+
+
+def test_run_that_is_claimed_as_it_is_stored_takes_three_round_trips(
+    store: SqlRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: statements that are prepared
+    for number in range(3):
+        store.create_and_claim(new_run(f"r{number}", new_step("a")), claim_request())
+    sent: list[str] = []
+    trips = store.database._cursor
+    monkeypatch.setattr(trips, "_cursor", Recorder(trips._cursor, sent))
+
+    # when
+    _, exchanged = store.create_and_claim(new_run("r", new_step("a")), claim_request())
+
+    # then: fresh keys, the graph and what of it is claimed, and the commit
+    assert [step.run.id for step in exchanged.claimed] == ["r"]
+    assert [message.split(";")[0].split("(")[0].split(" ")[0] for message in sent] == [
+        *("BEGIN", "EXECUTE", "EXECUTE")
+    ]
+    assert sent[2].endswith("; COMMIT")
+
+
+def test_result_that_is_but_a_value_is_one_statement(
+    store: SqlRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a step that left a value, and one that left an artifact, too
+    store.create_run(new_run("r", new_step("plain"), new_step("more")))
+    steps = {step.id: step for step in store.exchange((), claim_request()).claimed}
+    artifact = new_artifact("a")
+    outcomes = [completed(steps["plain"], 1), completed(steps["more"], 2, artifacts=[artifact])]
+    store.exchange(outcomes, None)
+    reads = 0
+    begin = PostgresDialect.begin_read
+
+    def counted(dialect: PostgresDialect, cursor: Any) -> int:
+        nonlocal reads
+        reads += 1
+        return begin(dialect, cursor)
+
+    monkeypatch.setattr(PostgresDialect, "begin_read", counted)
+
+    # when, then: only the second takes a transaction
+    assert (store.result("r", "plain").value, reads) == (1, 0)
+    result = store.result("r", "more")
+    assert (result.value, [ref.name for ref in result.artifacts], reads) == (2, ["a"], 1)
 
 
 class Recorder:

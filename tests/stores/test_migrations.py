@@ -126,7 +126,7 @@ def test_steps_that_wait_for_a_run_are_woken_by_its_end(bench: Bench) -> None:
 
 
 def test_steps_that_wait_for_a_time_are_woken_by_it(bench: Bench) -> None:
-    assert bench.store.next_due() == DUE
+    assert bench.store.next_due(bench.clock.micros()) == DUE
     bench.clock.advance(SECOND)
 
     assert bench.store.reap(3) == 2
@@ -148,4 +148,4 @@ def test_old_runs_can_do_what_is_new(bench: Bench) -> None:
     assert bench.store.resume_run("r", OPERATOR) == 1
 
     assert bench.store.receive(bench.claim_one(), "mail", "receive") == "1"
-    assert bench.store.next_due() is not None
+    assert bench.store.next_due(bench.clock.micros()) is not None

@@ -48,7 +48,7 @@ class CancelRunTests(RunStoreCase):
 
         assert bench.claim() == []
         assert bench.lapse() == 0
-        assert bench.store.next_due() is None
+        assert bench.store.next_due(bench.clock.micros()) is None
 
     def test_cancel_is_an_event_with_who_and_why_and_ends_the_run_once(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b", "a"))

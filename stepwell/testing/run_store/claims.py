@@ -54,15 +54,20 @@ class ClaimTests(RunStoreCase):
 
     def test_run_is_created_and_claimed_at_once(self, bench: Bench, store: RunStore) -> None:
         bench.create(new_step("before"), id="other")
-        run = new_run("r", new_step("a"), new_step("b"), new_step("c", "a"), input={"i": 1})
+        steps = (new_step("a"), new_step("b"), new_step("c", "a"))
+        run = new_run("r", *steps, input={"i": 1}, metadata={"k": "v"}, tags=("t",))
 
         created, exchanged = store.create_and_claim(run, claim_request(2))
 
         # Of this run and of others, as they come.
         assert (created.id, created.status, created.total_steps) == ("r", RunStatus.PENDING, 3)
         assert [step.id for step in exchanged.claimed] == ["before", "a"]
-        assert exchanged.claimed[1].run.raw_input == '{"i":1}'
-        assert bench.statuses() == {"a": "running", "b": "ready", "c": "pending"}
+        known = exchanged.claimed[1].run
+        assert (known.id, known.package, known.entrypoint) == ("r", run.package, run.entrypoint)
+        assert (known.name, known.metadata, known.tags) == (run.name, {"k": "v"}, ("t",))
+        assert (known.raw_input, known.created_at) == ('{"i":1}', exchanged.now)
+        assert [step.run for step in bench.claim()] == [known]
+        assert bench.statuses() == {"a": "running", "b": "running", "c": "pending"}
         assert bench.run_status() is RunStatus.RUNNING
         assert bench.event_types() == ["run.created", "run.started"]
 
@@ -258,16 +263,16 @@ class DueTests(RunStoreCase):
     def test_nothing_is_due_in_an_idle_store(self, bench: Bench) -> None:
         bench.create(new_step("a"))
 
-        assert bench.store.next_due() is None
+        assert bench.store.next_due(bench.clock.micros()) is None
 
     def test_lease_retry_and_wait_fall_due(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"))
         step = bench.claim_one(lease=5 * SECOND)
-        assert bench.store.next_due() == clock.micros() + 5_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 5_000_000
 
         bench.settle(failed(step, retry_in=7 * SECOND))
 
-        assert bench.store.next_due() == clock.micros() + 7_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 7_000_000
 
     def test_earliest_of_several(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"), new_step("b"))
@@ -275,4 +280,15 @@ class DueTests(RunStoreCase):
 
         bench.settle(failed(a, retry_in=3 * SECOND))
 
-        assert bench.store.next_due() == clock.micros() + 3_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 3_000_000
+
+    def test_what_became_ready_since_the_last_look_is_due(
+        self, bench: Bench, clock: VirtualClock
+    ) -> None:
+        looked_at = bench.store.exchange((), claim_request()).now
+        clock.advance(SECOND)
+        bench.create(new_step("a"))
+        clock.advance(SECOND)
+
+        assert bench.store.next_due(looked_at) == looked_at + 1_000_000
+        assert bench.store.next_due(clock.micros()) is None

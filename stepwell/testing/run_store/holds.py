@@ -61,7 +61,7 @@ class HoldTests(RunStoreCase):
 
         bench.store.release_step("r", "a", OPERATOR)
 
-        assert bench.store.next_due() == clock.micros() + 10_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 10_000_000
 
     def test_message_to_a_held_step(self, bench: Bench) -> None:
         bench.create(new_step("a"))

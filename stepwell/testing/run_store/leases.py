@@ -70,7 +70,7 @@ class LeaseTests(RunStoreCase):
         lost = bench.store.renew("w1", [stale], 99_000_000)
 
         assert [(lease.step, lease.reason) for lease in lost] == [(stale, "lapsed")]
-        assert bench.store.next_due() == expires
+        assert bench.store.next_due(bench.clock.micros()) == expires
 
     def test_renew_tells_two_leases_of_a_step_apart(self, bench: Bench) -> None:
         bench.create(new_step("a"))

@@ -107,7 +107,7 @@ class PauseTests(RunStoreCase):
         bench.store.pause_run("r", OPERATOR)
         clock.advance(HOUR)
         assert bench.store.reap(3) == 0
-        assert bench.store.next_due() is None
+        assert bench.store.next_due(bench.clock.micros()) is None
         assert bench.statuses() == {"a": "waiting"}
         wait = bench.store.step("r", "a").wait
         assert wait is not None
@@ -115,7 +115,7 @@ class PauseTests(RunStoreCase):
 
         assert bench.store.resume_run("r", OPERATOR) == 0
 
-        assert bench.store.next_due() == clock.micros() + 6_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 6_000_000
         clock.advance(5 * SECOND)
         assert bench.store.reap(3) == 0
         clock.advance(SECOND)
@@ -131,7 +131,7 @@ class PauseTests(RunStoreCase):
             clock.advance(HOUR)
             bench.store.resume_run("r", OPERATOR)
 
-        assert bench.store.next_due() == clock.micros() + 2_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 2_000_000
 
     def test_step_that_suspends_during_a_pause_is_frozen_too(
         self, bench: Bench, clock: VirtualClock
@@ -145,7 +145,7 @@ class PauseTests(RunStoreCase):
 
         bench.store.resume_run("r", OPERATOR)
 
-        assert bench.store.next_due() == clock.micros() + 1_000_000
+        assert bench.store.next_due(bench.clock.micros()) == clock.micros() + 1_000_000
 
     def test_message_during_a_pause_does_not_run_the_step(
         self, bench: Bench, clock: VirtualClock

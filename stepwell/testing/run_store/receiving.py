@@ -174,7 +174,7 @@ class ReceiveTests(RunStoreCase):
 
         step = bench.claim_one()
         assert step.wake_at == until
-        assert bench.store.next_due() == step.expires_at
+        assert bench.store.next_due(bench.clock.micros()) == step.expires_at
 
     def test_woken_step_that_is_released_keeps_its_wait(
         self, bench: Bench, clock: VirtualClock

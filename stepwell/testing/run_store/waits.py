@@ -39,7 +39,7 @@ class WaitTests(RunStoreCase):
         bench.create(new_step("a"))
         until = clock.micros() + 5_000_000
         bench.settle(suspended(bench.claim_one(), until=until))
-        assert bench.store.next_due() == until
+        assert bench.store.next_due(bench.clock.micros()) == until
         clock.advance(4 * SECOND)
         assert bench.store.reap(3) == 0
         clock.advance(SECOND)
