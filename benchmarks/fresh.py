@@ -36,6 +36,7 @@ SAMPLES = {
     "census by map": "census.mapped",
     "raw": "raw.raw_steps",
     "replay": "replay.replay",
+    "replay_diamonds": "replay.replay_diamonds",
 }
 PATIENCE = 1_800
 

@@ -1,8 +1,8 @@
 """What the statements of a run cost without an engine: the floor under its rate on SQLite.
 
-They are noted while the run is worked off, and then run again by the bare driver, on a copy of the
-store as it was before: the same statements with the same values in the same transactions, on the
-same disk. What the run itself takes beyond that is Python around them.
+They are noted while the work is done, and then run again by the bare driver, on a copy of the store
+as it was before: the same statements with the same values in the same transactions, on the same
+disk. What the work itself takes beyond that is Python around them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from benchmarks.package import bench
-from stepwell import connect
+from stepwell import Runtime, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores.sql.sqlite import SqliteDialect
 
@@ -47,23 +48,51 @@ class _Noting:
 
 def replay(place: str, shape: str, count: int) -> dict[str, float]:
     """Seconds for the statements of working off one run, and how many there are."""
+
+    def prepare(runtime: Runtime) -> None:
+        runtime.start_run("bench", count, entrypoint=shape)
+
+    return _replay(place, prepare, lambda runtime: runtime.drain())
+
+
+def replay_diamonds(place: str, count: int, clients: int) -> dict[str, float]:
+    """The same for runs of five steps, submitted one by one by threads while a worker runs."""
+
+    def work(runtime: Runtime) -> None:
+        def submit(_number: int) -> None:
+            runtime.start_run("bench", entrypoint="diamond")
+
+        with runtime.worker(), ThreadPoolExecutor(clients) as pool:
+            list(pool.map(submit, range(count)))
+        runtime.drain()
+
+    return _replay(place, lambda _runtime: None, work)
+
+
+def _replay(
+    place: str, prepare: Callable[[Runtime], None], work: Callable[[Runtime], None]
+) -> dict[str, float]:
     calls: list[Call] = []
+    writers: list[Any] = []
     cursor = SqliteDialect.cursor
 
     def noting(dialect: SqliteDialect, connection: Any) -> Any:
-        return _Noting(cursor(dialect, connection), calls)
+        if not writers:  # the first one; others read beside it, in transactions of their own
+            writers.append(connection)
+        known = cursor(dialect, connection)
+        return _Noting(known, calls) if connection is writers[0] else known
 
     with tempfile.TemporaryDirectory(dir=place) as folder:
         before, store = Path(folder, "before.db"), Path(folder, "engine.db")
         with connect(f"sqlite:///{before}", home=folder, packages=[bench]) as runtime:
-            run = runtime.start_run("bench", count, entrypoint=shape)
+            prepare(runtime)
         shutil.copy(before, store)
         with (
             mock.patch.object(SqliteDialect, "cursor", noting),
             connect(f"sqlite:///{store}", home=folder, packages=[bench]) as runtime,
         ):
             calls.clear()
-            runtime.drain(run.id)
+            work(runtime)
         return {"work": _run_again(before, calls), "statements": len(calls)}
 
 

@@ -87,17 +87,21 @@ def graph(shape: str, title: str, count: int, goal: float, raw_goal: float, batc
 
 def diamonds(conditions: Conditions) -> list[Measure]:
     size = conditions.size(5_000)
-    samples = [
-        sample("diamonds", place=conditions.place, count=size, clients=CLIENTS)
-        for _ in conditions.each()
-    ]
+    samples, alone = [], []
+    for _ in conditions.each():
+        shape = {"place": conditions.place, "count": size, "clients": CLIENTS}
+        samples.append(sample("diamonds", **shape))
+        alone.append(samples[-1]["steps"] / sample("replay_diamonds", **shape)["work"])
     return [
         Measure(
             f"{size:,} runs of 5 steps, {CLIENTS} clients",
             statistics.median(each["steps"] / each["work"] for each in samples),
             "steps/s",
             conditions.goal(12_000),
-            notes={"runs/s submitted": size / median(samples, "submitted")},
+            notes={
+                "runs/s submitted": size / median(samples, "submitted"),
+                "its statements alone": statistics.median(alone),
+            },
         )
     ]
 

@@ -15,6 +15,7 @@ from tests.trust.disk.test_power_loss import FILES, ROWS, STORE
 from tests.trust.kills.test_killed_anywhere import KILLS, LANES
 from tests.trust.models import test_checkpointers, test_run_stores
 from tests.trust.points.scenarios import SCENARIOS
+from tests.trust.points.test_crash_points import TIMES
 from tests.trust.simulator.test_seeds import SEEDS
 from tests.trust.verify.damages import DAMAGES
 
@@ -25,6 +26,14 @@ _SECTION = re.compile(
     r"^## (\d+)\. .+\n\n((?:> .+\n)+)\n((?:.+\n)+)\n((?:- `.+`\n)+)", re.MULTILINE
 )
 _TEST = re.compile(r"`(tests/[^`*]+\.py[^`]*)`")
+
+# What a long run tries as it is: there is no more of it.
+FIXED = {
+    "crash points",
+    "deadly executors",
+    "damages that `stepwell verify` is shown",
+    "planted faults",
+}
 
 
 def in_one_line(text: str) -> str:
@@ -54,6 +63,15 @@ def numbers() -> dict[str, int]:
     }
 
 
+def in_chaos(what: str, count: int) -> str:
+    """How many `make chaos` tries."""
+    if what == "kills at crash points":
+        return f"each point {TIMES} times"
+    found = re.search(r"--scale \$\(or \$\(SCALE\),(\d+)\)", (ROOT / "Makefile").read_text())
+    assert found is not None
+    return f"{count if what in FIXED else count * int(found[1]):,}"
+
+
 def test_promises_are_those_of_concepts_word_for_word() -> None:
     promised = {number: in_one_line(text) for number, text in _PROMISE.findall(CONCEPTS)}
 
@@ -69,8 +87,10 @@ def test_every_test_it_names_is_there() -> None:
 
 
 def test_numbers_are_those_of_the_tests() -> None:
-    rows = [f"| {what} | {count:,} |" for what, count in numbers().items()]
+    rows = [
+        f"| {what} | {count:,} | {in_chaos(what, count)} |" for what, count in numbers().items()
+    ]
 
-    table = re.findall(r"^\| [^|]+ \| [\d,]+ \|$", PAGE, re.MULTILINE)
+    table = re.findall(r"^\| [^|]+ \| [\d,]+ \| .+ \|$", PAGE, re.MULTILINE)
 
     assert table == rows, "\n".join(rows)
