@@ -135,7 +135,7 @@ class Worker:
         self._control = 0
         self._hungry = True
         self._wake_at: int | None = None
-        # When it last claimed, by the store's clock.
+        # When it last exchanged, by the store's clock.
         self._looked_at = 0
         self._stop_grace: float | None = None
         self._tally: Tally | None = None
@@ -403,8 +403,8 @@ class Worker:
         if moved <= CROWD[1]:
             self._gather_until = after + min(2 * (after - before), MAX_GATHER)
         self._wake_at = exchanged.wake_at
-        if request is not None:
-            self._looked_at = exchanged.now
+        # Also without a place for anything: what waits for one is not due.
+        self._looked_at = exchanged.now
         if exchanged.hinted:
             self._watch.hinted()
         if claimed or exchanged.ended_runs:

@@ -482,6 +482,26 @@ class TestByHand:
         assert shop.pool.canceled == [task]
         assert shop.clock.monotonic() < 1
 
+    def test_a_step_that_came_after_the_last_look_is_due(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given a worker that has looked, and has no place for anything
+        shop = Shop(package)
+        monkeypatch.setattr(shop.worker._lanes, "requests", tuple)
+        shop.worker.cycle()
+        assert shop.worker._due_in() is None
+
+        # when a step comes unheard, then it need not wait for the next poll
+        shop.clock.advance(timedelta(seconds=1))
+        shop.start(["ok"])
+        shop.clock.advance(timedelta(seconds=1))
+        assert shop.worker._due_in() == 0
+
+        # when the worker has looked again, then the step waits for a place
+        shop.worker.wake()
+        shop.worker.cycle()
+        assert shop.worker._due_in() is None
+
     def test_late_outcome_of_an_abandoned_step_is_dropped(self, package: Package) -> None:
         shop = Shop(package)
         shop.start(["ok"])
