@@ -78,7 +78,7 @@ def test_storms(
     scale: float,
 ) -> None:
     # given
-    run = runtime.start_run("mill", {"chains": 6, "links": int(70 * scale), "ms": 30})
+    run = runtime.start_run("mill", {"chains": 6, "links": int(100 * scale), "ms": 30})
     chance = random.Random(11)
 
     # when: workers come and go
