@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stepwell.engine.errors import InvalidPackage, StepwellError, nearest
+from stepwell.engine.errors import InvalidPackage, StepwellError, nearest, shown
 from stepwell.engine.package import Package
 
 GROUP = "stepwell.packages"
@@ -89,7 +89,7 @@ def _packages(found: Any, where: str) -> list[Package]:
     for package in packages:
         if not isinstance(package, Package):
             raise InvalidPackage(
-                f"{where}: must be a Package(...) or a list of them, got {package!r:.80}"
+                f"{where}: must be a Package(...) or a list of them, got {shown(package)}"
             )
     return packages
 

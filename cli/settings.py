@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from stepwell.engine.errors import InvalidSettings, nearest
+from stepwell.engine.errors import InvalidSettings, nearest, shown
 from stepwell.engine.settings import Settings
 
 PREFIX = "STEPWELL_"
@@ -106,7 +106,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, table: Any, prefix: str) -> dict[str, _Given]:
     if not isinstance(table, dict):
-        raise InvalidSettings(f"{path}: {prefix.rstrip('.')}: must be a table, got {table!r:.80}")
+        raise InvalidSettings(f"{path}: {prefix.rstrip('.')}: must be a table, got {shown(table)}")
     given = {}
     for name, value in table.items():
         source = f"{path}: {prefix}{name}"
@@ -137,7 +137,7 @@ def _text(given: _Given | None) -> str | None:
     if given is None:
         return None
     if not isinstance(given.value, str) or not given.value or "\0" in given.value:
-        raise InvalidSettings(f"{given.source}: must be text, got {given.value!r:.80}")
+        raise InvalidSettings(f"{given.source}: must be text, got {shown(given.value)}")
     return given.value
 
 
@@ -146,7 +146,7 @@ def _texts(given: _Given | None) -> tuple[str, ...]:
         return ()
     value = given.value
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-        raise InvalidSettings(f"{given.source}: must be a list of text, got {value!r:.80}")
+        raise InvalidSettings(f"{given.source}: must be a list of text, got {shown(value)}")
     return tuple(value)
 
 

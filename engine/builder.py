@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
-from stepwell.engine.errors import InvalidGraph, InvalidInput
+from stepwell.engine.errors import InvalidGraph, InvalidInput, shown
 from stepwell.engine.graph import Graph, StepOptions
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import NewRun, StepHandle
@@ -86,9 +86,9 @@ class RunBuilder:
             )
         check_id(self.name, "run.name")
         if not isinstance(self.metadata, dict):
-            raise InvalidInput(f"run.metadata: must be a dict, got {self.metadata!r:.80}")
+            raise InvalidInput(f"run.metadata: must be a dict, got {shown(self.metadata)}")
         if not isinstance(self.tags, list):
-            raise InvalidInput(f"run.tags: must be a list of strings, got {self.tags!r:.80}")
+            raise InvalidInput(f"run.tags: must be a list of strings, got {shown(self.tags)}")
         tags = [check_id(tag, "run.tags") for tag in self.tags]
         return NewRun(
             id=self.id,

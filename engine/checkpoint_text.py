@@ -28,6 +28,7 @@ from stepwell.engine.errors import (
     CheckpointVersionError,
     InvalidInput,
     InvalidPayload,
+    shown,
 )
 from stepwell.engine.ids import check_id
 from stepwell.engine.payload import encode
@@ -208,7 +209,7 @@ def upcast(document: Document, place: str = "checkpoint") -> Document:
         try:
             document = {**step(document), "schema_version": version}
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            reason = f"it is not of schema_version {version - 1} ({error!r:.80})"
+            reason = f"it is not of schema_version {version - 1} ({shown(error)})"
             raise damaged(place, reason) from error
     return document
 

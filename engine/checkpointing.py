@@ -18,7 +18,7 @@ from stepwell.engine.checkpoint import (
 )
 from stepwell.engine.checkpoint_text import revive, version_of
 from stepwell.engine.clock import Clock, SystemClock, to_datetime
-from stepwell.engine.errors import NoCheckpoint, RefusedByState, StepwellError
+from stepwell.engine.errors import NoCheckpoint, RefusedByState, StepwellError, shown
 
 _NOT_IN_HEAD = frozenset({"operations", "pause_requested", "pause_reason"})
 
@@ -55,7 +55,7 @@ def load(checkpointer: Checkpointer, execution_id: str) -> Checkpoint:
     if not isinstance(found, Checkpoint):
         raise StepwellError(
             f"{type(checkpointer).__name__}.load_checkpoint: must give a Checkpoint, or raise "
-            f"NoCheckpoint when there is none; got {found!r:.80}"
+            f"NoCheckpoint when there is none; got {shown(found)}"
         )
     checkpoint = found
     if checkpoint.schema_version == CHECKPOINT_VERSION:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import stepwell.engine as engine
 from stepwell.engine.checkpoint import OperationKind
-from stepwell.engine.errors import InvalidInput, StepwellError
+from stepwell.engine.errors import InvalidInput, StepwellError, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.journal import Journal
 from stepwell.engine.key_values import KeyValueStore
@@ -222,10 +222,10 @@ class Durable:
         call = f"step.{operation}"
         checkpoint, retry, key = options
         if not callable(fn):
-            raise InvalidInput(f"{call}({name!r:.80}): needs a function, got {fn!r:.80}")
+            raise InvalidInput(f"{call}({shown(name)}): needs a function, got {shown(fn)}")
         if retry is not None and not isinstance(retry, Retry):
             raise InvalidInput(
-                f"{call}({name!r:.80}).retry: must be a Retry(...), got {retry!r:.80}"
+                f"{call}({shown(name)}).retry: must be a Retry(...), got {shown(retry)}"
             )
         args, named = arguments
         print_ = digest(*args, **named) if checkpoint else ""

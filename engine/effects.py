@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, TypedDict
 
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.errors import InvalidInput, nearest
+from stepwell.engine.errors import InvalidInput, nearest, shown
 from stepwell.engine.ids import artifact_id, check_id
 from stepwell.engine.model import ArtifactRef, ClaimedStep, NewArtifact, NewRecord
 from stepwell.engine.payload import encode
@@ -50,7 +50,7 @@ class Effects:
         """Keep bytes, in the store when they are over the limit for inline ones."""
         if not isinstance(data, (str, bytes, bytearray, memoryview)):
             raise InvalidInput(
-                f"artifact {name!r:.80}: must be bytes or text, got {type(data).__name__}; "
+                f"artifact {shown(name)}: must be bytes or text, got {type(data).__name__}; "
                 "use store_artifact() for a stream"
             )
         body = _bytes(name, data) if isinstance(data, str) else bytes(data)
@@ -98,7 +98,7 @@ class Effects:
         metadata = label.get("metadata") or {}
         if not isinstance(metadata, Mapping):
             raise InvalidInput(
-                f"artifact {name!r}.metadata: must be a mapping, got {metadata!r:.80}"
+                f"artifact {name!r}.metadata: must be a mapping, got {shown(metadata)}"
             )
         metadata = dict(metadata)
         limit = self._settings.payload_limit

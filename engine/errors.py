@@ -45,6 +45,8 @@ MAX_DELAY = timedelta(days=366)
 MAX_CODE = 200
 # The most that is quoted of another library's error, in characters.
 _LONGEST_SAID = 500
+# The most that is shown of a value, in characters.
+_LONGEST_SHOWN = 80
 
 
 class StepwellError(Exception):
@@ -256,15 +258,16 @@ def _delay(delay: timedelta | float) -> timedelta:
     if wait is None or not timedelta(0) <= wait <= MAX_DELAY:
         raise InvalidInput(
             f"RetryAfter: delay must be a timedelta or seconds from 0 to "
-            f"{MAX_DELAY.total_seconds():.0f} ({MAX_DELAY.days} days), got {delay!r:.80}"
+            f"{MAX_DELAY.total_seconds():.0f} ({MAX_DELAY.days} days), got {shown(delay)}"
         )
     return wait
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A hint for a message: ``; did you mean 'x'?``, or what there is, or nothing."""
     names = sorted(map(str, known))
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    text = name if isinstance(name, str) else shown(name)
+    close = get_close_matches(text, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
     if names and len(names) <= 12:
@@ -277,4 +280,17 @@ def one_line(error: object) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
     if len(said) > _LONGEST_SAID:
         said = said[:_LONGEST_SAID] + "…"
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in said)
+    return _printable(said)
+
+
+def shown(value: object) -> str:
+    """What was handed over, as a message quotes it: it may be huge, or refuse to be looked at."""
+    try:
+        said = repr(value)[:_LONGEST_SHOWN]
+    except Exception as error:
+        said = f"<{type(value).__name__} object whose repr fails: {type(error).__name__}>"
+    return _printable(said)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

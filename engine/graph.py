@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 
 import stepwell.engine as engine
 from stepwell.engine.clock import duration_micros
-from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest
+from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest, shown
 from stepwell.engine.ids import check_id, child_id
 from stepwell.engine.model import Dependency, Edge, NewStep, StepHandle
 from stepwell.engine.payload import encode
@@ -147,7 +147,7 @@ class Graph:
         kind = executor if isinstance(executor, str) else getattr(executor, "kind", executor)
         if not isinstance(kind, str):
             raise InvalidGraph(
-                f"{self._path}.step: needs an executor or the name of a kind, got {executor!r:.80}"
+                f"{self._path}.step: needs an executor or the name of a kind, got {shown(executor)}"
             )
         if not _OPTIONS.issuperset(options):
             name = min(options.keys() - _OPTIONS)
@@ -189,7 +189,7 @@ class Graph:
     def _known_queue(self, name: Any, where: str) -> str:
         if not isinstance(name, str) or name not in self._queues:
             raise InvalidGraph(
-                f"{where}.queue: there is no queue {name!r}{nearest(str(name), self._queues)}"
+                f"{where}.queue: there is no queue {shown(name)}{nearest(name, self._queues)}"
             )
         return name
 
@@ -238,7 +238,7 @@ def _items(after: Any, where: str, name: str) -> Iterable[Any]:
         return tuple(after)
     except TypeError:
         raise InvalidGraph(
-            f"{where}.{name}: must be handles, ids or Dependency(...), got {after!r:.80}"
+            f"{where}.{name}: must be handles, ids or Dependency(...), got {shown(after)}"
         ) from None
 
 
@@ -250,26 +250,26 @@ def _dependency(item: Any, where: str) -> tuple[str, Condition]:
             condition = Condition(item.condition)
         except ValueError:
             raise InvalidGraph(
-                f"{where}: unknown condition {item.condition!r}"
-                f"{nearest(str(item.condition), list(Condition))}"
+                f"{where}: unknown condition {shown(item.condition)}"
+                f"{nearest(item.condition, list(Condition))}"
             ) from None
         item = item.step
     if isinstance(item, StepHandle):
         return item.id, condition
     if isinstance(item, str):
         return item, condition
-    raise InvalidGraph(f"{where}: must hold handles, ids or Dependency(...), got {item!r:.80}")
+    raise InvalidGraph(f"{where}: must hold handles, ids or Dependency(...), got {shown(item)}")
 
 
 def _metadata(metadata: Any, where: str, limit: int) -> str:
     if not isinstance(metadata, Mapping):
-        raise InvalidInput(f"{where}.metadata: must be a mapping, got {metadata!r:.80}")
+        raise InvalidInput(f"{where}.metadata: must be a mapping, got {shown(metadata)}")
     return encode(dict(metadata), f"{where}.metadata", limit)
 
 
 def _retry(policy: Any, where: str) -> tuple[str, int]:
     if not isinstance(policy, Retry):
-        raise InvalidInput(f"{where}.retry: must be a Retry(...), got {policy!r:.80}")
+        raise InvalidInput(f"{where}.retry: must be a Retry(...), got {shown(policy)}")
     return policy.to_json(), policy.max_attempts
 
 
@@ -280,7 +280,7 @@ def check_timeout(value: Any, field: str) -> int:
     if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_TIMEOUT:
         raise InvalidInput(
             f"{field}: must be a timedelta or seconds, over 0 and at most "
-            f"{MAX_TIMEOUT.days} days, got {value!r}"
+            f"{MAX_TIMEOUT.days} days, got {shown(value)}"
         )
     return duration_micros(value)
 
@@ -291,6 +291,6 @@ def check_priority(value: Any, field: str) -> int:
     if not whole or abs(value) > MAX_PRIORITY:
         raise InvalidInput(
             f"{field}: must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY} "
-            f"(smaller runs first), got {value!r}"
+            f"(smaller runs first), got {shown(value)}"
         )
     return int(value)

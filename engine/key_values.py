@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import duration_micros
-from stepwell.engine.errors import Conflict, InvalidInput
+from stepwell.engine.errors import Conflict, InvalidInput, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import KeyValue
 from stepwell.engine.payload import DEFAULT_LIMIT, encode
@@ -69,7 +69,7 @@ class KeyValueStore:
         """Entries by key, those that begin with `prefix`; `after` continues behind a key."""
         for name, text in (("prefix", prefix), ("after", after)):
             if not isinstance(text, str) or not text.isprintable():
-                raise InvalidInput(f"kv.{name}: must be printable text, got {text!r:.80}")
+                raise InvalidInput(f"kv.{name}: must be printable text, got {shown(text)}")
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
             raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
         return self.store.kv_list(prefix, after, limit)
@@ -78,7 +78,7 @@ class KeyValueStore:
 def _check_version(version: object) -> None:
     whole = isinstance(version, int) and not isinstance(version, bool)
     if version is not None and not (whole and 0 <= version < 1 << 63):  # type: ignore[operator]
-        raise InvalidInput(f"kv.version: must be a whole number from 0 on, got {version!r:.80}")
+        raise InvalidInput(f"kv.version: must be a whole number from 0 on, got {shown(version)}")
 
 
 def _expiry(value: timedelta | float) -> int:
@@ -89,6 +89,6 @@ def _expiry(value: timedelta | float) -> int:
     if delta is None or isinstance(value, bool) or not timedelta(0) < delta <= MAX_EXPIRY:
         raise InvalidInput(
             "kv.expires_in: must be a timedelta or seconds, over 0 and at most "
-            f"{MAX_EXPIRY.days} days, got {value!r:.80}"
+            f"{MAX_EXPIRY.days} days, got {shown(value)}"
         )
     return duration_micros(delta)

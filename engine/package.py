@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.context import StepContext
-from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest
+from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.graph import check_priority, check_timeout
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
@@ -257,7 +257,7 @@ class Package:
         if max_recoveries is not None and not (whole and 0 <= max_recoveries <= 1_000):
             raise InvalidPackage(
                 f"package {self.name!r}: workflow.max_recoveries: must be a whole number from 0 "
-                f"to 1000, got {max_recoveries!r:.80}"
+                f"to 1000, got {shown(max_recoveries)}"
             )
 
         def declare(function: Callable[P, R]) -> Workflow[P, R]:
@@ -277,8 +277,8 @@ class Package:
             return declare
         if not callable(function):
             raise InvalidPackage(
-                f"package {self.name!r}: @package.workflow takes a function, got {function!r:.80}; "
-                f"name one with @package.workflow(name={function!r:.80})"
+                f"package {self.name!r}: @package.workflow takes a function, got "
+                f"{shown(function)}; name one with @package.workflow(name={shown(function)})"
             )
         return declare(function)
 
@@ -300,9 +300,10 @@ class Package:
                     f"{', '.join(map(repr, self.entrypoints))}"
                 )
             return next(iter(self.entrypoints.values()))
-        if name not in self.entrypoints:
+        if not isinstance(name, str) or name not in self.entrypoints:
             raise NotFound(
-                f"package {self.name!r} has no entrypoint {name!r}{nearest(name, self.entrypoints)}"
+                f"package {self.name!r} has no entrypoint {shown(name)}"
+                f"{nearest(name, self.entrypoints)}"
             )
         return self.entrypoints[name]
 
@@ -327,12 +328,12 @@ def _options(where: str, queue: str, given: dict[str, Any]) -> ExecutorOptions:
         given[name] for name in ("retry", "timeout", "priority", "pool")
     )
     if retry is not None and not isinstance(retry, Retry):
-        raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {retry!r:.80}")
+        raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {shown(retry)}")
     if timeout is not None:
         timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
     check_priority(priority, f"{where}.priority")
     if pool is not None and pool not in POOLS:
-        raise InvalidPackage(f"{where}.pool: unknown pool {pool!r}{nearest(str(pool), POOLS)}")
+        raise InvalidPackage(f"{where}.pool: unknown pool {shown(pool)}{nearest(pool, POOLS)}")
     return ExecutorOptions(queue, retry, timeout, priority, pool)
 
 
@@ -340,7 +341,7 @@ def check_executor(executor: Any) -> None:
     """Raises InvalidPackage unless the object has a `kind` and an `execute` method."""
     if isinstance(executor, type) or not isinstance(executor, Executor):
         raise InvalidPackage(
-            f"an executor needs a `kind` and a method `execute(step)`, got {executor!r:.80}"
+            f"an executor needs a `kind` and a method `execute(step)`, got {shown(executor)}"
         )
     check_id(executor.kind, "executor.kind")
     if not callable(executor.execute):

@@ -6,7 +6,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
-from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest
+from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest, shown
 from stepwell.engine.events import Event
 from stepwell.engine.model import (
     ArtifactRef,
@@ -183,5 +183,5 @@ def _status(statuses: type[S], value: str) -> S:
     except ValueError:
         known = [str(status) for status in statuses]
         raise InvalidInput(
-            f"status: there is no status {value!r}{nearest(str(value), known)}"
+            f"status: there is no status {shown(value)}{nearest(value, known)}"
         ) from None

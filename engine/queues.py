@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import Queue
 
@@ -14,13 +14,13 @@ MAX_PERIOD = timedelta(days=31)
 def check_queue(queue: Queue) -> Queue:
     """The queue, if its limits are in range. Raises InvalidInput naming the field."""
     if not isinstance(queue, Queue):
-        raise InvalidInput(f"queues: must hold Queue(...), got {queue!r:.80}")
+        raise InvalidInput(f"queues: must hold Queue(...), got {shown(queue)}")
     check_id(queue.name, "queue.name")
     where = f"queue {queue.name!r}"
     _whole(queue.max_in_flight, f"{where}.max_in_flight", 1_000_000)
     _whole(queue.max_per_worker, f"{where}.max_per_worker", 1_000_000)
     if not isinstance(queue.labels, (tuple, list)):
-        raise InvalidInput(f"{where}.labels: must be a tuple of strings, got {queue.labels!r:.80}")
+        raise InvalidInput(f"{where}.labels: must be a tuple of strings, got {shown(queue.labels)}")
     for label in queue.labels:
         check_id(label, f"{where}.labels")
     _whole(queue.burst, f"{where}.burst", 10_000_000)
@@ -46,4 +46,4 @@ def _whole(value: int | None, field: str, high: int) -> None:
     if value is not None and (
         isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high
     ):
-        raise InvalidInput(f"{field}: must be a whole number from 1 to {high}, got {value!r}")
+        raise InvalidInput(f"{field}: must be a whole number from 1 to {high}, got {shown(value)}")

@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from stepwell.engine.checkpoint import Operation, OperationKind, operation_id
-from stepwell.engine.errors import InvalidInput, ReplayMismatch
+from stepwell.engine.errors import InvalidInput, ReplayMismatch, shown
 from stepwell.engine.ids import check_id
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -178,7 +178,7 @@ def result_adapter(function: Callable[..., Any], label: str) -> TypeAdapter[Any]
         return TypeAdapter(hint)
     except Exception as error:
         raise InvalidInput(
-            f"{label}: a value of type {hint!r:.80} cannot be recorded: {error}"
+            f"{label}: a value of type {shown(hint)} cannot be recorded: {error}"
         ) from None
 
 

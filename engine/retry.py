@@ -15,6 +15,7 @@ from stepwell.engine.errors import (
     Retryable,
     RetryAfter,
     StepError,
+    shown,
 )
 from stepwell.engine.payload import decode, encode
 
@@ -123,7 +124,7 @@ def _seconds(value: timedelta | float, field: str) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if not _is_number(seconds) or not 0 <= seconds <= MAX_WAIT:
         raise InvalidInput(
-            f"{field}: must be a timedelta or seconds from 0 to {MAX_WAIT}, got {value!r}"
+            f"{field}: must be a timedelta or seconds from 0 to {MAX_WAIT}, got {shown(value)}"
         )
     return float(seconds)
 
@@ -135,7 +136,7 @@ def _type_name(item: type | str) -> str:
         raise InvalidInput(f"retry.retry_on: {item.__qualname__} is no exception type")
     if isinstance(item, str) and item:
         return item
-    raise InvalidInput(f"retry.retry_on: must hold exception types or names, got {item!r}")
+    raise InvalidInput(f"retry.retry_on: must hold exception types or names, got {shown(item)}")
 
 
 _DEFAULT = Retry()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from stepwell.engine.builder import RunBuilder
-from stepwell.engine.errors import InvalidInput, NotFound, nearest
+from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import NewRun, Run
 from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
@@ -48,7 +48,8 @@ def labels_of(options: StartOptions) -> RunLabels:
     for option in options:
         if option not in known:
             raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
-    return RunLabels(options.get("name"), options.get("metadata"), options.get("tags") or ())
+    tags = options.get("tags")
+    return RunLabels(options.get("name"), options.get("metadata"), () if tags is None else tags)
 
 
 def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
@@ -56,7 +57,7 @@ def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
     if isinstance(package, Workflow):
         if entrypoint not in (None, package.name):
             raise InvalidInput(
-                f"entrypoint: workflow {package.kind!r} is one itself, got {entrypoint!r:.80}"
+                f"entrypoint: workflow {package.kind!r} is one itself, got {shown(entrypoint)}"
             )
         return package.package, package.name
     return (package.name if isinstance(package, Package) else package), entrypoint
@@ -91,10 +92,10 @@ class RunFactory:
         )
         if labels.metadata is not None:
             if not isinstance(labels.metadata, Mapping):
-                raise InvalidInput(f"metadata: must be a mapping, got {labels.metadata!r:.80}")
+                raise InvalidInput(f"metadata: must be a mapping, got {shown(labels.metadata)}")
             builder.metadata.update(labels.metadata)
         if isinstance(labels.tags, str) or not isinstance(labels.tags, Sequence):
-            raise InvalidInput(f"tags: must be a list of strings, got {labels.tags!r:.80}")
+            raise InvalidInput(f"tags: must be a list of strings, got {shown(labels.tags)}")
         builder.tags.extend(labels.tags)
         found.build(builder)
         if labels.name is not None:
@@ -111,7 +112,7 @@ class RunFactory:
         package = self._packages.get(name) if isinstance(name, str) else None
         if package is None:
             raise NotFound(
-                f"there is no package {name!r}{nearest(str(name), self._packages)}"
+                f"there is no package {shown(name)}{nearest(name, self._packages)}"
                 + ("" if self._packages else "; none is registered: use --app or packages=[…]")
             )
         return package

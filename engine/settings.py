@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from stepwell.engine.errors import InvalidSettings, nearest
+from stepwell.engine.errors import InvalidSettings, nearest, shown
 from stepwell.engine.payload import DEFAULT_LIMIT
 
 
@@ -87,7 +87,7 @@ class Settings:
                 object.__setattr__(self, field.name, value)
             elif value not in ("full", "relaxed"):
                 raise InvalidSettings(
-                    f"settings.{field.name}: must be 'full' or 'relaxed', got {value!r}"
+                    f"settings.{field.name}: must be 'full' or 'relaxed', got {shown(value)}"
                 )
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,11 +116,12 @@ def _number(field: dataclasses.Field[Any], value: Any) -> float | int:
         number = None
     if number is None or (whole and isinstance(value, float) and value != number):
         raise InvalidSettings(
-            f"{name}: must be a {'whole ' if whole else ''}number of {meta['unit']}, got {value!r}"
+            f"{name}: must be a {'whole ' if whole else ''}number of {meta['unit']}, "
+            f"got {shown(value)}"
         )
     if not meta["low"] <= number <= meta["high"]:
         raise InvalidSettings(
             f"{name}: must be from {meta['low']:g} to {meta['high']:g} {meta['unit']}, "
-            f"got {value!r}"
+            f"got {shown(value)}"
         )
     return number

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from stepwell.engine.errors import InvalidPackage, InvalidPayload
+from stepwell.engine.errors import InvalidPackage, InvalidPayload, shown
 from stepwell.engine.payload import decode
 
 _RAW = (Any, object, inspect.Parameter.empty)
@@ -145,7 +145,7 @@ def explain(error: ValidationError, path: str) -> str:
         where = path
         for part in item["loc"]:
             where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        got = "" if item["type"] == "missing" else f", got {item['input']!r:.80}"
+        got = "" if item["type"] == "missing" else f", got {shown(item['input'])}"
         message = item["msg"][:1].lower() + item["msg"][1:]
         where = where if path else where.removeprefix(".")
         lines.append(f"{where}: {message}{got}" if where else f"{message}{got}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.engine.checkpoint import CheckpointWait
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.ids import MAX_ID_BYTES, check_id
 from stepwell.engine.model import Wait
 
@@ -58,7 +58,7 @@ def check_wait(value: Any, field: str) -> int:
     if wait is None or isinstance(value, bool) or not timedelta(0) <= wait <= MAX_WAIT:
         raise InvalidInput(
             f"{field}: must be a timedelta or seconds, from 0 to {MAX_WAIT.days} days, "
-            f"got {value!r:.80}"
+            f"got {shown(value)}"
         )
     return duration_micros(wait)
 
@@ -66,7 +66,7 @@ def check_wait(value: Any, field: str) -> int:
 def check_moment(value: Any, field: str) -> int:
     """An aware datetime as epoch microseconds. Raises InvalidInput."""
     if not isinstance(value, datetime):
-        raise InvalidInput(f"{field}: must be an aware datetime, got {value!r:.80}")
+        raise InvalidInput(f"{field}: must be an aware datetime, got {shown(value)}")
     if value.utcoffset() is None:
         raise InvalidInput(
             f"{field}: a time needs a zone, got the naive {value.isoformat()}; "

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import stepwell.executors as executors
-from stepwell.engine.errors import InvalidPackage, NotFound, nearest
+from stepwell.engine.errors import InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
 from stepwell.engine.ports import Executor
@@ -43,7 +43,7 @@ class Registry:
     def add_package(self, package: Package) -> None:
         """Take a package's executors and queues. Raises InvalidPackage; then nothing was taken."""
         if not isinstance(package, Package):
-            raise InvalidPackage(f"packages: must hold Package(...), got {package!r:.80}")
+            raise InvalidPackage(f"packages: must hold Package(...), got {shown(package)}")
         if self.packages.get(package.name) is package:
             return
         if package.name in self.packages:

@@ -11,7 +11,7 @@ from typing import Any
 import stepwell.stores as stores
 from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.errors import InvalidInput, NotFound, StoreError
+from stepwell.engine.errors import InvalidInput, NotFound, StoreError, shown
 from stepwell.engine.events import Observers, log_event, wants_log
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.package import Package
@@ -121,7 +121,7 @@ def _checkpoints(
     for name in ("save_checkpoint", "load_checkpoint", "delete_checkpoint"):
         if given is not None and not callable(getattr(given, name, None)):
             raise InvalidInput(
-                f"checkpoints: must be a URL or a checkpointer, got {given!r:.80}, which has no "
+                f"checkpoints: must be a URL or a checkpointer, got {shown(given)}, which has no "
                 f"method {name}"
             )
     return given, lambda: None

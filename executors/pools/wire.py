@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from stepwell.engine import errors
-from stepwell.engine.errors import StepwellError
+from stepwell.engine.errors import StepwellError, shown
 from stepwell.engine.model import (
     ClaimedStep,
     Completed,
@@ -104,7 +104,7 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
             header["wait"], header["messages"] = outcome.wait, outcome.messages
             header["sent"] = outcome.sent
         case _:
-            raise TypeError(f"a child process cannot give a step back: {outcome!r:.80}")
+            raise TypeError(f"a child process cannot give a step back: {shown(outcome)}")
     return pack(header, bodies)
 
 

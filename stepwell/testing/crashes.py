@@ -14,7 +14,7 @@ from typing import Any, Literal, Unpack, get_args
 
 import stepwell.stores as stores
 from stepwell.engine.clock import VirtualClock, to_datetime
-from stepwell.engine.errors import InvalidInput, StepwellError, WaitTimeout, nearest
+from stepwell.engine.errors import InvalidInput, StepwellError, WaitTimeout, nearest, shown
 from stepwell.engine.package import Package, Workflow
 from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.states import RunStatus, StepStatus
@@ -250,7 +250,7 @@ def _ended_otherwise(runtime: VirtualRuntime, wanted: RunStatus) -> str | None:
 def _end_wanted(given: str) -> RunStatus:
     if given not in get_args(Ends):
         names = ", ".join(map(repr, get_args(Ends)))
-        raise InvalidInput(f"crash_everywhere.ends: must be one of {names}, got {given!r:.80}")
+        raise InvalidInput(f"crash_everywhere.ends: must be one of {names}, got {shown(given)}")
     return RunStatus(given)
 
 

@@ -21,11 +21,14 @@ class Deeds:
         self.script = script
         self.unstarted = list(script.starts)
         self.is_sent = False
+        self.is_acting = False
+        self._unsent: list[Start] = []
 
     def is_over(self) -> bool:
         """Whether all that was to be done is done, and every run has ended."""
         audit = self.world.audit
-        return not self.unstarted and self.is_sent and audit.open_runs == 0
+        done = not self.unstarted and self.is_sent and not self.is_acting
+        return done and audit.open_runs == 0
 
     def start_runs(self, runtime: Runtime) -> None:
         """The client: starts each run, and again when it does not know whether it did."""
@@ -42,11 +45,15 @@ class Deeds:
             except StoreError:
                 continue
             del self.unstarted[0]
-        for start in self.script.starts:
-            for number, (topic, payload) in enumerate(start.send, start=1):
-                key = f"send-{number}"
-                self._insist(partial(runtime.send, start.run_id, topic, payload, key=key))
+        self._unsent = [start for start in self.script.starts if not self._send(runtime, start)]
         self.is_sent = True
+
+    def _send(self, runtime: Runtime, start: Start) -> bool:
+        """Send a run its messages; whether it took them: one that has ended does not."""
+        return all(
+            self._insist(partial(runtime.send, start.run_id, topic, payload, key=f"send-{number}"))
+            for number, (topic, payload) in enumerate(start.send, start=1)
+        )
 
     def _insist(self, act: Callable[[], object]) -> bool:
         """Try again as long as the store fails; False when the state refuses it."""
@@ -70,7 +77,11 @@ class Deeds:
             if self.script.during is not None:
                 self._insist(partial(self._attend, runtime, run.run_id))
             if restless and not world.healthy:
-                self._act_on(runtime, run)
+                self.is_acting = True  # what it is about to do may open a run again
+                try:
+                    self._act_on(runtime, run)
+                finally:
+                    self.is_acting = False
 
     def _attend(self, runtime: Runtime, run_id: str) -> None:
         assert self.script.during is not None
@@ -101,8 +112,9 @@ class Deeds:
         self._insist(deed)
 
     def undo(self, runtime: Runtime) -> None:
-        """What was held back goes on, even if it was held back late."""
+        """What was held back goes on, even late, and a run that was retried gets its messages."""
         while not self.is_over():
+            self._unsent = [start for start in self._unsent if not self._send(runtime, start)]
             for run in runtime.runs(limit=1_000):
                 if run.status is RunStatus.PAUSED:
                     self._insist(partial(runtime.resume_run, run.id))

@@ -16,7 +16,14 @@ from psycopg.sql import SQL, Identifier
 from stepwell import Runtime, StepwellError, connect
 from stepwell.engine import errors
 from tests.trust.hostile.ground import acts, at_most, ground, many, rows_of
-from tests.trust.hostile.values import NASTY_TEXTS, NASTY_VALUES, numbers, texts, values
+from tests.trust.hostile.values import (
+    NASTY_TEXTS,
+    NASTY_VALUES,
+    Cold,
+    numbers,
+    texts,
+    values,
+)
 
 RIGHT = ["r1", "echo", "wait", "ground", "go", "k", "start"]
 names = st.sampled_from(RIGHT) | texts
@@ -171,6 +178,12 @@ def test_any_call(place: Place, scale: float, name: str) -> None:
         refused(place, call, *given_arguments)
 
     examine()
+
+
+@pytest.mark.parametrize("option", ["entrypoint", "run_id", "name", "metadata", "tags"])
+@pytest.mark.parametrize("value", [Cold(), NotImplemented, 10**5_000], ids=["cold", "odd", "huge"])
+def test_options_that_refuse_to_be_looked_at(place: Place, option: str, value: Any) -> None:
+    refused(place, place.runtime.start_run, ("ground", 1), {"entrypoint": "start", option: value})
 
 
 @pytest.mark.parametrize("number", range(0, len(NASTY_VALUES), 6))
