@@ -70,8 +70,7 @@ class Queries:
                 f"runs: unknown filter {name!r}{nearest(name, RunFilters.__annotations__)}"
             )
         limit, status = filters.get("limit", 100), filters.get("status")
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000:
-            raise InvalidInput(f"limit: must be a whole number from 1 to 1000000, got {limit!r}")
+        _check_whole("limit", limit, 1)
         wanted = None if status is None else _status(RunStatus, status)
         where: dict[str, Any] = {**filters, "status": wanted}
         return self._store.runs(RunFilter(**where))
@@ -90,6 +89,8 @@ class Queries:
     ) -> list[Step]:
         """Matching steps of a run, in order of creation."""
         wanted = None if status is None else _status(StepStatus, status)
+        if limit is not None:
+            _check_whole("limit", limit, 1)
         return self._store.steps(run_id, StepFilter(wanted, kind, limit))
 
     def step(self, run_id: str, step_id: str) -> Step:
@@ -106,6 +107,9 @@ class Queries:
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """The run's events with a larger number than `after`."""
+        _check_whole("after", after, 0, 2**63 - 1)
+        if limit is not None:
+            _check_whole("limit", limit, 1)
         return self._store.events(run_id, after, limit)
 
     def records(self, package: str, collection: str) -> dict[str, Any]:
@@ -175,6 +179,13 @@ class Queries:
     def status(self) -> EngineStatus:
         """The store at a glance."""
         return self._store.status()
+
+
+def _check_whole(field: str, value: Any, low: int, high: int = 1_000_000) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidInput(
+            f"{field}: must be a whole number from {low} to {high}, got {shown(value)}"
+        )
 
 
 def _status(statuses: type[S], value: str) -> S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import warnings
@@ -29,6 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--sim-start", type=int, default=0, help="the simulator's first seed")
     parser.addoption("--sim-seeds", type=int, default=0, help="how many seeds; 0: as --scale says")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets the log up for itself alone."""
+    logger = logging.getLogger("stepwell")
+    level, propagates, handlers = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.propagate = propagates
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

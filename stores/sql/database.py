@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from stepwell.engine.errors import InvalidInput, RuntimeClosed
+from stepwell.engine.errors import CorruptData, InvalidInput, RuntimeClosed
 from stepwell.engine.points import Write, is_armed, reach
 from stepwell.stores.sql.dialect import Dialect, Moment
 from stepwell.stores.sql.statements import Transaction
@@ -233,8 +233,13 @@ class Database:
             yield
         except self.dialect.driver_errors as error:
             raise self.dialect.translate(error) from error
-        except (UnicodeEncodeError, OverflowError) as error:
+        except UnicodeEncodeError as error:
             raise _unfit(error) from None
+        except OverflowError:  # what callers ask with is checked: this is what was read before
+            raise CorruptData(
+                f"store {self.dialect.label()}: a number in it is out of range; "
+                "look at it with: stepwell verify"
+            ) from None
 
     def ask(self, question: Callable[[Transaction], T]) -> T:
         """What a single statement reads. It is a moment of its own and needs no transaction.

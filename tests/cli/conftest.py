@@ -1,5 +1,4 @@
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -62,18 +61,13 @@ class CommandLine:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name not in clean_environment():
             monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    logger = logging.getLogger("stepwell")
-    before = (logger.level, logger.propagate, list(logger.handlers))
-    yield CommandLine()
-    logger.setLevel(before[0])
-    logger.propagate = before[1]
-    logger.handlers[:] = before[2]
+    return CommandLine()
 
 
 @dataclass

@@ -204,6 +204,15 @@ class TestLooking:
             lambda: runtime.runs(limit=limit)
         )
 
+    @pytest.mark.parametrize("number", [-1, 2**63, 1.5, True, "1"])
+    def test_other_numbers_out_of_range(self, runtime: Runtime, number: Any) -> None:
+        for call in (
+            lambda: runtime.steps("r", limit=number),
+            lambda: runtime.events("r", after=number),
+            lambda: runtime.events("r", limit=number),
+        ):
+            assert "must be a whole number from" in refusal(call)
+
     def test_unknown_status(self, runtime: Runtime, run_id: str) -> None:
         assert refusal(lambda: runtime.runs(status="faild")) == (
             "status: there is no status 'faild'; did you mean 'failed'?"

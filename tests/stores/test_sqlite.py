@@ -19,7 +19,13 @@ import pytest
 import sqlalchemy as sa
 
 from stepwell.engine.clock import SystemClock, VirtualClock
-from stepwell.engine.errors import InvalidInput, RuntimeClosed, StoreError, StoreVersionError
+from stepwell.engine.errors import (
+    CorruptData,
+    InvalidInput,
+    RuntimeClosed,
+    StoreError,
+    StoreVersionError,
+)
 from stepwell.engine.events import Event, Observers
 from stepwell.engine.model import Queue, RunFilter, StepFilter
 from stepwell.stores.opening import open_run_store
@@ -219,6 +225,19 @@ class TestRefusedFiles:
         # then nothing of it reaches the terminal as it is
         assert str(raised.value).isprintable()
         assert len(str(raised.value)) < 1_000
+
+    def test_a_number_that_was_read_and_cannot_be_asked_with(self, path: Path) -> None:
+        # given what a damaged index gives for the key of a run
+        store = open_file(path)
+
+        with pytest.raises(CorruptData, match=r"out of range; look at it with: stepwell verify"):
+            store.database.ask(lambda tx: tx.cursor.execute("SELECT ?", [2**70]))
+        with (
+            pytest.raises(CorruptData, match="out of range"),
+            store.database.read() as tx,
+        ):
+            tx.cursor.execute("SELECT ?", [int(1e300)])
+        store.close()
 
     def test_read_only_file(self, unprivileged: Path) -> None:
         path = unprivileged / "engine.db"
