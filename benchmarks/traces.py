@@ -60,31 +60,38 @@ class Trace:
 
     @cached_property
     def ranks(self) -> dict[str, int]:
-        """Priorities: the task with the longest way ahead comes first."""
-        ways = sorted(set(self.ahead.values()), reverse=True)
-        rank = {way: number for number, way in enumerate(ways)}
-        return {task: rank[way] for task, way in self.ahead.items()}
+        """Priorities: the task with the longest way ahead comes first.
+
+        Of those with equal ways the shortest does: more of its way is left to others.
+        """
+        ways = {task: (-way, self.runtimes[task]) for task, way in self.ahead.items()}
+        rank = {way: number for number, way in enumerate(sorted(set(ways.values())))}
+        return {task: rank[way] for task, way in ways.items()}
 
     def bound(self, slots: int) -> float:
         """The longer of the critical path and all work shared among the slots."""
         return max(*self.ahead.values(), sum(self.runtimes.values()) / slots)
 
     def floor(self, slots: int) -> float:
-        """The makespan with these priorities, if nothing but the tasks took time."""
+        """The makespan with these priorities, if nothing but the tasks took time.
+
+        Among equals the order is the engine's: by when they became ready, then as they were made.
+        """
+        made = {task: number for number, task in enumerate(self.order)}
         waiting = {task: len(self.parents[task]) for task in self.order}
-        ready = [(self.ranks[task], task) for task in self.order if not waiting[task]]
+        ready = [(self.ranks[task], 0.0, made[task]) for task in self.order if not waiting[task]]
         heapq.heapify(ready)
-        running: list[tuple[float, str]] = []
+        running: list[tuple[float, int]] = []
         now = 0.0
         while ready or running:
             while ready and len(running) < slots:
-                _, task = heapq.heappop(ready)
-                heapq.heappush(running, (now + self.runtimes[task], task))
-            now, ended = heapq.heappop(running)
-            for child in self.children[ended]:
+                *_, number = heapq.heappop(ready)
+                heapq.heappush(running, (now + self.runtimes[self.order[number]], number))
+            now, number = heapq.heappop(running)
+            for child in self.children[self.order[number]]:
                 waiting[child] -= 1
                 if not waiting[child]:
-                    heapq.heappush(ready, (self.ranks[child], child))
+                    heapq.heappush(ready, (self.ranks[child], now, made[child]))
         return now
 
     def scaled(self, slots: int, span: float) -> Trace:

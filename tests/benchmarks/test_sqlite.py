@@ -147,6 +147,14 @@ def test_the_longest_way_comes_first(tmp_path: Path) -> None:
     assert trace.scaled(slots=2, span=0.6).bound(slots=2) == pytest.approx(0.6)
 
 
+def test_of_equal_ways_the_one_that_leaves_more_to_others_comes_first(tmp_path: Path) -> None:
+    trace = traces.read(
+        instance(tmp_path / "t.json", long=(5, []), short=(1, []), after=(4, ["short"]))
+    )
+
+    assert trace.ranks == {"short": 0, "long": 1, "after": 2}
+
+
 def test_a_task_without_a_runtime_is_named(tmp_path: Path) -> None:
     path = instance(tmp_path / "t.json", a=(1, []))
     whole = json.loads(path.read_text())
