@@ -37,6 +37,7 @@ SAMPLES = {
     "raw": "raw.raw_steps",
     "replay": "replay.replay",
     "replay_diamonds": "replay.replay_diamonds",
+    "replay_singles": "replay.replay_singles",
 }
 PATIENCE = 1_800
 

@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.package import bench
+from benchmarks.workloads import LATENCY_WARM_UP, latencies
 from stepwell import Runtime, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores.sql.sqlite import SqliteDialect
@@ -67,6 +68,20 @@ def replay_diamonds(place: str, count: int, clients: int) -> dict[str, float]:
         runtime.drain()
 
     return _replay(place, lambda _runtime: None, work)
+
+
+def replay_singles(place: str, count: int) -> dict[str, float]:
+    """The same for one-step runs, each started once the one before it has its result.
+
+    `each` is one run's part of it, in ms.
+    """
+
+    def work(runtime: Runtime) -> None:
+        with runtime.worker():
+            latencies(runtime, count)
+
+    found = _replay(place, lambda _runtime: None, work)
+    return {**found, "each": found["work"] * 1e3 / (count + LATENCY_WARM_UP)}
 
 
 def _replay(

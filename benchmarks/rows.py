@@ -21,6 +21,8 @@ SLOTS = 8
 SPAN = 3.0
 CORES = 2
 LARGEST_LOG = 64.0
+# What an empty program takes where start-up must take no more than its goals, in seconds.
+EMPTY = 0.02
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,12 @@ def million(conditions: Conditions) -> list[Measure]:
 def latency(conditions: Conditions, where: str) -> list[Measure]:
     elsewhere = where == "other"
     p50, p99 = (5.0, 20.0) if elsewhere else (1.5, 5.0)
-    samples = [
-        sample("latency", place=conditions.place, count=conditions.size(300), elsewhere=elsewhere)
-        for _ in conditions.each()
-    ]
+    size = conditions.size(300)
+    samples, alone = [], []
+    for _ in conditions.each():
+        samples.append(sample("latency", place=conditions.place, count=size, elsewhere=elsewhere))
+        if not elsewhere:
+            alone.append(sample("replay_singles", place=conditions.place, count=size))
     return [
         Measure(
             f"submit to result, {where} process, {name}",
@@ -151,8 +155,9 @@ def latency(conditions: Conditions, where: str) -> list[Measure]:
             "ms",
             conditions.goal(goal),
             best="less",
+            notes={"its statements alone": median(alone, "each")} if alone and mean else {},
         )
-        for name, goal in (("p50", p50), ("p99", p99))
+        for name, goal, mean in (("p50", p50, True), ("p99", p99, False))
     ]
 
 
@@ -220,7 +225,10 @@ def code_census(conditions: Conditions) -> list[Measure]:
             median(one, "work") / seconds,
             "times",
             conditions.goal(1.7),
-            notes={"s on one": median(one, "work")},
+            notes={
+                "s on one": median(one, "work"),
+                "times by map": median(one, "work") / median(plain, "work"),
+            },
         ),
         Measure(
             "code census against multiprocessing's map",
@@ -302,28 +310,40 @@ def sleepers(conditions: Conditions) -> list[Measure]:
 
 
 def start_up(conditions: Conditions) -> list[Measure]:
-    script = str(Path(sys.executable).with_name("stepwell"))
+    library = [sys.executable, "-c", "import stepwell"]
+    command = [str(Path(sys.executable).with_name("stepwell")), "--help"]
     return [
-        _start_up(conditions, [sys.executable, "-c", "import stepwell"], "import stepwell", 0.25),
-        _start_up(conditions, [script, "--help"], "stepwell --help", 0.3),
+        _start_up(conditions, "import stepwell", library, 0.25, ["pydantic"]),
+        _start_up(conditions, "stepwell --help", command, 0.3, ["pydantic", "click"]),
     ]
 
 
-def _start_up(conditions: Conditions, code: list[str], name: str, goal: float) -> Measure:
-    samples: list[float] = []
-    bare: list[float] = []
+def _start_up(
+    conditions: Conditions, name: str, command: list[str], goal: float, needs: list[str]
+) -> Measure:
+    """The raw limit is an empty program; beside it, one that only imports what it `needs`."""
+    imports = f"import {', '.join(needs)}"
+    programs = {
+        name: command,
+        "pass": [sys.executable, "-c", "pass"],
+        imports: [sys.executable, "-c", imports],
+    }
+    samples: dict[str, list[float]] = {program: [] for program in programs}
     for _ in range(2 * conditions.repeats):
-        for command, into in ((code, samples), ([sys.executable, "-c", "pass"], bare)):
+        for program, words in programs.items():
             begun = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            into.append(time.perf_counter() - begun)
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            samples[program].append(time.perf_counter() - begun)
+    seconds = {program: statistics.median(each) for program, each in samples.items()}
     return Measure(
         name,
-        statistics.median(samples),
+        seconds[name],
         "s",
         conditions.goal(goal),
         best="less",
-        notes={"python -c pass": statistics.median(bare)},
+        raw=seconds["pass"],
+        raw_goal=conditions.goal(EMPTY / goal),
+        notes={imports: seconds[imports]},
     )
 
 

@@ -75,6 +75,8 @@ class Graph:
         self._dedup: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._forward: list[tuple[str, str]] = []
+        # Siblings share theirs: of a large fan-out that is a third of all objects.
+        self._last_edges: tuple[Edge, ...] = ()
         self._queues = frozenset(catalog.queue_names())
         self._plans: dict[str, _Plan] = {}
 
@@ -218,7 +220,10 @@ class Graph:
                     check_id(target, f"{where}.{name}")
                     self._forward.append((step_id, target))
                 edges[target] = Edge(target, condition, subtree)
-        return tuple(edges.values())
+        found = tuple(edges.values())
+        if found != self._last_edges:
+            self._last_edges = found
+        return self._last_edges
 
 
 # The options that name dependencies, and whether they mean whole subtrees.

@@ -15,7 +15,7 @@ from benchmarks.engines import LOCAL, measure_one
 from benchmarks.growth import Point
 from benchmarks.plot import svg
 from benchmarks.raw import raw_steps
-from benchmarks.replay import replay
+from benchmarks.replay import replay, replay_diamonds, replay_singles
 from benchmarks.report import PAGE, Measure, keep, table
 
 COUNT = 50
@@ -32,6 +32,14 @@ def test_a_run_of_each_shape_is_worked_off(place: str, shape: str, more: int) ->
 
     assert found["steps"] == COUNT + more
     assert min(found["start"], found["work"]) > 0
+
+
+def test_the_statements_of_runs_beside_each_other_are_run_again_alone(place: str) -> None:
+    diamonds = replay_diamonds(place, count=3, clients=2)
+    singles = replay_singles(place, count=3)
+
+    assert min(diamonds["work"], diamonds["statements"]) > 0
+    assert 0 < singles["each"] < singles["work"] * 1e3
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])
