@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell.engine.errors import Conflict
-from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, Edge, NewRun, NewStep
 from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
 from stepwell.stores.sql.emissions import Emission, Emissions, Target
@@ -135,34 +134,28 @@ class Graphs(Emissions):
     ) -> None:
         parents = (parent.run.key, parent.key) if parent else (None, None)
         first_run, first_step = first
-        step_rows, edges = [], []
+        rows, step_rows, edges, events = [], [], [], []
         for key, run in enumerate(runs, first_run):
             placement = _Placement(run.steps)
             step_rows += self._place(tx, key, run.package, placement, first_step)
             edges += placement.edges
-            first_step += len(run.steps)
+            # With their counts and their first events: nothing needs to be asked for.
+            count = len(run.steps)
+            rows.append(_row(key, run, (count, count, 1), parents, tx.now))
+            events.append(ledger.created(key, {"steps": count, "package": run.package}))
+            if not count:
+                ledger.steps_opened(key, 0)  # it ends at once
+            first_step += count
         if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
             texts = (rows_json(step_rows), rows_json(edges))
-            if sum(map(len, texts)) <= MAX_ROWS_JSON and all(run.steps for run in runs):
-                # With their counts and their first events, which nothing needs to be asked for.
-                rows = [
-                    _row(key, run, (len(run.steps), len(run.steps), 1), parents, tx.now)
-                    for key, run in enumerate(runs, first_run)
-                ]
-                events = [
-                    ledger.created(key, _about(run)) for key, run in enumerate(runs, first_run)
-                ]
-                self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
+            if sum(map(len, texts)) <= MAX_ROWS_JSON:
                 tx.made_ready.update(_ready(step_rows))
+                self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
                 return
-        rows = [
-            _row(key, run, (0, 0, 0), parents, tx.now) for key, run in enumerate(runs, first_run)
-        ]
-        for key, run in enumerate(runs, first_run):
-            ledger.event(key, EventType.RUN_CREATED, data=_about(run))
-            ledger.steps_added(key, len(run.steps), len(run.steps))
+        tx.news = tx.more_ready = True
         self._sql.add_run.many(tx, rows)
         self._insert(tx, step_rows, edges)
+        ledger.add(events)
 
     def add_emissions(
         self,
@@ -341,11 +334,6 @@ def _row(
     about = (key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value)
     payloads = (run.input, run.metadata, run.tags)
     return (*about, *payloads, *counts, *parents, now, None, None, 0)
-
-
-def _about(run: NewRun) -> dict[str, Any]:
-    """What the event of its creation tells."""
-    return {"steps": len(run.steps), "package": run.package}
 
 
 def id_is_taken(run_id: str) -> Conflict:

@@ -146,12 +146,16 @@ class Ledger:
         self._total[run_key] = self._total.get(run_key, 0) + total
         self._open[run_key] = self._open.get(run_key, 0) + open_
 
-    def created(self, run_key: int, data: Mapping[str, Any]) -> tuple[Any, ...]:
+    def created(self, run_key: int, data: Mapping[str, Any]) -> StoredEvent:
         """The first event of a run that is stored with its counts; the caller adds it."""
         text = encode(dict(data), "event", limit=2**31)
-        row = (EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
-        self.stored.append((run_key, 1, *row))
-        return (run_key, 1, *row)
+        event = (run_key, 1, EventType.RUN_CREATED.value, self._tx.now, None, None, None, text)
+        self.stored.append(event)
+        return event
+
+    def add(self, events: Sequence[StoredEvent]) -> None:
+        """Add events that have their numbers, and are noted, already."""
+        self._sql.add_events.many(self._tx, events)
 
     def told(self, type: EventType, row: Sequence[Any]) -> Sequence[Any]:
         """An event was added already; `row` is its run's, with its number last.

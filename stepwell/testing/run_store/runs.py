@@ -61,6 +61,13 @@ class RunTests(RunStoreCase):
         assert (step.attempt, step.failures, step.pending) == (0, 0, 0)
         assert (step.worker, step.error, step.started_at, step.ended_at) == (None,) * 4
 
+    def test_run_without_steps_ends_at_once(self, bench: Bench) -> None:
+        bench.create()
+
+        run = bench.store.run("r")
+        assert run.status is RunStatus.SUCCEEDED
+        assert [event.type for event in bench.store.events("r")] == ["run.created", "run.succeeded"]
+
     def test_site_defaults_to_the_package_of_the_run(self, bench: Bench) -> None:
         bench.create(new_step("a"))
 

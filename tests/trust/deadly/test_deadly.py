@@ -136,18 +136,22 @@ class Crew:
         if self._freed or not locked:
             return False
         self._freed = True
-        self.workers.pop()
+        _end(self.workers.pop())
         for hanging in self.workers:
             hanging.kill()
         return True
 
     def close(self) -> None:
         for worker in self.workers:
-            worker.kill()
-            worker.wait()
-            if worker.stdout is not None:
-                worker.stdout.close()
+            _end(worker)
         self._log.close()
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    if worker.stdout is not None:
+        worker.stdout.close()
 
 
 @pytest.fixture
