@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -189,8 +190,10 @@ def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
         done = list(pool.map(lambda _: stepwell(empty, "db", "upgrade"), range(5)))
 
     assert [each.returncode for each in done] == [0] * 5, [each.stderr for each in done]
-    said = sorted(each.stdout.rpartition(": ")[2] for each in done)
-    assert said == ["applied 0001, 0002\n"] + ["is up to date\n"] * 4
+    said = [each.stdout.rpartition(": ")[2] for each in done]
+    # Each migration is a transaction of its own, so two of them may have shared the work.
+    applied = [line.removeprefix("applied ") for line in said if line != "is up to date\n"]
+    assert sorted(re.findall(r"\w+", "".join(applied))) == ["0001", "0002"]
     checked = stepwell(empty, "db", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 2 of 2\n")
