@@ -62,7 +62,7 @@ class Queries:
         return self._store.run(run_id)
 
     def runs(self, **filters: Unpack[RunFilters]) -> list[Run]:
-        """Matching runs, newest first; see `RunFilters`."""
+        """Matching runs, newest first."""
         unknown = filters.keys() - RunFilters.__annotations__.keys()
         if unknown:
             name = min(unknown)

@@ -6,12 +6,16 @@ A page keeps its own text; a table stands between `<!-- table: NAME -->` and `<!
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stepwell import KeyValueStore, RunHandle, Runtime
 from stepwell.engine import errors, events, settings, verification
+from stepwell.engine.queries import RunFilters
+from stepwell.engine.run_factory import StartOptions
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -63,12 +67,51 @@ def checks_table() -> str:
     )
 
 
+def members_table(cls: type) -> str:
+    """What an object offers, by name: how it is called and what it promises."""
+    rows = [(f"of {cls.__name__}", "what it does")]
+    for name in sorted(dir(cls)):
+        member = inspect.getattr_static(cls, name)
+        if name.startswith("_"):
+            continue
+        if isinstance(member, property):
+            rows.append((f"`{name}`", _docstring(member)))
+        else:
+            options = [_OPTIONS[given] for given in _OPTIONS if given in _names(member)]
+            said = " ".join(map(_docstring, (member, *options)))
+            rows.append((f"`{name}({_parameters(member)})`", said))
+    return table(rows)
+
+
+def _parameters(function: Any) -> str:
+    """As in a call: names, defaults, and the options that are taken by keyword."""
+    shown: list[str] = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            shown += ["*", *(f"{option}=…" for option in _OPTIONS[parameter.name].__annotations__)]
+        else:
+            if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
+                shown.append("*")
+            shown.append(str(parameter.replace(annotation=parameter.empty)))
+    return ", ".join(shown)
+
+
+def _names(function: Any) -> Collection[str]:
+    return inspect.signature(function).parameters
+
+
+# The options that a method takes as `**name`.
+_OPTIONS: dict[str, type] = {"options": StartOptions, "filters": RunFilters}
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "events": events_table,
     "errors": errors_table,
     "signals": signals_table,
     "checks": checks_table,
+    "runtime": lambda: members_table(Runtime),
+    "run-handle": lambda: members_table(RunHandle),
+    "key-values": lambda: members_table(KeyValueStore),
 }
 
 
@@ -93,8 +136,8 @@ def _number(value: float) -> str:
     return f"{value:,}"
 
 
-def _docstring(cls: type) -> str:
-    return " ".join((cls.__doc__ or "").split())
+def _docstring(of: Any) -> str:
+    return " ".join((of.__doc__ or "").split())
 
 
 def _tree(cls: Any, depth: int) -> Iterator[tuple[int, Any]]:
