@@ -395,7 +395,7 @@ class Watch(Protocol):
     """Notices that somebody else wrote to the store. Cheap enough to ask every few ms."""
 
     def changed(self) -> bool:
-        """Whether another process or connection committed since the last call."""
+        """Whether somebody else committed since the last call what may be work for others."""
         ...
 
     def hinted(self) -> None:

@@ -30,7 +30,10 @@ class Settings:
     )
     poll_interval: float = dataclasses.field(
         default=1.0,
-        metadata=_range(0.001, 3_600, "seconds", "how often an idle worker looks; after a while of nothing, up to 8 times as rarely"),
+        metadata=_range(
+            *(0.001, 3_600, "seconds"),
+            "how often an idle worker looks; after a while of nothing, up to 8 times as rarely",
+        ),
     )
     grace: float = dataclasses.field(
         default=30.0,

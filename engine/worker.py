@@ -21,7 +21,9 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from queue import Empty
 from typing import Any, Final
 
@@ -261,7 +263,11 @@ class Worker:
         """
         self._patient, self._stop_event = patient, stop
         self._turn.acquire()
-        self._register()
+        try:
+            self._register()
+        except BaseException:
+            self._watch.close()
+            raise
         try:
             cycles = 0
             while not self.draining and (max_cycles is None or cycles < max_cycles):
@@ -289,20 +295,32 @@ class Worker:
         """Claim once, run everything claimed to its end, and settle it."""
         tally = self._tally = Tally()
         self._turn.acquire()
-        tally.refreshed(self._store.reap(self._settings.max_lost_leases))
         try:
-            self._exchange([], self._request())
+            tally.refreshed(self._store.reap(self._settings.max_lost_leases))
+            self._claim_once()
             self._hungry = False
             while self._in_flight or self._unsettled:
                 self._tend()
                 self._take(self._collect(block=WATCH_IDLE))
-                if not self._in_flight:
+                if self._unsettled:
+                    self._gather()
                     self._exchange(self._unsettled, None)
         finally:
             self._give_back_all()
             self._lanes.shutdown(0)
             self._watch.close()
         return tally.result()
+
+    def _claim_once(self) -> None:
+        """Claim, without another try: nothing was begun yet that would be lost."""
+        request, before = self._request(), self._clock.monotonic()
+        try:
+            exchanged = self._store.exchange([], request)
+        except StoreError:
+            with suppress(StoreError):  # it may have been claimed all the same
+                self._store.release_others(self.id, [])
+            raise
+        self._exchanged([], request, exchanged, before)
 
     def cycle(self) -> bool:
         """One cycle without waiting; returns whether there was anything to do."""
@@ -377,6 +395,7 @@ class Worker:
         try:
             exchanged = self._store.exchange(outcomes, request)
         except StoreError as error:
+            self._hungry = True  # for another try, and not only at the next poll
             self._on_store_trouble(error)
             return None
         self._exchanged(outcomes, request, exchanged, before)
@@ -502,11 +521,11 @@ class Worker:
         now = self._clock.monotonic()
         eager = now - self._last_work < EAGER_FOR
         until = min(self._next_renewal, now + self._poll_interval())
-        if not self._in_flight and self._stop_grace is None:
-            due = self._due_in()
-            if due is not None:
-                until = min(until, now + due)
+        asked = self._stop_grace is not None
         while True:
+            # Where something runs, its outcome mostly comes before it is worth to ask.
+            if not asked and not self._in_flight:
+                until, asked = min(until, now + self._due_in()), True
             items = self._collect_while_free(WATCH_EAGER if eager else WATCH_IDLE)
             if items:
                 self._take(items)
@@ -514,6 +533,8 @@ class Worker:
             if self._stepped_in or self._hungry or self.draining:
                 return
             now = self._clock.monotonic()
+            if not asked:
+                until, asked = min(until, now + self._due_in()), True
             if now >= until or self._others_committed():
                 self._hungry = True
                 return
@@ -552,22 +573,20 @@ class Worker:
         longer: float = times * (1 + jitter() / 10)
         return self._settings.poll_interval * longer
 
-    def _due_in(self) -> float | None:
-        """Seconds until a retry, a wait, another worker's lease or a rate limit is due."""
+    def _due_in(self) -> float:
+        """Seconds until a retry, a wait, another worker's lease or a rate limit is due, or inf."""
         try:
             due = self._store.next_due(self._looked_at)
         except StoreError as error:
             self._on_store_trouble(error)
             return STORE_RETRY_MIN
-        times = [time for time in (due, self._wake_at) if time is not None]
-        if not times:
-            return None
-        now = self._store_ahead + self._clock.monotonic() * 1e6
-        if due is not None:
-            self._next_reap = min(
-                self._next_reap, self._clock.monotonic() + max(0.0, (due - now) / 1e6)
-            )
-        return float(max(0.0, (min(times) - now) / 1e6))
+        now = self._clock.monotonic()
+        times = [
+            inf if time is None else max(0.0, (time - self._store_ahead) / 1e6 - now)
+            for time in (due, self._wake_at)
+        ]
+        self._next_reap = min(self._next_reap, now + times[0])
+        return min(times)
 
     # --- what time brings -------------------------------------------------------------------
 
@@ -585,6 +604,7 @@ class Worker:
         self._next_renewal = before + self._settings.lease / 3
         self._give_back_surplus()
         steps = [execution.step for execution in self._in_flight]
+        steps += [outcome.step for outcome in self._unsettled]
         reach(Point.BEFORE_RENEWAL)
         try:
             lost = self._store.renew(self.id, steps, self._lease)

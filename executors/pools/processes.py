@@ -22,7 +22,7 @@ from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Task
 from stepwell.engine.services import Services
 from stepwell.executors.pools.answers import answer
-from stepwell.executors.pools.attempt import Deliver, failure, hand_over
+from stepwell.executors.pools.attempt import Deliver, failure, hand_over, refuse
 from stepwell.executors.pools.channel import Garbled
 from stepwell.executors.pools.child_process import ChildProcess, garbled
 from stepwell.executors.pools.snapshot import Setup
@@ -241,9 +241,14 @@ class ProcessPool:
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._open[task] = None
-        with self._lock:
-            while len(self._keepers) < min(self.size, len(self._open)):
-                self._hire()
+        try:
+            with self._lock:
+                while len(self._keepers) < min(self.size, len(self._open)):
+                    self._hire()
+        except (RuntimeError, OSError) as error:  # no thread, or no descriptors
+            if not self._keepers:  # with some the work goes on, only slower
+                refuse(tasks, self._refused, error)
+                return
         for task in tasks:
             self._queue.put(task)
 
@@ -291,8 +296,16 @@ class ProcessPool:
         name = f"stepwell-process-{len(self._keepers) + 1}"
         keeper = _Keeper(name, self._services, self._worker_id, self._clock)
         thread = threading.Thread(target=self._work, args=(keeper,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            keeper.close()
+            raise
         self._keepers[keeper] = thread
-        thread.start()
+
+    def _refused(self, task: Task, outcome: Outcome) -> None:
+        self._open.pop(task, None)
+        hand_over(task, outcome, self._deliver)
 
     def _work(self, keeper: _Keeper) -> None:
         try:

@@ -101,7 +101,12 @@ class AsyncioPool:
             begun, culprit = loop.begun()
             self._stuck.append(loop)
             self._loop = None
-            self._begin([task for task in tuple(self._open) if task not in begun])
+            waiting = [task for task in tuple(self._open) if task not in begun]
+            refused: Exception | None = None
+            try:
+                self._begin(waiting)
+            except (RuntimeError, OSError) as error:  # the next `submit` tries again
+                refused = error
             loop.finish(None)
             innocent = [task for task in begun if task in self._open and task is not culprit]
             for task in innocent:
@@ -114,6 +119,8 @@ class AsyncioPool:
             len(innocent),
             extra={"action": "pool.loop_replaced"},
         )
+        if refused is not None:
+            refuse(waiting, self._done, refused)
         for task in innocent:
             hand_over(
                 task, Released(task.step, "another step blocked the event loop"), self._deliver

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from stepwell.connect import connect
@@ -106,7 +107,7 @@ class VirtualRuntime(Runtime):
                     if _work_off(worker) or self._has_ended(run_id):
                         continue
                 due = worker._due_in()
-                if due is None:
+                if due == inf:
                     if run_id is None:
                         return
                     raise WaitTimeout(self._stuck(run_id))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import itemgetter
 from typing import Any
@@ -17,6 +17,7 @@ from stepwell.engine.payload import decode
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.claim_together import CLAIMED, claim_together, start_together
+from stepwell.stores.sql.known_runs import KnownRuns
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.statements import (
@@ -30,8 +31,6 @@ from stepwell.stores.sql.statements import (
     still_may,
 )
 from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer, array_literal
-
-CACHED_RUNS = 10_000
 
 
 class ClaimStatements(Statements):
@@ -143,8 +142,7 @@ class Claims:
     def __init__(self, sql: ClaimStatements, limits: QueueLimits) -> None:
         self._sql = sql
         self._limits = limits
-        self._runs: OrderedDict[int, RunInfo] = OrderedDict()
-        self._fresh: dict[int, RunInfo] = {}
+        self.runs = KnownRuns()
 
     def offer(self, request: ClaimRequest | None) -> Offer:
         """What may be handed on to the worker before it claims."""
@@ -172,16 +170,17 @@ class Claims:
         result: Exchange,
         handed_on: HandedOn,
         created: RunInfo | None = None,
-    ) -> None:
+    ) -> Collection[RunInfo]:
         """Take up to each lane's limit of steps; they are in `result.claimed` afterwards.
 
-        `handed_on` were taken already; `created` is the run that this transaction stores.
+        `handed_on` were taken already; `created` is the run that this transaction stores. Returns
+        what `runs` has to remember, once it is committed.
         """
-        self._fresh = {}
+        fresh: Collection[RunInfo] = ()
         budgets = self._limits.budgets(tx, request, result.control)
         rows: list[tuple[Any, ...]]
         if handed_on.all and not tx.made_ready and not tx.more_ready:
-            rows = [tuple(from_json(row)) for row in handed_on.rows]
+            rows = _in_order(tuple(from_json(row)) for row in handed_on.rows)
         elif self._sql.together is None:
             rows = self._choose(tx, request, budgets)
             if rows:
@@ -191,11 +190,12 @@ class Claims:
             rows = [tuple(from_json(row)) for row in handed_on.rows]
             kinds = Counter(row[5] for row in rows)
             rows += self._take_together(self._sql.together, tx, request, budgets, kinds)
-            rows.sort(key=itemgetter(0, 1, 2))
+            rows = _in_order(rows)
         if rows:
             self._limits.spend(tx, (row[6] for row in rows))
-            self._add_claimed(tx, ledger, request, rows, result, created)
+            fresh = self._add_claimed(tx, ledger, request, rows, result, created)
         result.wake_at = self._limits.next_token(tx)
+        return fresh
 
     def _add_claimed(
         self,
@@ -205,12 +205,13 @@ class Claims:
         rows: list[tuple[Any, ...]],
         result: Exchange,
         created: RunInfo | None,
-    ) -> None:
+    ) -> Collection[RunInfo]:
         expires = tx.now + request.lease
-        runs = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
+        runs, fresh = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
         parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
         for row in rows:
             result.claimed.append(_claimed(row, runs[row[3]], parents, tx.now, expires))
+        return fresh
 
     def _take_together(
         self,
@@ -294,8 +295,9 @@ class Claims:
 
     def _load_runs(
         self, tx: Transaction, ledger: Ledger, keys: set[int], created: RunInfo | None
-    ) -> dict[int, RunInfo]:
-        known = {key: self._runs[key] for key in keys if key in self._runs}
+    ) -> tuple[dict[int, RunInfo], Collection[RunInfo]]:
+        """What executions know of these runs; and those of them that were not known before."""
+        known = self.runs.among(keys)
         fresh: dict[int, RunInfo] = {}
         if created is not None and created.key in keys:
             self._begin(tx, ledger, created)
@@ -316,8 +318,7 @@ class Claims:
             for key, run_id, package, entrypoint, name, metadata, tags, *more in rows:
                 of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
                 fresh[key] = RunInfo(key, *of_run, *more)
-        self._fresh = fresh
-        return {**known, **fresh}
+        return {**known, **fresh}, fresh.values()
 
     def _begin(self, tx: Transaction, ledger: Ledger, run: RunInfo) -> None:
         """Begin a run that nobody else has seen yet: it need not be asked what is in it."""
@@ -330,17 +331,15 @@ class Claims:
             started.fetchall()
             ledger.event(run.key, EventType.RUN_STARTED)
 
-    def remember_runs(self) -> None:
-        """Keep what the last claim read, once it was committed."""
-        self._runs.update(self._fresh)
-        self._fresh = {}
-        while len(self._runs) > CACHED_RUNS:
-            self._runs.popitem(last=False)
-
     def _parents(self, tx: Transaction, keys: set[int]) -> dict[int, str]:
         if not keys:
             return {}
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())
+
+
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """By priority, ready time and creation, as it is promised."""
+    return sorted(rows, key=itemgetter(0, 1, 2))
 
 
 def _best(

@@ -143,15 +143,15 @@ class Database:
         now = self._begin()
         cursor = self._cursor
         try:
-            tx = Transaction(cursor, self.dialect, now)
+            tx, news = Transaction(cursor, self.dialect, now), 0
             if len(group) == 1:
                 group[0].result = group[0].work(tx)
+                news += tx.take_news()
             else:
-                for ticket in self._run_batches(group, tx):
-                    self._run_in_savepoint(ticket, tx)
+                news += self._run_apart(group, tx)
             if is_armed():
                 _reach(group, "before_commit")
-            self.dialect.commit(cursor, news=tx.is_news)
+            self.dialect.commit(cursor, news=news)
             self.transactions += 1
             if is_armed():
                 _reach(group, "after_commit")
@@ -170,6 +170,14 @@ class Database:
                     raise
         self.open()
         return self.dialect.begin(self._cursor)
+
+    def _run_apart(self, group: list[_Ticket[Any]], tx: Transaction) -> int:
+        """Run the writes of a group, batches first; returns how many of them are news."""
+        news = 0
+        for ticket in self._run_batches(group, tx):
+            news += tx.take_news()
+            self._run_in_savepoint(ticket, tx)
+        return news + tx.take_news()
 
     def _run_batches(self, group: list[_Ticket[Any]], tx: Transaction) -> list[_Ticket[Any]]:
         """Run what can be done together; returns those that are to be run one by one."""

@@ -82,8 +82,8 @@ class Dialect(Protocol):
         """Start a transaction that sees one moment; returns the time that leases expire by."""
         ...
 
-    def commit(self, cursor: Any, *, news: bool) -> None:
-        """Commit; with `news`, also hint to other processes that there may be work."""
+    def commit(self, cursor: Any, *, news: int) -> None:
+        """Commit. For so many of its writes, hint to others that there may be work: see `watch`."""
         ...
 
     def translate(self, error: Exception) -> Exception:

@@ -177,7 +177,7 @@ class PostgresDialect:
         now = int(cursor.fetchone()[0])
         return now if self._clock is None else self._clock.micros()
 
-    def commit(self, cursor: RoundTrips, *, news: bool) -> None:
+    def commit(self, cursor: RoundTrips, *, news: int) -> None:
         if not cursor.answered:
             # Alone, so that on a connection which was lost it can be tried again.
             cursor.send()
@@ -245,8 +245,14 @@ class PostgresDialect:
         return self._label
 
 
+# The most looks without a connection before another one is tried: a second or so.
+MOST_LOOKS = 128
+
+
 class PostgresWatch:
     """Listens for hints on a connection of its own; a lost one is made again.
+
+    While that fails it is tried less and less often: a server that is full is not helped by more.
 
     Hints of one's own come back, too. They are counted, not recognized: as each arrives in the
     end, it does not matter which of several is taken for it.
@@ -256,19 +262,33 @@ class PostgresWatch:
         self._dialect = dialect
         self._connection: Any = None
         self._own = 0
+        # How many looks are let pass before the next try, and after the one that fails then.
+        self._pass = 0
+        self._patience = 1
         self._listen()
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._connection is None or self._connection.closed
 
     def _listen(self) -> None:
         with suppress(StoreError, psycopg.Error):
             self._own = 0
             self._connection = self._dialect.connect(readonly=False)
             self._connection.execute(f"LISTEN {CHANNEL}")
+        if self._is_deaf:
+            self._pass, self._patience = self._patience, min(2 * self._patience, MOST_LOOKS)
+        else:
+            self._patience = 1
 
     def changed(self) -> bool:
         """Whether a hint came since the last call. True after a lost connection, to be sure."""
-        if self._connection is None or self._connection.closed:
+        if self._is_deaf:
+            if self._pass > 0:
+                self._pass -= 1
+                return False
             self._listen()
-            return self._connection is not None and not self._connection.closed
+            return not self._is_deaf
         try:
             heard = sum(1 for _ in self._connection.notifies(timeout=0))
             own = min(heard, self._own)

@@ -294,8 +294,8 @@ class QueueLimits:
 
     def has_room(self, tx: Transaction, freed: Iterable[str], claimed: Iterable[str]) -> bool:
         """Whether something waits for slots of queues that were freed, and not taken again."""
-        if not (self._any_limited and tx.dialect.concurrent):
-            return False  # on SQLite nobody is hinted
+        if not self._any_limited:
+            return False
         left = Counter(freed)
         left.subtract(claimed)
         narrow = [name for name in +left if name in self._known and self._known[name].has_slots]

@@ -75,6 +75,8 @@ class SqliteDialect:
         self._path = path
         self._clock = clock
         self._synchronous = "FULL" if durability == "full" else "NORMAL"
+        # How many writes of this process were news to others, its own threads too.
+        self.news = 0
 
     @property
     def shares_connection(self) -> bool:
@@ -186,8 +188,9 @@ class SqliteDialect:
             cursor.execute("BEGIN")
         return self._clock.micros()
 
-    def commit(self, cursor: Any, *, news: bool) -> None:  # noqa: ARG002  # see `watch`
+    def commit(self, cursor: Any, *, news: int) -> None:
         cursor.execute("COMMIT")
+        self.news += news
 
     def translate(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
@@ -202,7 +205,7 @@ class SqliteDialect:
         )
 
     def watch(self, version: Callable[[], int]) -> SqliteWatch:
-        return SqliteWatch(version)
+        return SqliteWatch(version, lambda: self.news)
 
     def connection_version(self, connection: Any) -> int:
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
@@ -252,20 +255,28 @@ class SqliteDialect:
 
 
 class SqliteWatch:
-    """Notices commits of other connections by the writer's data version."""
+    """Notices commits of other processes by the writer's data version.
 
-    def __init__(self, version: Callable[[], int]) -> None:
+    That does not change with the writer's own commits, which all of this process share: of those
+    it is told by their count, like the hints of a server, with its own among them.
+    """
+
+    def __init__(self, version: Callable[[], int], news: Callable[[], int]) -> None:
         self._version = version
+        self._news = news
         self._seen = version()
+        self._known = news()
 
     def changed(self) -> bool:
-        """Whether another connection committed since the last call."""
-        version = self._version()
-        changed, self._seen = version != self._seen, version
+        """Whether somebody else committed since the last call."""
+        version, news = self._version(), self._news()
+        changed = version != self._seen or news != self._known
+        self._seen, self._known = version, news
         return changed
 
     def hinted(self) -> None:
-        """The version does not change with a connection's own commits."""
+        """One commit more is no news."""
+        self._known += 1
 
     def close(self) -> None:
         """Nothing to give back."""

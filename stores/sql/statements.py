@@ -151,6 +151,13 @@ class Transaction:
         """Whether others should look, once it is committed."""
         return self.news or bool(self.made_ready)
 
+    def take_news(self) -> bool:
+        """`is_news` of what was written since this was last called."""
+        news = self.is_news
+        self.news = self.more_ready = False
+        self.made_ready = set()
+        return news
+
     @property
     def now(self) -> int:
         """When it was begun, by the database's clock."""

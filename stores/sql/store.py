@@ -157,6 +157,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def _exchange(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None, create: NewRun | None = None
     ) -> Exchange:
+        fresh: list[RunInfo] = []
+
         def work(tx: Transaction, ledger: Ledger) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
@@ -179,7 +181,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if claim is not None:
                 if settle:
                     reach(Point.SETTLED)
-                self._claims.claim(tx, ledger, claim, result, handed_on, created)
+                fresh[:] = self._claims.claim(tx, ledger, claim, result, handed_on, created)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
             claimed = (step.queue for step in result.claimed)
             freed = (outcome.step.queue for outcome in settle)
@@ -194,8 +196,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         except BaseException:
             self._queues.forget()
             raise
-        if claim is not None:
-            self._claims.remember_runs()
+        self._claims.runs.remember(fresh)
         return exchanged
 
     def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> Callable[[], int]:

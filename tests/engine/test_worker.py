@@ -7,7 +7,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from math import inf
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -489,7 +492,7 @@ class TestByHand:
         shop = Shop(package)
         monkeypatch.setattr(shop.worker._lanes, "requests", tuple)
         shop.worker.cycle()
-        assert shop.worker._due_in() is None
+        assert shop.worker._due_in() == inf
 
         # when a step comes unheard, then it need not wait for the next poll
         shop.clock.advance(timedelta(seconds=1))
@@ -500,7 +503,7 @@ class TestByHand:
         # when the worker has looked again, then the step waits for a place
         shop.worker.wake()
         shop.worker.cycle()
-        assert shop.worker._due_in() is None
+        assert shop.worker._due_in() == inf
 
     def test_late_outcome_of_an_abandoned_step_is_dropped(self, package: Package) -> None:
         shop = Shop(package)
@@ -597,6 +600,76 @@ class TestWakeUps:
             runtime.retry_step(run.id, "mended0")
             assert run.wait(PATIENCE).status == "succeeded"
 
+    def test_what_falls_due_while_something_runs_is_not_late(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        # given a step that runs for long
+        begun, go_on = Signal(), Signal()
+
+        @package.executor("long")
+        def long() -> None:
+            begun.set()
+            go_on.await_it()
+
+        @package.executor("sleeper")
+        def sleeper(step: StepContext) -> None:
+            step.sleep(0.05)
+
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
+        with runtime.worker():
+            runtime.start_run("p", ["long"])
+            begun.await_it()
+
+            # when another one sleeps, then it wakes meanwhile
+            assert runtime.start_run("p", ["sleeper"]).wait(PATIENCE).status == "succeeded"
+            go_on.set()
+
+    @pytest.mark.parametrize("store", ["memory://", "sqlite"])
+    def test_workers_of_one_runtime_hear_of_each_other(
+        self, package: Package, open_runtime: Open, tmp_path: Path, store: str
+    ) -> None:
+        # given two workers that look for themselves only once in an hour
+        package.add_queue(Queue("a"))
+        package.add_queue(Queue("b"))
+        package.executor("first", queue="a")(lambda: 1)
+        package.executor("second", queue="b")(lambda: 2)
+
+        @package.entrypoint(name="relay")
+        def relay(run: RunBuilder) -> None:
+            run.step("second", id="then", after=[run.step("first", id="first")])
+
+        url = store if store == "memory://" else f"sqlite:///{tmp_path}/engine.db"
+        runtime = open_runtime(url, poll_interval=NEVER, lease=3 * NEVER)
+        with runtime.worker(queues=["a"]), runtime.worker(queues=["b"]):
+            # when what one does makes work for the other, then that begins at once
+            for _ in range(3):
+                run = runtime.start_run("p", entrypoint="relay")
+                assert run.wait(PATIENCE).status == "succeeded"
+
+    def test_value_that_a_body_sets_wakes_who_waits_for_it(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        told, seen = Signal(), Signal()
+
+        @package.executor("teller")
+        def teller(step: StepContext) -> None:
+            told.await_it()
+            step.set_value("ready", True)
+            seen.await_it()  # its end is not what the other one hears of
+
+        @package.executor("listener")
+        def listener(step: StepContext) -> None:
+            step.wait_for_value(step.run.id, "ready", bool)
+            seen.set()
+
+        runtime = open_runtime(poll_interval=NEVER, lease=3 * NEVER)
+        with runtime.worker():
+            run = runtime.start_run("p", ["teller", "listener"])
+            runtime.observe(lambda event: told.set() if event.type == "step.waiting" else None)
+            if runtime.step(run.id, "listener1").status == "waiting":
+                told.set()
+            assert run.wait(PATIENCE).status == "succeeded"
+
     def test_token_bucket_wakes_the_worker(self, package: Package, open_runtime: Open) -> None:
         package.add_queue(Queue("q", rate_limit=50, burst=1))
         package.executor("limited", queue="q")(lambda: 1)
@@ -649,6 +722,35 @@ class TestRunOnce:
 
         assert runtime.run_once() == CycleResult(refreshed=1, processed=1, succeeded=1)
         assert run.status() == "succeeded"
+
+    def test_what_has_ended_is_settled_while_its_neighbour_runs(
+        self, package: Package, open_runtime: Open
+    ) -> None:
+        # given two steps that are claimed together
+        settled = Signal()
+
+        @package.executor("long")
+        def long() -> None:
+            settled.await_it()
+
+        runtime = open_runtime()
+        runtime.observe(lambda event: settled.set() if event.type == "step.succeeded" else None)
+        runtime.start_run("p", ["long", "ok"])
+
+        # when one of them waits for the other one's commit, then it comes
+        assert runtime.run_once() == CycleResult(processed=2, succeeded=2)
+
+    def test_store_out_of_reach_is_an_error(self, package: Package, flaky: Any) -> None:
+        runtime = connect(flaky, packages=[package])
+        run = runtime.start_run("p", ["ok"])
+        flaky.fails, flaky.down = {"exchange"}, 1
+
+        with pytest.raises(StoreError, match="the disk is gone"):
+            runtime.run_once()
+
+        assert flaky._store.run_status(run.id) == "pending"
+        assert runtime.run_once().succeeded == 1
+        runtime.close()
 
     def test_waiting_for_a_child_run(self, package: Package, open_runtime: Open) -> None:
         @package.entrypoint(name="parent")
@@ -747,6 +849,28 @@ class TestStoreTrouble:
 
         assert len(flaky.failed) == 4
         assert flaky._store.run_status(run.id) == "succeeded"
+        runtime.close()
+
+    def test_worker_that_cannot_begin_gives_back_its_watch(
+        self, package: Package, flaky: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watches: list[Any] = []
+        watch = flaky._store.watch
+
+        def watching() -> Any:
+            watches.append(mock.Mock(wraps=watch()))
+            return watches[-1]
+
+        monkeypatch.setattr(flaky._store, "watch", watching)
+        runtime = connect(flaky, packages=[package])
+        flaky.fails, flaky.down = {"record_worker", "reap"}, 2
+
+        with pytest.raises(StoreError):
+            runtime.drain()
+        with pytest.raises(StoreError):
+            runtime.run_once()
+
+        assert [each.close.call_count for each in watches] == [1, 1]
         runtime.close()
 
 

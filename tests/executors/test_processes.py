@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +99,23 @@ def test_children_work_side_by_side(
     for each in waiting:
         pool.cancel(each)
     assert [outbox.value(), outbox.value()] == ['"canceled=True"'] * 2
+    pool.shutdown(PATIENCE)
+
+
+def test_without_a_thread_to_be_had_a_step_fails(
+    outbox: Outbox, shared: Services, task: Make
+) -> None:
+    pool = ProcessPool(2, outbox, shared, "worker1")
+    before = threading.stack_size(1 << 46)  # nobody has so much room for a stack
+    try:
+        pool.submit([task("test.pid"), task("test.pid")])
+    finally:
+        threading.stack_size(before)
+
+    assert [outbox.failure().code for _ in range(2)] == ["thread_start"] * 2
+    assert pool.free_slots() == 2
+    pool.submit([task("test.pid")])
+    assert outbox.value().isdigit()
     pool.shutdown(PATIENCE)
 
 

@@ -111,7 +111,7 @@ class Deaf(PostgresDialect):
     loses: Callable[[int], bool] = staticmethod(lambda number: number % 7 == 0)
     commits = 0
 
-    def commit(self, cursor: Any, *, news: bool) -> None:
+    def commit(self, cursor: Any, *, news: int) -> None:
         super().commit(cursor, news=news)
         self.commits += 1
         if self.loses(self.commits):

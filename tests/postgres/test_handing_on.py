@@ -67,6 +67,16 @@ def start(store: SqlRunStore, *steps: object, id: str = "r") -> Claimed:
     return by_id(store.exchange((), claim_request()))
 
 
+def test_those_handed_on_are_in_the_order_of_the_promise(store: SqlRunStore) -> None:
+    claimed = start(
+        store, new_step("a"), new_step("b", "a", priority=5), new_step("c", "a", priority=-5)
+    )
+
+    exchanged = store.exchange([completed(claimed["a"])], claim_request())
+
+    assert [step.id for step in exchanged.claimed] == ["c", "b"]
+
+
 def test_chain_needs_no_claim(store: SqlRunStore, claims: list[int]) -> None:
     # given: the first step of two
     first = start(store, new_step("a"), new_step("b", "a", input='{"n": "\\u00fc\\"x"}'))["a"]
