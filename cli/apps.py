@@ -113,7 +113,11 @@ def _file(name: str, where: str) -> ModuleType:
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise InvalidPackage(f"{where}: there is no file {name!r}{nearest(path.name, beside)}")
     _look_in(path.parent)
-    module = _import(path.stem, where)
+    try:
+        module = _import(path.stem, where)
+    except ModuleNotFoundError as error:
+        reason = _reason(error)
+        raise InvalidPackage(f"{where}: importing {path.stem!r} failed: {reason}") from None
     origin = getattr(module, "__file__", None)
     if origin is None or Path(origin).resolve() != path:
         raise InvalidPackage(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 
 import click
 
-from stepwell.cli.output import clean, json_text
+from stepwell.cli.output import Output, json_text
 from stepwell.engine.errors import StepwellError, nearest
 
 EXIT_FAILURE = 1
@@ -31,18 +30,16 @@ EXIT_CODES = {
 }
 
 
-def report(error: BaseException, *, json: bool) -> int:
+def report(error: BaseException, out: Output) -> int:
     """Write what went wrong to stderr; returns the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.format_message(), file=sys.stderr)
+        out.talk(error.format_message())
         return EXIT_USAGE
     code, message, exit_code = _describe(error)
-    print(f"error: {clean(message)}", file=sys.stderr)
-    if json:
-        print(
-            json_text({"error": {"code": code, "message": message}}, indent=None, ascii_only=True),
-            file=sys.stderr,
-        )
+    out.say(f"error: {message}")
+    if out.json:
+        told = {"error": {"code": code, "message": message}}
+        out.talk(json_text(told, indent=None, ascii_only=True))
     return exit_code
 
 

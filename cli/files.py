@@ -16,9 +16,14 @@ from stepwell.engine.points import Point, reach
 def write_file(source: BinaryIO, path: Path) -> None:
     """Write all of `source` to `path`, or leave what was there.
 
-    Raises InvalidInput when that cannot be.
+    A device or a pipe is written to, and a link followed. Raises InvalidInput when that cannot be.
     """
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            return
+        path = path.resolve()
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as target:
@@ -33,6 +38,6 @@ def write_file(source: BinaryIO, path: Path) -> None:
                 os.unlink(name)
             raise
         reach(Point.OUTPUT_REPLACED)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last of links in a circle
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"--output: cannot write {str(path)!r}: {reason}") from None

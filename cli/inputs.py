@@ -68,6 +68,8 @@ def json_argument(text: str | None, name: str) -> Any:
 
 def _source(text: str, name: str) -> str | bytes:
     if text == "-":
+        if sys.stdin is None:
+            raise InvalidInput(f"{name}: cannot read '-': stdin is closed")
         return sys.stdin.buffer.read()
     if not text.startswith("@"):
         return text

@@ -12,6 +12,7 @@ import click
 
 from stepwell.cli.errors import EXIT_INTERRUPTED, report
 from stepwell.cli.options import add_shared_options
+from stepwell.cli.output import forget
 from stepwell.cli.session import Session
 from stepwell.cli.signals import Interrupted, unwinding
 from stepwell.engine.errors import nearest
@@ -118,24 +119,25 @@ class CommandLine(click.Group):
             )
             sys.stdout.flush()
         except (BrokenPipeError, NobodyReads):
-            _forget_stdout()
+            forget(sys.stdout)
             return session.exit_code
         except click.Abort:
             return EXIT_INTERRUPTED
         except Exception as error:
             if session.interrupts:  # what it was raised for, until something made an error of it
                 raise Interrupted(session.interrupts[0]) from error
-            return report(error, json=session.output.json)
+            return _report(error, session)
         return code if isinstance(code, int) else session.exit_code
 
 
-def _forget_stdout() -> None:
-    """Nobody reads stdout any more; what is still buffered goes nowhere, without a message."""
+def _report(error: Exception, session: Session) -> int:
+    """Say what went wrong, whoever reads it; returns the exit code."""
+    code = report(error, session.output)
     try:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
+        sys.stdout.flush()
+    except OSError:
+        forget(sys.stdout)
+    return code
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

@@ -181,11 +181,28 @@ class Output:
 
     def say(self, text: str) -> None:
         """One line for the person at the terminal."""
-        print(clean(text), file=sys.stderr, flush=True)
+        self.talk(clean(text))
+
+    def talk(self, text: str) -> None:
+        """Text as it is, to stderr; the work goes on if nobody reads it."""
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            forget(sys.stderr)
 
     def warn(self, text: str) -> None:
         """One line about something that is wrong but does not stop the command."""
         self.say(f"warning: {text}")
+
+
+def forget(stream: TextIO) -> None:
+    """Nobody reads it any more; what is still buffered goes nowhere, without a message."""
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
+    except (OSError, ValueError):
+        return
 
 
 def colours_wanted(stream: TextIO) -> bool:

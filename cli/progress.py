@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -166,11 +166,9 @@ class _Monitor:
         """Show the last state and stop."""
         self._stop.set()
         self._thread.join()
-        try:
+        with suppress(StepwellError, OSError):  # nobody may be reading any more
             self._display.show(self._snapshot())
-        except StepwellError:
-            return
-        finally:
+        with suppress(OSError):
             self._display.close()
 
 

@@ -76,7 +76,7 @@ class Session:
     def check_store_exists(self) -> None:
         """Raises StoreError where there is no store to read; nothing is made."""
         url = self.store_url
-        self._check_store_lasts()
+        self.check_store_lasts()
         if not url.startswith(SQLITE):
             return  # what the URL should be is said by who opens it
         path = Path(url.removeprefix(SQLITE))
@@ -90,7 +90,8 @@ class Session:
                 f"there is no store at {url}; start a run first, or name one with --store or --home"
             )
 
-    def _check_store_lasts(self) -> None:
+    def check_store_lasts(self) -> None:
+        """Raises StoreError for one that is gone when the command ends."""
         if self.store_url == MEMORY:
             raise StoreError(
                 "memory:// keeps nothing from one command to the next; name a store with "
@@ -120,7 +121,7 @@ class Session:
     @contextmanager
     def writing(self) -> Iterator[Runtime]:
         """A runtime without packages; makes the store if there is none."""
-        self._check_store_lasts()
+        self.check_store_lasts()
         with self._connect(()) as runtime:
             yield runtime
 

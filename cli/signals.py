@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from stepwell.engine.runtime import Runtime
@@ -54,7 +54,8 @@ class Drain:
         else:
             line = f"{name}: stopping at once; running steps are given back"
         # Not through sys.stderr, which the interrupted code may be writing to right now.
-        os.write(2, f"{line}\n".encode())
+        with suppress(OSError):
+            os.write(2, f"{line}\n".encode())
 
 
 @contextmanager

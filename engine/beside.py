@@ -57,8 +57,21 @@ class Beside:
             hire = self._threads < MOST_THREADS
             self._threads += hire
         if hire:
-            threading.Thread(target=self._work, name="stepwell-beside", daemon=True).start()
+            self._hire(future)
         return future
+
+    def _hire(self, future: _Operation) -> None:
+        """One thread more. Raises RuntimeError where there is none to be had, and none for it."""
+        try:
+            threading.Thread(target=self._work, name="stepwell-beside", daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+                if self._threads:  # those there are come to it
+                    return
+                self._open.discard(future)
+                self._waiting = deque(item for item in self._waiting if item[0] is not future)
+            raise
 
     def join(self, is_canceled: Callable[[], bool]) -> None:
         """Wait until all have ended, or the step is canceled."""

@@ -79,7 +79,13 @@ async def finish(
         for task in left:
             task.cancel()
     if left:
-        await asyncio.wait(left)
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError:  # it came now: nothing of the body outlives that
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+            raise
     ended = [(task.get_name(), task.exception()) for task in left if not task.cancelled()]
     return [(label, error) for label, error in ended if error is not None]
 

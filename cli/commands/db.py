@@ -42,6 +42,8 @@ def check(session: Session) -> None:
     label = stores.opening.label(url, clock=SystemClock())
     version, latest = stores.opening.schema_version(url, clock=SystemClock())
     current = version == latest
+    if not current:
+        session.exit_code = StoreError.exit_code
     if out.json:
         out.value({"store": label, "schema_version": version, "latest": latest, "current": current})
     else:

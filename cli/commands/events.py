@@ -58,8 +58,7 @@ def _print_new(out: Output, runtime: Runtime, run_id: str, after: int) -> int:
             else:
                 out.line(_line(event))
         after = page[-1].seq or after
-    if not out.json:
-        print(end="", flush=True)
+    print(end="", flush=True)
     return after
 
 

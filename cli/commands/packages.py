@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from pydantic import TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from stepwell.cli.options import Command
 from stepwell.cli.session import Session
@@ -77,9 +78,12 @@ def _description(package: Package) -> dict[str, Any]:
 
 
 def _schema(entrypoint: Entrypoint) -> dict[str, Any] | None:
-    """The JSON schema of its input; None where it takes none, or any."""
+    """The JSON schema of its input; None where it takes none, {} where there is no schema."""
     wanted = entrypoint.signature.input_type
-    return None if wanted is None else TypeAdapter(wanted).json_schema()
+    try:
+        return None if wanted is None else TypeAdapter(wanted).json_schema()
+    except PydanticInvalidForJsonSchema:
+        return {}
 
 
 def summary(schema: Mapping[str, Any] | None) -> str:

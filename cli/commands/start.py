@@ -18,6 +18,7 @@ from stepwell.cli.starting import Start, start_options
 @click.pass_obj
 def start(session: Session, /, target: str, **given: Any) -> None:
     """Start a run for workers to work on; prints its id."""
+    session.check_store_lasts()
     wanted = Start.of(session, target, given)
     with session.working() as runtime:
         handle = wanted.on(runtime)

@@ -32,6 +32,8 @@ def verify(session: Session, most: int) -> None:
     with session.reading() as runtime:
         found = runtime.verify(most)
         store = runtime.status().store if found.ok else ""
+    if not found.ok:  # whoever stops reading in the middle
+        session.exit_code = CorruptData.exit_code
     if out.json:
         out.value(
             {

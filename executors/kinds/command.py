@@ -19,6 +19,8 @@ from stepwell.executors.kinds.spool import Spool
 EXITED, TIMED_OUT, CANCELED = "exited", "timed out", "canceled"
 
 _CHUNK = 64 * 1024
+# Longer than that `select` need not wait, and cannot wait for any time, in seconds.
+_LONGEST_LOOK = 3_600.0
 
 
 class Command:
@@ -77,7 +79,7 @@ class Command:
             try:
                 while not self._exited.is_set():
                     left = None if deadline is None else max(0.0, deadline - clock.monotonic())
-                    events = selector.select(left)
+                    events = selector.select(None if left is None else min(left, _LONGEST_LOOK))
                     self._copy(selector, events)
                     if self._exited.is_set():
                         break
@@ -92,6 +94,9 @@ class Command:
                 if end != EXITED:
                     self._signal(signal.SIGKILL)  # what it started and left behind
                 self._copy(selector, selector.select(0))
+            except BaseException:  # nobody reads its output any more, so it might never end
+                self._signal(signal.SIGKILL)
+                raise
             finally:
                 self._close()
         return end

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Canceled, Permanent, StepError
+from stepwell.engine.graph import MAX_TIMEOUT
 from stepwell.engine.package import ExecutorFunction
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command
@@ -20,6 +21,10 @@ TAIL = 4_000
 
 # What programs need to run at all; everything else is for `env` to say.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+
+# As for every step: 366 days.
+MAX_SECONDS = MAX_TIMEOUT.total_seconds()
 
 
 class ShellRun(BaseModel):
@@ -35,8 +40,8 @@ class ShellRun(BaseModel):
     cwd: Path | None = None
     env: dict[str, str] = Field(default_factory=dict)
     stdin: str = ""
-    timeout: float | None = Field(default=None, gt=0)
-    grace: float = Field(default=3.0, ge=0)
+    timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    grace: float = Field(default=3.0, ge=0, le=MAX_SECONDS)
     ok_codes: list[int] = Field(default_factory=lambda: [0])
     max_output: int = Field(default=100 * 1024 * 1024, ge=0)
 
@@ -52,8 +57,17 @@ class ShellRun(BaseModel):
     @field_validator("argv", "env")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if any("\0" in text for text in value):
+        texts = [*value, *value.values()] if isinstance(value, dict) else value
+        if any("\0" in text for text in texts):
             raise ValueError("must not contain NUL characters")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not name or "=" in name:
+                raise ValueError(f"{name!r} cannot be the name of a variable")
         return value
 
 

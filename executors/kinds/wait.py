@@ -16,7 +16,7 @@ from stepwell.engine.errors import InvalidInput, Suspend, WaitTimeout
 from stepwell.engine.model import Wait
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payload import decode
-from stepwell.engine.waiting import MAX_WAIT, approval_topic, check_topic
+from stepwell.engine.waiting import MAX_WAIT, approval_topic, check_moment, check_topic
 from stepwell.executors.kinds import BUILT_IN
 
 OPERATION = "wait"
@@ -44,6 +44,11 @@ class Sleep(BaseModel):
     def _one(self) -> Sleep:
         if (self.seconds is None) == (self.until is None):
             raise ValueError("takes either seconds or until")
+        if self.until is not None:
+            try:
+                check_moment(self.until, "until")
+            except InvalidInput as error:
+                raise ValueError(str(error)) from None
         return self
 
 

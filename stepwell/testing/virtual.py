@@ -47,6 +47,7 @@ def virtual_runtime(
     `options` are those of `connect()`: `app`, `settings`, `queues`, … `reach` is told each point.
     """
     options = {"store_url": "memory://", **options}
+    packages = (*packages, *options.pop("packages", ()))
     composed = connect(clock=clock or VirtualClock(), **options)
     try:
         runtime = VirtualRuntime(composed._parts, reach)

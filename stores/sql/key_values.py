@@ -36,7 +36,11 @@ class KeyValueStatements(Statements):
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        live = sa.or_(kv.c.expires_at.is_(None), kv.c.expires_at > bind("now"))
+        # What was removed expired as it was written, also where the clock went back since.
+        live = sa.or_(
+            kv.c.expires_at.is_(None),
+            sa.and_(kv.c.expires_at > bind("now"), kv.c.expires_at > kv.c.updated_at),
+        )
         self._reads(live)
         self._writes(dialect, live)
 
@@ -76,7 +80,9 @@ class KeyValueStatements(Statements):
             return Statement(upsert.returning(kv.c.version), *names)
 
         self.put = put()
-        self.put_new = put(kv.c.expires_at <= bind("now"))
+        self.put_new = put(
+            sa.or_(kv.c.expires_at <= bind("now"), kv.c.expires_at <= kv.c.updated_at)
+        )
         mine = (kv.c.key == bind("key"), live)
         change = sa.update(kv).values(written).where(*mine, kv.c.version == bind("version"))
         self.put_over = Statement(change.returning(kv.c.version), *names, "version")

@@ -45,6 +45,42 @@ def test_the_same_package_named_twice_counts_once(installed: Installed) -> None:
     assert found.names == ["yard", "twin"]
 
 
+def test_an_input_without_a_schema_hides_no_other_package(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "money.py").write_text(
+        "from typing import Annotated\n"
+        "from pydantic import BaseModel, BeforeValidator, ConfigDict\n"
+        "from stepwell import Package, RunBuilder\n"
+        "class Money:\n"
+        "    def __init__(self, text): self.text = text\n"
+        "class Order(BaseModel):\n"
+        "    model_config = ConfigDict(arbitrary_types_allowed=True)\n"
+        "    price: Annotated[Money, BeforeValidator(Money)]\n"
+        "package = Package('money')\n"
+        "@package.entrypoint\n"
+        "def start(run: RunBuilder, order: Order) -> None: ...\n"
+    )
+
+    listed = cli("--app", "money.py:package", "--app", YARD, "packages")
+
+    assert listed.exit_code == 0, listed.stderr
+    assert "money" in listed.stdout
+    assert "yard" in listed.stdout
+
+
+def test_a_run_that_nobody_could_find_is_not_started(cli: CommandLine) -> None:
+    started = cli.yard("--store", "memory://", "start", "yard:start")
+
+    assert started.exit_code == 8
+    assert "memory:// keeps nothing from one command to the next" in started.stderr
+
+
+def test_a_file_that_imports_a_module_which_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "lacking.py").write_text("import no_such_module_at_all\n")
+
+    with pytest.raises(InvalidPackage, match=r"importing 'lacking' failed: ModuleNotFoundError"):
+        load_app("lacking.py:package")
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

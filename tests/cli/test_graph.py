@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
+from stepwell import Runtime
 from stepwell.cli.graph import Drawing, dot, mermaid, tree
 from stepwell.cli.svg import layout, svg
 from stepwell.engine.model import EdgeRow, Failure, Step
@@ -174,3 +177,22 @@ def test_the_command_writes_each_format(cli: CommandLine, tmp_path: Path) -> Non
     assert data["dependencies"] == [
         {"step": "after", "target": "fail:0", "condition": "succeeded", "subtree": False}
     ]
+
+
+def test_a_step_that_is_emitted_meanwhile_is_left_out(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.run("ok=2")
+    edges = Runtime.edges
+
+    def more(runtime: Runtime, run_id: str) -> list[EdgeRow]:
+        late = EdgeRow("late", runtime.steps(run_id)[0].id, Condition.SUCCEEDED, False)
+        return [*edges(runtime, run_id), late]
+
+    monkeypatch.setattr(Runtime, "edges", more)
+
+    for form in ("tree", "dot", "mermaid", "svg"):
+        drawn = cli("graph", "last", "--format", form)
+        assert drawn.exit_code == 0, drawn.stderr
+        assert "late" not in drawn.stdout
+    assert all(edge["step"] != "late" for edge in cli.json("graph", "last")["dependencies"])

@@ -234,6 +234,75 @@ def test_an_id_that_is_not_unicode_is_refused_in_a_line(shell: Shell) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("steps", "code"), [("fail", 1), ("ok", 0)])
+def test_a_stderr_that_nobody_reads_changes_nothing(shell: Shell, steps: str, code: int) -> None:
+    read, write = os.pipe()
+    os.close(read)
+
+    process = shell.start(*APP, "run", "yard:start", "--set", f"{steps}=1", "--json", stderr=write)
+    os.close(write)
+    out, _ = process.communicate()
+
+    assert process.returncode == code
+    assert json.loads(out)["run"]["status"] == ("failed" if code else "succeeded")
+
+
+def test_a_full_stdout_is_one_line_and_an_exit_code(shell: Shell) -> None:
+    with open("/dev/full", "w") as full:
+        process = shell.start("version", stdout=full)
+        _, err = process.communicate()
+
+    assert process.returncode == 1
+    assert "No space left on device" in err
+    assert err.count("\n") == 1
+
+
+def test_followed_events_come_as_they_happen(shell: Shell, gates: list[Gate]) -> None:
+    run = shell.start(*APP, "run", "yard:start", "--set", through(gates[:1]), "--quiet")
+    gates[0].wait()
+    environment = {"PYTHONUNBUFFERED": ""}
+    following = shell.start("events", "last", "--follow", "--json", env=environment)
+    assert following.stdout is not None
+
+    first = following.stdout.readline()  # while the run waits at its gate
+
+    assert json.loads(first)["type"] == "run.created"
+    gates[0].open()
+    assert run.wait() == 0
+    following.communicate()
+
+
+def test_a_closed_stdin_is_no_input(shell: Shell) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {STEPWELL} --app {YARD} start yard:start --input - <&-"],
+        cwd=shell.folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == "error: input: cannot read '-': stdin is closed\n"
+
+
+def test_output_goes_into_a_pipe_and_through_a_link(shell: Shell) -> None:
+    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+    os.mkfifo(shell.folder / "fifo")
+    (shell.folder / "target").write_text("old")
+    (shell.folder / "link").symlink_to("target")
+
+    into_pipe = shell.start("graph", "last", "-o", "fifo")
+    drawn = (shell.folder / "fifo").read_text()
+    into_pipe.communicate()
+    shell("graph", "last", "-o", "link")
+
+    assert "ok" in drawn
+    assert (shell.folder / "target").read_text() == drawn
+    assert (shell.folder / "link").is_symlink()
+    assert (shell.folder / "fifo").is_fifo()
+
+
 def test_a_closed_pipe_does_not_hide_that_the_run_failed(shell: Shell) -> None:
     read, write = os.pipe()
     os.close(read)

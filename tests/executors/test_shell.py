@@ -1,5 +1,6 @@
 """`shell.run` with real programs."""
 
+import errno
 import os
 import select
 import sys
@@ -12,6 +13,7 @@ import pytest
 from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, StepError
 from stepwell.engine.execution import Execution
 from stepwell.executors.kinds.shell import run
+from stepwell.executors.kinds.spool import Spool
 from tests.executors.fakes import PATIENCE, FakeArtifacts, artifacts_of, claimed, services
 
 PYTHON = sys.executable
@@ -123,6 +125,20 @@ def test_what_cannot_be_run_is_permanent(request_: dict[str, Any], code: str) ->
     assert caught.value.code == code
 
 
+def test_a_timeout_of_a_month_is_one() -> None:
+    assert result(argv=["true"], timeout=31 * 86_400)["exit_code"] == 0
+
+
+def test_a_program_whose_output_cannot_be_kept_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_spool: Spool, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Spool, "write", full)
+
+    with pytest.raises(OSError, match="No space"):  # and not only once it has ended, as never
+        result(argv=["yes"])
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
@@ -130,6 +146,11 @@ def test_what_cannot_be_run_is_permanent(request_: dict[str, Any], code: str) ->
         ({"argv": []}, r"input\.argv"),
         ({"argv": ["a\0b"]}, "NUL"),
         ({"argv": ["true"], "timeout": 0}, r"input\.timeout"),
+        ({"argv": ["true"], "timeout": 1e9}, r"input\.timeout"),
+        ({"argv": ["true"], "grace": 1e9}, r"input\.grace"),
+        ({"argv": ["true"], "env": {"A": "x\0y"}}, "NUL"),
+        ({"argv": ["true"], "env": {"A=B": "x"}}, "name of a variable"),
+        ({"argv": ["true"], "env": {"": "x"}}, "name of a variable"),
         ({"argv": ["true"], "shell": True}, r"input\.shell"),
         ({}, r"input\.argv"),
     ],

@@ -183,6 +183,8 @@ def test_approval(runtime: Runtime) -> None:
         ("wait.sleep", {"seconds": -1}, "greater than or equal to 0"),
         ("wait.sleep", {"seconds": True}, "must be seconds, not true or false"),
         ("wait.sleep", {"until": "2030-01-01T00:00:00"}, "timezone"),
+        ("wait.sleep", {"until": "9999-12-31T23:59:59Z"}, "until: must be before 9"),
+        ("wait.sleep", {"until": "9999-12-31T23:59:59-12:00"}, "until: must be before 9"),
         ("wait.message", {"topic": "stepwell.x"}, "begins with 'stepwell.'"),
         ("wait.message", {"topic": ""}, "topic: must have 1 to"),
         ("wait.approval", {"timeout": -1}, "greater than or equal to 0"),

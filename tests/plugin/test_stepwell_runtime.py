@@ -25,6 +25,20 @@ from tests.plugin.packages import Order, ask, careful, patient
 DAY = timedelta(days=1)
 
 
+def test_packages_are_taken_as_by_connect(stepwell_runtime: MakeRuntime) -> None:
+    package = Package("given")
+
+    @package.entrypoint
+    def start(run: RunBuilder) -> None:
+        run.step("given.one")
+
+    package.executor("given.one")(lambda: 1)
+
+    runtime = stepwell_runtime(packages=[package])
+
+    assert runtime.start_run("given").result() == 1
+
+
 def test_a_run_ends_in_this_thread(stepwell_runtime: MakeRuntime) -> None:
     package, threads = Package("here"), []
 

@@ -9,7 +9,14 @@ import pytest
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import InvalidInput, LeaseLost, NotFound
 from stepwell.testing.builders import new_step, suspended
-from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase, check_counts
+from stepwell.testing.run_store.case import (
+    OPERATOR,
+    SECOND,
+    Bench,
+    RunStoreCase,
+    WallClock,
+    check_counts,
+)
 
 MINUTE = 60_000_000
 
@@ -166,6 +173,19 @@ class KeyValueTests(RunStoreCase):
         assert bench.store.kv_list() == []
         assert bench.store.kv_delete("k") is False
         assert bench.store.kv_set("k", "2", version=1) is None
+
+    def test_removed_is_removed_where_the_clock_goes_back(
+        self, bench: Bench, clock: WallClock
+    ) -> None:
+        bench.store.kv_set("k", "1")
+        assert bench.store.kv_delete("k") is True
+
+        clock.set_back(timedelta(minutes=1))
+
+        assert bench.store.kv_get("k") is None
+        assert bench.store.kv_list() == []
+        assert bench.store.kv_delete("k") is False
+        assert bench.store.kv_set("k", "2", version=0) == 3
 
     def test_what_expired_may_be_set_anew(self, bench: Bench, clock: VirtualClock) -> None:
         bench.store.kv_set("k", "1", expires_in=MINUTE)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from stepwell import Retry, StepContext
+from stepwell.engine.beside import Beside
+from stepwell.engine.durable_async import finish
 from tests.engine.durable.lab import Lab, Memory
 
 
@@ -20,6 +22,41 @@ def unread(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if vars(record).get("action") == "operation.unread"
     ]
+
+
+def test_without_a_thread_to_be_had_nothing_is_left_to_wait_for() -> None:
+    beside = Beside()
+    before = threading.stack_size(1 << 46)  # nobody has so much room for a stack
+    try:
+        with pytest.raises(RuntimeError):
+            beside.start(lambda: 1, "one")
+    finally:
+        threading.stack_size(before)
+
+    beside.join(lambda: False)
+    assert beside.start(lambda: 2, "two").result(20) == 2
+
+
+def test_what_the_body_left_running_ends_with_a_late_cancellation() -> None:
+    ended: list[str] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("slow")
+
+    async def main() -> None:
+        left = {asyncio.create_task(slow())}
+        finishing = asyncio.create_task(finish(left, canceled=False))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        finishing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await finishing
+        assert ended == ["slow"]
+
+    asyncio.run(main())
 
 
 class TestThreads:
