@@ -23,8 +23,8 @@ def write_file(source: BinaryIO, path: Path) -> None:
             with path.open("wb") as target:
                 shutil.copyfileobj(source, target)
             return
-        path = path.resolve()
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        place = path.resolve()
+        descriptor, name = tempfile.mkstemp(prefix=f".{place.name[:40]}.", dir=place.parent)
         try:
             with os.fdopen(descriptor, "wb") as target:
                 shutil.copyfileobj(source, target)
@@ -32,7 +32,7 @@ def write_file(source: BinaryIO, path: Path) -> None:
             os.umask(mask)
             os.chmod(name, 0o666 & ~mask)
             reach(Point.OUTPUT_WRITTEN)
-            os.replace(name, path)
+            os.replace(name, place)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name)

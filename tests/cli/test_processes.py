@@ -268,8 +268,9 @@ def test_followed_events_come_as_they_happen(shell: Shell, gates: list[Gate]) ->
 
     assert json.loads(first)["type"] == "run.created"
     gates[0].open()
-    assert run.wait() == 0
+    run.communicate()
     following.communicate()
+    assert run.returncode == following.returncode == 0
 
 
 def test_a_closed_stdin_is_no_input(shell: Shell) -> None:
@@ -283,7 +284,7 @@ def test_a_closed_stdin_is_no_input(shell: Shell) -> None:
     )
 
     assert ended.returncode == 2
-    assert ended.stderr == "error: input: cannot read '-': stdin is closed\n"
+    assert ended.stderr == "error: --input: cannot read '-': stdin is closed\n"
 
 
 def test_output_goes_into_a_pipe_and_through_a_link(shell: Shell) -> None:
