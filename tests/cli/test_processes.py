@@ -196,6 +196,18 @@ def test_following_ends_with_the_signal(shell: Shell, signum: signal.Signals, co
     assert (process.returncode, err) == (code, "")
 
 
+def by_sh(shell: Shell, command: str) -> "subprocess.CompletedProcess[str]":
+    """Call a command with the redirections of a POSIX shell."""
+    return subprocess.run(
+        ["sh", "-c", f"exec {STEPWELL} {command}"],
+        cwd=shell.folder,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
     shell(*APP, "run", "yard:start", "--set", "ok=300", "--quiet")
     read, write = os.pipe()
@@ -211,14 +223,7 @@ def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
 def test_a_stdout_that_was_closed_before_is_quiet(shell: Shell) -> None:
     shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
 
-    ended = subprocess.run(
-        ["sh", "-c", f"exec {STEPWELL} list >&-"],
-        cwd=shell.folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = by_sh(shell, "list >&-")
 
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -249,7 +254,7 @@ def test_a_stderr_that_nobody_reads_changes_nothing(shell: Shell, steps: str, co
 
 def test_a_full_stdout_is_one_line_and_an_exit_code(shell: Shell) -> None:
     with open("/dev/full", "w") as full:
-        process = shell.start("version", stdout=full)
+        process = shell.start("version", stdout=full, env={"PYTHONUNBUFFERED": ""})
         _, err = process.communicate()
 
     assert process.returncode == 1
@@ -274,14 +279,7 @@ def test_followed_events_come_as_they_happen(shell: Shell, gates: list[Gate]) ->
 
 
 def test_a_closed_stdin_is_no_input(shell: Shell) -> None:
-    ended = subprocess.run(
-        ["sh", "-c", f"exec {STEPWELL} --app {YARD} start yard:start --input - <&-"],
-        cwd=shell.folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = by_sh(shell, f"--app {YARD} start yard:start --input - <&-")
 
     assert ended.returncode == 2
     assert ended.stderr == "error: --input: cannot read '-': stdin is closed\n"
