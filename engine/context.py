@@ -70,6 +70,7 @@ class StepContext(DurableWaits):
     _dependencies: dict[str, tuple[str, str, str | None]] | None = None
     _logger: StepLogger | None = None
     _effects: Effects | None = None
+    _on_cancel: list[Callable[[], object]] | None = None
     claimed_with: ClaimedTogether | None = None
     returned: Any = None
 
@@ -77,7 +78,6 @@ class StepContext(DurableWaits):
         self._claimed = claimed
         self._worker_id = worker_id
         self._services = services
-        self._on_cancel: list[Callable[[], object]] = []
 
     # --- what it is -----------------------------------------------------------------------
 
@@ -165,7 +165,10 @@ class StepContext(DurableWaits):
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback` when `cancelled` becomes true: at once if it is, else in some thread."""
-        self._on_cancel.append(callback)
+        waiting = self._on_cancel
+        if waiting is None:  # of two threads, both use the first one's
+            waiting = vars(self).setdefault("_on_cancel", [])
+        waiting.append(callback)
         if self.cancelled:
             self.cancel()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
@@ -29,8 +30,10 @@ class Execution:
 
     __slots__ = (
         "_chance",
+        "_context",
         "_ticket",
-        "context",
+        "_worker_id",
+        "claimed_with",
         "deadline",
         "executor",
         "on_begin",
@@ -52,21 +55,35 @@ class Execution:
         self.on_begin = on_begin
         self.started = False
         self.deadline: float | None = None
+        self.claimed_with: ClaimedTogether | None = None
         self._chance = chance
-        # Whoever takes the one ticket decides whether the body runs: a list's pop is atomic.
-        self._ticket = [True]
+        self._worker_id = worker_id
+        self._context: StepContext | None = None
+        # Whoever takes the one ticket decides whether the body runs: deleting it is atomic.
+        self._ticket = True
         # load
         self.executor: Executor = services.catalog.executor(step.kind)
-        # prepare
-        self.context = StepContext(step, worker_id, services)
 
     @property
     def kind(self) -> str:
         return self.step.kind
 
+    @property
+    def context(self) -> StepContext:
+        """What the body sees; made (prepare) when it is about to begin.
+
+        Of a thousand steps that were claimed most wait for a thread, and each object that lives
+        for long costs the garbage collector time.
+        """
+        if self._context is None:
+            self._context = StepContext(self.step, self._worker_id, self.services)
+            self._context.claimed_with = self.claimed_with
+        return self._context
+
     def begin(self) -> bool:
         """Mark the start of the body; False when it was withdrawn or canceled before."""
-        if self.context.cancelled or not self._take_ticket():
+        context = self.context  # there before the ticket is gone: `cancel` needs it from then on
+        if context.cancelled or not self._take_ticket():
             return False
         self.started = True
         if self.on_begin is not None:
@@ -79,9 +96,10 @@ class Execution:
 
     def _take_ticket(self) -> bool:
         try:
-            return self._ticket.pop()
-        except IndexError:
+            del self._ticket
+        except AttributeError:
             return False
+        return True
 
     def invoke(self) -> Any:
         """Call the executor. May raise anything, and may return an awaitable."""
@@ -147,7 +165,8 @@ class Execution:
         return policy_of(self.step, self.services.catalog)
 
     def cancel(self) -> None:
-        """Set `step.cancelled`; the body decides what to make of it."""
+        """Set `step.cancelled`; the body decides what to make of it, if it has begun."""
+        self._take_ticket()
         self.context.cancel()
 
 

@@ -492,7 +492,7 @@ class Worker:
                 steps = [execution.step for execution in executions]
                 together = ClaimedTogether(self._store, steps)
                 for execution in executions:
-                    execution.context.claimed_with = together
+                    execution.claimed_with = together
             self._lanes.submit(kind, executions)
 
     def _on_begin(self, execution: Execution) -> None:

@@ -81,6 +81,7 @@ class Child:
     def _run(self, message: dict[str, Any]) -> Outcome:
         step = restore(ClaimedStep, message["step"])
         execution = Execution(step, self._worker_id, self._services)
+        execution.begin()  # before another thread can see it, and cancel it
         self._number, self._execution = message["number"], execution
         if self._cancelled == self._number:
             execution.cancel()
