@@ -13,41 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from stepwell.engine.errors import CorruptData, InvalidInput, RuntimeClosed
 from stepwell.engine.points import Write, is_armed, reach
 from stepwell.stores.sql.dialect import Dialect, Moment
 from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.write_queue import Group, Ticket, WriteQueue
 
 T = TypeVar("T")
 
-MAX_GROUP = 256
 # Reads at the same time; more of them wait. A server's connections are not for one process alone.
 MAX_READERS = 8
 # How often a transaction is tried that lost a deadlock, say.
 MAX_TRIES = 5
-
-
-class _Ticket(Generic[T]):
-    """One write that waits for its turn, and afterwards its result or error."""
-
-    __slots__ = ("batch", "done", "error", "item", "kind", "result", "work")
-
-    def __init__(
-        self,
-        work: Callable[[Transaction], T],
-        batch: Callable[[Transaction, Sequence[Any]], Sequence[Any]] | None = None,
-        item: Any = None,
-        kind: Write | None = None,
-    ) -> None:
-        self.work = work
-        self.kind = kind
-        self.batch = batch
-        self.item = item
-        self.done = False
-        self.result: T | None = None
-        self.error: BaseException | None = None
 
 
 class Database:
@@ -56,7 +35,7 @@ class Database:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._turn = threading.Lock()
-        self._waiting: deque[_Ticket[Any]] = deque()
+        self.queue = WriteQueue(self._commit_group, mixed=not dialect.concurrent)
         self._writer: Any = None
         self._cursor: Any = None
         self._readers: list[Any] = []
@@ -77,7 +56,7 @@ class Database:
         raises, nothing of it is stored and the error is passed on; a driver's error becomes a
         StoreError, unless it is the fault of the data. `kind` gives it its crash points.
         """
-        return self._wait_for(_Ticket(work, kind=kind))
+        return self._wait_for(Ticket(work, kind=kind))
 
     def write_with_others(
         self,
@@ -90,65 +69,55 @@ class Database:
         It is given `item` together with those that other threads bring at the same moment for
         the same `batch`, and returns a result for each. If it raises, each is tried by itself.
         """
-        return self._wait_for(_Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind))
+        return self._wait_for(Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind))
 
-    def _wait_for(self, ticket: _Ticket[T]) -> T:
-        self._waiting.append(ticket)
-        with self._turn:
-            while not ticket.done:  # a crowd is larger than one group
-                self._commit_group()
+    def _wait_for(self, ticket: Ticket[T]) -> T:
+        self.queue.write(ticket)
         if ticket.error is not None:
             raise self._readable(ticket.error)
         if ticket.kind is not None:
             reach(ticket.kind.before_acknowledgement)
         return ticket.result  # type: ignore[return-value]  # set when there is no error
 
-    def _commit_group(self) -> None:
-        group = self._next_group()
-        for attempt in range(MAX_TRIES):
+    def _commit_group(self, group: Group) -> None:
+        with self._turn:
+            error = self._try(group)
+            if _is_batch(group) and isinstance(error, Exception) and not self._is_passing(error):
+                # One of them is at fault, and nothing was stored: each by itself, then.
+                for ticket in group:
+                    ticket.batch = None
+                error = self._try(group)
+        if error is not None:
+            _fail(group, error)
+
+    def _try(self, group: Group) -> BaseException | None:
+        """Commit the writes of a group, again if that may help; returns what went wrong."""
+        tries = 0
+        while True:
+            tries += 1
             try:
                 self._check_open()
                 self._commit(group)
-            except self.dialect.driver_errors as error:
-                again = self.dialect.is_passing(error) or self.dialect.was_lost(self._cursor)
-                if again and attempt + 1 < MAX_TRIES:
-                    continue
-                _fail(group, error)
             except BaseException as error:
-                _fail(group, error)
-            break
-        for ticket in group:
-            ticket.done = True
-
-    def _next_group(self) -> list[_Ticket[Any]]:
-        """Take the writes of the next transaction from those that wait, the oldest first."""
-        group: list[_Ticket[Any]] = []
-        later: list[_Ticket[Any]] = []
-        while self._waiting and len(group) < MAX_GROUP:
-            ticket = self._waiting.popleft()
-            fits = not group or not self.dialect.concurrent
-            if fits or (ticket.batch is not None and ticket.batch == group[0].batch):
-                group.append(ticket)
+                if tries == MAX_TRIES or not self._is_passing(error):
+                    return error
             else:
-                later.append(ticket)
-                if group[0].batch is None:
-                    break
-        self._waiting.extendleft(reversed(later))
-        return group
+                return None
 
-    def _commit(self, group: list[_Ticket[Any]]) -> None:
+    def _is_passing(self, error: BaseException) -> bool:
+        """Whether the same transaction may succeed if it is tried again."""
+        if not isinstance(error, self.dialect.driver_errors):
+            return False
+        return self.dialect.is_passing(error) or self.dialect.was_lost(self._cursor)
+
+    def _commit(self, group: Group) -> None:
         """Run the writes of a group in one transaction."""
         if is_armed():
             _reach(group, "before_begin")
         now = self._begin()
         cursor = self._cursor
         try:
-            tx, news = Transaction(cursor, self.dialect, now), 0
-            if len(group) == 1:
-                group[0].result = group[0].work(tx)
-                news += tx.take_news()
-            else:
-                news += self._run_apart(group, tx)
+            news = self._run(group, Transaction(cursor, self.dialect, now))
             if is_armed():
                 _reach(group, "before_commit")
             self.dialect.commit(cursor, news=news)
@@ -171,7 +140,17 @@ class Database:
         self.open()
         return self.dialect.begin(self._cursor)
 
-    def _run_apart(self, group: list[_Ticket[Any]], tx: Transaction) -> int:
+    def _run(self, group: Group, tx: Transaction) -> int:
+        """Run the writes of a group; returns how many of them are news."""
+        if len(group) == 1:
+            group[0].result = group[0].work(tx)
+        elif _is_batch(group):
+            _run_batch(group, tx)
+        else:
+            return self._run_apart(group, tx)
+        return tx.take_news()
+
+    def _run_apart(self, group: Group, tx: Transaction) -> int:
         """Run the writes of a group, batches first; returns how many of them are news."""
         news = 0
         for ticket in self._run_batches(group, tx):
@@ -179,25 +158,22 @@ class Database:
             self._run_in_savepoint(ticket, tx)
         return news + tx.take_news()
 
-    def _run_batches(self, group: list[_Ticket[Any]], tx: Transaction) -> list[_Ticket[Any]]:
+    def _run_batches(self, group: Group, tx: Transaction) -> Group:
         """Run what can be done together; returns those that are to be run one by one."""
-        batches: dict[Any, list[_Ticket[Any]]] = {}
+        batches: dict[Any, Group] = {}
         for ticket in group:
             if ticket.batch is not None:
                 batches.setdefault(ticket.batch, []).append(ticket)
-        done: set[_Ticket[Any]] = set()
-        for batch, tickets in batches.items():
-            items = [ticket.item for ticket in tickets]
-            together: _Ticket[Any] = _Ticket(partial(batch, items=items))
+        done: set[Ticket[Any]] = set()
+        for tickets in batches.values():
             if len(tickets) > 1:
+                together: Ticket[Any] = Ticket(partial(_run_batch, tickets))
                 self._run_in_savepoint(together, tx)
                 if together.error is None:
-                    for ticket, result in zip(tickets, together.result or (), strict=True):
-                        ticket.result, ticket.error = result, None
                     done.update(tickets)
         return [ticket for ticket in group if ticket not in done]
 
-    def _run_in_savepoint(self, ticket: _Ticket[Any], tx: Transaction) -> None:
+    def _run_in_savepoint(self, ticket: Ticket[Any], tx: Transaction) -> None:
         tx.cursor.execute("SAVEPOINT one")
         try:
             ticket.error = None
@@ -324,7 +300,21 @@ class Database:
         return _unfit(error) if isinstance(error, (UnicodeEncodeError, OverflowError)) else error
 
 
-def _reach(group: list[_Ticket[Any]], moment: str) -> None:
+def _is_batch(group: Sequence[Ticket[Any]]) -> bool:
+    """Whether all of them are done at once, by the same function."""
+    batch = group[0].batch
+    return batch is not None and all(ticket.batch == batch for ticket in group[1:])
+
+
+def _run_batch(tickets: Sequence[Ticket[Any]], tx: Transaction) -> None:
+    batch = tickets[0].batch
+    assert batch is not None
+    results = batch(tx, [ticket.item for ticket in tickets])
+    for ticket, result in zip(tickets, results, strict=True):
+        ticket.result, ticket.error = result, None
+
+
+def _reach(group: Group, moment: str) -> None:
     """All writes of the group have come so far."""
     for kind in dict.fromkeys(ticket.kind for ticket in group):
         if kind is not None:
@@ -338,6 +328,6 @@ def _unfit(error: UnicodeEncodeError | OverflowError) -> InvalidInput:
     return InvalidInput(f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text")
 
 
-def _fail(group: list[_Ticket[Any]], error: BaseException) -> None:
+def _fail(group: Group, error: BaseException) -> None:
     for ticket in group:
         ticket.error = ticket.error or error

@@ -15,7 +15,6 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import Conflict
 from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Outcome, Queue
 from stepwell.engine.states import RunStatus
-from stepwell.stores.sql.database import _Ticket
 from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.statements import Transaction
@@ -23,6 +22,7 @@ from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, completed, new_run, new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR
 from tests.postgres.server import wait_until
+from tests.stores.crowd import write_together
 
 PATIENCE = 30
 SOMEBODY_WAITS = (
@@ -289,16 +289,15 @@ def test_only_writes_of_one_batch_share_a_transaction(stores: list[SqlRunStore])
         seen.extend((item, row[0]) for item in items)
         return items
 
-    def plain(item: str) -> _Ticket[Any]:
-        return _Ticket(lambda tx: note(tx, [item]))
+    def plain(item: str) -> Callable[[], Any]:
+        return lambda: database.write(lambda tx: note(tx, [item]))
 
-    def batched(item: str) -> _Ticket[Any]:
-        return _Ticket(lambda tx: note(tx, [item]), note, item)
+    def batched(item: str) -> Callable[[], Any]:
+        return lambda: database.write_with_others(note, item)
 
-    database._waiting.extend([plain("1"), batched("a"), plain("2"), batched("b"), plain("3")])
-
-    # when: there is a turn
-    database.write(lambda tx: note(tx, ["4"]))
+    # when: they come while another one is going on
+    writes = [plain("1"), batched("a"), plain("2"), batched("b"), plain("3"), plain("4")]
+    write_together(database, writes)
 
     # then: the batch is one transaction, and each of the others has its own, in their order
     numbers = dict(seen)

@@ -8,10 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,16 @@ from stepwell.engine.events import Event, Observers
 from stepwell.engine.model import Queue, RunFilter, StepFilter
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql import schema, sqlite
-from stepwell.stores.sql.database import MAX_GROUP, Database, _Ticket
+from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.migrate import migrate, upgrade_sql
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.statements import Statement, Transaction, bind
 from stepwell.stores.sql.store import SqlRunStore
+from stepwell.stores.sql.write_queue import MAX_GROUP
 from stepwell.testing.builders import completed, new_artifact, new_run, new_step
 from stepwell.testing.run_store.case import Bench
+from tests.stores.crowd import write_together
 
 NOBODY = 65534
 
@@ -523,51 +524,12 @@ class TestProcesses:
         store.close()
 
 
-class CountingDeque(deque[Any]):
-    """Says when it holds as many tickets as are wanted."""
-
-    def __init__(self, wanted: int) -> None:
-        super().__init__()
-        self.full = threading.Event()
-        self._wanted = wanted
-
-    def append(self, item: Any) -> None:
-        super().append(item)
-        if len(self) >= self._wanted:
-            self.full.set()
-
-
 class TestGroupCommit:
     """Writes that wait for the writer at the same moment share a transaction."""
 
     def group(self, database: Database, works: list[Any]) -> list[Any]:
         """What each write gave, when all waited for the same one before them."""
-        waiting = database._waiting = CountingDeque(len(works))
-        begun, go_on = threading.Event(), threading.Event()
-
-        def first(tx: Transaction) -> None:
-            begun.set()
-            assert go_on.wait(30)
-
-        results: list[Any] = [None] * len(works)
-
-        def write(number: int) -> None:
-            try:
-                results[number] = database.write(works[number])
-            except BaseException as error:
-                results[number] = error
-
-        threads = [threading.Thread(target=database.write, args=(first,))]
-        threads[0].start()
-        assert begun.wait(30)
-        threads += [threading.Thread(target=write, args=(n,)) for n in range(len(works))]
-        for thread in threads[1:]:
-            thread.start()
-        assert waiting.full.wait(30)
-        go_on.set()
-        for thread in threads:
-            thread.join()
-        return results
+        return write_together(database, [partial(database.write, work) for work in works])
 
     @pytest.fixture
     def store(self, path: Path) -> Iterator[SqlRunStore]:
@@ -597,13 +559,12 @@ class TestGroupCommit:
         assert self.names(store) == set(names)
 
     def test_one_behind_a_whole_group_gets_its_result_too(self, store: SqlRunStore) -> None:
-        names = [f"n{number}" for number in range(MAX_GROUP + 40)]
-        store.database._waiting.extend(_Ticket(self.put(name)) for name in names)
+        names = [f"n{number}" for number in range(MAX_GROUP + 1)]
 
-        assert store.database.write(self.put("n-last")) == "n-last"
+        assert self.group(store.database, [self.put(name) for name in names]) == names
 
-        assert store.database.transactions == 2
-        assert self.names(store) == {*names, "n-last"}
+        assert store.database.transactions == 3  # the one that was waited for, and two groups
+        assert self.names(store) == set(names)
 
     def test_one_that_raises_fails_alone(self, store: SqlRunStore) -> None:
         def fails(tx: Transaction) -> None:

@@ -18,7 +18,7 @@ from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.statements import Statement, Statements
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.simulator.audit import TABLE, TRIGGERS, AuditRow
-from stepwell.testing.simulator.fibers import FiberLock, Fibers
+from stepwell.testing.simulator.fibers import FiberLock, Fibers, FiberSignal
 
 
 class Gate(Protocol):
@@ -70,7 +70,9 @@ class Blank:
         dialect = _ProcessDialect(connection, clock, gate)
         database = Database(dialect)
         turn: Any = FiberLock(fibers)
-        database._turn = turn
+        database._turn, queue = turn, database.queue
+        assert "make_signal" in dir(queue)
+        vars(queue)["make_signal"] = lambda: FiberSignal(fibers)
         known = {
             **self._kept,
             id(self._dialect): dialect,
