@@ -3,137 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import itemgetter
 from typing import Any
 
-import sqlalchemy as sa
-from pydantic_core import from_json
-
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, RunInfo
+from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
 from stepwell.engine.payload import decode
-from stepwell.engine.states import Act, RunStatus
-from stepwell.stores.sql import schema
-from stepwell.stores.sql.claim_together import CLAIMED, claim_together, start_together
+from stepwell.stores.sql.claims_sql import ClaimStatements
+from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer, texts
 from stepwell.stores.sql.known_runs import KnownRuns
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
-from stepwell.stores.sql.statements import (
-    Statement,
-    Statements,
-    Transaction,
-    becomes,
-    bind,
-    may,
-    rows_json,
-    still_may,
-)
-from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer, array_literal
-
-
-class ClaimStatements(Statements):
-    """Finding ready steps and taking them."""
-
-    def __init__(self, dialect: Any) -> None:
-        super().__init__(dialect)
-        steps = schema.steps
-        columns = [steps.c[name] for name in CLAIMED]
-        ready = may(Act.CLAIM, steps.c.status)
-        self.together = claim_together(dialect) if dialect.fuses else None
-        self.find_ready = Statement(
-            sa.select(*columns)
-            .where(
-                ready,
-                steps.c.queue == bind("queue"),
-                steps.c.kind == bind("kind"),
-                steps.c.ready_at <= bind("now"),
-                steps.c.lost_leases < bind("suspect_from"),
-            )
-            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
-            .limit(bind("limit")),
-            *("queue", "kind", "now", "suspect_from", "limit"),
-        )
-        self.find_suspect = Statement(
-            sa.select(*columns)
-            .where(
-                ready,
-                # The partial index of suspects: there are hardly ever any.
-                steps.c.lost_leases > sa.literal_column("0"),
-                steps.c.lost_leases >= bind("suspect_from"),
-                steps.c.queue.in_(dialect.texts("queues")),
-                steps.c.kind.in_(dialect.texts("kinds")),
-                steps.c.ready_at <= bind("now"),
-            )
-            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True),
-            *("suspect_from", "queues", "kinds", "now"),
-        )
-        self.ready_kinds = Statement(_ready_kinds(steps), "queue")
-        self._taking(dialect)
-
-    def _taking(self, dialect: Any) -> None:
-        steps, runs = schema.steps, schema.runs
-        self.take = Statement(
-            sa.update(steps)
-            .values(
-                status=becomes(Act.CLAIM),
-                token=steps.c.token + 1,
-                attempt=steps.c.attempt + 1,
-                worker=bind("worker"),
-                started_at=bind("now"),
-                expires_at=bind("expires"),
-            )
-            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.CLAIM, steps.c.status)),
-            *("worker", "now", "expires", "keys"),
-        )
-        of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
-        columns = [runs.c[name] for name in (*of_run, "created_at", "parent_run")]
-        self.load_runs = Statement(
-            sa.select(*columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
-        )
-        pending = sa.select(runs.c.id).where(
-            runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
-        )
-        if dialect.concurrent:
-            # In the order of keys, so that two claims that start the same runs do not deadlock.
-            locked = pending.order_by(runs.c.id).with_for_update().cte("locked")
-            pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
-        start = sa.update(runs).values(
-            status=RunStatus.RUNNING.value,
-            started_at=sa.func.coalesce(runs.c.started_at, bind("now", sa.BigInteger)),
-        )
-        start = start.where(runs.c.id.in_(pending))
-        told = start_together(start, columns) if dialect.fuses else start.returning(*columns)
-        self.start_runs = Statement(told, *("now", "keys"))
-        self.step_names = Statement(
-            sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
-            "keys",
-        )
-
-
-def _ready_kinds(steps: sa.Table) -> Any:
-    """The kinds that are ready in a queue: the index read from one kind to the next one.
-
-    With each, whether there are suspects in the queue, of any kind.
-    """
-
-    def first(*after: Any) -> Any:
-        return sa.select(sa.func.min(steps.c.kind).label("kind")).where(
-            may(Act.CLAIM, steps.c.status), steps.c.queue == bind("queue"), *after
-        )
-
-    kinds = first().cte("kinds", recursive=True)
-    following = first(steps.c.kind > kinds.c.kind).correlate(kinds).scalar_subquery()
-    kinds = kinds.union_all(sa.select(following).where(kinds.c.kind.is_not(None)))
-    suspects = sa.exists().where(
-        may(Act.CLAIM, steps.c.status),
-        steps.c.lost_leases > sa.literal_column("0"),
-        steps.c.queue == bind("queue"),
-    )
-    return sa.select(kinds.c.kind, suspects).where(kinds.c.kind.is_not(None))
+from stepwell.stores.sql.statements import Statement, Transaction, rows_json
 
 
 class Claims:
@@ -144,22 +27,25 @@ class Claims:
         self._limits = limits
         self.runs = KnownRuns()
 
-    def offer(self, request: ClaimRequest | None) -> Offer:
-        """What may be handed on to the worker before it claims."""
-        if self._sql.together is None or request is None or not request.lanes:
+    def offer(self, request: ClaimRequest | None, control: Callable[[], int]) -> Offer:
+        """What may be handed on to the worker before it claims; `control` tells that number."""
+        if request is None or not request.lanes:
             return NO_OFFER
         known = self._limits.unlimited(request)
         if known is None:
             return NO_OFFER
-        control, queues = known
+        known_at, queues = known
+        fused = self._sql.together is not None
+        if not fused and known_at != control():  # else the statement looks
+            return NO_OFFER
         return Offer(
             request.worker_id,
             request.lease,
             request.suspect_from,
-            array_literal(tuple(kind for lane in request.lanes for kind in lane.kinds)),
-            array_literal(queues),
+            texts(fused, tuple(kind for lane in request.lanes for kind in lane.kinds)),
+            texts(fused, queues),
             min(lane.limit for lane in request.lanes),
-            control,
+            known_at,
         )
 
     def claim(
@@ -178,19 +64,16 @@ class Claims:
         """
         fresh: Collection[RunInfo] = ()
         budgets = self._limits.budgets(tx, request, result.control)
-        rows: list[tuple[Any, ...]]
-        if handed_on.all and not tx.made_ready and not tx.more_ready:
-            rows = _in_order(tuple(from_json(row)) for row in handed_on.rows)
-        elif self._sql.together is None:
-            rows = self._choose(tx, request, budgets)
-            if rows:
-                keys = rows_json([row[2] for row in rows])
-                self._sql.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
-        else:
-            rows = [tuple(from_json(row)) for row in handed_on.rows]
-            kinds = Counter(row[5] for row in rows)
-            rows += self._take_together(self._sql.together, tx, request, budgets, kinds)
-            rows = _in_order(rows)
+        rows = handed_on.rows
+        if not handed_on.all or tx.made_ready or tx.more_ready:
+            lanes = _without(rows, request.lanes)
+            if self._sql.together is None:
+                found = self._choose_and_take(tx, request, lanes, budgets)
+            else:
+                found = self._take_together(self._sql.together, tx, request, lanes, budgets)
+            rows = [*rows, *found]
+        # By priority, ready time and creation, as it is promised.
+        rows.sort(key=itemgetter(0, 1, 2))
         if rows:
             self._limits.spend(tx, (row[6] for row in rows))
             fresh = self._add_claimed(tx, ledger, request, rows, result, created)
@@ -218,16 +101,13 @@ class Claims:
         together: Statement,
         tx: Transaction,
         request: ClaimRequest,
+        lanes: Sequence[Lane],
         budgets: Mapping[str, int | None],
-        taken: Mapping[str, int],
     ) -> list[tuple[Any, ...]]:
-        """Find and take in one statement; returns the rows as they were, in no order.
-
-        So many of each kind were `taken` already.
-        """
+        """Find and take in one statement; returns the rows as they were, in no order."""
         wanted = [
-            (queue, kind, lane.limit - sum(taken.get(k, 0) for k in lane.kinds), number, budget)
-            for number, lane in enumerate(request.lanes)
+            (queue, kind, lane.limit, number, budget)
+            for number, lane in enumerate(lanes)
             for kind in lane.kinds
             for queue, budget in budgets.items()
             if budget != 0
@@ -246,10 +126,28 @@ class Claims:
             tx.news = True
         return [row[:-1] for row in rows]
 
-    def _choose(
-        self, tx: Transaction, request: ClaimRequest, budgets: dict[str, int | None]
+    def _choose_and_take(
+        self,
+        tx: Transaction,
+        request: ClaimRequest,
+        lanes: Sequence[Lane],
+        budgets: dict[str, int | None],
     ) -> list[tuple[Any, ...]]:
-        """The rows to take, in the order of the promise: priority, ready time, creation."""
+        """The same in several statements."""
+        rows = self._choose(tx, request, lanes, budgets)
+        if rows:
+            keys = rows_json([row[2] for row in rows])
+            self._sql.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
+        return rows
+
+    def _choose(
+        self,
+        tx: Transaction,
+        request: ClaimRequest,
+        lanes: Sequence[Lane],
+        budgets: dict[str, int | None],
+    ) -> list[tuple[Any, ...]]:
+        """The rows to take, for each lane the best ones."""
         ready: list[tuple[str, str]] = []
         suspects = False
         for queue, budget in budgets.items():
@@ -259,7 +157,7 @@ class Claims:
                     suspects = suspects or bool(some)
         suspect = self._suspect(tx, request, budgets) if suspects and request.suspects else []
         chosen: list[tuple[Any, ...]] = []
-        for lane in request.lanes:
+        for lane in lanes:
             sources = [source for source in ready if source[1] in lane.kinds]
             mine = [row for row in suspect if row[5] in lane.kinds]
             if len(sources) == 1 and not mine:
@@ -337,9 +235,14 @@ class Claims:
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())
 
 
-def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """By priority, ready time and creation, as it is promised."""
-    return sorted(rows, key=itemgetter(0, 1, 2))
+def _without(rows: Sequence[Sequence[Any]], lanes: Sequence[Lane]) -> Sequence[Lane]:
+    """What is left of the lanes' limits when these rows were taken."""
+    if not rows:
+        return lanes
+    taken = Counter(row[5] for row in rows)
+    return [
+        Lane(lane.kinds, lane.limit - sum(taken[kind] for kind in lane.kinds)) for lane in lanes
+    ]
 
 
 def _best(

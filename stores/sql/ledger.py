@@ -20,6 +20,7 @@ from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.fused import ENDED, FusedStatements
 from stepwell.stores.sql.run_ends import END_EVENTS, ending, is_paused
 from stepwell.stores.sql.statements import (
+    Each,
     Statement,
     Statements,
     Transaction,
@@ -58,21 +59,24 @@ class LedgerStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         runs = schema.runs
-        given = dialect.rows(
-            "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
-        )
-        self.count = Statement(
-            sa.update(runs)
-            .values(
-                total_steps=runs.c.total_steps + given.c.total,
-                open_steps=runs.c.open_steps + given.c.open,
-                event_seq=runs.c.event_seq + given.c.events,
-            )
-            .where(runs.c.id == given.c.id)
-            .returning(
-                *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+        self.count = Each(
+            dialect,
+            lambda given: (
+                sa.update(runs)
+                .values(
+                    total_steps=runs.c.total_steps + given.c.total,
+                    open_steps=runs.c.open_steps + given.c.open,
+                    event_seq=runs.c.event_seq + given.c.events,
+                )
+                .where(runs.c.id == given.c.id)
+                .returning(
+                    *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+                )
             ),
-            "rows",
+            id=sa.BigInteger,
+            total=sa.BigInteger,
+            open=sa.BigInteger,
+            events=sa.BigInteger,
         )
         self._ends()
         self._waits(dialect)
@@ -293,8 +297,7 @@ class Ledger:
         Their numbers are only known there; each is told by how many come after it.
         """
         if self._fused is None:
-            found: list[Any] = self._sql.count(self._tx, rows_json(rows)).fetchall()
-            return found
+            return self._sql.count(self._tx, rows)
         given = [
             (key, len(mine) - place, *event)
             for key, mine in events.items()

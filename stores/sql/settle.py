@@ -30,12 +30,12 @@ from stepwell.stores.sql import waiting
 from stepwell.stores.sql.emissions import Emission
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.graphs import Graphs, id_is_taken
+from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, Sending
 from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import MAX_ROWS_JSON, Statement, Transaction, rows_json
+from stepwell.stores.sql.statements import MAX_ROWS_JSON, Guarded, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
-from stepwell.stores.sql.succeed_together import NO_OFFER, HandedOn, Offer
 from stepwell.stores.sql.successes import Successes, record_refs
 
 
@@ -59,7 +59,9 @@ class Settlement:
         self._messages = messages
         self._sending: list[Sending] = []
         self._ledger = ledger
-        self._spread = Spread(tx, self._sql, ledger)
+        # Where statements are fused, one of them hands on, and this is for all that it is not for.
+        handing = NO_OFFER if self._fused else offer
+        self._spread = Spread(tx, self._sql, ledger, handing, self.handed_on)
 
     def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
         """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`.
@@ -123,14 +125,14 @@ class Settlement:
 
     def _guarded(
         self,
-        statement: Statement,
+        statement: Guarded,
         steps: Sequence[ClaimedStep],
-        rows: Sequence[Any],
+        rows: Sequence[Sequence[Any]],
         result: Exchange,
         *values: Any,
     ) -> set[int]:
         """End executions; returns the keys of those whose leases were still held."""
-        held = {row[0] for row in statement(self._tx, *values, rows_json(rows)).fetchall()}
+        held = statement(self._tx, rows, *values)
         self._lose_stale(steps, held, result)
         return held
 

@@ -12,6 +12,7 @@ from typing import Any
 from stepwell.engine.events import EventType
 from stepwell.engine.payload import encode
 from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
+from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.steps_sql import SettleStatements
@@ -31,10 +32,19 @@ _CODES = {StepStatus.CANCELED: "upstream_failed", StepStatus.SKIPPED: "branch_no
 class Spread:
     """Collects ended and dropped steps of one transaction, then follows their edges."""
 
-    def __init__(self, tx: Transaction, sql: SettleStatements, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        sql: SettleStatements,
+        ledger: Ledger,
+        offer: Offer = NO_OFFER,
+        handed_on: HandedOn | None = None,
+    ) -> None:
         self._tx = tx
         self._sql = sql
         self._ledger = ledger
+        self._offer = offer
+        self._handed_on = handed_on or HandedOn()
         self._ended: dict[StepStatus, list[int]] = {}
         self._cancel: Drops = {}
         self._skip: Drops = {}
@@ -60,15 +70,39 @@ class Spread:
                 for key in dropped:
                     met.pop(key, None)
             if met:
-                self._tx.news = self._tx.more_ready = True
-                self._ledger.readied(met)
-                self._sql.count_down(self._tx, self._tx.now, rows_json(list(met.items())))
+                self._count_down(met)
             if self._cancel or self._skip:
                 self._carry_out_drops()
 
+    def _count_down(self, met: dict[int, int]) -> None:
+        """So many of what these steps wait for are there; whose count comes to 0 are ready."""
+        if 0 < len(met) <= self._offer.room:
+            self._hand_on(met)
+        if met:
+            self._tx.news = self._tx.more_ready = True
+            self._ledger.readied(met)
+            self._sql.count_down(self._tx, list(met.items()), self._tx.now)
+
+    def _hand_on(self, met: dict[int, int]) -> None:
+        """Claim those of them that are ready now and would be claimed next, if nothing else is."""
+        offer, now = self._offer, self._tx.now
+        rows = self._sql.hand_on(
+            self._tx,
+            list(met.items()),
+            *(now, offer.worker, now + offer.lease),
+            *(offer.suspect_from, offer.kinds, offer.queues),
+        )
+        if not rows:
+            return
+        handed = self._handed_on
+        handed.all = True
+        handed.rows += rows
+        for row in rows:
+            del met[row[2]]
+
     def _look_at_dependents(self, status: StepStatus, keys: list[int], met: dict[int, int]) -> None:
         rulings = _RULINGS[status]
-        rows = self._sql.dependents(self._tx, rows_json(keys)).fetchall()
+        rows = self._sql.dependents(self._tx, [(key,) for key in keys])
         for step, condition, count, origin in rows:
             ruling = rulings[condition]
             if ruling is Verdict.MET:

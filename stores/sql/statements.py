@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -124,6 +125,74 @@ class Insert(Statement):
                 super().many(tx, part)
             else:
                 self._together(tx, text)
+
+
+# Rows that are too few for one statement about all of them to be cheaper.
+FEW = 4
+
+
+class Each:
+    """A statement about each of some rows of values.
+
+    `clause` makes it for a source of rows, whose columns are in its `c`; `names` are its other
+    parameters. All rows go in one JSON parameter. Where a statement for one row costs much less
+    than that, as it does when no message is sent for it, a few rows are taken one by one.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        clause: Callable[[Any], Any],
+        *names: str,
+        **columns: type[sa.types.TypeEngine[Any]],
+    ) -> None:
+        self._all = Statement(clause(dialect.rows("rows", **columns)), *names, "rows")
+        self._one = None if dialect.fuses else _of_one(clause, names, columns)
+
+    def __call__(self, tx: Transaction, rows: Sequence[Sequence[Any]], *values: Any) -> list[Any]:
+        """Run it; returns the rows that it tells."""
+        told: list[Any]
+        if self._one is None or len(rows) > FEW:
+            told = self._all(tx, *values, rows_json(rows)).fetchall()
+        elif len(rows) == 1:
+            told = self._one(tx, *values, *rows[0]).fetchall()
+        else:
+            told = []
+            for row in rows:
+                told += self._one(tx, *values, *row).fetchall()
+        return told
+
+
+class Guarded:
+    """An update of each of some rows, found by the `id` they begin with, if it is as expected."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        clause: Callable[[Any], Any],
+        *names: str,
+        **columns: type[sa.types.TypeEngine[Any]],
+    ) -> None:
+        everything = clause(dialect.rows("rows", **columns))
+        told = everything.returning(everything.table.c.id)
+        self._all = Statement(told, *names, "rows")
+        self._one = None if dialect.fuses else _of_one(clause, names, columns)
+
+    def __call__(self, tx: Transaction, rows: Sequence[Sequence[Any]], *values: Any) -> set[int]:
+        """Run it; returns the ids of those that were changed."""
+        one = self._one
+        if one is None or len(rows) > FEW:
+            return {row[0] for row in self._all(tx, *values, rows_json(rows)).fetchall()}
+        # To be told of them costs twice as much as the change itself.
+        return {row[0] for row in rows if one(tx, *values, *row).rowcount}
+
+
+def _of_one(
+    clause: Callable[[Any], Any], names: Sequence[str], columns: Iterable[str]
+) -> Statement:
+    """The statement for a row that is given as parameters."""
+    given = SimpleNamespace(c=SimpleNamespace(**{name: bind(name) for name in columns}))
+    return Statement(clause(given), *names, *columns)
 
 
 class Transaction:

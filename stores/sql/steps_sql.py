@@ -8,13 +8,17 @@ import sqlalchemy as sa
 
 from stepwell.engine.states import Act, StepStatus
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.claim_together import as_found, taking
 from stepwell.stores.sql.statements import (
+    Each,
+    Guarded,
     Statement,
     Statements,
     becomes,
     bind,
     insert,
     literal,
+    may,
     still_may,
     upsert,
 )
@@ -62,7 +66,54 @@ def _end(act: Act, given: Any, **values: Any) -> Any:
             steps.c.token == given.c.token,
             still_may(act, steps.c.status),
         )
-        .returning(steps.c.id)
+    )
+
+
+# The parameters of `SettleStatements.hand_on`.
+HAND_ON = ("now", "worker", "expires", "suspect_from", "kinds", "queues")
+
+
+def _count_down(counts: Any) -> Any:
+    """So many of what these steps wait for are there; whose count comes to 0 are ready."""
+    left = steps.c.pending - counts.c.count
+    return (
+        sa.update(steps)
+        .values(
+            pending=left,
+            status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
+            ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
+        )
+        .where(steps.c.id == counts.c.id, still_may(Act.READY, steps.c.status))
+    )
+
+
+def _is_listed(column: sa.ColumnElement[Any], name: str) -> Any:
+    """Whether the JSON list has this text; `IN` would fill a temporary table with it each time."""
+    return sa.func.instr(bind(name), sa.func.json_quote(column)) > sa.literal_column("0")
+
+
+def _hand_on(counts: Any) -> Any:
+    """Claim the steps of `counts` whose count comes to 0 by it, as long as nothing else is ready.
+
+    Returns the columns of `as_found`.
+    """
+    other = steps.alias("other")
+    others = sa.exists().where(may(Act.CLAIM, other.c.status))
+    on_hold = sa.exists().where(runs.c.id == steps.c.run_key, runs.c.holds > sa.literal_column("0"))
+    return (
+        sa.update(steps)
+        .values(**taking(), pending=sa.literal_column("0"), ready_at=bind("now"))
+        .where(
+            steps.c.id == counts.c.id,
+            steps.c.pending == counts.c.count,
+            still_may(Act.READY, steps.c.status),
+            _is_listed(steps.c.kind, "kinds"),
+            _is_listed(steps.c.queue, "queues"),
+            steps.c.lost_leases < bind("suspect_from"),
+            ~on_hold,
+            ~others,
+        )
+        .returning(*as_found())
     )
 
 
@@ -72,69 +123,65 @@ class SettleStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         self._held(dialect)
-        self._waits(dialect)
         self._edges(dialect)
         self._spread(dialect)
         self._effects(dialect)
 
     def _held(self, dialect: Any) -> None:
         """Ends of an execution: guarded by the token, in the same statement."""
-        held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
-        self.succeed = Statement(
-            _end(Act.SUCCEED, held, ended_at=bind("now"), error=None), "now", "rows"
+        ids: dict[str, Any] = {"id": sa.BigInteger, "token": sa.BigInteger}
+        self.succeed = Guarded(
+            dialect,
+            lambda given: _end(Act.SUCCEED, given, ended_at=bind("now"), error=None),
+            "now",
+            **ids,
         )
-        self.release = Statement(
-            # The ready time stays: it keeps its place in the queue.
-            _end(Act.RELEASE, held, attempt=steps.c.attempt - 1),
-            "rows",
+        # The ready time stays: it keeps its place in the queue.
+        self.release = Guarded(
+            dialect, lambda given: _end(Act.RELEASE, given, attempt=steps.c.attempt - 1), **ids
         )
-        failed = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text)
-        self.fail = Statement(
-            _end(
+        self.fail = Guarded(
+            dialect,
+            lambda given: _end(
                 Act.FAIL,
-                failed,
+                given,
                 ended_at=bind("now"),
-                error=failed.c.error,
+                error=given.c.error,
                 failures=steps.c.failures + 1,
             ),
             "now",
-            "rows",
+            **ids,
+            error=sa.Text,
         )
-        again = dialect.rows(
-            "rows", id=sa.BigInteger, token=sa.BigInteger, error=sa.Text, ready_at=sa.BigInteger
-        )
-        self.retry = Statement(
-            _end(
+        self.retry = Guarded(
+            dialect,
+            lambda given: _end(
                 Act.RETRY,
-                again,
-                ready_at=again.c.ready_at,
-                error=again.c.error,
+                given,
+                ready_at=given.c.ready_at,
+                error=given.c.error,
                 failures=steps.c.failures + 1,
                 wait=None,
                 wake_at=None,
             ),
-            "rows",
+            **ids,
+            error=sa.Text,
+            ready_at=sa.BigInteger,
         )
-
-    def _waits(self, dialect: Any) -> None:
-        waits = dialect.rows(
-            "rows",
-            id=sa.BigInteger,
-            token=sa.BigInteger,
+        self.suspend = Guarded(
+            dialect,
+            lambda given: _end(
+                Act.SUSPEND,
+                given,
+                attempt=steps.c.attempt - 1,
+                wait=given.c.wait,
+                wait_for=given.c.wait_for,
+                wake_at=given.c.wake_at,
+            ),
+            **ids,
             wait=sa.Text,
             wait_for=sa.Text,
             wake_at=sa.BigInteger,
-        )
-        self.suspend = Statement(
-            _end(
-                Act.SUSPEND,
-                waits,
-                attempt=steps.c.attempt - 1,
-                wait=waits.c.wait,
-                wait_for=waits.c.wait_for,
-                wake_at=waits.c.wake_at,
-            ),
-            "rows",
         )
         self.status_of = Statement(
             sa.select(steps.c.id, steps.c.run_key, steps.c.status, steps.c.token).where(
@@ -145,16 +192,19 @@ class SettleStatements(Statements):
 
     def _edges(self, dialect: Any) -> None:
         """Who depends on the steps that ended, and who they bring children to."""
-        self.dependents = Statement(
-            sa.select(
-                dependencies.c.step,
-                dependencies.c.condition,
-                sa.func.count(),
-                sa.func.min(dependencies.c.needs),
-            )
-            .where(dependencies.c.needs.in_(dialect.scalars("keys")))
-            .group_by(dependencies.c.step, dependencies.c.condition),
-            "keys",
+        self.dependents = Each(
+            dialect,
+            lambda given: (
+                sa.select(
+                    dependencies.c.step,
+                    dependencies.c.condition,
+                    sa.func.count(),
+                    sa.func.min(dependencies.c.needs),
+                )
+                .where(dependencies.c.needs == given.c.key)
+                .group_by(dependencies.c.step, dependencies.c.condition)
+            ),
+            key=sa.BigInteger,
         )
         self.subtree_dependents = Statement(
             sa.select(dependencies.c.needs, dependencies.c.step, dependencies.c.condition).where(
@@ -166,23 +216,14 @@ class SettleStatements(Statements):
 
     def _spread(self, dialect: Any) -> None:
         """What an end does to other steps."""
-        counts = dialect.rows("rows", id=sa.BigInteger, count=sa.BigInteger)
-        left = steps.c.pending - counts.c.count
-        self.count_down = Statement(
-            sa.update(steps)
-            .values(
-                pending=left,
-                status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
-                ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
-            )
-            .where(steps.c.id == counts.c.id, still_may(Act.READY, steps.c.status)),
-            "now",
-            "rows",
-        )
+        counts: dict[str, Any] = {"id": sa.BigInteger, "count": sa.BigInteger}
+        self.count_down = Guarded(dialect, _count_down, "now", **counts)
+        self.hand_on = Each(dialect, _hand_on, *HAND_ON, **counts)
+        given = dialect.rows("rows", **counts)
         self.count_up = Statement(
             sa.update(steps)
-            .values(pending=steps.c.pending + counts.c.count)
-            .where(steps.c.id == counts.c.id, steps.c.status == literal(StepStatus.PENDING)),
+            .values(pending=steps.c.pending + given.c.count)
+            .where(steps.c.id == given.c.id, steps.c.status == literal(StepStatus.PENDING)),
             "rows",
         )
         ended = dialect.rows("rows", id=sa.BigInteger, error=sa.Text, cause=sa.BigInteger)

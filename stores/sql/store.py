@@ -32,9 +32,11 @@ from stepwell.engine.ports import Watch
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
-from stepwell.stores.sql.claim import Claims, ClaimStatements
+from stepwell.stores.sql.claim import Claims
+from stepwell.stores.sql.claims_sql import ClaimStatements
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.fused import keys_array
+from stepwell.stores.sql.handing_on import HandedOn
 from stepwell.stores.sql.holds import Holds
 from stepwell.stores.sql.key_values import KeyValues
 from stepwell.stores.sql.leases import MAX_WOKEN
@@ -47,7 +49,6 @@ from stepwell.stores.sql.readable import reads_stored
 from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, bind
-from stepwell.stores.sql.succeed_together import HandedOn
 from stepwell.stores.sql.values import Values
 
 
@@ -170,7 +171,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
                 created = _info(create, key, tx.now)
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
-                offer = self._claims.offer(claim)
+                offer = self._claims.offer(claim, control)
                 settlement = Settlement(tx, statements, self._graphs, self._messages, ledger, offer)
                 settlement.settle(settle, result)
                 handed_on = settlement.handed_on

@@ -7,9 +7,6 @@ steps is what it will be changed from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,43 +33,6 @@ _MET = [
     condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
 ]
 _ZERO: sa.ColumnElement[int] = sa.literal_column("0")
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a worker would claim next: `room` steps of the kinds in the queues (array literals).
-
-    Made only if none of the queues had a limit when the control number was `control`.
-    """
-
-    worker: str = ""
-    lease: int = 0
-    suspect_from: int = 0
-    kinds: str = "{}"
-    queues: str = "{}"
-    room: int = -1
-    control: int = -1
-
-
-NO_OFFER = Offer()
-
-
-@dataclass(slots=True)
-class HandedOn:
-    """What was claimed along with the success of others, as JSON rows of `CLAIMED`.
-
-    `all` says that the worker could have claimed nothing besides.
-    """
-
-    rows: list[str] = field(default_factory=list)
-    all: bool = False
-
-
-@lru_cache(maxsize=1_000)
-def array_literal(texts: Sequence[str]) -> str:
-    """An array of texts, as a parameter."""
-    escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
-    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 def succeed_together(dialect: Dialect) -> Statement:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from stepwell.engine.model import ClaimedStep, Completed
 from stepwell.engine.payload import encode
 from stepwell.engine.states import Condition, StepStatus, verdict
 from stepwell.stores.sql.fused import FusedStatements
+from stepwell.stores.sql.handing_on import HandedOn, Offer
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Transaction, rows_json
@@ -17,8 +20,6 @@ from stepwell.stores.sql.succeed_together import (
     HANDED_ON,
     HELD,
     MADE_READY,
-    HandedOn,
-    Offer,
 )
 
 
@@ -59,7 +60,7 @@ class Successes:
                 self._ledger.counted((key, number, last, text, holds), of_run[key])
                 self._handed_on.all = bool(alone)
             elif what == HANDED_ON:
-                self._handed_on.rows.append(text)
+                self._handed_on.rows.append(tuple(from_json(text)))
             elif what == MADE_READY:
                 self._tx.made_ready.add(key)
                 self._ledger.readied((key,))
