@@ -123,6 +123,7 @@ class SettleStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         self._held(dialect)
+        self._waits(dialect)
         self._edges(dialect)
         self._spread(dialect)
         self._effects(dialect)
@@ -168,6 +169,8 @@ class SettleStatements(Statements):
             error=sa.Text,
             ready_at=sa.BigInteger,
         )
+
+    def _waits(self, dialect: Any) -> None:
         self.suspend = Guarded(
             dialect,
             lambda given: _end(
@@ -178,7 +181,8 @@ class SettleStatements(Statements):
                 wait_for=given.c.wait_for,
                 wake_at=given.c.wake_at,
             ),
-            **ids,
+            id=sa.BigInteger,
+            token=sa.BigInteger,
             wait=sa.Text,
             wait_for=sa.Text,
             wake_at=sa.BigInteger,

@@ -5,26 +5,33 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from stepwell.engine.clock import SystemClock
-from stepwell.stores.sql import write_queue
+from stepwell.stores.opening import open_run_store
+from stepwell.stores.sql import schema, write_queue
 from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.statements import Statement, Transaction, bind
+from stepwell.stores.sql.store import SqlRunStore
 from stepwell.stores.sql.write_queue import WriteQueue
 from tests.stores.crowd import LONGEST, held_up, write_together
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(SqliteDialect(tmp_path / "s.db", clock=SystemClock()))
-    database.open()
-    yield database
-    database.close()
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 's.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    store = open_run_store(url, clock=SystemClock())
+    assert isinstance(store, SqlRunStore)
+    yield store.database
+    store.close()
 
 
 @pytest.fixture
@@ -102,6 +109,28 @@ def test_a_crowd_that_does_not_come_back_is_not_waited_for_again(
     # then: from then on nobody is waited for at all
     monkeypatch.setattr(write_queue, "GATHER", LONGEST)
     assert database.write_with_others(batch, None) == 1
+
+
+def test_one_that_the_database_refuses_takes_nobody_along(database: Database) -> None:
+    # given: three that come together, of which two bring the same name
+    meta = schema.meta
+    add = Statement(sa.insert(meta).values(name=bind("name"), value=1), "name")
+
+    def put(tx: Transaction, names: Sequence[str]) -> Sequence[str]:
+        for name in names:
+            add(tx, name)
+        return names
+
+    # when
+    results = write_together(
+        database, [partial(database.write_with_others, put, name) for name in ("x", "y", "x")]
+    )
+    # then: one of them is refused
+    assert results[:2] == ["x", "y"]
+    assert isinstance(results[2], database.dialect.driver_errors)
+    with database.read() as tx:
+        rows = Statement(sa.select(meta.c.name).where(meta.c.value == 1))(tx).fetchall()
+    assert {row[0] for row in rows} >= {"x", "y"}
 
 
 class Interrupted:

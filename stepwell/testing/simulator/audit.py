@@ -61,6 +61,8 @@ TRIGGERS = (
 )
 
 _ALLOWED = {(source, target) for sources, target in STEP_TRANSITIONS.values() for source in sources}
+# Handed on: it is made ready and claimed at once.
+_ALLOWED.add((StepStatus.PENDING, StepStatus.RUNNING))
 _CLOSED = {RunStatus.PAUSED, RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED}
 
 

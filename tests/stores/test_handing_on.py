@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,18 +14,26 @@ from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Exchange, Queue
 from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.store import SqlRunStore
-from stepwell.testing.builders import claim_request, completed, failed, new_run, new_step
+from stepwell.testing.builders import KIND, claim_request, completed, failed, new_run, new_step
 from stepwell.testing.run_store.case import OPERATOR
 
 Claimed = dict[str, ClaimedStep]
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 's.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @pytest.fixture
-def open_store(postgres_url: str) -> Iterator[Callable[[], SqlRunStore]]:
+def open_store(url: str) -> Iterator[Callable[[], SqlRunStore]]:
     stores: list[SqlRunStore] = []
 
     def open_one() -> SqlRunStore:
-        store = open_run_store(postgres_url, clock=SystemClock())
+        store = open_run_store(url, clock=SystemClock())
         assert isinstance(store, SqlRunStore)
         stores.append(store)
         return store
@@ -47,14 +56,15 @@ def store(open_store: Callable[[], SqlRunStore]) -> SqlRunStore:
 def claims(store: SqlRunStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has one more for each claim that looked for ready steps."""
     looked: list[int] = []
-    together = store._claims._sql.together
-    assert together is not None
+    claims = store._claims
+    name = "_take_together" if claims._sql.together else "_choose_and_take"
+    look = getattr(claims, name)
 
     def counted(*values: Any) -> Any:
         looked.append(1)
-        return together(*values)
+        return look(*values)
 
-    monkeypatch.setattr(store._claims._sql, "together", counted)
+    monkeypatch.setattr(claims, name, counted)
     return looked
 
 
@@ -111,6 +121,19 @@ def test_not_before_others_that_are_ready(store: SqlRunStore) -> None:
     exchanged = store.exchange([completed(first)], claim_request(2))
     # then: in the order of a claim
     assert [step.id for step in exchanged.claimed] == ["x", "b"]
+
+
+def test_not_before_others_of_another_kind(store: SqlRunStore, claims: list[int]) -> None:
+    # given: a step that ends, and one of another kind that the worker would claim as well
+    first = start(store, new_step("a"), new_step("b", "a"))["a"]
+    store.create_run(new_run("other", new_step("x", kind="other", priority=-1)))
+    claims.clear()
+    # when: it claims both kinds
+    request = claim_request(1, kinds=(KIND, "other"))
+    exchanged = store.exchange([completed(first)], request)
+    # then
+    assert [step.id for step in exchanged.claimed] == ["x"]
+    assert claims
 
 
 def test_not_more_than_there_is_room_for(store: SqlRunStore) -> None:
