@@ -236,13 +236,12 @@ class Claims:
 
 
 def _without(rows: Sequence[Sequence[Any]], lanes: Sequence[Lane]) -> Sequence[Lane]:
-    """What is left of the lanes' limits when these rows were taken."""
+    """What is left of the lanes when these rows were taken."""
     if not rows:
         return lanes
     taken = Counter(row[5] for row in rows)
-    return [
-        Lane(lane.kinds, lane.limit - sum(taken[kind] for kind in lane.kinds)) for lane in lanes
-    ]
+    left = [(lane, lane.limit - sum(taken[kind] for kind in lane.kinds)) for lane in lanes]
+    return [Lane(lane.kinds, limit) for lane, limit in left if limit > 0]
 
 
 def _best(

@@ -42,6 +42,8 @@ class Database:
         self._idle: deque[Any] = deque()
         self._places = threading.BoundedSemaphore(MAX_READERS)
         self._closed = False
+        # Whether the writes of a group are run, which says where an error came from.
+        self._working = False
         self.transactions = 0
 
     def open(self) -> None:
@@ -82,13 +84,18 @@ class Database:
     def _commit_group(self, group: Group) -> None:
         with self._turn:
             error = self._try(group)
-            if _is_batch(group) and isinstance(error, Exception) and not self._is_passing(error):
-                # One of them is at fault, and nothing was stored: each by itself, then.
-                for ticket in group:
+            if len(group) > 1 and _is_batch(group) and self._is_of_one(error):
+                for ticket in group:  # each by itself, then
                     ticket.batch = None
                 error = self._try(group)
         if error is not None:
             _fail(group, error)
+
+    def _is_of_one(self, error: BaseException | None) -> bool:
+        """Whether one write of a batch may be at fault, and certainly nothing was committed."""
+        if isinstance(error, self.dialect.driver_errors):
+            return self.dialect.is_data_error(error)
+        return isinstance(error, Exception) and self._working
 
     def _try(self, group: Group) -> BaseException | None:
         """Commit the writes of a group, again if that may help; returns what went wrong."""
@@ -112,12 +119,15 @@ class Database:
 
     def _commit(self, group: Group) -> None:
         """Run the writes of a group in one transaction."""
+        self._working = False
         if is_armed():
             _reach(group, "before_begin")
         now = self._begin()
         cursor = self._cursor
         try:
+            self._working = True
             news = self._run(group, Transaction(cursor, self.dialect, now))
+            self._working = False
             if is_armed():
                 _reach(group, "before_commit")
             self.dialect.commit(cursor, news=news)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from stepwell.stores.sql.statements import rows_json
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -47,8 +45,11 @@ class HandedOn:
 
 @lru_cache(maxsize=1_000)
 def texts(fused: bool, texts: Sequence[str]) -> str:
-    """Texts as a parameter: an array where statements are fused, else JSON."""
+    """Names as a parameter: an array where statements are fused, else lines.
+
+    No name has a line break in it.
+    """
     if not fused:
-        return rows_json(texts)
+        return "\n" + "\n".join(texts) + "\n"
     escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
     return "{" + ",".join(f'"{text}"' for text in escaped) + "}"

@@ -55,7 +55,8 @@ class Spread:
 
     def drop(self, ruling: Verdict, key: int, origin: int) -> None:
         """Cancel or skip a pending step because of how `origin` ended."""
-        (self._cancel if ruling is Verdict.CANCEL else self._skip)[key] = origin
+        drops = self._cancel if ruling is Verdict.CANCEL else self._skip
+        drops[key] = min(origin, drops.get(key, origin))
 
     def follow(self) -> None:
         """Count down, cancel and skip until nothing more follows."""
@@ -70,13 +71,14 @@ class Spread:
                 for key in dropped:
                     met.pop(key, None)
             if met:
-                self._count_down(met)
+                # What is dropped may make others ready in the next round, which come first.
+                self._count_down(met, last=not (self._cancel or self._skip))
             if self._cancel or self._skip:
                 self._carry_out_drops()
 
-    def _count_down(self, met: dict[int, int]) -> None:
+    def _count_down(self, met: dict[int, int], last: bool) -> None:
         """So many of what these steps wait for are there; whose count comes to 0 are ready."""
-        if 0 < len(met) <= self._offer.room:
+        if last and len(met) <= self._offer.room:
             self._hand_on(met)
         if met:
             self._tx.news = self._tx.more_ready = True

@@ -187,11 +187,13 @@ def _alone(held: Any, counts: Any) -> Any:
         steps.c.kind == _one_of("kinds"),
     )
     on_hold = sa.exists().where(runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO)
+    # What they drop may make others ready, which come first.
+    drops = sa.exists().where(held.c.id == dependencies.c.needs, ~_is_met())
     meta = schema.meta
     control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
     as_known = control.scalar_subquery() == _number("control")
     few = sa.select(sa.func.count()).select_from(counts).scalar_subquery() <= _number("room")
-    return sa.select(sa.and_(few, as_known, ~others, ~on_hold).label("alone")).cte("alone")
+    return sa.select(sa.and_(few, as_known, ~others, ~on_hold, ~drops).label("alone")).cte("alone")
 
 
 def _dependents(counts: Any, alone: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,42 +16,52 @@ LONGEST = 30
 
 
 class Line(deque[Any]):
-    """The tickets that wait; tells how many have come."""
+    """The tickets that wait; tells how many have come. Those before them end after `go_on`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._count = 0
-        self._came = threading.Condition()
+        self.came = 0
+        self.go_on = threading.Event()
+        self._changed = threading.Condition()
 
     def append(self, item: Any) -> None:
-        with self._came:
+        with self._changed:
             super().append(item)
-            self._count += 1
-            self._came.notify_all()
+            self.came += 1
+            self._changed.notify_all()
 
-    def wait_for(self, count: int) -> None:
-        """Until so many have come."""
-        with self._came:
-            assert self._came.wait_for(lambda: self._count >= count, LONGEST)
+    def wait_for(self, count: int, or_gone: Future[Any] | None = None) -> None:
+        """Until so many have come, or that one is not coming any more."""
+        if or_gone is not None:
+            or_gone.add_done_callback(self._look)
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: self.came >= count or (or_gone is not None and or_gone.done()), LONGEST
+            )
+
+    def _look(self, _: Any) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
 
 @contextmanager
 def held_up(database: Database) -> Iterator[Line]:
     """A write that does not end before the block does; gives the line of those that wait for it."""
     line = database.queue._waiting = Line()
-    begun, go_on = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def first(tx: Transaction) -> None:
         begun.set()
-        assert go_on.wait(LONGEST)
+        assert line.go_on.wait(LONGEST)
 
     thread = threading.Thread(target=database.write, args=(first,))
     thread.start()
     assert begun.wait(LONGEST)
+    line.came = 0  # without the one that holds up the others
     try:
         yield line
     finally:
-        go_on.set()
+        line.go_on.set()
         thread.join()
 
 

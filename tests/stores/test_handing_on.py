@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Exchange, Queue
-from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Edge, Exchange, Queue
+from stepwell.engine.states import Condition, RunStatus, StepStatus
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.store import SqlRunStore
-from stepwell.testing.builders import KIND, claim_request, completed, failed, new_run, new_step
+from stepwell.testing.builders import (
+    KIND,
+    claim_request,
+    completed,
+    failed,
+    finished,
+    new_run,
+    new_step,
+    suspended,
+)
 from stepwell.testing.run_store.case import OPERATOR
 
 Claimed = dict[str, ClaimedStep]
@@ -164,6 +173,7 @@ def test_not_without_a_claim(store: SqlRunStore) -> None:
 def test_not_in_a_paused_run(store: SqlRunStore) -> None:
     first = start(store, new_step("a"), new_step("b", "a"))["a"]
     store.pause_run("r", OPERATOR)
+    store.exchange((), claim_request())  # it knows of that now
 
     assert not store.exchange([completed(first)], claim_request()).claimed
     assert store.step("r", "b").status is StepStatus.HELD
@@ -210,3 +220,48 @@ def test_join_of_executions_that_end_in_different_runs_and_at_once(store: SqlRun
     ended = store.exchange([completed(step) for step in joins], claim_request()).ended_runs
     assert sorted(ended) == ["r1", "r2"]
     assert {store.run(id).status for id in ended} == {RunStatus.SUCCEEDED}
+
+
+def test_not_before_what_a_dropped_step_makes_ready(store: SqlRunStore) -> None:
+    # given: a step makes another one ready, and the drop of a third one that comes first
+    first = start(
+        store,
+        new_step("a"),
+        new_step("b", "a", priority=9),
+        new_step("c", Edge("a", Condition.FAILED)),
+        new_step("d", finished("c"), priority=-9),
+    )["a"]
+    # when: there is room for one
+    exchanged = store.exchange([completed(first)], claim_request(1))
+    # then
+    assert [step.id for step in exchanged.claimed] == ["d"]
+
+
+def test_names_are_compared_whole(store: SqlRunStore) -> None:
+    # given: a queue with a limit, whose name is what stands between two others in a list
+    store.define_queues([Queue(name) for name in ("q1", "q2")])
+    store.define_queues([Queue(name, max_in_flight=1) for name in (",", '"')])
+    request = claim_request(queues=("q1", "q2"))
+    store.exchange((), request)
+    steps = [
+        new_step("a", queue="q1"),
+        new_step("b", "a", queue=","),
+        new_step("c", "a", queue='"'),
+    ]
+    store.create_run(new_run("r", *steps))
+    (first,) = store.exchange((), request).claimed
+    # when, then: it is none of those that the worker claims from
+    assert not store.exchange([completed(first)], request).claimed
+
+
+def test_never_more_than_there_is_room_for_when_more_follows(store: SqlRunStore) -> None:
+    # given: the end of a run wakes a step, when the only place is taken
+    claimed = start(store, new_step("a"), new_step("b", "a"))
+    store.create_run(new_run("child", new_step("x")))
+    store.create_run(new_run("waits", new_step("w")))
+    more = by_id(store.exchange((), claim_request()))
+    store.exchange([suspended(more["w"], run_id="child")], None)
+    # when
+    exchanged = store.exchange([completed(more["x"]), completed(claimed["a"])], claim_request(1))
+    # then
+    assert len(exchanged.claimed) == 1

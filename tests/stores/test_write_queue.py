@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import dis
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import StoreError
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql import schema, write_queue
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.statements import Statement, Transaction, bind
 from stepwell.stores.sql.store import SqlRunStore
-from stepwell.stores.sql.write_queue import WriteQueue
-from tests.stores.crowd import LONGEST, held_up, write_together
+from stepwell.stores.sql.write_queue import Ticket, WriteQueue
+from tests.stores.crowd import LONGEST, Line, held_up, write_together
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -46,34 +51,34 @@ def batch(tx: Transaction, items: Sequence[Any]) -> Sequence[int]:
 
 
 def test_what_is_done_does_not_wait_for_what_came_later(database: Database) -> None:
-    # given: one write is going on, and another one waits
+    # given: two that share a transaction, and one that comes meanwhile and takes long
     later_begun, go_on = threading.Event(), threading.Event()
+    came = threading.Event()
+
+    def together(tx: Transaction, items: Sequence[str]) -> Sequence[str]:
+        assert came.wait(LONGEST)
+        return items
 
     def long(tx: Transaction) -> None:
         later_begun.set()
         assert go_on.wait(LONGEST)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         with held_up(database) as line:
-            first = pool.submit(database.write, lambda tx: None)
+            first = pool.submit(database.write_with_others, together, "a")
             line.wait_for(1)
-            # given: a third comes once that one is in its group, and takes long
-            second = pool.submit(once_done(first, database, long))
-        # when, then: the one that is done returns while the third is going on
-        first.result(LONGEST)
+            second = pool.submit(database.write_with_others, together, "b")
+            line.wait_for(2)
+        third = pool.submit(database.write, long)
+        line.wait_for(3)
+        came.set()
+        # when: the one that came later is going on
         assert later_begun.wait(LONGEST)
+        # then: the two have returned, or will
+        assert (first.result(LONGEST), second.result(LONGEST)) == ("a", "b")
+        assert not third.done()
         go_on.set()
-        second.result(LONGEST)
-
-
-def once_done(first: Any, database: Database, work: Any) -> Any:
-    """A write that comes when another one has returned."""
-
-    def write() -> None:
-        first.result(LONGEST)
-        database.write(work)
-
-    return write
+        third.result(LONGEST)
 
 
 @pytest.mark.usefixtures("patient")
@@ -136,30 +141,37 @@ def test_one_that_the_database_refuses_takes_nobody_along(database: Database) ->
 class Interrupted:
     """A signal whose wait is interrupted."""
 
-    def acquire(self) -> object:
+    def get(self, block: bool, timeout: float, /) -> None:
         raise KeyboardInterrupt
 
-    def release(self) -> None:
+    def put(self, item: None, /) -> None:
         """Nobody waits."""
 
 
 def test_one_that_is_interrupted_while_it_waits_holds_nobody_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: of three that wait, the first one's wait is interrupted
-    made: list[Any] = [Interrupted(), WriteQueue.make_signal(), WriteQueue.make_signal()]
-    monkeypatch.setattr(database.queue, "make_signal", lambda: made.pop(0))
+    # given: of two that wait, the first one's wait is interrupted
+    made: list[Any] = [Interrupted(), SimpleQueue()]
     done: list[str] = []
 
     def write(name: str) -> Any:
         return lambda: database.write(lambda tx: done.append(name))
 
-    # when
-    results = write_together(database, [write("a"), write("b")])
-    # then: it was not written, and the others were
-    assert isinstance(results[0], KeyboardInterrupt)
-    assert done == ["b"]
-    database.write(lambda tx: done.append("c"))
+    with held_up(database) as line, ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(database.queue, "make_signal", lambda: made.pop(0))
+        first = pool.submit(write("a"))
+        line.wait_for(1)
+        second = pool.submit(write("b"))
+        line.wait_for(2)
+        monkeypatch.undo()
+        # when, then
+        with pytest.raises(KeyboardInterrupt):
+            first.result(LONGEST)
+        line.go_on.set()
+        second.result(LONGEST)
+    # then: it was not written, and the others are
+    write("c")()
     assert done == ["b", "c"]
 
 
@@ -170,3 +182,96 @@ def test_one_that_is_interrupted_while_it_leads_lets_others_lead(database: Datab
     with pytest.raises(KeyboardInterrupt):
         database.write(interrupted)
     assert database.write(lambda tx: 1) == 1
+
+
+class Interruption:
+    """Interrupts a thread at the n-th place in the queue's code where Python looks for signals."""
+
+    def __init__(self, place: int) -> None:
+        self.came = False
+        self._left = place
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        """As `sys.settrace` wants it."""
+        if frame.f_code.co_filename != write_queue.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        before = ["RESUME"]
+
+        def each(frame: FrameType, event: str, _: Any) -> Any:
+            if event == "opcode":
+                looked = before[0].startswith(("RESUME", "CALL", "JUMP_BACKWARD"))
+                before[0] = OPCODES[frame.f_code][frame.f_lasti]
+                if looked and not self.came:
+                    self._left -= 1
+                    if self._left == 0:
+                        self.came = True
+                        raise KeyboardInterrupt
+            return each
+
+        return each
+
+
+class Opcodes(dict[Any, dict[int, str]]):
+    """The names of the instructions of a code object, by their offsets."""
+
+    def __missing__(self, code: Any) -> dict[int, str]:
+        names = {one.offset: one.opname for one in dis.get_instructions(code)}
+        self[code] = names
+        return names
+
+
+OPCODES = Opcodes()
+
+
+def interrupted_at(place: int) -> bool:
+    """Interrupt the leader of three at that place; returns whether there was such a place."""
+    holding, go_on = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def commit(group: list[Ticket[Any]]) -> None:
+        for ticket in group:
+            if ticket.item == "first":
+                holding.set()
+                assert go_on.wait(LONGEST)
+            seen.append(ticket.item)
+
+    queue, line = WriteQueue(commit, mixed=True), Line()
+    queue._waiting = line
+    interruption = Interruption(place)
+
+    def write(name: str, traced: bool = False) -> None:
+        ticket: Ticket[Any] = Ticket(lambda tx: None, item=name)
+        if traced:
+            sys.settrace(interruption.trace)
+        try:
+            queue.write(ticket)
+        finally:
+            sys.settrace(None)
+        assert ticket.done
+        assert ticket.item in seen or isinstance(ticket.error, (StoreError, KeyboardInterrupt))
+
+    with ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(write, "first")]
+        assert holding.wait(LONGEST)
+        for name in ("leader", "second", "third"):
+            before = line.came
+            writes.append(pool.submit(write, name, traced=name == "leader"))
+            line.wait_for(before + 1, or_gone=writes[-1])
+        go_on.set()
+        ended = wait(writes, LONGEST)
+        assert not ended.not_done, f"place {place}: {len(ended.not_done)} hang"
+        for one in writes:
+            error = one.exception()
+            assert error is None or (one is writes[1] and isinstance(error, KeyboardInterrupt))
+        pool.submit(write, "later").result(LONGEST)
+    assert "later" in seen
+    return interruption.came
+
+
+def test_an_interrupt_of_the_leader_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_queue, "LOOK", 0.01)
+    places = 0
+    while interrupted_at(places + 1):
+        places += 1
+    assert places > 20

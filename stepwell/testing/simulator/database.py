@@ -18,7 +18,7 @@ from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.statements import Statement, Statements
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.simulator.audit import TABLE, TRIGGERS, AuditRow
-from stepwell.testing.simulator.fibers import FiberLock, Fibers, FiberSignal
+from stepwell.testing.simulator.fibers import Fiber, FiberLock, Fibers
 
 
 class Gate(Protocol):
@@ -30,6 +30,30 @@ class Gate(Protocol):
     def committed(self, rows: list[AuditRow]) -> None: ...
     def after_commit(self) -> None: ...
     def commits_of_others(self) -> int: ...
+
+
+class FiberSignal:
+    """What a fiber waits on for another one."""
+
+    def __init__(self, fibers: Fibers) -> None:
+        self._fibers = fibers
+        self._come = False
+        self._waiting: Fiber | None = None
+
+    def get(self, block: bool, timeout: float, /) -> None:  # noqa: ARG002  # as a queue's
+        """Let others run until it comes."""
+        self._waiting = self._fibers.current
+        try:
+            while not self._come:
+                self._fibers.block()
+        finally:
+            self._waiting, self._come = None, False
+
+    def put(self, item: None, /) -> None:  # noqa: ARG002
+        """Let the fiber go on that waits, or will."""
+        self._come = True
+        if self._waiting is not None:
+            self._fibers.wake(self._waiting)
 
 
 def disk_error(code: int, text: str) -> sqlite3.OperationalError:
@@ -70,9 +94,8 @@ class Blank:
         dialect = _ProcessDialect(connection, clock, gate)
         database = Database(dialect)
         turn: Any = FiberLock(fibers)
-        database._turn, queue = turn, database.queue
-        assert "make_signal" in dir(queue)
-        vars(queue)["make_signal"] = lambda: FiberSignal(fibers)
+        database._turn = turn
+        database.queue.make_signal = lambda: FiberSignal(fibers)
         known = {
             **self._kept,
             id(self._dialect): dialect,

@@ -334,27 +334,6 @@ class FiberLock:
         self.release()
 
 
-class FiberSignal:
-    """What one fiber waits for until another one releases it."""
-
-    def __init__(self, fibers: Fibers) -> None:
-        self._fibers = fibers
-        self._released = False
-        self._waiting: Fiber | None = None
-
-    def acquire(self) -> None:
-        """Let others run until it is released."""
-        while not self._released:
-            self._waiting = self._fibers.current
-            self._fibers.block()
-
-    def release(self) -> None:
-        """Let the fiber go on that waits, or will."""
-        self._released = True
-        if self._waiting is not None:
-            self._fibers.wake(self._waiting)
-
-
 class Inbox:
     """A worker's inbox: an empty one lets others run until something comes, or is committed.
 
