@@ -53,9 +53,10 @@ def batch(tx: Transaction, items: Sequence[Any]) -> Sequence[int]:
 def test_what_is_done_does_not_wait_for_what_came_later(database: Database) -> None:
     # given: two that share a transaction, and one that comes meanwhile and takes long
     later_begun, go_on = threading.Event(), threading.Event()
-    came = threading.Event()
+    begun, came = threading.Event(), threading.Event()
 
     def together(tx: Transaction, items: Sequence[str]) -> Sequence[str]:
+        begun.set()
         assert came.wait(LONGEST)
         return items
 
@@ -69,6 +70,7 @@ def test_what_is_done_does_not_wait_for_what_came_later(database: Database) -> N
             line.wait_for(1)
             second = pool.submit(database.write_with_others, together, "b")
             line.wait_for(2)
+        assert begun.wait(LONGEST)
         third = pool.submit(database.write, long)
         line.wait_for(3)
         came.set()
