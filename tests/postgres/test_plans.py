@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stepwell.stores.sql.claim import ClaimStatements
+from stepwell.stores.sql.claims_sql import ClaimStatements
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.statements import Statement
