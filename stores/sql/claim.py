@@ -12,7 +12,7 @@ from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
 from stepwell.engine.payload import decode
 from stepwell.stores.sql.claims_sql import ClaimStatements
-from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer, texts
+from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer, as_parameter
 from stepwell.stores.sql.known_runs import KnownRuns
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
@@ -42,8 +42,8 @@ class Claims:
             request.worker_id,
             request.lease,
             request.suspect_from,
-            texts(fused, tuple(kind for lane in request.lanes for kind in lane.kinds)),
-            texts(fused, queues),
+            as_parameter(tuple(kind for lane in request.lanes for kind in lane.kinds), fused),
+            as_parameter(queues, fused),
             min(lane.limit for lane in request.lanes),
             known_at,
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a worker would claim next: `room` steps of the kinds in the queues (see `texts`).
+    """What a worker would claim next: `room` steps of the kinds in the queues (see `as_parameter`).
 
     Made only if none of the queues had a limit when the control number was `control`.
     """
@@ -44,12 +44,12 @@ class HandedOn:
 
 
 @lru_cache(maxsize=1_000)
-def texts(fused: bool, texts: Sequence[str]) -> str:
+def as_parameter(names: Sequence[str], fused: bool) -> str:
     """Names as a parameter: an array where statements are fused, else lines.
 
     No name has a line break in it.
     """
     if not fused:
-        return "\n" + "\n".join(texts) + "\n"
-    escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
+        return "\n" + "\n".join(names) + "\n"
+    escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in names)
     return "{" + ",".join(f'"{text}"' for text in escaped) + "}"

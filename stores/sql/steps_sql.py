@@ -222,7 +222,7 @@ class SettleStatements(Statements):
     def _spread(self, dialect: Any) -> None:
         """What an end does to other steps."""
         counts: dict[str, Any] = {"id": sa.BigInteger, "count": sa.BigInteger}
-        self.count_down = Guarded(dialect, _count_down, "now", **counts)
+        self.count_down = Each(dialect, _count_down, "now", **counts)
         self.hand_on = Each(dialect, _hand_on, *HAND_ON, **counts)
         given = dialect.rows("rows", **counts)
         self.count_up = Statement(

@@ -238,9 +238,9 @@ def test_not_before_what_a_dropped_step_makes_ready(store: SqlRunStore) -> None:
 
 
 def test_names_are_compared_whole(store: SqlRunStore) -> None:
-    # given: a queue with a limit, whose name is what stands between two others in a list
+    # given: a queue with a limit, whose name is part of others, or of what stands between them
     store.define_queues([Queue(name) for name in ("q1", "q2")])
-    store.define_queues([Queue(name, max_in_flight=1) for name in (",", '"')])
+    store.define_queues([Queue(name, max_in_flight=1) for name in (",", '"', "q")])
     request = claim_request(queues=("q1", "q2"))
     store.exchange((), request)
     steps = [
@@ -255,13 +255,15 @@ def test_names_are_compared_whole(store: SqlRunStore) -> None:
 
 
 def test_never_more_than_there_is_room_for_when_more_follows(store: SqlRunStore) -> None:
-    # given: the end of a run wakes a step, when the only place is taken
+    # given: the end of a run wakes steps of two kinds, when the only place is taken
     claimed = start(store, new_step("a"), new_step("b", "a"))
     store.create_run(new_run("child", new_step("x")))
-    store.create_run(new_run("waits", new_step("w")))
-    more = by_id(store.exchange((), claim_request()))
-    store.exchange([suspended(more["w"], run_id="child")], None)
+    store.create_run(new_run("waits", new_step("w"), new_step("v", kind="other")))
+    kinds = (KIND, "other")
+    more = by_id(store.exchange((), claim_request(kinds=kinds)))
+    store.exchange([suspended(more[name], run_id="child") for name in ("w", "v")], None)
     # when
-    exchanged = store.exchange([completed(more["x"]), completed(claimed["a"])], claim_request(1))
+    ended = [completed(more["x"]), completed(claimed["a"])]
+    exchanged = store.exchange(ended, claim_request(1, kinds=kinds))
     # then
     assert len(exchanged.claimed) == 1
