@@ -247,6 +247,7 @@ def test_names_are_compared_whole(store: SqlRunStore) -> None:
         new_step("a", queue="q1"),
         new_step("b", "a", queue=","),
         new_step("c", "a", queue='"'),
+        new_step("d", "a", queue="q"),
     ]
     store.create_run(new_run("r", *steps))
     (first,) = store.exchange((), request).claimed
