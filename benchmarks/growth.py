@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from benchmarks.fresh import Figures, median, sample
 
 CHUNK = 1_000
-# Up to here each point is a median; a larger run takes long enough to average by itself.
-REPEATED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A shape on a database. `far` are the sizes that take long."""
+    """A shape on a database. `far` are the sizes that take long, and are measured once."""
 
     shape: str
     near: Sequence[int]
@@ -55,7 +53,7 @@ def growth(
             found[name] = []
             for count in _sizes(curve, scale, long):
                 told(f"growth: {name}, {count:,} steps")
-                times = repeats if count <= REPEATED else 1
+                times = 1 if count in curve.far else repeats
                 samples = [_sample(place, curve.shape, count) for _ in range(times)]
                 found[name].append(_point(samples))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -77,14 +78,15 @@ class Statement:
         return self(Transaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
 
     def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
-        """Run it once for each row of values."""
-        sql = self._sql or self._compile(tx.dialect)
-        if self._arrange is not None:
-            rows = [self._arrange(row) for row in rows]
+        """Run it once for each of `rows` of values."""
         if len(rows) == 1:
-            tx.cursor.execute(sql, rows[0])
+            self(tx, *rows[0])
         else:
-            tx.cursor.executemany(sql, rows)
+            self._each(tx, rows)
+
+    def _each(self, tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
+        sql = self._sql or self._compile(tx.dialect)
+        tx.cursor.executemany(sql, rows if self._arrange is None else map(self._arrange, rows))
 
 
 def _arranger(
@@ -104,27 +106,48 @@ MAX_ROWS = 2_000
 MAX_ROWS_JSON = 32 << 20
 
 
+# Rows in one statement whose values are parameters. What the driver does for a statement is half
+# of what an edge costs; with more rows than this it becomes hardly less.
+GROUP = 8
+
+
 class Insert(Statement):
-    """An insert of rows; `together`, where there is one, takes them all as one JSON parameter."""
+    """An insert of rows.
 
-    __slots__ = ("_together",)
+    `together`, where there is one, takes them all as one JSON parameter; `several` takes the
+    values of `GROUP` rows, one after the other.
+    """
 
-    def __init__(self, one: Any, names: Sequence[str], together: Any | None) -> None:
+    __slots__ = ("_several", "_together")
+
+    def __init__(
+        self, one: Any, names: Sequence[str], together: Any | None, several: Any | None = None
+    ) -> None:
         super().__init__(one, *names)
         self._together = None if together is None else Statement(together, "rows")
+        self._several: Statement | None = None
+        if several is not None:
+            numbered = (_numbered(name, row) for row in range(GROUP) for name in names)
+            self._several = Statement(several, *numbered)
 
     def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
         """Insert the rows."""
-        if self._together is None or len(rows) == 1:
-            super().many(tx, rows)
+        if self._together is not None and len(rows) > 1:
+            for start in range(0, len(rows), MAX_ROWS):
+                part = rows[start : start + MAX_ROWS]
+                text = rows_json(part)
+                if len(text) > MAX_ROWS_JSON:
+                    super().many(tx, part)
+                else:
+                    self._together(tx, text)
             return
-        for start in range(0, len(rows), MAX_ROWS):
-            part = rows[start : start + MAX_ROWS]
-            text = rows_json(part)
-            if len(text) > MAX_ROWS_JSON:
-                super().many(tx, part)
-            else:
-                self._together(tx, text)
+        if self._several is not None and len(rows) >= GROUP:
+            whole = len(rows) // GROUP * GROUP
+            groups = (rows[start : start + GROUP] for start in range(0, whole, GROUP))
+            self._several._each(tx, map(tuple, map(chain.from_iterable, groups)))
+            rows = rows[whole:]
+        if rows:
+            super().many(tx, rows)
 
 
 # Rows that are too few for one statement about all of them to be cheaper.
@@ -245,9 +268,15 @@ def insert(dialect: Dialect, table: sa.Table, *columns: str) -> Insert:
     names = columns or tuple(column.name for column in table.columns)
     one = sa.insert(table).values({name: bind(name) for name in names})
     source = dialect.inserted("rows", table, names)
-    return Insert(
-        one, names, None if source is None else sa.insert(table).from_select(names, source)
-    )
+    if source is not None:
+        return Insert(one, names, sa.insert(table).from_select(names, source))
+    several = [{name: bind(_numbered(name, row)) for name in names} for row in range(GROUP)]
+    return Insert(one, names, None, sa.insert(table).values(several))
+
+
+def _numbered(name: str, row: int) -> str:
+    """The parameter for one of several rows."""
+    return f"{name}_{row}"
 
 
 def upsert(dialect: Dialect, table: sa.Table, *key: str) -> Insert:
