@@ -10,11 +10,13 @@ from xml.sax.saxutils import escape
 from benchmarks.growth import Point
 
 WIDTH, HEIGHT = 460.0, 320.0
-LEFT, TOP, RIGHT, BOTTOM = 64.0, 46.0, 16.0, 40.0
+LEFT, TOP, RIGHT, BOTTOM = 64.0, 46.0, 28.0, 40.0
 LEGEND_ROW = 18.0
 # Distinct for the colour-blind as well, and each database has its own kind of line.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "6 3", "2 3")
+# In powers of ten: what is hardly more than one needs no further decade.
+HARDLY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Axis:
     @classmethod
     def of(cls, values: Sequence[float], length: float) -> Axis:
         low = math.floor(math.log10(min(values)))
-        return cls(low, max(low + 1, math.ceil(math.log10(max(values)))), length)
+        high = math.ceil(math.log10(max(values)) - HARDLY)
+        return cls(low, max(low + 1, high), length)
 
     def at(self, value: float) -> float:
         return (math.log10(value) - self.low) / (self.high - self.low) * self.length
