@@ -35,14 +35,16 @@ INTERRUPTED = 130
 
 def main(home: Path) -> int:
     """Run the demo with its report below `home`; returns the exit code."""
-    signal.signal(signal.SIGTERM, _stop)
+    # Set for both: a shell that starts it in the background has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         with ExitStack() as stack:
             url = stack.enter_context(server())
             print(f"$ stepwell --store {url} db upgrade", flush=True)
             _stepwell(url, home, "db", "upgrade")
-            for number in range(WORKERS):
-                print(f"$ stepwell --store {url} worker    # {number + 1} of {WORKERS}", flush=True)
+            for ordinal in range(1, WORKERS + 1):
+                print(f"$ stepwell --store {url} worker    # {ordinal} of {WORKERS}", flush=True)
                 stack.enter_context(worker(url, home))
             print(f"$ stepwell --store {url} start code_census", flush=True)
             _stepwell(url, home, "start", "code_census")
