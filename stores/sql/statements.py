@@ -106,7 +106,7 @@ MAX_ROWS = 2_000
 MAX_ROWS_JSON = 32 << 20
 
 
-# Rows in one statement whose values are parameters. What the driver does for a statement is half
+# Rows in one statement whose values are parameters. What the driver does for a statement is a third
 # of what an edge costs; with more rows than this it becomes hardly less.
 GROUP = 8
 
