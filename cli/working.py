@@ -7,7 +7,7 @@ from typing import Any
 from stepwell.cli.output import counted, duration, json_cell
 from stepwell.cli.progress import shown
 from stepwell.cli.session import Session
-from stepwell.cli.signals import draining
+from stepwell.cli.signals import Interrupted, draining
 from stepwell.cli.waits import why_it_stands
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.model import Run, RunProgress, StepResult
@@ -30,30 +30,38 @@ def work_until_end(
     run as it is. Raises WaitTimeout after `timeout` seconds.
     """
     out = session.output
-    with (
-        draining(runtime, session.interrupts) as drain,
-        shown(
-            lambda: runtime.progress(run_id),
-            lambda: _waits(session, runtime, run_id),
-            out.say,
-            quiet=quiet,
-        ),
-    ):
-        try:
+    try:
+        with (
+            draining(runtime, session.interrupts) as drain,
+            shown(
+                lambda: runtime.progress(run_id),
+                lambda: _waits(session, runtime, run_id),
+                out.say,
+                quiet=quiet,
+            ),
+        ):
             runtime.drain(run_id, timeout)
-        except WaitTimeout as error:
-            again = session.again("run", "--resume", run_id)
-            raise WaitTimeout(f"{error}; go on with: {again}") from None
+    except WaitTimeout as error:
+        again = session.again("run", "--resume", run_id)
+        raise WaitTimeout(f"{error}; go on with: {again}") from None
+    except Interrupted:  # nobody worked yet, or any more
+        if not runtime.run(run_id).status.ended:
+            _tell_interrupted(session, run_id)
+        raise
     run = runtime.run(run_id)
     if not run.status.ended:
-        out.say(
-            f"run {run_id} is interrupted; go on with: {session.again('run', '--resume', run_id)}, "
-            f"or let a worker finish it: {session.again('worker')}"
-        )
+        _tell_interrupted(session, run_id)
         return 128 + drain.received[-1] if drain.received else 0
     session.exit_code = EXIT_OF[run.status]
     _tell(session, runtime, run)
     return session.exit_code
+
+
+def _tell_interrupted(session: Session, run_id: str) -> None:
+    session.output.say(
+        f"run {run_id} is interrupted; go on with: {session.again('run', '--resume', run_id)}, "
+        f"or let a worker finish it: {session.again('worker')}"
+    )
 
 
 def _waits(session: Session, runtime: Runtime, run_id: str) -> list[str]:
