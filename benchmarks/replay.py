@@ -12,13 +12,12 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from benchmarks.package import bench
-from benchmarks.workloads import LATENCY_WARM_UP, latencies
+from benchmarks.workloads import LATENCY_WARM_UP, latencies, submit
 from stepwell import Runtime, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores.sql.sqlite import SqliteDialect
@@ -60,11 +59,8 @@ def replay_diamonds(place: str, count: int, clients: int) -> dict[str, float]:
     """The same for runs of five steps, submitted one by one by threads while a worker runs."""
 
     def work(runtime: Runtime) -> None:
-        def submit(_number: int) -> None:
-            runtime.start_run("bench", entrypoint="diamond")
-
-        with runtime.worker(), ThreadPoolExecutor(clients) as pool:
-            list(pool.map(submit, range(count)))
+        with runtime.worker():
+            submit(runtime, "diamond", count, clients)
         runtime.drain()
 
     return _replay(place, lambda _runtime: None, work)

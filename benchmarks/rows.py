@@ -89,14 +89,15 @@ def graph(shape: str, title: str, count: int, goal: float, raw_goal: float, batc
 
 def diamonds(conditions: Conditions) -> list[Measure]:
     size = conditions.size(5_000)
-    samples, alone = [], []
+    shape = {"place": conditions.place, "count": size, "clients": CLIENTS}
+    within, beside, alone = [], [], []
     for _ in conditions.each():
-        shape = {"place": conditions.place, "count": size, "clients": CLIENTS}
-        samples.append(sample("diamonds", **shape))
-        alone.append(samples[-1]["steps"] / sample("replay_diamonds", **shape)["work"])
+        within.append(sample("diamonds", workers=0, **shape))
+        beside.append(sample("diamonds", workers=1, **shape))
+        alone.append(within[-1]["steps"] / sample("replay_diamonds", **shape)["work"])
     return [
         Measure(
-            f"{size:,} runs of 5 steps, {CLIENTS} clients",
+            f"{size:,} runs of 5 steps, {CLIENTS} clients, {where}",
             statistics.median(each["steps"] / each["work"] for each in samples),
             "steps/s",
             conditions.goal(12_000),
@@ -105,6 +106,7 @@ def diamonds(conditions: Conditions) -> list[Measure]:
                 "its statements alone": statistics.median(alone),
             },
         )
+        for where, samples in (("worker beside", beside), ("same process", within))
     ]
 
 

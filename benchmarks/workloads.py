@@ -8,10 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from benchmarks.fleet import PATIENCE, fleet
 from benchmarks.memory import peak
@@ -50,25 +48,46 @@ def emission(place: str, chunks: int, size: int) -> dict[str, float]:
     return {"work": ended - begun, "steps": steps, "wal": sizes[0] / 2**20}
 
 
-def diamonds(place: str, count: int, clients: int) -> dict[str, float]:
-    """Runs of five steps, submitted one by one by threads while a worker runs in the process."""
-    with running(place, bench) as (runtime, _), runtime.worker():
+def diamonds(place: str, count: int, clients: int, workers: int) -> dict[str, float]:
+    """Runs of five steps, submitted one by one by threads while workers work.
 
-        def submit(_number: int) -> Any:
-            return runtime.start_run("bench", entrypoint="diamond")
-
+    `workers` are as many `stepwell worker` processes; 0: one worker, a thread of this process.
+    """
+    with fleet(place, workers) as the, nullcontext() if workers else the.runtime.worker():
+        runtime = the.runtime
         begun = time.perf_counter()
-        with ThreadPoolExecutor(clients) as pool:
-            handles = list(pool.map(submit, range(count)))
+        submit(runtime, "diamond", count, clients)
         submitted = time.perf_counter()
-        handles[-1].wait(LONGEST)
-        while _open(runtime):  # runs end in about the order of their submission
+        while _open(runtime):
+            if time.perf_counter() - begun > LONGEST:
+                raise RuntimeError(f"{count} runs did not end within {LONGEST:g} s")
             time.sleep(POLL)
         ended = time.perf_counter()
-        found = len(runtime.runs(status="succeeded", limit=count + 1))
-        if found != count:
-            raise RuntimeError(f"{found} of {count} runs succeeded")
+        succeeded = runtime.runs(status="succeeded", limit=1_000_000)
+    found = sum(run.entrypoint == "diamond" for run in succeeded)
+    if found != count:
+        raise RuntimeError(f"{found} of {count} runs succeeded")
     return {"submitted": submitted - begun, "work": ended - begun, "steps": count * DIAMOND}
+
+
+def submit(runtime: Runtime, entrypoint: str, count: int, clients: int) -> None:
+    """Start runs from so many threads, each of which starts its next one when one is stored."""
+    numbers, failed = iter(range(count)), []
+
+    def client() -> None:
+        try:
+            for _ in numbers:
+                runtime.start_run("bench", entrypoint=entrypoint)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def latency(place: str, count: int, elsewhere: bool) -> dict[str, float]:

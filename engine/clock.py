@@ -1,4 +1,4 @@
-"""The only place that reads a clock."""
+"""The only place that reads a clock, or sleeps."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class VirtualClock:
             raise ValueError(f"a clock moves forward only, got {delta}")
         self._micros += delta // _MICROSECOND
         self._monotonic += delta.total_seconds()
+
+
+def pause(seconds: float) -> None:
+    """Sleep, whatever clock is in use: other processes do not live by a virtual one."""
+    time.sleep(seconds)
 
 
 def to_datetime(micros: int) -> datetime:

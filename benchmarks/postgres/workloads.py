@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.fleet import PATIENCE, fleet
 from benchmarks.package import DIAMOND
 from benchmarks.postgres.raw import Limits
 from benchmarks.report import Measure
+from benchmarks.workloads import diamonds as measured
 from benchmarks.workloads import latencies
 from stepwell import RunStatus
 
@@ -43,14 +43,16 @@ def chain(server: str, count: int, repeats: int, limits: Limits, goal: float | N
 
 def diamonds(server: str, count: int, repeats: int, limits: Limits, goal: float | None) -> Measure:
     """Small runs from four client threads while two workers work, until the last has ended."""
-    samples = [_diamonds(server, count) for _ in range(repeats)]
+    samples = [measured(server, count, CLIENTS, workers=2) for _ in range(repeats)]
     return Measure(
         f"Stepwell: {count:,} runs of {DIAMOND} steps, {CLIENTS} clients, 2 workers",
-        statistics.median(DIAMOND * count / whole for _, whole in samples),
+        statistics.median(each["steps"] / each["work"] for each in samples),
         "steps/s",
         goal,
         raw=limits.grouped,
-        notes={"runs/s submitted": statistics.median(count / part for part, _ in samples)},
+        notes={
+            "runs/s submitted": statistics.median(count / each["submitted"] for each in samples)
+        },
     )
 
 
@@ -87,27 +89,3 @@ def _run(server: str, workers: int, entrypoint: str, count: int) -> tuple[float,
         if run.status is not RunStatus.SUCCEEDED:
             raise RuntimeError(f"the run of {entrypoint} {count} ended {run.status}")
     return started - begun, ended - started
-
-
-def _diamonds(server: str, count: int) -> tuple[float, float]:
-    """Seconds until the last run was submitted, and until the last has ended."""
-    with fleet(server, workers=2) as the, ThreadPoolExecutor(CLIENTS) as clients:
-        runtime = the.runtime
-
-        def submit(_number: int) -> None:
-            runtime.start_run("bench", entrypoint="diamond")
-
-        begun = time.perf_counter()
-        list(clients.map(submit, range(count)))
-        submitted = time.perf_counter()
-        while runtime.runs(status="pending", limit=1) or runtime.runs(status="running", limit=1):
-            if time.perf_counter() - begun > PATIENCE:
-                raise RuntimeError(f"{count} runs did not end within {PATIENCE:g} s")
-            time.sleep(0.002)
-        ended = time.perf_counter()
-        succeeded = sum(
-            run.entrypoint == "diamond" for run in runtime.runs(status="succeeded", limit=1_000_000)
-        )
-        if succeeded != count:
-            raise RuntimeError(f"{succeeded} of {count} runs succeeded")
-    return submitted - begun, ended - begun

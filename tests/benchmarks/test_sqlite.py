@@ -58,8 +58,9 @@ def test_an_emitted_run_has_all_its_steps_and_a_log(place: str) -> None:
     assert found["wal"] >= 0
 
 
-def test_diamonds_are_counted_to_the_last(place: str) -> None:
-    found = workloads.diamonds(place, COUNT, clients=2)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_diamonds_are_counted_to_the_last(place: str, workers: int) -> None:
+    found = workloads.diamonds(place, COUNT, clients=2, workers=workers)
 
     assert found["steps"] == 5 * COUNT
     # The last run cannot end before it was submitted.

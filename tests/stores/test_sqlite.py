@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -268,6 +269,52 @@ class TestRefusedFiles:
 
         other.execute("ROLLBACK")
         other.close()
+        assert store.create_run(new_run("r", new_step("a"))).id == "r"
+        store.close()
+
+    def test_lock_of_another_process_is_looked_at_again_soon(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given: another process writes; it is done when this one has looked twenty times
+        store = open_file(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 20:
+                other.execute("ROLLBACK")
+
+        monkeypatch.setattr("stepwell.stores.sql.sqlite.pause", wait)
+
+        # when
+        run = store.create_run(new_run("r", new_step("a")))
+
+        # then: at first sooner than SQLite itself would, whose shortest wait is a millisecond
+        assert run.id == "r"
+        assert len(waits) == 20
+        assert waits[0] < 0.001
+        assert max(waits) <= 0.001
+        other.close()
+        store.close()
+
+    def test_interrupt_is_heard_while_another_process_writes(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = open_file(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(
+            "stepwell.stores.sql.sqlite.pause", lambda _: signal.raise_signal(signal.SIGINT)
+        )
+
+        with pytest.raises(KeyboardInterrupt):
+            store.create_run(new_run("r", new_step("a")))
+
+        other.execute("ROLLBACK")
+        other.close()
+        assert store.runs(RunFilter()) == []
         assert store.create_run(new_run("r", new_step("a"))).id == "r"
         store.close()
 
