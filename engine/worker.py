@@ -68,9 +68,12 @@ MOST_PATIENT = 8
 SILENT_LEASES = 10
 # The longest time to let outcomes gather for a larger group, in seconds.
 MAX_GATHER = 0.005
-# An exchange that moves so many steps is one of many small ones, of many runs: it pays to let more
-# come. A chain moves one and must not wait; what moves more pays for itself.
-CROWD = (8, 64)
+# An exchange that moves more steps pays for itself: nothing more needs to come. With steps of many
+# runs it may be of more, as each of them brings but a few.
+ENOUGH = 64
+ENOUGH_OF_MANY = 256
+# So many runs in one exchange are many: more of them will come, even if none of their steps runs.
+MANY_RUNS = 8
 STORE_RETRY_MIN = 0.05
 STORE_RETRY_MAX = 2.0
 
@@ -354,10 +357,10 @@ class Worker:
             return items
 
     def _gather(self) -> None:
-        """Let more outcomes come while steps run, for as long as the last exchange took.
+        """Let more outcomes come, for twice the time that the last exchange took.
 
-        A busy worker so spends half of its time in the store at most, with larger groups; one
-        whose only step has ended does not wait.
+        A busy worker so spends a third of its time in the store at most, with larger groups; one
+        whose only step has ended does not wait, unless the last exchange was of many runs.
         """
         while self._in_flight or self._crowded:
             left = self._gather_until - self._clock.monotonic()
@@ -413,13 +416,14 @@ class Worker:
         if outcomes or claimed:  # else nothing was written: the disk may still be full
             self._store_trouble = 0.0
         after = self._last_work = self._clock.monotonic()
-        moved = len(outcomes) + len(claimed)
         asked = sum(lane.limit for lane in request.lanes) if request else 0
         # With less than asked for, there is nothing more until something changes.
         self._hungry = bool(claimed) and len(claimed) >= asked
-        self._crowded = not self._hungry and CROWD[0] <= moved <= CROWD[1]
+        moved = len(outcomes) + len(claimed)
+        small = MANY_RUNS <= moved <= ENOUGH_OF_MANY
+        self._crowded = not self._hungry and small and _runs(outcomes, claimed) >= MANY_RUNS
         self._gather_until = 0.0
-        if moved <= CROWD[1]:
+        if self._crowded or moved <= ENOUGH:
             self._gather_until = after + min(2 * (after - before), MAX_GATHER)
         self._wake_at = exchanged.wake_at
         # Also without a place for anything: what waits for one is not due.
@@ -749,3 +753,9 @@ class Worker:
         if self._unsettled:
             reach(Point.BEFORE_RELEASE)
             self._exchange(self._unsettled, None)
+
+
+def _runs(outcomes: Sequence[Outcome], claimed: Sequence[ClaimedStep]) -> int:
+    """The number of runs that these are of."""
+    settled = {outcome.step.run.key for outcome in outcomes}
+    return len(settled.union(step.run.key for step in claimed))

@@ -20,7 +20,7 @@ from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import NotFound, Retryable, StoreError, WaitTimeout
 from stepwell.engine.events import Event, Observers
-from stepwell.engine.model import CycleResult, Outcome, Queue, StepFilter
+from stepwell.engine.model import CycleResult, Outcome, Queue, RunFilter, StepFilter
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.run_factory import RunFactory
@@ -376,7 +376,7 @@ class Shop:
         self.store.fails = {"exchange", "renew", "reap"}
         self.pool = IdlePool(4)
         registry = Registry([package])
-        chosen = Settings(threads=4, **settings)
+        chosen = Settings(**{"threads": 4, **settings})
         factory = RunFactory(registry, registry.packages, chosen)
         store: Any = self.store
         store.define_queues([Queue("default")])
@@ -400,8 +400,8 @@ class Shop:
         self.worker = Worker("w1", parts)
         self._build = factory.build
 
-    def start(self, kinds: list[str]) -> None:
-        self.store.create_run(self._build("p", kinds, None, "r"))
+    def start(self, kinds: list[str], run_id: str = "r") -> None:
+        self.store.create_run(self._build("p", kinds, None, run_id))
 
     def cycles(self, task: Any) -> None:
         """Work through virtual time until the task is told to stop."""
@@ -543,6 +543,46 @@ class TestByHand:
         assert old in shop.pool.canceled
         claimed = sum(lane.claimed for lane in shop.worker._lanes._lanes.values())
         assert claimed == len(shop.worker._in_flight)
+
+    @pytest.mark.parametrize(("runs", "steps", "waits"), [(10, 1, True), (1, 10, False)])
+    def test_waits_for_more_than_is_there_if_it_comes_of_many_runs(
+        self,
+        package: Package,
+        monkeypatch: pytest.MonkeyPatch,
+        runs: int,
+        steps: int,
+        waits: bool,
+    ) -> None:
+        # given an exchange that has taken all there is, and bodies that have ended
+        shop = Shop(package, threads=16)
+        for number in range(runs):
+            shop.start(["ok"] * steps, f"r{number}")
+        exchange, get, waited = shop.store.exchange, shop.worker._inbox.get, []
+
+        def slow_exchange(*given: Any) -> Any:
+            shop.clock.advance(timedelta(milliseconds=1))
+            return exchange(*given)
+
+        def wait(block: bool, timeout: float | None = None) -> Any:
+            if timeout:
+                waited.append(timeout)
+                shop.clock.advance(timedelta(seconds=timeout))
+            return get(False)
+
+        monkeypatch.setattr(shop.worker._store, "exchange", slow_exchange)
+        monkeypatch.setattr(shop.worker._inbox, "get", wait)
+        shop.worker.cycle()
+        for task in shop.pool.tasks:
+            task.begin()
+            shop.worker._deliver(task, task.completed("ok"))
+
+        # when
+        shop.worker.cycle()
+
+        # then steps of many runs are settled with those that come meanwhile; a run's last ones
+        # make nobody wait
+        assert bool(waited) is waits
+        assert {run.status for run in shop.store.runs(RunFilter())} == {"succeeded"}
 
     def test_executor_that_cannot_be_loaded_fails_its_step(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
