@@ -77,6 +77,8 @@ class Graph:
         self._forward: list[tuple[str, str]] = []
         # Siblings share theirs: of a large fan-out that is a third of all objects.
         self._last_edges: tuple[Edge, ...] = ()
+        # The handle of the earlier step that these are all about, if they are about one.
+        self._last_needed: StepHandle[Any] | None = None
         self._queues = frozenset(catalog.queue_names())
         self._plans: dict[str, _Plan] = {}
 
@@ -205,6 +207,9 @@ class Graph:
                 return step_id
 
     def _edges(self, step_id: str, options: StepOptions, where: str) -> tuple[Edge, ...]:
+        alone = _one_handle(options)
+        if alone is not None and alone is self._last_needed:
+            return self._last_edges
         edges: dict[str, Edge] = {}
         for name, subtree in _AFTER:
             for item in _items(options.get(name, ()), where, name):
@@ -223,6 +228,7 @@ class Graph:
         found = tuple(edges.values())
         if found != self._last_edges:
             self._last_edges = found
+        self._last_needed = alone if alone is not None and alone.id in self._index else None
         return self._last_edges
 
 
@@ -231,6 +237,15 @@ _AFTER: tuple[tuple[Literal["after", "after_subtree"], bool], ...] = (
     ("after", False),
     ("after_subtree", True),
 )
+
+
+def _one_handle(options: StepOptions) -> StepHandle[Any] | None:
+    """The handle that a step waits for, if that is all."""
+    after = options.get("after")
+    if type(after) is list and len(after) == 1 and "after_subtree" not in options:
+        (item,) = after
+        return item if type(item) is StepHandle else None
+    return None
 
 
 def _items(after: Any, where: str, name: str) -> Iterable[Any]:

@@ -149,6 +149,41 @@ class TestTaken:
             Edge("c", Condition.FINISHED, subtree=True),
         )
 
+    def test_what_one_step_needs_is_not_what_the_next_one_needs(self, graph: Graph) -> None:
+        a, b = add(graph, id="a"), add(graph, id="b")
+        needs: list[dict[str, Any]] = [
+            {"after": [a]},
+            {"after": [a]},
+            {"after": [b]},
+            {"after": [Dependency(b, "failed")]},
+            {"after": [b]},
+            {"after": [b], "after_subtree": [a]},
+            {"after": []},
+            {},
+            {"after": [b, a]},
+        ]
+        for options in needs:
+            add(graph, **options)
+
+        assert [step.edges for step in graph.finish()[2:]] == [
+            (Edge("a"),),
+            (Edge("a"),),
+            (Edge("b"),),
+            (Edge("b", Condition.FAILED),),
+            (Edge("b"),),
+            (Edge("b"), Edge("a", subtree=True)),
+            (),
+            (),
+            (Edge("b"), Edge("a")),
+        ]
+
+    def test_a_handle_of_no_step_is_refused_however_often_it_is_named(self, graph: Graph) -> None:
+        stranger: StepHandle[Any] = StepHandle("stranger")
+        add(graph, after=[stranger])
+        add(graph, after=[stranger])
+
+        assert "there is no step 'stranger'" in refusal(graph.finish)
+
     def test_second_step_with_a_dedup_key_is_the_first(self, graph: Graph) -> None:
         first = add(graph, id="a", dedup_key="k")
 
