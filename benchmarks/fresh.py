@@ -24,6 +24,7 @@ SAMPLES = {
     "graph": "workloads.graph",
     "emission": "workloads.emission",
     "diamonds": "workloads.diamonds",
+    "diamonds apart": "workloads.diamonds_apart",
     "latency": "workloads.latency",
     "waits": "workloads.waits",
     "ready": "workloads.ready",

@@ -90,21 +90,25 @@ def graph(shape: str, title: str, count: int, goal: float, raw_goal: float, batc
 def diamonds(conditions: Conditions) -> list[Measure]:
     size = conditions.size(5_000)
     shape = {"place": conditions.place, "count": size, "clients": CLIENTS}
-    within, beside, alone = [], [], []
+    beside, within, apart, alone = [], [], [], []
     for _ in conditions.each():
-        within.append(sample("diamonds", workers=0, **shape))
         beside.append(sample("diamonds", workers=1, **shape))
+        within.append(sample("diamonds", workers=0, **shape))
+        apart.append(sample("diamonds apart", **shape))
         alone.append(within[-1]["steps"] / sample("replay_diamonds", **shape)["work"])
+    steps = apart[0]["steps"]
+    notes = {
+        "starts alone": steps / median(apart, "submitted"),
+        "work alone": steps / median(apart, "work"),
+        "its statements alone": statistics.median(alone),
+    }
     return [
         Measure(
             f"{size:,} runs of 5 steps, {CLIENTS} clients, {where}",
             statistics.median(each["steps"] / each["work"] for each in samples),
             "steps/s",
             conditions.goal(12_000),
-            notes={
-                "runs/s submitted": size / median(samples, "submitted"),
-                "its statements alone": statistics.median(alone),
-            },
+            notes=notes,
         )
         for where, samples in (("worker beside", beside), ("same process", within))
     ]

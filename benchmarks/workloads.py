@@ -70,6 +70,17 @@ def diamonds(place: str, count: int, clients: int, workers: int) -> dict[str, fl
     return {"submitted": submitted - begun, "work": ended - begun, "steps": count * DIAMOND}
 
 
+def diamonds_apart(place: str, count: int, clients: int) -> dict[str, float]:
+    """The same runs, all of them submitted before any is worked off, in one process."""
+    with running(place, bench) as (runtime, _):
+        begun = time.perf_counter()
+        submit(runtime, "diamond", count, clients)
+        submitted = time.perf_counter()
+        runtime.drain(timeout=LONGEST)
+        ended = time.perf_counter()
+    return {"submitted": submitted - begun, "work": ended - submitted, "steps": count * DIAMOND}
+
+
 def submit(runtime: Runtime, entrypoint: str, count: int, clients: int) -> None:
     """Start runs from so many threads, each of which starts its next one when one is stored."""
     numbers, failed = iter(range(count)), []

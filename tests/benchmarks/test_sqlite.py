@@ -67,6 +67,13 @@ def test_diamonds_are_counted_to_the_last(place: str, workers: int) -> None:
     assert found["work"] >= found["submitted"]
 
 
+def test_diamonds_apart_are_worked_off_after_the_last_was_submitted(place: str) -> None:
+    found = workloads.diamonds_apart(place, COUNT, clients=2)
+
+    assert found["steps"] == 5 * COUNT
+    assert min(found["submitted"], found["work"]) > 0
+
+
 def test_a_one_step_run_takes_milliseconds_in_this_process(place: str) -> None:
     found = workloads.latency(place, 10, elsewhere=False)
 
