@@ -100,6 +100,7 @@ def diamonds(conditions: Conditions) -> list[Measure]:
     notes = {
         "starts alone": steps / median(apart, "submitted"),
         "work alone": steps / median(apart, "work"),
+        "lock never free": steps / median(apart, "held"),
         "its statements alone": statistics.median(alone),
     }
     return [

@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from benchmarks.fleet import PATIENCE, fleet
 from benchmarks.memory import peak
 from benchmarks.package import DIAMOND, bench
 from benchmarks.place import running
 from stepwell import RunStatus, Runtime, Settings
+from stepwell.stores.sql.sqlite import SqliteDialect
 
 LONGEST = 1_500.0
 LATENCY_WARM_UP = 20
@@ -71,14 +74,22 @@ def diamonds(place: str, count: int, clients: int, workers: int) -> dict[str, fl
 
 
 def diamonds_apart(place: str, count: int, clients: int) -> dict[str, float]:
-    """The same runs, all of them submitted before any is worked off, in one process."""
-    with running(place, bench) as (runtime, _):
+    """The same runs, all of them submitted before any is worked off, in one process.
+
+    `held` is for how long the store was locked, which only one process at a time can do.
+    """
+    with running(place, bench) as (runtime, _), _locked() as held:
         begun = time.perf_counter()
         submit(runtime, "diamond", count, clients)
         submitted = time.perf_counter()
         runtime.drain(timeout=LONGEST)
         ended = time.perf_counter()
-    return {"submitted": submitted - begun, "work": ended - submitted, "steps": count * DIAMOND}
+    return {
+        "submitted": submitted - begun,
+        "work": ended - submitted,
+        "held": sum(held),
+        "steps": count * DIAMOND,
+    }
 
 
 def submit(runtime: Runtime, entrypoint: str, count: int, clients: int) -> None:
@@ -182,3 +193,25 @@ def _largest(file: Path) -> Iterator[list[int]]:
     finally:
         ended.set()
         thread.join()
+
+
+@contextmanager
+def _locked() -> Iterator[list[float]]:
+    """How long each write transaction on SQLite held the lock during the block, in seconds."""
+    begin, commit = SqliteDialect.begin, SqliteDialect.commit
+    begun, held = [0.0], []
+
+    def begin_timed(dialect: SqliteDialect, cursor: Any) -> int:
+        now = begin(dialect, cursor)
+        begun[0] = time.perf_counter()
+        return now
+
+    def commit_timed(dialect: SqliteDialect, cursor: Any, *, news: int) -> None:
+        commit(dialect, cursor, news=news)
+        held.append(time.perf_counter() - begun[0])
+
+    with (
+        mock.patch.object(SqliteDialect, "begin", begin_timed),
+        mock.patch.object(SqliteDialect, "commit", commit_timed),
+    ):
+        yield held
