@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -53,8 +54,12 @@ class VirtualClock:
 
 
 def pause(seconds: float) -> None:
-    """Sleep, whatever clock is in use: other processes do not live by a virtual one."""
-    time.sleep(seconds)
+    """Sleep, whatever clock is in use: other processes do not live by a virtual one.
+
+    Not by `time.sleep`, which CPython has wait for a moment of the monotonic clock: where a wall
+    clock is faked (by libfaketime), that is refused by the system.
+    """
+    threading.Event().wait(seconds)
 
 
 def to_datetime(micros: int) -> datetime:
