@@ -357,10 +357,10 @@ class Worker:
             return items
 
     def _gather(self) -> None:
-        """Let more outcomes come, for twice the time that the last exchange took.
+        """Let more outcomes come, for twice the time that the last exchange took, or MAX_GATHER.
 
-        A busy worker so spends a third of its time in the store at most, with larger groups; one
-        whose only step has ended does not wait, unless the last exchange was of many runs.
+        So a busy worker is in the store for less of its time, with larger groups; one whose only
+        step has ended does not wait, unless the last exchange was of many runs.
         """
         while self._in_flight or self._crowded:
             left = self._gather_until - self._clock.monotonic()

@@ -393,6 +393,16 @@ class TestPragmas:
         assert level == 2
         store.close()
 
+    def test_a_writer_does_not_leave_its_waiting_to_sqlite(self, path: Path) -> None:
+        store = open_file(path)
+
+        timeout = store.database.write(
+            lambda tx: tx.cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        )
+
+        assert timeout == 0
+        store.close()
+
     def test_write_ahead_log_and_foreign_keys(self, path: Path) -> None:
         connection = SqliteDialect(path, clock=VirtualClock()).connect(readonly=False)
 
