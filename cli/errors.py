@@ -7,7 +7,8 @@ import traceback
 
 import click
 
-from stepwell.cli.output import Output, json_text
+from stepwell.cli.output import json_text
+from stepwell.cli.session import Session
 from stepwell.engine.errors import StepwellError, nearest
 
 EXIT_FAILURE = 1
@@ -30,12 +31,14 @@ EXIT_CODES = {
 }
 
 
-def report(error: BaseException, out: Output) -> int:
+def report(error: BaseException, session: Session) -> int:
     """Write what went wrong to stderr; returns the exit code."""
+    out = session.output
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         out.talk(error.format_message())
         return EXIT_USAGE
     code, message, exit_code = _describe(error)
+    message = session.with_hints(message)
     out.say(f"error: {message}")
     if out.json:
         told = {"error": {"code": code, "message": message}}

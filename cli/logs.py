@@ -7,16 +7,19 @@ import sys
 from typing import TextIO
 
 from stepwell.cli.output import clean
+from stepwell.cli.session import Session
 
 
 class LineFormatter(logging.Formatter):
     """One line per record, what is unprintable in it escaped; a traceback keeps its lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        self._with_hints = session.with_hints
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record), lines=bool(record.exc_info))
+        text = self._with_hints(super().format(record))
+        return clean(text, lines=bool(record.exc_info))
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -31,7 +34,7 @@ def _not_an_event(record: logging.LogRecord) -> bool:
     return record.name != "stepwell"
 
 
-def show_log(*, events: bool, quiet: bool) -> None:
+def show_log(session: Session, *, events: bool, quiet: bool) -> None:
     """Show the log on stderr: with `events` what happens to runs and steps, too.
 
     Quiet shows errors only.
@@ -41,7 +44,7 @@ def show_log(*, events: bool, quiet: bool) -> None:
         if isinstance(handler, _Stderr):
             logger.removeHandler(handler)
     handler = _Stderr()
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(LineFormatter(session))
     if not events:
         handler.addFilter(_not_an_event)
     logger.addHandler(handler)

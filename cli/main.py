@@ -132,7 +132,7 @@ class CommandLine(click.Group):
 
 def _report(error: Exception, session: Session) -> int:
     """Say what went wrong, whoever reads it; returns the exit code."""
-    code = report(error, session.output)
+    code = report(error, session)
     try:
         sys.stdout.flush()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -11,15 +12,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import stepwell.stores as stores
 from stepwell.cli.apps import Apps, load_apps
 from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
 from stepwell.cli.signals import check_received
 from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_home
-from stepwell.engine.errors import InvalidPackage, NotFound, StoreError, nearest
+from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, StoreError, nearest
 from stepwell.engine.runtime import Runtime
+from stepwell.stores.sqlite_url import PREFIX as SQLITE
+from stepwell.stores.sqlite_url import file_of
 
-SQLITE = "sqlite:///"
+
+
+# What the rooms below, which know no flags, tell people to type.
+_HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE)\b")
 
 
 class Session:
@@ -58,6 +65,10 @@ class Session:
         """A command as it can be typed to work on the same store with the same packages."""
         return self._typed(command, self.flags.get("app", ()))
 
+    def with_hints(self, message: str) -> str:
+        """A message of the rooms below, its commands written for the store they are to act on."""
+        return _HINT.sub(lambda found: self.typed(*found.group(1).split()), message)
+
     def _typed(self, command: Sequence[str], apps: Sequence[str]) -> str:
         called, words = Path(sys.argv[0]), ["stepwell"]
         if called.name == "__main__.py":
@@ -65,8 +76,8 @@ class Session:
         elif called.name == "stepwell" and shutil.which("stepwell") is None:
             words = [sys.argv[0]]  # such as .venv/bin/stepwell
         store = self.flags.get("store")
-        if store is not None and store.startswith(SQLITE):
-            words += ["--store", store]
+        if store is not None:
+            words += ["--store", _without_secrets(store)]
         if self.flags.get("home") is not None:
             words += ["--home", self.flags["home"]]
         for app in apps:
@@ -79,7 +90,7 @@ class Session:
         self.check_store_lasts()
         if not url.startswith(SQLITE):
             return  # what the URL should be is said by who opens it
-        path = Path(url.removeprefix(SQLITE))
+        path = file_of(url)
         try:
             empty = path.is_file() and path.stat().st_size == 0
             missing = not path.exists()
@@ -141,3 +152,14 @@ class Session:
     def _connect(self, packages: Any) -> Runtime:
         config = self.configuration
         return connect(config.store, packages=packages, home=config.home, settings=config.engine)
+
+
+def _without_secrets(url: str) -> str:
+    """A store's URL as it can be typed again, with stars for a password."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        return url
+    try:
+        shown: str = stores.postgres_url.typed(url)
+    except (ImportError, InvalidInput):
+        return "postgresql://…"
+    return shown

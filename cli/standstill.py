@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from stepwell.cli.session import Session
+from stepwell.cli.waits import Typed
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import QueueStatus, RunProgress, Step, WorkerRow
 from stepwell.engine.runtime import Runtime
@@ -22,6 +23,7 @@ def why_nobody_takes(
     workers: Sequence[WorkerRow],
     queues: Sequence[QueueStatus],
     since: datetime,
+    typed: Typed,
 ) -> str:
     """What keeps all workers seen since then from this step; empty if one of them can take it.
 
@@ -31,7 +33,7 @@ def why_nobody_takes(
         return ""
     live = living(workers, since)
     if not live:
-        return "no worker is running; start one: stepwell worker"
+        return f"no worker is running; start one: {typed('worker')}"
     knowing = [worker for worker in live if step.kind in worker.kinds]
     if not knowing:
         return f"no live worker runs steps of kind {step.kind!r}; start one with its package"
@@ -57,7 +59,9 @@ def why_nobody_goes_on(session: Session, runtime: Runtime, progress: RunProgress
     if not alike:
         return ""
     workers, queues, since = runtime.workers(), runtime.queues(), seen_since(session)
-    reasons = [why_nobody_takes(step, workers, queues, since) for step in alike.values()]
+    reasons = [
+        why_nobody_takes(step, workers, queues, since, session.again) for step in alike.values()
+    ]
     return "\n".join(dict.fromkeys(reasons)) if all(reasons) else ""
 
 

@@ -80,14 +80,14 @@ def _tell(session: Session, runtime: Runtime, run: Run) -> None:
         for result in results:
             _print_result(session, result.step_id, result.value)
         for ref in [ref for result in results for ref in result.artifacts][:RESULTS_SHOWN]:
-            out.say(f"artifact {ref.name} of step {ref.step_id}: stepwell artifact {ref.id}")
+            written = session.typed("artifact", ref.id)
+            out.say(f"artifact {ref.name} of step {ref.step_id}: {written}")
     for step in runtime.steps(run.id, status=StepStatus.FAILED, limit=FAILURES_SHOWN):
         if step.error is not None:
             out.say(f"step {step.id} failed: {step.error.code}: {step.error.message}")
     if progress.failed > FAILURES_SHOWN:
-        out.say(
-            f"… and {progress.failed - FAILURES_SHOWN} more: stepwell show {run.id} --status failed"
-        )
+        others = session.typed("show", run.id, "--status", "failed")
+        out.say(f"… and {progress.failed - FAILURES_SHOWN:,} more: {others}")
     _tell_canceled_ends(session, runtime, run, progress)
     took = ""
     if run.ended_at is not None:

@@ -194,7 +194,8 @@ class Retryable(StepError):
 class RetryAfter(Retryable):
     """Try again after `delay` (a timedelta, or seconds), whatever the policy's own wait is.
 
-    Raises InvalidInput for a delay that is negative or longer than 366 days.
+    A negative delay means now: what was asked for has passed. Raises InvalidInput for one longer
+    than 366 days.
     """
 
     def __init__(
@@ -252,15 +253,15 @@ def _code(code: object) -> str:
 
 def _delay(delay: timedelta | float) -> timedelta:
     try:
-        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=max(delay, 0))
     except (TypeError, ValueError, OverflowError):
         wait = None
-    if wait is None or not timedelta(0) <= wait <= MAX_DELAY:
+    if wait is None or wait > MAX_DELAY:
         raise InvalidInput(
-            f"RetryAfter: delay must be a timedelta or seconds from 0 to "
+            f"RetryAfter: delay must be a timedelta or seconds up to "
             f"{MAX_DELAY.total_seconds():.0f} ({MAX_DELAY.days} days), got {shown(delay)}"
         )
-    return wait
+    return max(wait, timedelta(0))
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

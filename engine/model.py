@@ -147,7 +147,8 @@ class Queue:
     `max_in_flight` bounds the running steps over all workers, `max_per_worker` those of each;
     None means no bound. Only workers that have all of `labels` claim from the queue.
     `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts up to
-    `burst` (default: `rate_limit`).
+    `burst` (default: `rate_limit`): after a rest one period sees both, and with `burst=1` never
+    more than `rate_limit`.
     """
 
     name: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 
 from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import Queue
+from stepwell.engine.model import Queue, QueueStatus
 
 MAX_PERIOD = timedelta(days=31)
 
@@ -40,6 +41,21 @@ def check_queue(queue: Queue) -> Queue:
             f"days, got {period!r}"
         )
     return queue
+
+
+def most_per_period(queue: Queue | QueueStatus) -> int | None:
+    """The most claims that any one `rate_period` can see; None without a rate limit.
+
+    A full bucket, and what is refilled before the period is over: with `burst=1` the rate limit.
+    """
+    if queue.rate_limit is None:
+        return None
+    return ceil(bucket_of(queue.burst, queue.rate_limit) + queue.rate_limit) - 1
+
+
+def bucket_of(burst: int | None, rate_limit: float) -> float:
+    """How many tokens a bucket holds at most."""
+    return burst if burst is not None else max(1.0, rate_limit)
 
 
 def _whole(value: int | None, field: str, high: int) -> None:

@@ -112,7 +112,8 @@ def retry_delay(
     if not asked and not policy.covers(error):
         return None
     if isinstance(error, RetryAfter):
-        return min(error.delay, MAX_DELAY)  # an author may have set it after the check
+        # An author may have set it after the check.
+        return max(timedelta(0), min(error.delay, MAX_DELAY))
     return policy.delay(failures + 1, chance())
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 _LAZY = {
     "opening": "opening",  # sqlalchemy
     "postgres": "sql.postgres",  # psycopg
+    "postgres_url": "postgres_url",  # psycopg
     "projections": "projections",
     "projections_postgres": "projections_postgres",  # psycopg
     "artifact_files": "artifacts.file",

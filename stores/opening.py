@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import stepwell.stores as stores
 from stepwell.engine.clock import Clock
@@ -17,6 +16,7 @@ from stepwell.stores.sql.migrate import current_version, migrate, upgrade_sql
 from stepwell.stores.sql.migrations import LATEST
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
+from stepwell.stores.sqlite_url import file_of
 
 SCHEMES = ("sqlite", "memory", "postgresql")
 
@@ -63,13 +63,7 @@ def _dialect(url: str, clock: Clock, durability: str) -> Dialect:
             raise InvalidInput(f"store: memory:// takes nothing behind it, got {url!r}")
         return SqliteDialect(None, clock=clock, durability=durability)
     if scheme == "sqlite":
-        if not rest.startswith("/") or len(rest) < 2:
-            raise InvalidInput(
-                f"store: {url!r} names no file; write sqlite:///engine.db, or "
-                "sqlite:////folder/engine.db for an absolute path"
-            )
-        path = Path(rest[1:])
-        return SqliteDialect(path, clock=clock, durability=durability)
+        return SqliteDialect(file_of(url), clock=clock, durability=durability)
     if scheme in ("postgresql", "postgres"):
         return _postgres(url, durability)
     raise InvalidInput(f"store: unknown kind of URL {scheme!r}{nearest(scheme, SCHEMES)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -10,6 +11,7 @@ from psycopg.pq import Conninfo
 
 from stepwell.engine.errors import InvalidInput, nearest
 
+STARS = "***"
 _PORTS = re.compile(r"[\d,]*")
 _UNKNOWN = re.compile(r'invalid URI query parameter: "(\w+)"')
 
@@ -42,6 +44,31 @@ def shown(url: str) -> str:
     if host.startswith("/"):
         return f"postgresql://{at}/{database}?host={host}" + (f"&port={port}" if port else "")
     return f"postgresql://{at}{host}{f':{port}' if port else ''}/{database}"
+
+
+def typed(url: str) -> str:
+    """The URL as it can be typed again, with stars for what is secret in it.
+
+    Raises InvalidInput as `shown`, without showing it.
+    """
+    shown(url)
+    secret = {o.keyword.decode() for o in Conninfo.get_defaults() if o.dispchar in (b"*", b"D")}
+    parts = {
+        name: STARS if name in secret else quote(str(value), safe="/,:*")
+        for name, value in conninfo_to_dict(url).items()
+        if value
+    }
+    user, password = parts.pop("user", ""), parts.pop("password", "")
+    who = f"{user}{':' if password else ''}{password}"
+    where = ""
+    if not any(mark in parts.get("host", "") for mark in "/,:"):  # else it stands behind the "?"
+        port = parts.pop("port", "")
+        where = f"{parts.pop('host', '')}{':' if port else ''}{port}"
+    database = parts.pop("dbname", "")
+    rest = "&".join(f"{name}={value}" for name, value in parts.items())
+    return (
+        f"postgresql://{who}{'@' if who else ''}{where}/{database}{'?' if rest else ''}{rest}"
+    )
 
 
 def _check_parameters(url: str, said: str) -> None:

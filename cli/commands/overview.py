@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from stepwell.cli.output import Output, duration, moment, plain
 from stepwell.cli.session import Session
 from stepwell.cli.standstill import living, seen_since
 from stepwell.engine.model import QueueStatus, WorkerRow
+from stepwell.engine.queues import most_per_period
 
 
 @click.command(cls=Command)
@@ -49,9 +51,13 @@ def queues(session: Session) -> None:
     with session.reading() as runtime:
         found = runtime.queues()
     if out.json:
-        out.value(found)
+        out.value([_described(queue) for queue in found])
     else:
         _print_queues(out, found)
+
+
+def _described(queue: QueueStatus) -> dict[str, Any]:
+    return plain(queue) | {"most_per_period": most_per_period(queue)}
 
 
 def _print_queues(out: Output, found: list[QueueStatus]) -> None:
@@ -71,8 +77,9 @@ def _print_queues(out: Output, found: list[QueueStatus]) -> None:
 def _rate(queue: QueueStatus) -> str:
     if queue.rate_limit is None:
         return "-"
+    most = f"at most {most_per_period(queue):,} in any one"
     tokens = "" if queue.tokens is None else f", {queue.tokens:.1f} saved up"
-    return f"{queue.rate_limit:g} per {duration(queue.rate_period.total_seconds())}{tokens}"
+    return f"{queue.rate_limit:g} per {duration(queue.rate_period.total_seconds())} ({most}){tokens}"
 
 
 @click.command(cls=Command)

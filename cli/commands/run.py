@@ -38,7 +38,7 @@ def run(
     """
     if (target is None) == (resume is None):
         raise click.UsageError("give either a PACKAGE or --resume RUN")
-    show_log(events=False, quiet=quiet)
+    show_log(session, events=False, quiet=quiet)
     if target is not None:
         start = Start.of(session, target, given)
         with session.working() as runtime:

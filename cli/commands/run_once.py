@@ -19,7 +19,7 @@ def run_once(session: Session) -> None:
     Prints how many steps were made ready again (refreshed), executed (processed), and how they
     ended.
     """
-    show_log(events=True, quiet=False)
+    show_log(session, events=True, quiet=False)
     with session.working() as runtime:
         result = runtime.run_once()
     if session.output.json:

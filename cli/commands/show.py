@@ -89,7 +89,8 @@ def _run_fields(run: Run, progress: RunProgress, stands: dict[str, str]) -> dict
 
 
 def _standstill(session: Session, runtime: Runtime, step: Step) -> str:
-    return why_nobody_takes(step, runtime.workers(), runtime.queues(), seen_since(session))
+    workers, queues = runtime.workers(), runtime.queues()
+    return why_nobody_takes(step, workers, queues, seen_since(session), session.again)
 
 
 def _pending(step: Step) -> str:

@@ -13,6 +13,7 @@ from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import NotFound, nearest
 from stepwell.engine.model import ClaimRequest, Queue, QueueStatus
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.queues import bucket_of
 from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.statements import (
@@ -131,7 +132,7 @@ class _Row:
             labels,
         ) = row
         self.labels: tuple[str, ...] = tuple(decode(labels))
-        self.burst: float = burst if burst is not None else max(1.0, self.rate or 1.0)
+        self.burst: float = bucket_of(burst, self.rate or 1.0)
         self.tokens: float = tokens if tokens is not None else self.burst
 
     @property

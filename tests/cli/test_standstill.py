@@ -34,7 +34,7 @@ def worker(
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (None, "no worker is running; start one: stepwell worker"),
+        (None, "no worker is running; start one: stepwell --store sqlite:////"),
         (worker(seen_at=LONG_AGO), "no worker is running"),
         (worker(kinds=("other",)), "no live worker runs steps of kind 'yard.ok'; start one"),
         (worker(queues=("slow",)), "no live worker of its kind works on queue 'default'"),

@@ -149,7 +149,20 @@ class TestDecisions:
         assert decide(RetryAfter(timedelta(days=366)), Retry()) == MAX_WAIT
 
     @pytest.mark.parametrize(
-        "delay", [-1, timedelta(days=366, microseconds=1), timedelta.max, 1e300, float("nan"), "7"]
+        "delay", [-1, -0.5, -1e300, float("-inf"), timedelta(seconds=-3), timedelta.min]
+    )
+    def test_a_wait_that_is_over_already_means_now(self, delay: Any) -> None:
+        assert RetryAfter(delay).delay == timedelta(0)
+        assert decide(RetryAfter(delay), Retry()) == 0.0
+
+    def test_a_negative_wait_that_was_set_later_means_now(self) -> None:
+        error = RetryAfter(5)
+        error.delay = timedelta(days=-2)
+
+        assert decide(error, Retry()) == 0.0
+
+    @pytest.mark.parametrize(
+        "delay", [timedelta(days=366, microseconds=1), timedelta.max, 1e300, float("nan"), "7"]
     )
     def test_a_wait_out_of_range_is_refused(self, delay: Any) -> None:
         with pytest.raises(InvalidInput, match=r"RetryAfter: delay .* 31622400 \(366 days\), got"):

@@ -452,6 +452,10 @@ class TestOpening:
             ("engine.db", "'engine.db' is not a URL; write sqlite:///engine.db for a file"),
             ("sqlite://engine.db", "'sqlite://engine.db' names no file"),
             ("sqlite:///", "'sqlite:///' names no file"),
+            ("sqlite:///x.db?mode=ro", "takes no options, and no file with a '?' in its name"),
+            ("sqlite:///x.db?mode=ro", "leave out '?mode=ro'"),
+            ("sqlite:////a/x.db?vfs=/b/c&immutable=1", "leave out '?vfs=/b/c&immutable=1'"),
+            ("sqlite:///x.db?", "leave out '?'"),
             ("memory://x", "memory:// takes nothing behind it, got 'memory://x'"),
             ("sqlit:///x", "unknown kind of URL 'sqlit'; did you mean 'sqlite'?"),
         ],
@@ -461,6 +465,14 @@ class TestOpening:
             open_run_store(url, clock=VirtualClock())
 
         assert message in str(caught.value)
+
+    def test_a_folder_may_have_a_question_mark_in_its_name(self, tmp_path: Path) -> None:
+        folder = tmp_path / "what?"
+        folder.mkdir()
+
+        open_run_store(f"sqlite:///{folder / 'engine.db'}", clock=VirtualClock()).close()
+
+        assert (folder / "engine.db").exists()
 
     def test_absolute_and_relative_paths(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(path.parent)

@@ -10,6 +10,7 @@ from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import NotFound
 from stepwell.engine.model import NewStep, Outcome, Queue, WorkerRow
 from stepwell.engine.ports import RunStore
+from stepwell.engine.queues import most_per_period
 from stepwell.testing.builders import completed, failed, new_step, released
 from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase, WallClock
 
@@ -142,6 +143,32 @@ class RateTests(RunStoreCase):
         bench.create(*many(9))
 
         assert self.claims(bench) == 5
+
+    @pytest.mark.parametrize(
+        ("rate", "burst", "most"),
+        [(4, None, 7), (4, 1, 4), (4, 3, 6), (2.5, None, 4), (2.5, 1, 3), (0.5, None, 1)],
+    )
+    def test_no_period_sees_more_starts_than_the_most(
+        self, bench: Bench, clock: VirtualClock, rate: float, burst: int | None, most: int
+    ) -> None:
+        # given a queue that has saved up all it can
+        queue = Queue("q", rate_limit=rate, burst=burst)
+        bench.store.define_queues([queue])
+        bench.create(*many(60))
+        clock.advance(timedelta(hours=1))
+
+        # when all that it lets through is claimed as soon as it does
+        starts: list[int] = []
+        end = clock.micros() + 4_000_000
+        while clock.micros() < end:
+            exchange = bench.exchange(queues=("q",))
+            starts += [clock.micros()] * len(exchange.claimed)
+            assert exchange.wake_at is not None
+            clock.advance(timedelta(microseconds=exchange.wake_at - clock.micros()))
+
+        # then the busiest period is as it is told, and that is what it can come to
+        seen = max(len([s for s in starts if first <= s < first + 1_000_000]) for first in starts)
+        assert seen == most == most_per_period(queue)
 
     def test_slow_rate_lets_one_through(self, bench: Bench, clock: VirtualClock) -> None:
         bench.store.define_queues(
