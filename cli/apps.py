@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,7 +30,15 @@ class Apps:
     @property
     def names(self) -> list[str]:
         """The names of all of them."""
-        return [package.name for package in (*self.named, *(p for _, p in self.installed))]
+        return [package.name for package in self._all()]
+
+    def package(self, name: str) -> Package:
+        """The one with this name, which must be among `names`."""
+        return next(package for package in self._all() if package.name == name)
+
+    def _all(self) -> Iterator[Package]:
+        yield from self.named
+        yield from (package for _, package in self.installed)
 
 
 def load_apps(specs: Sequence[str], warn: Callable[[str], None]) -> Apps:

@@ -5,40 +5,86 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from stepwell.engine.errors import InvalidInput, InvalidPayload
-from stepwell.engine.payload import parse
+from stepwell.engine.payload import encode, parse
+from stepwell.engine.signature import adapter_of
 
 # A word up to this length is repeated with quotes, where it should have had them.
 QUOTABLE = 60
 
 
-def run_input(text: str | None, assignments: Sequence[str]) -> Any:
+class RunInput:
     """The input given by `--input`, with the fields set by `--set` in it; None without both.
 
     Raises InvalidInput for what cannot be read or parsed, and for paths that contradict.
     """
-    value = None if text is None else parse(_source(text, "--input"), "--input")
-    if not assignments:
+
+    def __init__(self, text: str | None, assignments: Sequence[str]) -> None:
+        self.value = None if text is None else parse(_source(text, "--input"), "--input")
+        # The fields set to what may have been meant as a text, with that text.
+        self._unsure: dict[tuple[str, ...], str] = {}
+        if not assignments:
+            return
+        if text is None:
+            self.value = {}
+        if not isinstance(self.value, dict):
+            got = _kind(self.value)
+            raise InvalidInput(f"--set: the input must be an object for that, got {got}")
+        paths: dict[tuple[str, ...], str] = {}
+        for assignment in assignments:
+            path, item = _assignment(assignment, "--set", "a.b=value")
+            keys = tuple(path.split("."))
+            if "" in keys:
+                raise InvalidInput(f"--set {path!r}: a part of the path is empty")
+            for other, text_of_other in paths.items():
+                if keys[: len(other)] == other or other[: len(keys)] == keys:
+                    raise InvalidInput(f"--set {path!r}: contradicts --set {text_of_other!r}")
+            paths[keys] = path
+            _put(self.value, keys, item, path)
+            typed = assignment.partition("=")[2]
+            if item != typed:
+                self._unsure[keys] = typed
+
+    def as_type(self, declared: Any) -> Any:
+        """The value, where JSON does not fit the declared type and the text that was typed does
+        with that text; None stands for any type.
+        """
+        if declared is None:
+            return self.value
+        for keys, typed in self._unsure.items():
+            misfit = _misfit(self.value, declared)
+            if not misfit:
+                break
+            with_text = _copied(self.value, keys)
+            _put(with_text, keys, typed, ".".join(keys))
+            if _misfit(with_text, declared) < misfit:
+                self.value = with_text
+        return self.value
+
+
+def _misfit(value: Any, declared: Any) -> int:
+    """How far a value is from its type: zero fits, and what is wrong deep inside counts more."""
+    try:
+        adapter_of(declared).validate_json(encode(value, "input"), by_alias=True, by_name=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        return sum(1 + len(problem["loc"]) for problem in problems)
+    except Exception:  # of the author's own validators, or of `encode`: told when it is started
+        return 0
+    return 0
+
+
+def _copied(value: Any, keys: tuple[str, ...]) -> Any:
+    """A copy of the objects on the way to a field."""
+    if not keys or not isinstance(value, dict):
         return value
-    if text is None:
-        value = {}
-    if not isinstance(value, dict):
-        raise InvalidInput(f"--set: the input must be an object for that, got {_kind(value)}")
-    paths: dict[tuple[str, ...], str] = {}
-    for assignment in assignments:
-        path, item = _assignment(assignment, "--set", "a.b=value")
-        keys = tuple(path.split("."))
-        if "" in keys:
-            raise InvalidInput(f"--set {path!r}: a part of the path is empty")
-        for other, text_of_other in paths.items():
-            if keys[: len(other)] == other or other[: len(keys)] == keys:
-                raise InvalidInput(f"--set {path!r}: contradicts --set {text_of_other!r}")
-        paths[keys] = path
-        _put(value, keys, item, path)
-    return value
+    return {**value, keys[0]: _copied(value.get(keys[0]), keys[1:])}
 
 
 def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
@@ -70,12 +116,12 @@ def _source(text: str, name: str) -> str | bytes:
     if text == "-":
         if sys.stdin is None:
             raise InvalidInput(f"{name}: cannot read '-': stdin is closed")
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read().removeprefix(BOM_UTF8)
     if not text.startswith("@"):
         return text
     try:
         with open(text[1:], "rb") as file:
-            return file.read()
+            return file.read().removeprefix(BOM_UTF8)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"{name}: cannot read {text[1:]!r}: {reason}") from None

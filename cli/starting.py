@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from stepwell.cli.inputs import pairs, run_input
+from stepwell.cli.inputs import RunInput, pairs
 from stepwell.cli.lookup import LAST
 from stepwell.cli.session import Session
-from stepwell.engine.errors import InvalidInput
+from stepwell.engine.errors import InvalidInput, StepwellError
+from stepwell.engine.package import Package
 from stepwell.engine.run_handle import RunHandle
 from stepwell.engine.runtime import Runtime
 
@@ -29,7 +30,7 @@ _OPTIONS = (
         metavar="K=V",
         multiple=True,
         help="Set one field of the input; K may be a path such as a.b, V is JSON if it parses "
-        "and else text. Repeatable.",
+        "and fits the field, and else text. Repeatable.",
     ),
     click.option("--name", help="The run's name."),
     click.option("--run-id", metavar="ID", help="The run's id.  [default: a new one]"),
@@ -67,17 +68,18 @@ class Start:
             raise InvalidInput(
                 f"--run-id: {LAST!r} names the newest run in all commands; choose another id"
             )
-        start = cls(
+        value = RunInput(given["input"], given["assignments"])
+        metadata = pairs(given["metadata"], "--metadata")
+        session.check_package(package)
+        return cls(
             package=package,
             entrypoint=entrypoint or None,
-            input=run_input(given["input"], given["assignments"]),
+            input=value.as_type(_declared(session.apps.package(package), entrypoint or None)),
             name=given["name"],
             run_id=given["run_id"],
-            metadata=pairs(given["metadata"], "--metadata"),
+            metadata=metadata,
             tags=given["tags"],
         )
-        session.check_package(package)
-        return start
 
     def on(self, runtime: Runtime) -> RunHandle[Any]:
         """Start it; on return it is durable."""
@@ -90,3 +92,11 @@ class Start:
             metadata=self.metadata,
             tags=self.tags,
         )
+
+
+def _declared(package: Package, entrypoint: str | None) -> Any:
+    """The type of an entrypoint's input; None for any, or where starting it tells what is wrong."""
+    try:
+        return package.find_entrypoint(entrypoint).signature.input_type
+    except (StepwellError, StopIteration):
+        return None

@@ -1,0 +1,31 @@
+"""URLs of SQLite databases: `sqlite:///` and the path of the file, as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stepwell.engine.errors import InvalidInput
+
+PREFIX = "sqlite:///"
+# What others take for options; a folder may have a question mark in its name.
+_QUERY = re.compile(r"\?(\w+=.*|[^/]*)$", re.DOTALL)
+
+
+def file_of(url: str) -> Path:
+    """The file that a `sqlite:///` URL names.
+
+    Raises InvalidInput for one that names none, or that has a query: nothing would obey it.
+    """
+    if not url.startswith(PREFIX) or len(url) == len(PREFIX):
+        raise InvalidInput(
+            f"store: {url!r} names no file; write sqlite:///engine.db, or "
+            "sqlite:////folder/engine.db for an absolute path"
+        )
+    query = _QUERY.search(url)
+    if query is not None:
+        raise InvalidInput(
+            f"store: {url!r}: a SQLite URL takes no options, and no file with a '?' in its name; "
+            f"leave out {query.group()!r}"
+        )
+    return Path(url.removeprefix(PREFIX))
