@@ -633,11 +633,16 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class StepFilter:
-    """Which steps of a run to list; None means any. In order of creation."""
+    """Which steps of a run to list; None means any. In order of creation.
+
+    "held" are those that are held back, and those that will be once they no longer wait. `after` is
+    the id of the last step of the page before.
+    """
 
     status: StepStatus | None = None
     kind: str | None = None
     limit: int | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

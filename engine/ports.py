@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from stepwell.engine.checkpoint import Checkpointer
-from stepwell.engine.events import Event
+from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
     ArtifactRef,
     Blob,
@@ -79,7 +79,11 @@ class Runs(Protocol):
         ...
 
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
-        """Matching steps of a run, in order of creation."""
+        """Matching steps of a run, in order of creation.
+
+        Status "held" finds pending and waiting steps that an operator holds, too. Raises NotFound
+        when there is no step `after`.
+        """
         ...
 
     def step(self, run_id: str, step_id: str) -> Step:
@@ -122,6 +126,10 @@ class Results(Protocol):
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """The run's stored events with a larger number than `after`, in order."""
+        ...
+
+    def last_event(self, run_id: str, type: EventType, step_id: str | None = None) -> Event | None:
+        """The newest event of a type, of the run or of one of its steps; None without one."""
         ...
 
 

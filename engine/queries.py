@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
+from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest, shown
-from stepwell.engine.events import Event
+from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
     ArtifactRef,
     EdgeRow,
@@ -86,12 +88,17 @@ class Queries:
         status: StepStatus | str | None = None,
         kind: str | None = None,
         limit: int | None = None,
+        after: str | None = None,
     ) -> list[Step]:
-        """Matching steps of a run, in order of creation."""
+        """Matching steps of a run, in order of creation.
+
+        Status "held" finds waiting and pending steps that are held, too. `after` continues after
+        the last step of a page of `limit` steps; None for `limit` means all.
+        """
         wanted = None if status is None else _status(StepStatus, status)
         if limit is not None:
             _check_whole("limit", limit, 1)
-        return self._store.steps(run_id, StepFilter(wanted, kind, limit))
+        return self._store.steps(run_id, StepFilter(wanted, kind, limit, after))
 
     def step(self, run_id: str, step_id: str) -> Step:
         """One step as it is now. Raises NotFound."""
@@ -111,6 +118,15 @@ class Queries:
         if limit is not None:
             _check_whole("limit", limit, 1)
         return self._store.events(run_id, after, limit)
+
+    def last_event(
+        self, run_id: str, type: EventType | str, step_id: str | None = None
+    ) -> Event | None:
+        """The newest event of a type, of the run or of one of its steps; None without one.
+
+        Raises NotFound without such a run or step.
+        """
+        return self._store.last_event(run_id, _type(type), step_id)
 
     def records(self, package: str, collection: str) -> dict[str, Any]:
         """The values of a package's collection by key."""
@@ -176,6 +192,10 @@ class Queries:
             raise InvalidInput(f"most: must be a whole number from 1 to 1000000, got {most!r}")
         return verify(self._store, self._artifacts, most)
 
+    def now(self) -> datetime:
+        """The time by the store's clock, which all times in it are of."""
+        return to_datetime(self._store.now())
+
     def status(self) -> EngineStatus:
         """The store at a glance."""
         return self._store.status()
@@ -186,6 +206,14 @@ def _check_whole(field: str, value: Any, low: int, high: int = 1_000_000) -> Non
         raise InvalidInput(
             f"{field}: must be a whole number from {low} to {high}, got {shown(value)}"
         )
+
+
+def _type(value: str) -> EventType:
+    try:
+        return EventType(value)
+    except ValueError:
+        hint = nearest(value, [str(each) for each in EventType])
+        raise InvalidInput(f"type: there is no type of event {shown(value)}{hint}") from None
 
 
 def _status(statuses: type[S], value: str) -> S:

@@ -100,7 +100,8 @@ class Reads:
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
         with self._db.read() as tx:
             key, _ = self.run_key(tx, run_id)
-            return [_step(row) for row in self._sql.list_steps(tx, key, where).fetchall()]
+            after = None if where.after is None else self.step_row(tx, run_id, where.after)[0]
+            return [_step(row) for row in self._sql.list_steps(tx, key, where, after).fetchall()]
 
     @reads_stored
     def step(self, run_id: str, step_id: str) -> Step:
@@ -185,19 +186,18 @@ class Reads:
             key, _ = self.run_key(tx, run_id)
             most = 2**62 if limit is None else limit
             rows = self._sql.events(tx, key, after, most).fetchall()
-        return [
-            Event(
-                type=EventType(type_),
-                at=to_datetime(at),
-                run_id=run_id,
-                step_id=step_id,
-                attempt=attempt,
-                worker=worker,
-                seq=seq,
-                data=decode(data) if data else {},
-            )
-            for seq, type_, at, step_id, attempt, worker, data in rows
-        ]
+        return [_event(run_id, row) for row in rows]
+
+    @reads_stored
+    def last_event(self, run_id: str, type: EventType, step_id: str | None = None) -> Event | None:
+        with self._db.read() as tx:
+            key, _ = self.run_key(tx, run_id)
+            if step_id is None:
+                row = self._sql.last_event(tx, key, type.value).fetchone()
+            else:
+                step = self.step_row(tx, run_id, step_id)[0]
+                row = self._sql.last_event_of(tx, key, type.value, step).fetchone()
+        return None if row is None else _event(run_id, row)
 
     def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
         rows: list[DependencyValue] = self._db.ask(
@@ -336,7 +336,8 @@ def _wait(text: str | None, wake_at: int | None, left: int | None) -> StepWait:
         run_id=told.get("run_id"),
         value=tuple(value) if value else None,
         until=None if wake_at is None else to_datetime(wake_at),
-        left=None if left is None else timedelta(microseconds=left),
+        # What is overdue and held back has nothing left to wait for.
+        left=None if left is None else timedelta(microseconds=max(0, left)),
     )
 
 
@@ -365,6 +366,20 @@ def _result(
         emitted=tuple(emitted),
         error=_failure(error),
         completed_at=to_datetime(ended_at),
+    )
+
+
+def _event(run_id: str, row: Sequence[Any]) -> Event:
+    seq, type_, at, step_id, attempt, worker, data = row
+    return Event(
+        type=EventType(type_),
+        at=to_datetime(at),
+        run_id=run_id,
+        step_id=step_id,
+        attempt=attempt,
+        worker=worker,
+        seq=seq,
+        data=decode(data) if data else {},
     )
 
 

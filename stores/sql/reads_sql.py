@@ -98,14 +98,17 @@ class ReadStatements(Statements):
             self._lists[shape] = Statement(_run_list(values, where.dead), *values)
         return self._lists[shape](tx, *values.values())
 
-    def list_steps(self, tx: Transaction, run_key: int, where: StepFilter) -> Any:
-        """Steps of a run under a filter, in the order they were added."""
-        status = None if where.status is None else str(where.status)
-        asked = {"status": status, "kind": where.kind, "limit": where.limit}
+    def list_steps(
+        self, tx: Transaction, run_key: int, where: StepFilter, after: int | None
+    ) -> Any:
+        """Steps of a run under a filter, in the order they were added, with larger keys."""
+        held = where.status is StepStatus.HELD
+        status = None if where.status is None or held else str(where.status)
+        asked = {"status": status, "kind": where.kind, "after": after, "limit": where.limit}
         values = {name: value for name, value in asked.items() if value is not None}
-        shape = ("steps", *values)
+        shape = ("steps", held, *values)
         if shape not in self._lists:
-            self._lists[shape] = Statement(_step_list(values), "run_key", *values)
+            self._lists[shape] = Statement(_step_list(values, held), "run_key", *values)
         return self._lists[shape](tx, run_key, *values.values())
 
     def _runs(self) -> None:
@@ -270,17 +273,26 @@ class ReadStatements(Statements):
             .where(artifacts.c.artifact_id == bind("artifact_id")),
             "artifact_id",
         )
+        self._happened()
+
+    def _happened(self) -> None:
         events = schema.events
-        self.events = Statement(
+        of_run = (
             sa.select(
                 *(events.c.seq, events.c.type, events.c.at, steps.c.step_id, events.c.attempt),
                 *(events.c.worker, events.c.data),
             )
             .select_from(events.outerjoin(steps, steps.c.id == events.c.step))
-            .where(events.c.run_key == bind("key"), events.c.seq > bind("after"))
-            .order_by(events.c.seq)
-            .limit(bind("most")),
+            .where(events.c.run_key == bind("key"))
+        )
+        self.events = Statement(
+            of_run.where(events.c.seq > bind("after")).order_by(events.c.seq).limit(bind("most")),
             *("key", "after", "most"),
+        )
+        last = of_run.where(events.c.type == bind("type")).order_by(events.c.seq.desc()).limit(1)
+        self.last_event = Statement(last, *("key", "type"))
+        self.last_event_of = Statement(
+            last.where(events.c.step == bind("step")), *("key", "type", "step")
         )
 
 
@@ -337,7 +349,7 @@ def _dead() -> tuple[Any, ...]:
     )
 
 
-def _step_list(names: Container[str]) -> Any:
+def _step_list(names: Container[str], held: bool) -> Any:
     query = (
         sa.select(*_STEP)
         .select_from(steps.join(runs, runs.c.id == steps.c.run_key))
@@ -347,4 +359,12 @@ def _step_list(names: Container[str]) -> Any:
     for name in ("status", "kind"):
         if name in names:
             query = query.where(steps.c[name] == bind(name))
+    if held:
+        by_itself = sa.and_(
+            steps.c.held == sa.literal_column("1"),
+            steps.c.status.in_([literal(StepStatus.PENDING), literal(StepStatus.WAITING)]),
+        )
+        query = query.where(sa.or_(steps.c.status == literal(StepStatus.HELD), by_itself))
+    if "after" in names:
+        query = query.where(steps.c.id > bind("after"))
     return query.limit(bind("limit")) if "limit" in names else query

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.errors import NotFound, RefusedByState
-from stepwell.engine.states import RunStatus
-from stepwell.testing.builders import completed, failed, new_message, new_step, suspended
+from stepwell.engine.events import EventType
+from stepwell.engine.model import Operator, StepFilter
+from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.testing.builders import (
+    completed,
+    failed,
+    new_message,
+    new_step,
+    released,
+    suspended,
+)
 from stepwell.testing.run_store.case import (
     OPERATOR,
     SECOND,
@@ -161,6 +172,50 @@ class HoldTests(RunStoreCase):
         for event in events:
             assert event.step_id == "a"
             assert dict(event.data) == {"by": "ann", "reason": "because"}
+
+    def test_all_that_is_held_is_found_whatever_it_waits_for(
+        self, bench: Bench, clock: VirtualClock
+    ) -> None:
+        # given steps that are held while ready, waiting and pending, and others like them
+        bench.create(*(new_step(name) for name in "abcd"), new_step("e", "a"), new_step("f", "a"))
+        claimed = {step.id: step for step in bench.claim()}
+        later = clock.micros() + 10_000_000
+        bench.settle(*(suspended(claimed[name], until=later) for name in "cd"))
+        bench.settle(released(claimed["a"]), released(claimed["b"]))
+        for name in ("e", "c", "a"):
+            bench.store.hold_step("r", name, OPERATOR)
+
+        def held(**where: Any) -> list[tuple[str, str]]:
+            found = bench.store.steps("r", StepFilter(status=StepStatus.HELD, **where))
+            return [(step.id, step.status.value) for step in found]
+
+        # then all of them are found, and no longer than they are held
+        assert held() == [("a", "held"), ("c", "waiting"), ("e", "pending")]
+        assert held(limit=1, after="a") == [("c", "waiting")]
+        bench.store.release_step("r", "c", OPERATOR)
+        bench.store.pause_run("r", OPERATOR)
+        assert held() == [("a", "held"), ("b", "held"), ("e", "pending")]
+        bench.store.cancel_run("r", OPERATOR)
+        assert held() == []
+
+    def test_last_event_of_a_type(self, bench: Bench) -> None:
+        bench.create(new_step("a"), new_step("b"))
+        store = bench.store
+        store.hold_step("r", "a", Operator("ann", "first"))
+        store.release_step("r", "a", OPERATOR)
+        store.hold_step("r", "b", Operator("ben", "second"))
+        store.hold_step("r", "a", Operator("cho", "third"))
+
+        def told(step: str | None) -> tuple[Any, ...] | None:
+            event = store.last_event("r", EventType.STEP_HELD, step)
+            return None if event is None else (event.step_id, event.data["by"])
+
+        assert [told("a"), told("b"), told(None)] == [("a", "cho"), ("b", "ben"), ("a", "cho")]
+        assert store.last_event("r", EventType.RUN_PAUSED) is None
+        assert store.last_event("r", EventType.RUN_CREATED) == store.events("r")[0]
+        for run, step in (("q", None), ("r", "z")):
+            with pytest.raises(NotFound):
+                store.last_event(run, EventType.STEP_HELD, step)
 
     def test_hold_of_an_unknown_step(self, bench: Bench) -> None:
         bench.create(new_step("price"))

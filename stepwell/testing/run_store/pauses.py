@@ -122,6 +122,24 @@ class PauseTests(RunStoreCase):
         assert bench.store.reap(3) == 1
         assert bench.claim_one().wake_at == clock.micros()
 
+    @pytest.mark.parametrize("how", ["pause", "hold"])
+    def test_wait_that_was_overdue_has_nothing_left(
+        self, bench: Bench, clock: VirtualClock, how: str
+    ) -> None:
+        bench.create(new_step("a"))
+        bench.settle(suspended(bench.claim_one(), until=clock.micros() + 10_000_000))
+        clock.advance(HOUR)
+        if how == "pause":
+            bench.store.pause_run("r", OPERATOR)
+        else:
+            bench.store.hold_step("r", "a", OPERATOR)
+
+        wait = bench.store.step("r", "a").wait
+
+        assert wait is not None
+        assert (wait.until, wait.left) == (None, timedelta(0))
+        assert [step.wait for step in bench.steps()] == [wait]
+
     def test_two_pauses_freeze_twice(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"))
         bench.settle(suspended(bench.claim_one(), until=clock.micros() + 10_000_000))

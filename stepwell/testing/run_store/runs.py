@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -210,6 +211,23 @@ class RunTests(RunStoreCase):
         assert ids(StepFilter(status=StepStatus.READY)) == ["a", "c", "d"]
         assert ids(StepFilter(kind="other")) == ["c"]
         assert ids(StepFilter(status=StepStatus.READY, kind="work", limit=1)) == ["a"]
+
+    def test_steps_page_by_page(self, bench: Bench) -> None:
+        bench.create(*(new_step(name) for name in "abcd"), new_step("o", kind="other"))
+
+        def page(after: str | None, **where: Any) -> list[str]:
+            found = bench.store.steps("r", StepFilter(limit=2, after=after, **where))
+            return [step.id for step in found]
+
+        assert [page(after) for after in (None, "b", "d", "o")] == [
+            ["a", "b"],
+            ["c", "d"],
+            ["o"],
+            [],
+        ]
+        assert page("a", kind="other") == ["o"]
+        with pytest.raises(NotFound, match="run 'r' has no step 'z'"):
+            page("z")
 
 
 class RunListTests(RunStoreCase):
