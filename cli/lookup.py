@@ -22,7 +22,7 @@ def find_run(runtime: Runtime, text: str) -> Run:
         if text == LAST:
             newest = runtime.runs(limit=1)
             if not newest:
-                raise NotFound("there is no run yet; start one with: stepwell run PACKAGE") from None
+                raise NotFound("there is no run yet; start one: stepwell run PACKAGE") from None
             return newest[0]
         found = runtime.runs(prefix=text, limit=SHOWN + 1) if len(text) >= SHORTEST else []
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 from collections.abc import Callable
 from dataclasses import fields
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from stepwell.cli.session import Session
+from stepwell.engine.errors import InvalidInput
+from stepwell.engine.ids import check_id
 from stepwell.engine.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,9 +89,21 @@ def limit_option(what: str = "") -> Callable[[F], F]:
 def by_option(function: F) -> F:
     """Give a command the option that says who acts."""
     option = click.option(
-        "--by", metavar="WHO", default="operator", show_default=True, help="Who acts."
+        "--by",
+        metavar="WHO",
+        default=login_name,
+        show_default="your login name",
+        help="Who acts.",
     )
     return option(function)
+
+
+def login_name() -> str:
+    """Who is logged in here; "operator" where the system cannot tell, or by no usable name."""
+    try:
+        return check_id(getpass.getuser(), "by")
+    except (ImportError, OSError, KeyError, InvalidInput):  # a user id without an entry
+        return "operator"
 
 
 def audit_options(function: F) -> F:

@@ -23,8 +23,6 @@ from stepwell.engine.runtime import Runtime
 from stepwell.stores.sqlite_url import PREFIX as SQLITE
 from stepwell.stores.sqlite_url import file_of
 
-
-
 # What the rooms below, which know no flags, tell people to type.
 _HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE)\b")
 

@@ -12,8 +12,6 @@ from stepwell.engine.model import QueueStatus, RunProgress, Step, WorkerRow
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.states import StepStatus
 
-# A worker is seen every third of its lease; one that was not seen for so many is taken for dead.
-SILENT_LEASES = 2
 # So many ready steps of a run are looked at.
 LOOKED_AT = 1_000
 
@@ -71,6 +69,13 @@ def living(workers: Sequence[WorkerRow], since: datetime) -> list[WorkerRow]:
 
 
 def seen_since(session: Session) -> datetime:
-    """Since when a worker must have been seen to count as alive, by the lease that is set."""
-    now = to_datetime(SystemClock().micros())
-    return now - timedelta(seconds=SILENT_LEASES * session.configuration.engine.lease)
+    """Since when a worker must have been seen to count as alive, by the lease that is set.
+
+    A worker is seen every third of its lease; one that was not for a whole one has lost its steps.
+    """
+    return wall_time() - timedelta(seconds=session.configuration.engine.lease)
+
+
+def wall_time() -> datetime:
+    """The time by this machine's clock."""
+    return to_datetime(SystemClock().micros())

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from stepwell.cli.output import duration, moment
-from stepwell.engine.model import Step, StepWait
+from stepwell.engine.events import Event, EventType
+from stepwell.engine.model import EdgeRow, Step, StepWait
 from stepwell.engine.runtime import Runtime
-from stepwell.engine.states import RunStatus, StepStatus
+from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
 
 # How a command is written for the person who is to type it.
 Typed = Callable[..., str]
 
-# So many waiting steps are named one by one.
+# So many waiting steps, or dependencies, are named one by one.
 NAMED = 10
+# So many dependencies of a step are looked at for those that are not met.
+LOOKED_AT = 200
+# How a dependency has to end.
+_MUST = {Condition.SUCCEEDED: "succeed", Condition.FINISHED: "end", Condition.FAILED: "fail"}
 
 
 def waits_for(step: Step, typed: Typed) -> str:
@@ -40,40 +47,76 @@ def waits_for(step: Step, typed: Typed) -> str:
     return f"{wait.kind}{until}"
 
 
-def held_by(step: Step, run_status: RunStatus, typed: Typed) -> str:
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who did something that still holds, why, and when."""
+
+    by: str
+    reason: str
+    at: datetime | None
+
+    def __str__(self) -> str:
+        since = "" if self.at is None else f" since {moment(self.at)}"
+        return f"by {self.by}{since}{f' ({self.reason})' if self.reason else ''}"
+
+
+def who_paused(runtime: Runtime, run_id: str, status: RunStatus) -> Act | None:
+    """Who paused a run; None where it is not paused."""
+    if status is not RunStatus.PAUSED:
+        return None
+    return _act(runtime.last_event(run_id, EventType.RUN_PAUSED))
+
+
+def who_holds(runtime: Runtime, step: Step) -> Act | None:
+    """Who holds this very step back; None where nobody does."""
+    if not step.held or step.status.ended:
+        return None
+    return _act(runtime.last_event(step.run_id, EventType.STEP_HELD, step.id))
+
+
+def _act(event: Event | None) -> Act:
+    if event is None:  # of a store that was made by other means
+        return Act("an operator", "", None)
+    return Act(event.data["by"], event.data["reason"], event.at)
+
+
+def held_by(step: Step, held: Act | None, paused: Act | None, typed: Typed) -> str:
     """Who holds a step back, and how to let it go on; empty where nobody does."""
     if step.status.ended or step.status is StepStatus.RUNNING:
         return ""
     holds = []
-    if step.held:
-        release = typed("release", step.run_id, step.id)
-        holds.append(f"an operator holds this step; let it go on: {release}")
-    if run_status is RunStatus.PAUSED:
-        holds.append(f"its run is paused; let it go on: {typed('resume', step.run_id)}")
+    if held is not None:
+        holds.append(f"{held}; let it go on: {typed('release', step.run_id, step.id)}")
+    if paused is not None:
+        resume = typed("resume", step.run_id)
+        holds.append(f"its run is paused {paused}; let it go on: {resume}")
     return "\n".join(holds)
 
 
-def paused(run_id: str, run_status: RunStatus, typed: Typed) -> str:
-    """How to let a paused run go on; empty where it is not paused."""
-    if run_status is not RunStatus.PAUSED:
+def paused_by(run_id: str, paused: Act | None, typed: Typed) -> str:
+    """Who paused a run, and how to let it go on; empty where it is not paused."""
+    if paused is None:
         return ""
-    return f"no step is claimed; let it go on: {typed('resume', run_id)}"
+    return f"{paused}; no step is claimed; let it go on: {typed('resume', run_id)}"
 
 
 def waiting_lines(runtime: Runtime, run_id: str, typed: Typed) -> list[str]:
     """A line for each waiting or held step of a run, the first ones of many."""
     waiting = runtime.steps(run_id, status=StepStatus.WAITING, limit=NAMED + 1)
     lines = [
-        f"step {step.id} waits for {waits_for(step, typed)}{_and_held(step, typed)}"
+        f"step {step.id} waits for {waits_for(step, typed)}{_and_held(runtime, step, typed)}"
         for step in waiting[:NAMED]
     ]
     if len(waiting) > NAMED:
         lines.append(f"… and more: {typed('show', run_id, '--status', 'waiting')}")
     held = [
-        step for step in runtime.steps(run_id, status=StepStatus.HELD, limit=NAMED + 1) if step.held
+        step
+        for step in runtime.steps(run_id, status=StepStatus.HELD, limit=2 * NAMED + 1)
+        if step.held and step.status is not StepStatus.WAITING
     ]
     lines += [
-        f"step {step.id} is held; let it go on: {typed('release', run_id, step.id)}"
+        f"step {step.id} is held {who_holds(runtime, step)}; let it go on: "
+        f"{typed('release', run_id, step.id)}"
         for step in held[:NAMED]
     ]
     if len(held) > NAMED:
@@ -95,7 +138,8 @@ def _why(runtime: Runtime, run_id: str, typed: Typed, seen: set[str]) -> list[st
     if counts.status.ended:
         return []
     if counts.status is RunStatus.PAUSED:
-        return [f"run {run_id} is paused; let it go on: {typed('resume', run_id)}"]
+        paused = who_paused(runtime, run_id, counts.status)
+        return [f"run {run_id} is paused {paused}; let it go on: {typed('resume', run_id)}"]
     if counts.running or runtime.steps(run_id, status=StepStatus.READY, limit=1):
         return []
     lines = waiting_lines(runtime, run_id, typed)
@@ -116,12 +160,36 @@ def _until(wait: StepWait) -> str:
     if wait.until is not None:
         return f", until {moment(wait.until)}"
     if wait.left is not None:
-        # What is overdue and held back has nothing left to wait for.
-        return f", with {duration(max(0.0, wait.left.total_seconds()))} left"
+        return f", with {duration(wait.left.total_seconds())} left"
     return ""
 
 
-def _and_held(step: Step, typed: Typed) -> str:
-    if not step.held:
+def _and_held(runtime: Runtime, step: Step, typed: Typed) -> str:
+    held = who_holds(runtime, step)
+    if held is None:
         return ""
-    return f"; it is held, let it go on: {typed('release', step.run_id, step.id)}"
+    return f"; it is held {held}, let it go on: {typed('release', step.run_id, step.id)}"
+
+
+def needs_of(runtime: Runtime, step: Step, edges: Sequence[EdgeRow]) -> tuple[list[str], list[str]]:
+    """The dependencies of a step, and those that a pending one still waits for; the first of many.
+
+    Each with the status of the other step, and how that has to end.
+    """
+    pending = step.pending if step.status is StepStatus.PENDING else 0
+    met: list[str] = []
+    missing: list[str] = []
+    for edge in edges[:LOOKED_AT]:
+        if len(met) >= min(NAMED, len(edges) - pending) and len(missing) >= min(NAMED, pending):
+            break
+        status = runtime.step(step.run_id, edge.target).status
+        subtree = " and all it emits" if edge.subtree else ""
+        told = f"{edge.target}{subtree} ({status.value}; must {_MUST[edge.condition]})"
+        waited_for = pending and verdict(edge.condition, status) is not Verdict.MET
+        (missing if waited_for else met).append(told)
+    return _first(met, len(edges) - pending), _first(missing, pending)
+
+
+def _first(told: list[str], of: int) -> list[str]:
+    more = of - min(len(told), NAMED)
+    return told[:NAMED] + ([f"… and {more:,} more; see --json"] if more > 0 else [])

@@ -45,8 +45,10 @@ class VirtualClock:
         """Seconds moved so far."""
         return self._monotonic
 
-    def advance(self, delta: timedelta) -> None:
-        """Move forward by `delta`."""
+    def advance(self, delta: timedelta | float) -> None:
+        """Move forward by `delta`, a timedelta or seconds."""
+        if not isinstance(delta, timedelta):
+            delta = timedelta(seconds=delta)
         if delta < timedelta(0):
             raise ValueError(f"a clock moves forward only, got {delta}")
         self._micros += delta // _MICROSECOND

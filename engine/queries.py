@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
-from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest, shown
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
@@ -191,10 +189,6 @@ class Queries:
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= 1_000_000:
             raise InvalidInput(f"most: must be a whole number from 1 to 1000000, got {most!r}")
         return verify(self._store, self._artifacts, most)
-
-    def now(self) -> datetime:
-        """The time by the store's clock, which all times in it are of."""
-        return to_datetime(self._store.now())
 
     def status(self) -> EngineStatus:
         """The store at a glance."""

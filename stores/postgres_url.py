@@ -66,9 +66,7 @@ def typed(url: str) -> str:
         where = f"{parts.pop('host', '')}{':' if port else ''}{port}"
     database = parts.pop("dbname", "")
     rest = "&".join(f"{name}={value}" for name, value in parts.items())
-    return (
-        f"postgresql://{who}{'@' if who else ''}{where}/{database}{'?' if rest else ''}{rest}"
-    )
+    return f"postgresql://{who}{'@' if who else ''}{where}/{database}{'?' if rest else ''}{rest}"
 
 
 def _check_parameters(url: str, said: str) -> None:

@@ -49,7 +49,8 @@ def check(session: Session) -> None:
     else:
         out.line(f"{label}: schema {version} of {latest}")
     if not current:
-        raise StoreError(f"store {label}: its schema is behind; run: {session.typed('db', 'upgrade')}")
+        again = session.typed("db", "upgrade")
+        raise StoreError(f"store {label}: its schema is behind; run: {again}")
 
 
 @db.command(cls=Command)

@@ -11,7 +11,7 @@ import click
 from stepwell.cli.options import Command
 from stepwell.cli.output import Output, duration, moment, plain
 from stepwell.cli.session import Session
-from stepwell.cli.standstill import living, seen_since
+from stepwell.cli.standstill import living, seen_since, wall_time
 from stepwell.engine.model import QueueStatus, WorkerRow
 from stepwell.engine.queues import most_per_period
 
@@ -23,10 +23,13 @@ def status(session: Session) -> None:
     out = session.output
     with session.reading() as runtime:
         found = runtime.status()
-        live = len(living(runtime.workers(), seen_since(session)))
+        known = runtime.workers()
+    live = len(living(known, seen_since(session)))
+    silent = len(known) - live
     found = replace(found, workers=live)
     if out.json:
-        out.value(found)
+        queues = [_described(queue) for queue in found.queues]
+        out.value(plain(found) | {"queues": queues, "silent_workers": silent})
         return
     runs = ", ".join(f"{count:,} {name}" for name, count in sorted(found.runs.items()))
     out.fields(
@@ -36,7 +39,7 @@ def status(session: Session) -> None:
             "runs": runs or "none",
             "open steps": found.open_steps,
             "running": found.running_steps,
-            "workers": found.workers,
+            "workers": f"{live:,}, and {silent:,} silent" if silent else live,
         }
     )
     out.line()
@@ -79,7 +82,8 @@ def _rate(queue: QueueStatus) -> str:
         return "-"
     most = f"at most {most_per_period(queue):,} in any one"
     tokens = "" if queue.tokens is None else f", {queue.tokens:.1f} saved up"
-    return f"{queue.rate_limit:g} per {duration(queue.rate_period.total_seconds())} ({most}){tokens}"
+    period = duration(queue.rate_period.total_seconds())
+    return f"{queue.rate_limit:g} per {period} ({most}){tokens}"
 
 
 @click.command(cls=Command)
@@ -87,15 +91,26 @@ def _rate(queue: QueueStatus) -> str:
 def workers(session: Session) -> None:
     """List workers that have not stopped.
 
-    One that was not seen for two leases, as it was killed or cannot reach the store, is marked
-    silent.
+    One that was not seen for a lease, as it was killed or cannot reach the store, is told to be
+    silent, and for how long.
     """
     out = session.output
     with session.reading() as runtime:
         found = runtime.workers()
-    since = seen_since(session)
+    now, since = wall_time(), seen_since(session)
     if out.json:
-        out.value([plain(row) | {"silent": row.seen_at < since} for row in found])
+        out.value(
+            [
+                plain(row)
+                | {
+                    "silent": row.seen_at < since,
+                    "silent_for": (now - row.seen_at).total_seconds()
+                    if row.seen_at < since
+                    else None,
+                }
+                for row in found
+            ]
+        )
         return
     out.table(
         ("id", "host", "pid", "version", "queues", "labels", "started", "seen"),
@@ -103,7 +118,7 @@ def workers(session: Session) -> None:
             (
                 *(row.id, row.host, str(row.pid), row.version),
                 *(", ".join(row.queues) if row.queues else "all", ", ".join(row.labels) or "-"),
-                *(row.started_at, _seen(row, since)),
+                *(row.started_at, _seen(row, now, since)),
             )
             for row in found
         ],
@@ -112,5 +127,8 @@ def workers(session: Session) -> None:
         out.say("no workers")
 
 
-def _seen(row: WorkerRow, since: datetime) -> str:
-    return f"{'silent since ' if row.seen_at < since else ''}{moment(row.seen_at)}"
+def _seen(row: WorkerRow, now: datetime, since: datetime) -> str:
+    if row.seen_at >= since:
+        return moment(row.seen_at)
+    silent = (now - row.seen_at).total_seconds()
+    return f"silent for {f'{silent:.0f} s' if silent < 60 else duration(silent)}"

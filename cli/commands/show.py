@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,11 +12,18 @@ from stepwell.cli.options import Command, limit_option
 from stepwell.cli.output import counted, json_cell
 from stepwell.cli.session import Session
 from stepwell.cli.standstill import seen_since, why_nobody_goes_on, why_nobody_takes
-from stepwell.cli.waits import held_by, paused, waiting_lines, waits_for
-from stepwell.engine.model import EdgeRow, Failure, Run, RunProgress, Step
+from stepwell.cli.waits import (
+    held_by,
+    needs_of,
+    paused_by,
+    waiting_lines,
+    waits_for,
+    who_holds,
+    who_paused,
+)
+from stepwell.engine.model import Failure, Run, RunProgress, Step
 from stepwell.engine.runtime import Runtime
-
-EDGES_SHOWN = 10
+from stepwell.engine.states import StepStatus
 
 
 @click.command(cls=Command)
@@ -23,34 +31,79 @@ EDGES_SHOWN = 10
 @click.argument("step", metavar="[STEP]", required=False)
 @click.option("--status", metavar="STATUS", help="Only steps in this status.")
 @limit_option("steps")
+@click.option("--after", metavar="STEP", help="Only steps behind this one: the next page.")
 @click.pass_obj
-def show(session: Session, run: str, step: str | None, status: str | None, limit: int) -> None:
-    """Show a run with its steps, or one step."""
-    out = session.output
+def show(
+    session: Session, run: str, step: str | None, status: str | None, limit: int, after: str | None
+) -> None:
+    """Show a run with its steps, or one step.
+
+    The first steps of many: people get failed ones first, JSON all in order of creation. `more`
+    says whether there are others, and `next` how to get them.
+    """
     with session.reading() as runtime:
         found = find_run(runtime, run)
         if step is not None:
-            one = runtime.step(found.id, step)
-            edges = [edge for edge in runtime.edges(found.id) if edge.step == step]
-            reason = _standstill(session, runtime, one)
-            if out.json:
-                out.value({"step": one, "dependencies": edges, "not_claimed": reason or None})
-            else:
-                holds = {"held": held_by(one, found.status, session.typed)}
-                waits = {"waits for": _pending(one) or waits_for(one, session.typed)}
-                out.fields(_step_fields(one, edges, {"not claimed": reason} | holds | waits))
+            _show_step(session, runtime, found, runtime.step(found.id, step))
             return
-        progress = runtime.progress(found.id)
-        steps = runtime.steps(found.id, status=status, limit=limit)
-        reason = why_nobody_goes_on(session, runtime, progress, found.id)
-        waiting = [] if out.json else waiting_lines(runtime, found.id, session.typed)
+        page = _page(session, runtime, found.id, status, limit, after)
+        _show_run(session, runtime, found, page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Steps of a run in order of creation, and how to get those behind them; empty for none."""
+
+    steps: list[Step]
+    next: str
+    status: str | None
+    limit: int
+    after: str | None
+
+
+def _page(
+    session: Session,
+    runtime: Runtime,
+    run_id: str,
+    status: str | None,
+    limit: int,
+    after: str | None,
+) -> _Page:
+    # One more than is shown says whether there are others; a limit has a highest value.
+    steps = runtime.steps(run_id, status=status, limit=limit, after=after)
+    command = ""
+    if len(steps) == limit and runtime.steps(run_id, status=status, limit=1, after=steps[-1].id):
+        words = [*(("--status", status) if status else ()), "--limit", str(limit)]
+        words += ["--json"] if session.output.json else []
+        command = session.typed("show", run_id, *words, "--after", steps[-1].id)
+    return _Page(steps, command, status, limit, after)
+
+
+def _show_run(session: Session, runtime: Runtime, run: Run, page: _Page) -> None:
+    out = session.output
+    progress = runtime.progress(run.id)
+    reason = why_nobody_goes_on(session, runtime, progress, run.id)
+    paused = who_paused(runtime, run.id, run.status)
     if out.json:
         out.value(
-            {"run": found, "progress": progress, "steps": steps, "not_claimed": reason or None}
+            {
+                "run": run,
+                "progress": progress,
+                "paused": paused,
+                "not_claimed": reason or None,
+                "steps": page.steps,
+                "more": bool(page.next),
+                "next": page.next or None,
+            }
         )
         return
-    stands = {"paused": paused(found.id, found.status, session.typed), "not claimed": reason}
-    out.fields(_run_fields(found, progress, stands | {"waiting": "\n".join(waiting)}))
+    stands = {
+        "paused": paused_by(run.id, paused, session.typed),
+        "not claimed": reason,
+        "waiting": "\n".join(waiting_lines(runtime, run.id, session.typed)),
+    }
+    out.fields(_run_fields(run, progress, stands))
+    steps = _failed_first(runtime, run.id, page)
     if steps:
         out.line()
     out.table(
@@ -60,8 +113,42 @@ def show(session: Session, run: str, step: str | None, status: str | None, limit
             for item in steps
         ],
     )
-    if status is None and progress.total > len(steps):
-        out.say(f"{progress.total - len(steps):,} more steps; see --limit and --status")
+    if page.next:
+        out.say(f"there are more of {counted(progress.total, 'step')}: {page.next}")
+
+
+def _failed_first(runtime: Runtime, run_id: str, page: _Page) -> list[Step]:
+    """The steps of a page, on the first one with all failed steps before them."""
+    if page.status is not None or page.after is not None:
+        return page.steps
+    failed = runtime.steps(run_id, status=StepStatus.FAILED, limit=page.limit)
+    return failed + [step for step in page.steps if step.status is not StepStatus.FAILED]
+
+
+def _show_step(session: Session, runtime: Runtime, run: Run, step: Step) -> None:
+    out = session.output
+    edges = [edge for edge in runtime.edges(run.id) if edge.step == step.id]
+    workers, queues = runtime.workers(), runtime.queues()
+    reason = why_nobody_takes(step, workers, queues, seen_since(session), session.again)
+    held, paused = who_holds(runtime, step), who_paused(runtime, run.id, run.status)
+    if out.json:
+        out.value(
+            {
+                "step": step,
+                "dependencies": edges,
+                "not_claimed": reason or None,
+                "held": held,
+                "paused": paused,
+            }
+        )
+        return
+    met, missing = needs_of(runtime, step, edges)
+    stands = {
+        "not claimed": reason,
+        "held": held_by(step, held, paused, session.typed),
+        "waits for": "\n".join(missing) or waits_for(step, session.typed),
+    }
+    out.fields(_step_fields(step, met, stands))
 
 
 def _run_fields(run: Run, progress: RunProgress, stands: dict[str, str]) -> dict[str, Any]:
@@ -88,16 +175,7 @@ def _run_fields(run: Run, progress: RunProgress, stands: dict[str, str]) -> dict
     }
 
 
-def _standstill(session: Session, runtime: Runtime, step: Step) -> str:
-    workers, queues = runtime.workers(), runtime.queues()
-    return why_nobody_takes(step, workers, queues, seen_since(session), session.again)
-
-
-def _pending(step: Step) -> str:
-    return counted(step.pending, "step") if step.pending else ""
-
-
-def _step_fields(step: Step, edges: list[EdgeRow], stands: dict[str, str]) -> dict[str, Any]:
+def _step_fields(step: Step, needs: list[str], stands: dict[str, str]) -> dict[str, Any]:
     return {
         "step": step.id,
         "run": step.run_id,
@@ -109,7 +187,7 @@ def _step_fields(step: Step, edges: list[EdgeRow], stands: dict[str, str]) -> di
         "queue": step.queue,
         "priority": step.priority,
         "attempt": f"{step.attempt} ({step.failures} failed of {step.max_attempts} allowed)",
-        "depends on": "\n".join(_edges(edges)),
+        "depends on": "\n".join(needs),
         "emitted by": step.parent,
         "worker": step.worker,
         "timeout": step.timeout,
@@ -121,18 +199,6 @@ def _step_fields(step: Step, edges: list[EdgeRow], stands: dict[str, str]) -> di
         "started": step.started_at,
         "ended": step.ended_at,
     }
-
-
-def _edges(edges: list[EdgeRow]) -> list[str]:
-    lines = [_edge(edge) for edge in edges[:EDGES_SHOWN]]
-    if len(edges) > EDGES_SHOWN:
-        lines.append(f"… and {len(edges) - EDGES_SHOWN:,} more; see --json")
-    return lines
-
-
-def _edge(edge: EdgeRow) -> str:
-    subtree = " and all it emits" if edge.subtree else ""
-    return f"{edge.target}{subtree} ({edge.condition.value})"
 
 
 def _failure(failure: Failure | None, *, short: bool = False) -> str:

@@ -130,7 +130,9 @@ def test_a_workflow_that_takes_a_typed_dict(cli: CommandLine, tmp_path: Path) ->
         "@shop.workflow\ndef order(order: Order) -> str:\n    return repr(order)\n"
     )
 
-    done = cli("--app", "typedshop.py:shop", "run", "shop", "--set", "id=1", "--set", "count=2", "-q")
+    done = cli(
+        "--app", "typedshop.py:shop", "run", "shop", "--set", "id=1", "--set", "count=2", "-q"
+    )
 
     assert done.stdout == "order: {'id': '1', 'count': 2}\n"
 

@@ -132,9 +132,41 @@ def test_show_a_run(cli: CommandLine) -> None:
 
 
 def test_show_says_when_there_are_more_steps(cli: CommandLine) -> None:
-    cli.run("ok=3")
+    run_id = cli.run("ok=3")
 
-    assert cli("show", "last", "--limit", "2").stderr == "1 more steps; see --limit and --status\n"
+    told = cli("show", "last", "--limit", "2").stderr
+    page = cli.json("show", "last", "--limit", "2")
+
+    command = f"stepwell show {run_id} --limit 2"
+    assert told == f"there are more of 3 steps: {command} --after ok:1\n"
+    assert [step["id"] for step in page["steps"]] == ["ok:0", "ok:1"]
+    assert (page["more"], page["next"]) == (True, f"{command} --json --after ok:1")
+    last = cli.json(*page["next"].split()[1:-3], "--after", "ok:1")
+    assert [step["id"] for step in last["steps"]] == ["ok:2"]
+    assert (last["more"], last["next"]) == (False, None)
+    assert cli.json("show", "last", "--limit", "3")["more"] is False
+
+
+def test_pages_of_one_status(cli: CommandLine) -> None:
+    cli.run("fail=3", "ok=2", code=1)
+
+    page = cli.json("show", "last", "--status", "failed", "--limit", "2")
+    rest = cli.json("show", "last", "--status", "failed", "--limit", "2", "--after", "fail:1")
+
+    assert [step["id"] for step in page["steps"]] == ["fail:0", "fail:1"]
+    assert " --status failed --limit 2 --json --after fail:1" in page["next"]
+    assert [step["id"] for step in rest["steps"]] == ["fail:2"]
+    assert cli("show", "last", "--after", "ok:9").exit_code == 3
+
+
+def test_failed_steps_come_first_for_people(cli: CommandLine) -> None:
+    cli.run("ok=60", "fail=1", code=1)
+
+    shown = cli("show", "last").stdout
+
+    rows = shown[shown.index("STEP ") :].splitlines()[1:]
+    assert [row.split()[0] for row in rows[:3]] == ["fail:0", "ok:0", "ok:1"]
+    assert cli.json("show", "last")["steps"][0]["id"] == "ok:0"
 
 
 def test_show_a_step(cli: CommandLine) -> None:
@@ -143,7 +175,7 @@ def test_show_a_step(cli: CommandLine) -> None:
     text = cli("show", "last", "after").stdout
 
     assert "status      canceled\n" in text
-    assert "depends on  fail:0 (succeeded)\n            fail:1 (succeeded)\n" in text
+    assert "depends on  fail:0 (failed; must succeed)\n            fail:1 (failed; must" in text
     assert "(from fail:" in text
     data = cli.json("show", "last", "after")
     assert data["step"]["error"]["code"] == "upstream_failed"
@@ -212,11 +244,37 @@ def test_show_a_step_that_depends_on_many(cli: CommandLine) -> None:
 
     lines = cli("show", "last", "gather").stdout.splitlines()
 
-    assert "waits for   13 steps" in lines
-    start = lines.index("depends on  note:0 (succeeded)")
-    assert lines[start + 9].strip() == "note:9 (succeeded)"
+    start = lines.index("waits for  note:0 (ready; must succeed)")
+    assert lines[start + 9].strip() == "note:9 (ready; must succeed)"
     assert lines[start + 10].strip() == "… and 3 more; see --json"
     assert len(cli.json("show", "last", "gather")["dependencies"]) == 13
+
+
+def test_show_tells_what_is_met_from_what_is_waited_for(cli: CommandLine) -> None:
+    cli("--app", DESK, "start", "desk:start", "--run-id", "r", "--set", "many=3")
+    cli("hold", "r", "note:1")
+    cli.work()
+
+    text = cli("show", "r", "gather").stdout
+
+    assert "waits for   note:1 (held; must succeed)\n" in text
+    met = "depends on  note:0 (succeeded; must succeed)\n            note:2 (succeeded; must succeed)\n"
+    assert met in text
+
+
+def test_an_artifact_by_run_step_and_name(cli: CommandLine) -> None:
+    run_id = cli.run("files=true")
+
+    assert cli("artifact", run_id, "files", "note.txt").stdout == "a note\n"
+    assert cli("artifact", "last", "files", "raw.bin").stdout_bytes == bytes(range(256))
+    assert cli.json("artifact", "last", "files", "raw.bin") == cli.json("artifacts", "last")[1]
+    wrong = cli("artifact", "last", "files", "notes.txt")
+    assert wrong.exit_code == 3
+    assert "has no artifact 'notes.txt'; did you mean 'note.txt'?" in wrong.stderr
+    for arguments in ((), ("last", "files")):
+        usage = cli("artifact", *arguments)
+        assert usage.exit_code == 2
+        assert "give the ID of an artifact, or RUN STEP NAME" in usage.stderr
 
 
 def test_artifacts(cli: CommandLine, tmp_path: Path) -> None:
@@ -277,6 +335,7 @@ def test_status_and_queues(cli: CommandLine) -> None:
     queues = {queue["name"]: queue for queue in cli.json("queues")}
     assert queues["slow"]["max_in_flight"] == 3
     assert queues["default"]["ready"] == 1
+    assert queues["default"]["most_per_period"] is None
     assert "slow     0      0        3              -               -           -\n" in (
         cli("queues").stdout
     )
@@ -344,7 +403,9 @@ def test_db_check_of_a_schema_that_is_behind(cli: CommandLine, tmp_path: Path) -
     result = cli("--store", "sqlite:///old.db", "db", "check")
 
     assert result.exit_code == 8
-    assert result.stderr.endswith("its schema is behind; run: stepwell db upgrade\n")
+    assert result.stderr.endswith(
+        "its schema is behind; run: stepwell --store sqlite:///old.db db upgrade\n"
+    )
 
 
 def test_version(cli: CommandLine) -> None:

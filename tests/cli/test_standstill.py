@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from stepwell import Queue, connect
-from stepwell.cli.output import moment
+from stepwell.cli import standstill
+from stepwell.cli.commands import overview
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import WorkerRow
 from stepwell.stores import opening
@@ -103,10 +105,31 @@ def test_a_killed_worker_is_silent_and_does_not_count(cli: CommandLine) -> None:
 
     # then
     assert "silent" not in lines["w1"]
-    assert lines["w2"].endswith(f"silent since {moment(LONG_AGO)}")
+    assert re.search(r"  silent for \d h \d\d min$", lines["w2"])
     assert {row["id"]: row["silent"] for row in cli.json("workers")} == {"w1": False, "w2": True}
     assert cli.json("status")["workers"] == 1
-    assert "workers     1\n" in cli("status").stdout
+    assert cli.json("status")["silent_workers"] == 1
+    assert "workers     1, and 1 silent\n" in cli("status").stdout
+
+
+@pytest.mark.parametrize(("ago", "silent"), [(29, False), (31, True)])
+def test_a_worker_is_silent_from_one_lease_on(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, ago: int, silent: bool
+) -> None:
+    # given a worker that was seen so many seconds ago, and a lease of 30
+    cli.yard("start", "yard:two", "--run-id", "r")
+    monkeypatch.setattr(standstill, "wall_time", lambda: SOON)
+    monkeypatch.setattr(overview, "wall_time", lambda: SOON)
+    note("sqlite:///.stepwell/engine.db", worker(seen_at=SOON - timedelta(seconds=ago)))
+
+    # when
+    line = cli("workers").stdout.splitlines()[1]
+    (row,) = cli.json("workers")
+
+    # then
+    assert line.endswith("  silent for 31 s") == silent
+    assert (row["silent"], row["silent_for"]) == (silent, 31.0 if silent else None)
+    assert ("no worker is running" in cli("show", "r").stdout) == silent
 
 
 def note(url: str, row: WorkerRow) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -193,11 +195,15 @@ def test_pause_and_resume_a_run(cli: CommandLine) -> None:
     assert paused.stdout == "run other is paused, with 2 ready steps held back\n"
     assert paused.stderr == "let it go on with: stepwell resume other\n"
     shown = cli("show", "other").stdout
-    assert "paused      no step is claimed; let it go on: stepwell resume other\n" in shown
-    assert (
-        "held      its run is paused; let it go on: stepwell resume other\n"
-        in cli("show", "other", "note:0").stdout
-    )
+    told = r"by ada since 20\S+ \S+Z \(a look\)"
+    go_on = "let it go on: stepwell resume other\n"
+    assert re.search(f"paused      {told}; no step is claimed; {go_on}", shown)
+    step = cli("show", "other", "note:0").stdout
+    assert re.search(f"held      its run is paused {told}; {go_on}", step)
+    paused_by = cli.json("show", "other")["paused"]
+    assert (paused_by["by"], paused_by["reason"]) == ("ada", "a look")
+    assert paused_by["at"].endswith("Z")
+    assert cli.json("show", "other", "note:0")["paused"] == paused_by
     cli.work()
     assert cli.json("show", "other")["progress"]["open"] == 3
     assert cli("resume", "other").stdout == "run other goes on, with 2 ready steps\n"
@@ -227,11 +233,48 @@ def test_hold_and_release_a_step(cli: CommandLine) -> None:
     assert held.stdout == "step note:0 of run r is held\n"
     assert held.stderr == "let it go on with: stepwell release r note:0\n"
     told = "let it go on: stepwell release r note:0\n"
-    assert f"an operator holds this step; {told}" in cli("show", "r", "note:0").stdout
-    assert f"waiting     step note:0 is held; {told}" in cli("show", "r").stdout
+    by = r"by ada since 20\S+ \S+Z"
+    assert re.search(f"held      {by}; {told}", cli("show", "r", "note:0").stdout)
+    assert re.search(f"waiting     step note:0 is held {by}; {told}", cli("show", "r").stdout)
+    assert cli.json("show", "r", "note:0")["held"]["by"] == "ada"
     assert cli.json("show", "r", "note:0")["step"]["held"] is True
     assert cli.json("release", "r", "note:0") == {"run_id": "r", "step_id": "note:0"}
     assert status_of(cli, "note:0") == "ready"
+
+
+def test_a_waiting_step_that_is_held_is_found_among_the_held(cli: CommandLine) -> None:
+    cli.desk(naps=["nap"], approvals=["ask"])
+    cli("hold", "r", "nap", "--by", "ada", "--reason", "not at night")
+
+    found = cli.json("show", "r", "--status", "held")["steps"]
+
+    assert [(step["id"], step["status"]) for step in found] == [("nap", "waiting")]
+    assert "; it is held by ada since 20" in cli("show", "r").stdout
+
+
+@pytest.mark.parametrize("name", ["ada", None])
+def test_the_login_name_acts(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    # given a user whose name the system knows, or one without an entry
+    def getuser() -> str:
+        if name is None:
+            raise KeyError("getpwuid(): uid not found: 4711")
+        return name
+
+    monkeypatch.setattr(getpass, "getuser", getuser)
+    cli.desk(naps=["nap"], approvals=["ask"])
+
+    # when
+    cli("pause", "r")
+    cli("resume", "r")
+    cli("approve", "r")
+    cli("cancel", "r")
+
+    # then
+    acts = [e["data"]["by"] for e in cli.json("events", "r") if e["data"].get("by")]
+    assert set(acts) == {name or "operator"}
+    assert len(acts) >= 3
 
 
 def test_a_step_released_in_a_paused_run_is_still_held_back(cli: CommandLine) -> None:
