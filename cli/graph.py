@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from stepwell.cli.output import clean
 from stepwell.engine.model import EdgeRow, Step
@@ -24,6 +25,13 @@ COLOURS = {
     "skipped": ("#f4f6f6", "#bfc9ca"),
 }
 ALSO_SHOWN = 3
+# So deep a tree is indented; what is deeper says what it is below.
+DEEPEST = 20
+# A longer row of steps, each below the one before, is folded; so many of its ends stay.
+LONGEST_ROW = 12
+ENDS_SHOWN = 3
+# A chain of more rows, by status, is folded as one.
+MOST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -92,12 +100,49 @@ def tree(
         ("|- ", "`- ", "|  ", "   ") if ascii_only else ("├─ ", "└─ ", "│  ", "   ")
     )
     yield clean(drawing.title)
-    stack = [("", step, end) for end, step in _flagged(drawing.children.get(None))]
+    stack = [("", step, end, "") for end, step in _flagged(drawing.children.get(None))]
     while stack:
-        indent, step, is_last = stack.pop()
-        yield f"{indent}{last if is_last else branch}{_label(drawing, step, tint)}"
-        below = indent + (blank if is_last else pipe)
-        stack += [(below, child, end) for end, child in _flagged(drawing.children.get(step.id))]
+        indent, step, is_last, above = stack.pop()
+        chain = _chain(drawing, step)
+        for entry in _folded(chain):
+            deep = len(indent) >= DEEPEST * len(blank)
+            if isinstance(entry, str):
+                label = f"{'...' if ascii_only else '…'} {entry}"
+            else:
+                label = _label(drawing, entry, tint) + (f"  (below {clean(above)})" if deep else "")
+            yield f"{indent}{last if is_last else branch}{label}"
+            if not deep:
+                indent += blank if is_last else pipe
+            is_last = True
+            above = entry if isinstance(entry, str) else entry.id
+        above = chain[-1].id
+        children = drawing.children.get(above)
+        stack += [(indent, child, end, above) for end, child in _flagged(children)]
+
+
+def _chain(drawing: Drawing, step: Step) -> list[Step]:
+    """A step, and the steps below it as long as each has only one."""
+    chain = [step]
+    while len(below := drawing.children.get(chain[-1].id, ())) == 1:
+        chain.append(below[0])
+    return chain
+
+
+def _folded(chain: Sequence[Step]) -> Iterator[Step | str]:
+    """The steps of a chain; of many in a row with the same status the first and last ones."""
+    rows = [list(same) for _, same in groupby(chain, key=lambda step: step.status)]
+    if len(rows) > MOST_ROWS:  # whatever their statuses
+        rows = [list(chain)]
+    for row in rows:
+        if len(row) <= LONGEST_ROW:
+            yield from row
+            continue
+        between = row[ENDS_SHOWN:-ENDS_SHOWN]
+        counts = Counter(step.status.value for step in between)
+        told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        yield from row[:ENDS_SHOWN]
+        yield f"{len(between):,} steps, each below the one before ({told})"
+        yield from row[-ENDS_SHOWN:]
 
 
 def _flagged(steps: Sequence[Step] | None) -> Iterator[tuple[bool, Step]]:

@@ -12,7 +12,7 @@ import click
 
 from stepwell.cli.errors import EXIT_INTERRUPTED, report
 from stepwell.cli.options import add_shared_options
-from stepwell.cli.output import forget
+from stepwell.cli.output import forget, is_lost, nowhere
 from stepwell.cli.session import Session
 from stepwell.cli.signals import Interrupted, unwinding
 from stepwell.engine.errors import nearest
@@ -118,6 +118,8 @@ class CommandLine(click.Group):
                 args, prog_name="stepwell", standalone_mode=False, obj=session, **extra
             )
             sys.stdout.flush()
+            if session.told and is_lost(sys.stdout):
+                session.output.warn(f"stdout is closed, so the output is lost; {session.told}")
         except (BrokenPipeError, NobodyReads):
             forget(sys.stdout)
             return session.exit_code
@@ -126,6 +128,11 @@ class CommandLine(click.Group):
         except Exception as error:
             if session.interrupts:  # what it was raised for, until something made an error of it
                 raise Interrupted(session.interrupts[0]) from error
+            if session.told and isinstance(error, OSError):
+                forget(sys.stdout)
+                reason = error.strerror or type(error).__name__
+                session.output.warn(f"the output cannot be written: {reason}; {session.told}")
+                return session.exit_code
             return _report(error, session)
         return code if isinstance(code, int) else session.exit_code
 
@@ -174,7 +181,7 @@ def main() -> NoReturn:
     """The console script `stepwell`, and `python -m stepwell`."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who called us: nobody wants to read it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, nowhere())
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

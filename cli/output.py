@@ -7,6 +7,7 @@ times in UTC with a Z.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -193,6 +194,33 @@ class Output:
     def warn(self, text: str) -> None:
         """One line about something that is wrong but does not stop the command."""
         self.say(f"warning: {text}")
+
+
+class _Nowhere(io.FileIO):
+    """Takes the place of a closed stream, and its number, so that no file gets that."""
+
+    def __init__(self) -> None:
+        super().__init__(os.devnull, "wb")
+        self.lost = False
+
+    def write(self, data: Any, /) -> int:
+        """Lose it."""
+        self.lost = True
+        return memoryview(data).nbytes
+
+
+def nowhere() -> TextIO:
+    """A stream in the place of one that was closed by who called us."""
+    return io.TextIOWrapper(io.BufferedWriter(_Nowhere()), encoding="utf-8")
+
+
+def is_lost(stream: TextIO) -> bool:
+    """Whether something was written to a stream that was closed; what is buffered counts."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if not isinstance(raw, _Nowhere):
+        return False
+    stream.flush()
+    return raw.lost
 
 
 def forget(stream: TextIO) -> None:

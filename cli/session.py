@@ -34,6 +34,9 @@ class Session:
         self.flags: dict[str, Any] = {}
         self.output = Output()
         self.exit_code = 0
+        # Where to find again what is being written, of a command that did more than look: it has
+        # done that, whoever reads its output.
+        self.told = ""
         # Signals that asked the program to end before it began to work.
         self.interrupts: list[int] = []
 

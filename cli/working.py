@@ -71,6 +71,7 @@ def _waits(session: Session, runtime: Runtime, run_id: str) -> list[str]:
 
 def _tell(session: Session, runtime: Runtime, run: Run) -> None:
     out = session.output
+    session.told = f"see it with: {session.typed('show', run.id)}"
     progress = runtime.progress(run.id)
     results = _last_results(runtime, run)
     if out.json:

@@ -22,6 +22,7 @@ def start(session: Session, /, target: str, **given: Any) -> None:
     wanted = Start.of(session, target, given)
     with session.working() as runtime:
         handle = wanted.on(runtime)
+        session.told = f"run {handle.id} is started"
         if session.output.json:
             session.output.value(runtime.run(handle.id))
         else:

@@ -1,6 +1,7 @@
 """Drawings of graphs whose ids try to break out of them."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -93,8 +94,64 @@ def test_a_long_chain_needs_no_recursion() -> None:
     ids = [f"s{n}" for n in range(5_000)]
     drawing = Drawing("t", [step(id) for id in ids], list(map(edge, ids, ids[1:])))
 
-    assert len(list(tree(drawing, str))) == 5_001
+    assert len(list(tree(drawing, str))) == 8
     assert drawing.layers["s4999"] == 4_999
+
+
+def chain(count: int, status: Callable[[int], str] = lambda n: "succeeded") -> Drawing:
+    """s0 → s1 → …"""
+    ids = [f"s{n}" for n in range(count)]
+    steps = [step(id, status(n)) for n, id in enumerate(ids)]
+    return Drawing("t", steps, list(map(edge, ids, ids[1:])))
+
+
+def test_a_long_chain_is_folded_where_nothing_changes() -> None:
+    def status(n: int) -> str:
+        return "succeeded" if n < 6_000 else "failed" if n == 6_000 else "canceled"
+
+    lines = [line.strip() for line in tree(chain(10_000, status), str)]
+
+    assert lines == [
+        "t",
+        *(f"└─ s{n}  succeeded  k" for n in range(3)),
+        "└─ … 5,994 steps, each below the one before (5,994 succeeded)",
+        *(f"└─ s{n}  succeeded  k" for n in range(5_997, 6_000)),
+        "└─ s6000  failed  k",
+        *(f"└─ s{n}  canceled  k" for n in range(6_001, 6_004)),
+        "└─ … 3,993 steps, each below the one before (3,993 canceled)",
+        *(f"└─ s{n}  canceled  k" for n in range(9_997, 10_000)),
+    ]
+
+
+def test_a_short_chain_is_whole() -> None:
+    assert len(list(tree(chain(12), str))) == 13
+
+
+def test_a_chain_that_changes_all_the_time_is_folded_as_one() -> None:
+    drawing = chain(10_000, lambda n: "failed" if n % 2 else "succeeded")
+
+    lines = list(tree(drawing, str, ascii_only=True))
+
+    assert len(lines) == 8
+    assert lines[4].endswith(
+        "`- ... 9,994 steps, each below the one before (4,997 failed, 4,997 succeeded)"
+    )
+
+
+def test_a_deep_tree_is_not_indented_without_end() -> None:
+    # given a chain whose every step has another one beside it
+    main = [f"s{n}" for n in range(3_000)]
+    drawing = Drawing(
+        "t",
+        [each for id in main for each in (step(id), step(f"{id}:note"))],
+        [*map(edge, main, main[1:]), *(edge(id, f"{id}:note") for id in main)],
+    )
+
+    lines = list(tree(drawing, str))
+
+    assert len(lines) == 6_001
+    assert max(map(len, lines)) < 120
+    assert any(line.endswith("─ s2999  succeeded  k  (below s2998)") for line in lines)
 
 
 def test_mermaid() -> None:

@@ -228,6 +228,43 @@ def test_a_stdout_that_was_closed_before_is_quiet(shell: Shell) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("steps", "code"), [("fail", 1), ("ok", 0)])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (">&-", "warning: stdout is closed, so the output is lost; see it with: "),
+        ("> /dev/full", "warning: the output cannot be written: No space left on device; see it"),
+    ],
+)
+def test_a_run_whose_output_is_lost_says_so_and_ends_as_the_run_did(
+    shell: Shell, target: str, said: str, steps: str, code: int
+) -> None:
+    ended = by_sh(
+        shell, f"--app {YARD} run yard:start --set {steps}=1 --run-id r -q --json {target}"
+    )
+
+    assert ended.returncode == code
+    assert said in ended.stderr
+    assert ended.stderr.endswith(" show r\n")
+    assert json.loads(shell("show", "r", "--json").stdout)["progress"]["open"] == 0
+
+
+def test_a_start_whose_output_is_lost_names_its_run(shell: Shell) -> None:
+    ended = by_sh(shell, f"--app {YARD} start yard:two >&-")
+
+    (run,) = json.loads(shell("list", "--json").stdout)
+    assert ended.returncode == 0
+    assert ended.stderr == (
+        f"warning: stdout is closed, so the output is lost; run {run['id']} is started\n"
+    )
+
+
+def test_a_worker_without_output_loses_none(shell: Shell) -> None:
+    ended = by_sh(shell, f"--app {YARD} worker --max-cycles 1 -q >&-")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_an_id_that_is_not_unicode_is_refused_in_a_line(shell: Shell) -> None:
     shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
 
