@@ -15,6 +15,12 @@ from stepwell.engine.waiting import RESERVED
 
 MISSING = "nothing"
 _LONGEST = 200
+# What the built-in kinds measure or read off a clock, in their results.
+_OF_THE_CLOCK = {
+    "shell.run": ("seconds",),
+    "http.fetch": ("elapsed",),
+    "wait.approval": ("at",),
+}
 
 
 class PlayOptions(TypedDict, total=False):
@@ -126,12 +132,24 @@ def _step_state(runtime: Runtime, step: Step) -> dict[str, Any]:
         for ref in result.records
     }
     return state | {
-        "value": result.value,
+        "value": _without_times(step.kind, result.value),
         "error": None if result.error is None else result.error.code,
         "records": records,
         "artifacts": {artifact.name: artifact.sha256 for artifact in result.artifacts},
         "emitted": sorted(result.emitted),
     }
+
+
+def _without_times(kind: str, value: Any) -> Any:
+    """The result of a step without what differs from one execution to the next in any case."""
+    if not isinstance(value, Mapping) or kind not in _OF_THE_CLOCK:
+        return value
+    kept = {key: None if key in _OF_THE_CLOCK[kind] else item for key, item in value.items()}
+    if isinstance(headers := kept.get("headers"), Mapping):
+        kept["headers"] = {
+            name: None if name.lower() == "date" else text for name, text in headers.items()
+        }
+    return kept
 
 
 def _operations(runtime: Runtime, step: Step) -> dict[str, str]:

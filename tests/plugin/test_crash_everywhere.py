@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -347,3 +349,72 @@ def test_the_function_alone_leaves_nothing() -> None:
     )
 
     assert survived.end["run"]["steps"]["ask"]["value"] == "x no by eve"
+
+
+class _Page(BaseHTTPRequestHandler):
+    """A page that tells another date each time it is asked."""
+
+    asked = itertools.count()
+
+    def do_GET(self) -> None:
+        body = b"a page"
+        self.send_response_only(200)
+        self.send_header("Date", f"Mon, 30 Nov 2026 00:00:{next(self.asked) % 60:02} GMT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def approve(runtime: VirtualRuntime, run: RunHandle[Any]) -> None:
+    runtime.approve(run.id, by="ann", comment="good")
+
+
+@pytest.mark.parametrize(
+    ("kind", "input", "options", "value"),
+    [
+        ("shell.run", {"argv": ["echo", "hi"]}, {}, {"exit_code": 0, "stdout_tail": "hi\n"}),
+        ("shell.run", {"argv": ["sh", "-c", "exit 3"]}, {"ends": "failed"}, None),
+        ("http.fetch", {"url": "PAGE"}, {}, {"status": 200}),
+        ("run.start", {"package": "built", "entrypoint": "inner"}, {}, {"status": "succeeded"}),
+        ("wait.sleep", {"seconds": 60}, {}, None),
+        ("wait.message", {"topic": "t"}, {"send": [("t", {"n": 1})]}, {"n": 1}),
+        ("wait.message", {"topic": "t", "timeout": 5}, {"ends": "failed"}, None),
+        ("wait.approval", {}, {"during": approve}, {"approved": True, "by": "ann"}),
+    ],
+)
+def test_the_built_in_kinds_survive(
+    crash_everywhere: CrashEverywhere,
+    page: str,
+    kind: str,
+    input: dict[str, Any],
+    options: dict[str, Any],
+    value: dict[str, Any] | None,
+) -> None:
+    package = Package("built")
+    given = {name: page if item == "PAGE" else item for name, item in input.items()}
+
+    @package.entrypoint(name="start")
+    def start(run: RunBuilder) -> None:
+        run.step(kind, given, id="step")
+
+    @package.workflow
+    def inner() -> str:
+        return "done"
+
+    survived = crash_everywhere(package, entrypoint="start", **options)
+
+    found = survived.end["run"]["steps"]["step"]["value"]
+    assert (found if value is None else {name: found[name] for name in value}) == value
