@@ -555,8 +555,11 @@ class Catalog(Protocol):
 
     def define_queue(self, queue: Queue) -> None: ...
 
-    def add_package(self, package: Any) -> None:
-        """Add a package's executors and queues. Raises InvalidPackage when a name is taken."""
+    def add_package(self, package: Any, *, replace: bool = False) -> None:
+        """Add a package's executors and queues. Raises InvalidPackage when a name is taken.
+
+        `replace` lets it take the place of the package that has its name.
+        """
         ...
 
 

@@ -118,12 +118,12 @@ class Runtime(Queries, Messaging, Operating):
 
     # --- what is registered ---------------------------------------------------------------
 
-    def register_package(self, package: Package) -> None:
-        """Make a package's entrypoints, executors and queues known here.
+    def register_package(self, package: Package, *, replace: bool = False) -> None:
+        """Make a package known here; `replace` gives it the place of the one that has its name.
 
         Raises InvalidPackage when it is declared wrongly, or a name is taken.
         """
-        self._catalog.add_package(package)
+        self._catalog.add_package(package, replace=replace)
         self._packages[package.name] = package
         self._store.define_queues(package.queues)
 

@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 import stepwell.executors as executors
-from stepwell.engine.errors import InvalidPackage, NotFound, nearest, shown
+from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
 from stepwell.engine.ports import Executor
 from stepwell.engine.queues import check_queue
 from stepwell.engine.signature import Signature
-from stepwell.executors.kinds import BUILT_IN
+from stepwell.executors.kinds import BUILT_IN, missing_library
 
 _DEFAULTS = ExecutorOptions()
 # Instances of these are what they say; others (dataclasses, say) may hold anything.
@@ -29,9 +29,13 @@ class Registry:
         self.packages: dict[str, Package] = {}
         self.queues: dict[str, Queue] = {DEFAULT_QUEUE: Queue(DEFAULT_QUEUE)}
         self._declared: set[str] = set()
+        # Those of them that were declared outside of any package.
+        self._given: set[str] = set()
         self._executors: dict[str, Executor] = {}
         self._sites: dict[str, str | None] = dict.fromkeys(BUILT_IN)
         self._inputs: dict[str, tuple[type | None, Signature | None]] = {}
+        # Why built-in kinds cannot run here, as far as that was asked.
+        self._missing: dict[str, str] = {}
         self._names: tuple[str, ...] = (DEFAULT_QUEUE,)
         for queue in queues:
             self.define_queue(queue)
@@ -40,25 +44,54 @@ class Registry:
 
     # --- filling it ------------------------------------------------------------------------
 
-    def add_package(self, package: Package) -> None:
-        """Take a package's executors and queues. Raises InvalidPackage; then nothing was taken."""
+    def add_package(self, package: Package, *, replace: bool = False) -> None:
+        """Take a package's executors and queues. Raises InvalidPackage; then nothing was taken.
+
+        `replace` gives it the place of another one of its name, whose kinds are gone then.
+        """
         if not isinstance(package, Package):
             raise InvalidPackage(f"packages: must hold Package(...), got {shown(package)}")
-        if self.packages.get(package.name) is package:
+        before = self.packages.get(package.name)
+        if before is package and not replace:
             return
-        if package.name in self.packages:
-            raise InvalidPackage(f"package {package.name!r} is registered twice")
+        if before is not None and not replace:
+            raise InvalidPackage(
+                f"package {package.name!r} is registered twice; to give the new one the place of "
+                "the other, register it with replace=True"
+            )
         package.prepare()
         for executor in package.executors.values():
-            self._check_free(executor.kind, package.name)
+            self._check_free(executor.kind, package.name, replace=replace)
         for queue in package.queues:
-            self._check_limits(queue)
+            check_queue(queue)
+            if not self._is_only_of(queue.name, before):
+                self._check_limits(queue)
+        self._take(package)
+
+    def _take(self, package: Package) -> None:
+        """Put a package that was checked in its place. Work may go on: no kind is ever missing."""
         self.packages[package.name] = package
         for queue in package.queues:
-            self.define_queue(queue)
+            self._declare(queue)
+        kept = {executor.kind for executor in package.executors.values()}
         for executor in package.executors.values():
             self._executors[executor.kind] = executor
             self._sites[executor.kind] = package.name
+            self._inputs.pop(executor.kind, None)
+        for kind in [kind for kind, site in self._sites.items() if site == package.name]:
+            if kind not in kept:
+                del self._sites[kind], self._executors[kind]
+                self._inputs.pop(kind, None)
+
+    def _is_only_of(self, queue: str, package: Package | None) -> bool:
+        """Whether nobody else declared a queue that this package did."""
+        others = (each for each in self.packages.values() if each is not package)
+        return (
+            package is not None
+            and any(each.name == queue for each in package.queues)
+            and queue not in self._given
+            and not any(each.name == queue for other in others for each in other.queues)
+        )
 
     def register(self, executor: Executor) -> None:
         check_executor(executor)
@@ -75,12 +108,16 @@ class Registry:
         """
         check_queue(queue)
         self._check_limits(queue)
+        self._given.add(queue.name)
+        self._declare(queue)
+
+    def _declare(self, queue: Queue) -> None:
         self.queues[queue.name] = queue
         self._declared.add(queue.name)
         self._names = tuple(self.queues)
 
-    def _check_free(self, kind: str, package: str | None) -> None:
-        if kind not in self._sites:
+    def _check_free(self, kind: str, package: str | None, *, replace: bool = False) -> None:
+        if kind not in self._sites or (replace and self._sites[kind] == package):
             return
         owner = "built in" if kind in BUILT_IN else _owner(self._sites[kind])
         raise InvalidPackage(
@@ -120,7 +157,14 @@ class Registry:
         return options if isinstance(options, ExecutorOptions) else _DEFAULTS
 
     def kinds(self) -> Sequence[str]:
-        return tuple(self._sites)
+        return tuple(kind for kind in tuple(self._sites) if not self._why_not_here(kind))
+
+    def _why_not_here(self, kind: str) -> str:
+        if kind not in BUILT_IN:
+            return ""
+        if kind not in self._missing:
+            self._missing[kind] = missing_library(kind)
+        return self._missing[kind]
 
     def queue_names(self) -> Sequence[str]:
         return self._names
@@ -140,6 +184,8 @@ class Registry:
     def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
         plan = self._inputs.get(kind)
         if plan is None:
+            if why := self._why_not_here(kind):
+                raise InvalidInput(f"{path.removesuffix('.input')}: {why}")
             plan = self._inputs[kind] = input_plan(self.executor(kind))
         sure, signature = plan
         if signature is not None and type(value) is not sure:

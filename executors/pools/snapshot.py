@@ -122,7 +122,7 @@ class Snapshot:
     def register(self, executor: Executor) -> None:
         raise StepwellError(f"executor {executor.kind!r}: a child process cannot register it")
 
-    def add_package(self, package: Any) -> None:
+    def add_package(self, package: Any, *, replace: bool = False) -> None:  # noqa: ARG002  # a contract's
         raise StepwellError(f"{package!r}: a child process cannot register it")
 
     def define_queue(self, queue: Queue) -> None:

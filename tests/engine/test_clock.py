@@ -21,8 +21,19 @@ def test_virtual_clock_moves_only_when_told() -> None:
     clock.advance(timedelta(seconds=1.5))
 
     assert (clock.micros(), clock.monotonic()) == (before[0] + 1_500_000, before[1] + 1.5)
-    with pytest.raises(ValueError, match="moves forward only"):
-        clock.advance(timedelta(seconds=-1))
+    for back in (timedelta(seconds=-1), -0.5):
+        with pytest.raises(ValueError, match="moves forward only"):
+            clock.advance(back)
+
+
+@pytest.mark.parametrize("seconds", [90, 1.5, 0])
+def test_virtual_clock_is_moved_by_seconds_too(seconds: float) -> None:
+    clock, other = VirtualClock(), VirtualClock()
+
+    clock.advance(seconds)
+    other.advance(timedelta(seconds=seconds))
+
+    assert (clock.micros(), clock.monotonic()) == (other.micros(), other.monotonic())
 
 
 def test_moments_come_back_as_they_were() -> None:

@@ -1,14 +1,17 @@
 """The registry: who runs what, and what is refused."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from stepwell import connect
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.errors import InvalidInput, InvalidPackage, InvalidPayload, NotFound
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package
+from stepwell.executors import kinds
 from stepwell.executors.registry import Registry
 
 
@@ -158,3 +161,92 @@ def test_a_wrong_signature_is_refused_when_registered() -> None:
 
     with pytest.raises(InvalidPackage, match="one input"):
         Registry().register(free("wrong", wrong))
+
+
+def test_a_package_takes_the_place_of_the_one_of_its_name() -> None:
+    # given a package, and what it becomes in the next cell of a notebook
+    def typed(order: Order) -> None: ...
+
+    old = package("a", "a.same", "a.gone", queues=(Queue("q", max_in_flight=1),))
+    registry = Registry([old, package("b", "b.x")])
+    registry.validate_input("a.same", 1, "1", "input")
+    new = package("a", "a.new", queues=(Queue("q", max_in_flight=2),))
+    new.executor("a.same")(typed)
+
+    # when
+    with pytest.raises(InvalidPackage, match="'a' is registered twice; .* with replace=True"):
+        registry.add_package(new)
+    registry.add_package(new, replace=True)
+
+    # then nothing is left of the old one
+    assert registry.package("a") is new
+    assert registry.executor("a.same") is new.executors["a.same"]
+    assert registry.queues["q"].max_in_flight == 2
+    assert {"a.same", "a.new", "b.x"} <= set(registry.kinds())
+    assert "a.gone" not in registry.kinds()
+    with pytest.raises(NotFound):
+        registry.executor("a.gone")
+    with pytest.raises(InvalidPayload):
+        registry.validate_input("a.same", 1, "1", "input")
+
+
+def test_the_same_package_with_more_in_it() -> None:
+    pack = package("a", "a.x")
+    registry = Registry([pack])
+    pack.executor("a.later")(lambda: None)
+
+    registry.add_package(pack)
+    assert "a.later" not in registry.kinds()
+    registry.add_package(pack, replace=True)
+
+    assert "a.later" in registry.kinds()
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (package("a", "b.x"), r"'b\.x' is registered twice \(package b and package a\)"),
+        (package("a", "shell.run"), "built in"),
+        (package("a", queues=(Queue("shared", max_in_flight=2),)), "'shared' is declared twice"),
+        (package("a", queues=(Queue("given", max_in_flight=2),)), "'given' is declared twice"),
+    ],
+)
+def test_what_others_have_is_not_replaced(new: Package, message: str) -> None:
+    old = package("a", "a.x", queues=(Queue("shared"), Queue("given")))
+    registry = Registry([old], queues=[Queue("given")])
+    registry.add_package(package("b", "b.x", queues=(Queue("shared"),)))
+
+    with pytest.raises(InvalidPackage, match=message):
+        registry.add_package(new, replace=True)
+
+    assert registry.package("a") is old
+    assert registry.executor("a.x").kind == "a.x"
+
+
+def test_a_kind_without_its_library_is_refused_before_anything_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given a Python without aiohttp
+    monkeypatch.setattr(
+        kinds, "find_spec", lambda name: None if name == "aiohttp" else find_spec(name)
+    )
+    pack = Package("p")
+
+    @pack.entrypoint
+    def start(run: RunBuilder) -> None:
+        run.step("http.fetch", {"url": "http://localhost/"}, id="get")
+
+    with connect("memory://", packages=[pack]) as runtime:
+        # when
+        with pytest.raises(InvalidInput) as caught:
+            runtime.start_run("p")
+
+        # then
+        assert str(caught.value) == (
+            "run.step('get'): http.fetch cannot run here: it needs aiohttp; "
+            "run: pip install 'stepwell[http]'"
+        )
+        assert runtime.runs() == []
+        # … and steps of it that others started are left to workers that can
+        assert "http.fetch" not in runtime.kinds
+        assert "shell.run" in runtime.kinds
