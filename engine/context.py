@@ -13,8 +13,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
-from pydantic import TypeAdapter, ValidationError
-
 from stepwell.engine.builder import Typed
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import to_datetime
@@ -22,7 +20,6 @@ from stepwell.engine.durable_waits import DurableWaits
 from stepwell.engine.effects import ArtifactLabel, Effects
 from stepwell.engine.errors import (
     Canceled,
-    InvalidPayload,
     LeaseLost,
     NotFound,
     StepwellError,
@@ -44,15 +41,19 @@ from stepwell.engine.model import (
 )
 from stepwell.engine.operation import INSIDE
 from stepwell.engine.payload import decode
+from stepwell.engine.payload_types import PayloadType, payload_type
 from stepwell.engine.ports import Executor
 from stepwell.engine.services import Services
-from stepwell.engine.signature import Signature, adapter_of, explain
+from stepwell.engine.signature import signature_of
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step_views import StepLogger, StepProjection
 
 T = TypeVar("T")
 
 _log = logging.getLogger("stepwell.step")
+
+# Results of dependencies are kept as text, to be asked for again, up to so many characters.
+KEPT_TEXT = 1 << 20
 
 
 class StepContext(DurableWaits):
@@ -201,7 +202,7 @@ class StepContext(DurableWaits):
         _, status, text = values[step_id]
         if text is None:
             raise NotFound(f"dependency {step_id!r} left no result: it {status}")
-        return _typed(text, type, step_id)
+        return _typed(text, None if type is None else payload_type(type), step_id)
 
     @overload
     def dependencies(self, of: type[T]) -> dict[str, T]: ...
@@ -218,18 +219,22 @@ class StepContext(DurableWaits):
         are given, as its result type. Dependencies that left no result (they failed, or were
         canceled or skipped) are not in it.
         """
-        values = self._load_dependencies().items()
+        rows = self._load_dependencies()
         kind = getattr(of, "kind", None) if not isinstance(of, type) else None
-        signature = getattr(of, "signature", None)
-        type_ = signature.result_type if isinstance(signature, Signature) else of
-        adapter: TypeAdapter[Any] | None = None
-        if type_ is not None and (kind is None or type_ is not of):
-            adapter = adapter_of(type_)
-        return {
-            step_id: _typed(text, adapter, step_id)
-            for step_id, (of_kind, _, text) in values
-            if text is not None and kind in (None, of_kind)
-        }
+        signature = signature_of(of)
+        if signature is not None:
+            read = signature.result
+        else:
+            read = None if of is None or kind is not None else payload_type(of)
+        if sum(len(text) for _, _, text in rows.values() if text) > KEPT_TEXT:
+            # Read again if they are asked for again; else both, text and values, would be held.
+            rows, self._dependencies = rows.copy(), None
+        found: dict[str, Any] = {}
+        for step_id in list(rows):
+            row = rows[step_id] if self._dependencies is not None else rows.pop(step_id)
+            if row[2] is not None and kind in (None, row[0]):
+                found[step_id] = _typed(row[2], read, step_id)
+        return found
 
     def dependency_result(self, step_id: str) -> StepResult:
         """The whole result of a step of this run that ended: value, error, records, artifacts."""
@@ -381,13 +386,5 @@ class StepContext(DurableWaits):
             )
 
 
-def _typed(text: str, type_or_adapter: Any, step_id: str) -> Any:
-    if type_or_adapter is None:
-        return decode(text)
-    adapter = (
-        type_or_adapter if isinstance(type_or_adapter, TypeAdapter) else adapter_of(type_or_adapter)
-    )
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as error:
-        raise InvalidPayload(explain(error, f"dependency {step_id!r}")) from None
+def _typed(text: str, of: PayloadType | None, step_id: str) -> Any:
+    return decode(text) if of is None else of.read(text, f"dependency {step_id!r}")

@@ -22,7 +22,7 @@ from stepwell.engine.replay import (
     digest,
     identity,
     plain_function,
-    result_adapter,
+    result_type,
 )
 from stepwell.engine.retry import Retry
 from stepwell.engine.services import DurableServices, Services
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    from pydantic import TypeAdapter
+    from stepwell.engine.payload_types import PayloadType
 
 T = TypeVar("T")
 
@@ -45,13 +45,13 @@ class _Names:
         self._counts: dict[str, int] = {}
         self._keyed: set[tuple[str, str]] = set()
         self._functions: dict[str, tuple[object, str]] = {}
-        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
+        self._types: dict[str, PayloadType | None] = {}
 
-    def adapter(self, name: str, function: Callable[..., Any], call: str) -> Any:
-        """What validates the values of the operations of this name."""
-        if name not in self._adapters:
-            self._adapters[name] = result_adapter(function, f"{call}({name!r})")
-        return self._adapters[name]
+    def result_of(self, name: str, function: Callable[..., Any], call: str) -> PayloadType | None:
+        """What reads the values of the operations of this name."""
+        if name not in self._types:
+            self._types[name] = result_type(function, f"{call}({name!r})")
+        return self._types[name]
 
     def claim(self, name: str, what: tuple[object, str], call: str) -> None:
         """Raises InvalidInput when the name is used for something else."""
@@ -233,7 +233,7 @@ class Durable:
         work = Work(self, self._journal(operation), request, fn, arguments)
         work.checkpoint, work.retry = checkpoint, retry
         if checkpoint and self._names is not None:
-            work.adapter = self._names.adapter(name, fn, call)
+            work.of = self._names.result_of(name, fn, call)
         return work
 
     def _request(

@@ -11,21 +11,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, overload
 
-from pydantic import TypeAdapter, ValidationError
-
 from stepwell.engine.checkpoint import Operation, OperationError, OperationKind
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.durable import Durable
-from stepwell.engine.errors import InvalidInput, NotFound, Permanent, WaitTimeout
+from stepwell.engine.errors import InvalidInput, InvalidPayload, NotFound, Permanent, WaitTimeout
 from stepwell.engine.ids import check_id
 from stepwell.engine.journal import Journal
 from stepwell.engine.model import Approval, NewMessage, Wait
-from stepwell.engine.operation import validated
 from stepwell.engine.operation_errors import from_value, to_value
 from stepwell.engine.outbox import Outbox, sent_key
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload_types import PayloadType, payload_type
 from stepwell.engine.replay import Request, digest, operation_of
-from stepwell.engine.signature import explain
 from stepwell.engine.waiting import (
     approval_topic,
     check_message_key,
@@ -43,7 +40,7 @@ MISSING: Final[Any] = object()
 # The code of the failure when a message does not fit the type that was asked for.
 MESSAGE_REFUSED: Final = "message_refused"
 
-_APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
+_APPROVAL = payload_type(Approval)
 
 
 class DurableWaits(Durable):
@@ -120,9 +117,9 @@ class DurableWaits(Durable):
         check_topic(topic, "step.receive: topic")
         limit = None if timeout is None else check_wait(timeout, "step.receive.timeout")
         request, journal = self._waiting("receive", "receive", (topic,))
-        adapter = None if type is None else TypeAdapter(type)
+        of = None if type is None else payload_type(type)
         wait = Wait(topic=topic, kind="message", operation=request.id)
-        ask = self._fitting(journal, request, topic, adapter)
+        ask = self._fitting(journal, request, topic, of)
         ended = self._await(journal, request, wait, limit, ask)
         if ended.error is not None:
             if ended.error.code == MESSAGE_REFUSED:
@@ -130,7 +127,7 @@ class DurableWaits(Durable):
             if default is MISSING:
                 raise _timed_out(journal, ended, f"no message came on topic {topic!r}")
             return default
-        return _typed(ended.value, adapter, f"message on topic {topic!r}")
+        return _typed(ended.value, of, f"message on topic {topic!r}")
 
     def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
         """Wait until somebody approves or rejects; the decision, with who and why.
@@ -171,12 +168,12 @@ class DurableWaits(Durable):
         check_id(key, "step.wait_for_value: key")
         limit = None if timeout is None else check_wait(timeout, "step.wait_for_value.timeout")
         request, journal = self._waiting("wait_for_value", "value", (run_id, key))
-        adapter = None if type is None else TypeAdapter(type)
+        of = None if type is None else payload_type(type)
         wait = Wait(value=(run_id, key), kind="value", operation=request.id)
         ended = self._await(journal, request, wait, limit, lambda: _last(journal, run_id, key))
         if ended.error is not None:
             raise _timed_out(journal, ended, f"run {run_id!r} set no value for {key!r}")
-        return _typed(ended.value, adapter, f"value {key!r} of run {run_id!r}")
+        return _typed(ended.value, of, f"value {key!r} of run {run_id!r}")
 
     def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
         """The value that a run has set for `key` by now, or `default`. Raises NotFound."""
@@ -261,14 +258,14 @@ class DurableWaits(Durable):
         return lambda: journal.ask(messages.receive, self._claimed, topic, request.id)
 
     def _fitting(
-        self, journal: Journal, request: Request, topic: str, adapter: TypeAdapter[Any] | None
+        self, journal: Journal, request: Request, topic: str, of: PayloadType | None
     ) -> Callable[[], str | None]:
         """Asks for a message, and refuses it when it does not fit, before it is recorded."""
         ask = self._message(journal, request, topic)
 
         def fitting() -> str | None:
             text = ask()
-            why = None if text is None or adapter is None else _misfit(text, adapter)
+            why = None if text is None or of is None else _misfit(text, of)
             if why is not None:
                 raise self._refuse(journal, request, topic, why)
             return text
@@ -337,12 +334,12 @@ class DurableWaits(Durable):
         return operation
 
 
-def _misfit(text: str, adapter: TypeAdapter[Any]) -> str | None:
+def _misfit(text: str, of: PayloadType) -> str | None:
     """Why a message does not fit the type, or None when it does."""
     try:
-        adapter.validate_json(text)
-    except ValidationError as error:
-        return explain(error, "")
+        of.read(text, "")
+    except InvalidPayload as error:
+        return str(error)
     return None
 
 
@@ -365,5 +362,5 @@ def _timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:
     return error
 
 
-def _typed(value: Any, adapter: TypeAdapter[Any] | None, where: str) -> Any:
-    return value if adapter is None else validated(encode(value, where, 1 << 40), adapter, where)
+def _typed(value: Any, of: PayloadType | None, where: str) -> Any:
+    return value if of is None else of.read(encode(value, where, 1 << 40), where)

@@ -23,6 +23,7 @@ from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
 from stepwell.engine.services import Services
+from stepwell.engine.signature import signature_of
 
 
 class Execution:
@@ -120,13 +121,11 @@ class Execution:
         try:
             if context.journal is not None:
                 context.join()
-            if context.returned is not None:
-                if value is not None:
-                    raise InvalidPayload("result: set by step.result() and returned, too")
-                value = context.returned
+            if context.returned is not None and value is not None:
+                raise InvalidPayload("result: set by step.result() and returned, too")
             outcome = Completed(
                 self.step,
-                encode(value, "result", self.services.settings.payload_limit),
+                self._encoded(value),
                 *context.kept,
                 context.finish_emitted(),
                 context.messages,
@@ -137,6 +136,15 @@ class Execution:
         except BaseException as error:
             return self.failed(error)
         return outcome
+
+    def _encoded(self, value: Any) -> str:
+        """The result as JSON text, held to its annotation."""
+        set_ = self.context.returned
+        limit, signature = self.services.settings.payload_limit, signature_of(self.executor)
+        if signature is not None:
+            result, returned = (value, True) if set_ is None else (set_, False)
+            return signature.encode_result(result, "result", limit, returned=returned)
+        return encode(value if set_ is None else set_, "result", limit)
 
     def failed(self, error: BaseException) -> Outcome:
         """The outcome of a body that raised, with the decision whether to try again."""

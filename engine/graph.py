@@ -100,9 +100,7 @@ class Graph:
         if len(options) > ("id" in options) + ("after" in options):
             plan = self._overridden(plan, options, where)
         queue, retry, max_attempts, timeout, priority, site = plan
-        path = f"{where}.input"
-        text = encode(value, path, self._limit)
-        self._catalog.validate_input(kind, value, text, path)
+        text = self._catalog.encode_input(kind, value, f"{where}.input", self._limit)
         metadata = options.get("metadata")
         step = NewStep(
             step_id,

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from stepwell.engine.checkpoint import Operation
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import Canceled, InvalidInput, InvalidPayload
@@ -17,10 +15,10 @@ from stepwell.engine.ids import jitter
 from stepwell.engine.journal import Journal
 from stepwell.engine.operation_errors import class_name, from_value, to_value
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload_types import PayloadType
 from stepwell.engine.points import Point, reach
 from stepwell.engine.replay import Request, operation_of
 from stepwell.engine.retry import Retry, retry_delay
-from stepwell.engine.signature import explain
 
 # The execution and the operation whose function runs in this thread or task, if any.
 INSIDE: ContextVar[tuple[object, str] | None] = ContextVar("stepwell_inside", default=None)
@@ -44,7 +42,7 @@ class Work:
         self.journal = journal
         self.checkpoint = True
         self.retry: Retry | None = None
-        self.adapter: TypeAdapter[Any] | None = None
+        self.of: PayloadType | None = None
         self._owner = owner
         self._function = function
         self._arguments = arguments
@@ -71,7 +69,7 @@ class Work:
             error = from_value(recorded.error)
             self.journal.know_failure(recorded, error)
             raise error
-        return revived(self.request, recorded, self.adapter)
+        return revived(self.request, recorded, self.of)
 
     def begin(self) -> None:
         """Save what was decided before."""
@@ -115,8 +113,11 @@ class Work:
             return value
         where = f"{self.request.label}: the value"
         try:
-            text = encode(value, where, self.journal.limit)
-            typed = validated(text, self.adapter, where)
+            if self.of is None:
+                text = encode(value, where, self.journal.limit)
+            else:
+                text = self.of.write(value, where, self.journal.limit, strict=True)
+            typed = validated(text, self.of, where)
         except InvalidPayload as error:
             self._fail(error)
             raise
@@ -176,22 +177,17 @@ def perform(work: Work) -> Any:
     return work.finish(value)
 
 
-def validated(text: str, adapter: TypeAdapter[Any] | None, where: str) -> Any:
+def validated(text: str, of: PayloadType | None, where: str) -> Any:
     """The value that JSON text of ours stands for. Raises InvalidPayload."""
-    if adapter is None:
-        return decode(text)
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as error:
-        raise InvalidPayload(explain(error, where)) from None
+    return decode(text) if of is None else of.read(text, where)
 
 
-def revived(request: Request, recorded: Operation, adapter: TypeAdapter[Any] | None) -> Any:
+def revived(request: Request, recorded: Operation, of: PayloadType | None) -> Any:
     """A recorded value, as its type says now. Raises ReplayMismatch when it does not fit."""
-    if adapter is None:
+    if of is None:
         return recorded.value
     try:
-        return validated(encode(recorded.value, "value", limit=1 << 40), adapter, "value")
+        return of.read(encode(recorded.value, "value", limit=1 << 40), "value")
     except InvalidPayload as error:
         request.mismatch("was recorded with another value", f"wants {error}")
         raise

@@ -19,7 +19,7 @@ from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.ports import Executor
 from stepwell.engine.queues import check_queue
 from stepwell.engine.retry import Retry
-from stepwell.engine.signature import Signature
+from stepwell.engine.signature import Signature, is_coroutine_function, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,11 +34,11 @@ class ExecutorFunction(Generic[P, R]):
     """A function that runs steps of one kind. Calling it calls the function, as in a unit test."""
 
     def __init__(self, kind: str, function: Callable[P, R], options: ExecutorOptions) -> None:
+        update_wrapper(self, function)  # first: a callable object may have attributes of its own
         self.kind = kind
         self.function = function
         self.options = options
         self.signature = Signature(function, StepContext, {"step", "ctx", "context"})
-        update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -48,12 +48,18 @@ class ExecutorFunction(Generic[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A child of the process pool finds the function again by importing its module.
-        if "<locals>" in self.function.__qualname__:
+        function: Any = self.function
+        if not inspect.isfunction(function):
             raise InvalidPackage(
-                f"executor {self.kind!r}: {self.function.__qualname__} is defined inside a "
+                f"executor {self.kind!r}: {shown(function)} is no function; pool='process' needs "
+                "one at the top level of a module"
+            )
+        if "<locals>" in function.__qualname__:
+            raise InvalidPackage(
+                f"executor {self.kind!r}: {function.__qualname__} is defined inside a "
                 "function; pool='process' needs it at the top level of a module"
             )
-        return _find, (self.function.__module__, self.function.__qualname__)
+        return _find, (function.__module__, function.__qualname__)
 
     def execute(self, step: StepContext) -> Any:
         """Decode the input and call the function."""
@@ -174,13 +180,13 @@ class Package:
         """
 
         def declare(function: F) -> F:
-            label = name or function.__name__
+            label = name or name_of(function)
             check_id(label, f"package {self.name!r}: entrypoint name")
             if label in self.entrypoints:
                 raise InvalidPackage(
                     f"package {self.name!r}: entrypoint {label!r} is declared twice"
                 )
-            if inspect.iscoroutinefunction(function):
+            if is_coroutine_function(function):
                 raise InvalidPackage(
                     f"package {self.name!r}: entrypoint {label!r} must be a plain function"
                 )
@@ -261,7 +267,7 @@ class Package:
             )
 
         def declare(function: Callable[P, R]) -> Workflow[P, R]:
-            label = name or function.__name__
+            label = name or name_of(function)
             check_id(label, f"package {self.name!r}: workflow name")
             options = _options(f"workflow {label!r}", queue, given)
             made = Workflow(self.name, label, function, options, max_recoveries)

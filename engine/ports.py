@@ -543,8 +543,8 @@ class Catalog(Protocol):
         """Raises InvalidPackage when the kind is taken or the object is no executor."""
         ...
 
-    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
-        """Raises InvalidPayload when steps of this kind cannot take this input."""
+    def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
+        """The JSON text of an input. Raises InvalidPayload when its steps cannot take it."""
         ...
 
     def queue_names(self) -> Sequence[str]: ...

@@ -14,12 +14,13 @@ from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from stepwell.engine.checkpoint import Operation, OperationKind, operation_id
 from stepwell.engine.errors import InvalidInput, ReplayMismatch, shown
 from stepwell.engine.ids import check_id
+from stepwell.engine.payload_types import PayloadType, payload_type
 
 _PLAIN = (str, int, float, bool, type(None))
 # What the ids of later occurrences and of keyed operations look like.
@@ -158,8 +159,8 @@ def identity(function: Any) -> tuple[object, str]:
     return (code.co_filename, code.co_firstlineno, code.co_qualname), name
 
 
-def result_adapter(function: Callable[..., Any], label: str) -> TypeAdapter[Any] | None:
-    """What validates the function's value, or None where it has no annotation.
+def result_type(function: Callable[..., Any], label: str) -> PayloadType | None:
+    """What reads the function's value, or None where it has no annotation.
 
     Raises InvalidInput for an annotation that cannot be resolved or validated.
     """
@@ -173,18 +174,11 @@ def result_adapter(function: Callable[..., Any], label: str) -> TypeAdapter[Any]
     if hint in _NO_TYPE:
         return None
     try:
-        return _adapter(hint)
-    except TypeError:  # not hashable
-        return TypeAdapter(hint)
+        return payload_type(hint)
     except Exception as error:
         raise InvalidInput(
             f"{label}: a value of type {shown(hint)} cannot be recorded: {error}"
         ) from None
-
-
-@lru_cache(1_000)
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(hint)
 
 
 def _resolved(function: Any, hint: str, label: str) -> Any:

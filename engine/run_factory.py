@@ -11,7 +11,6 @@ from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import NewRun, Run
 from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
-from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog
 from stepwell.engine.settings import Settings
 
@@ -87,7 +86,7 @@ class RunFactory:
             self._catalog,
             run_id=run_id,
             package=package,
-            raw_input=encode(input, "input", self._limit),
+            raw_input=found.signature.encode_input(input, "input", self._limit),
             limit=self._limit,
         )
         if labels.metadata is not None:

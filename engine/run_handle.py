@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from stepwell.engine.errors import InvalidInput, InvalidPayload, StepError
+from stepwell.engine.errors import InvalidInput, StepError
 from stepwell.engine.model import EdgeRow, Failure, Run, Step, StepResult
 from stepwell.engine.payload import encode
-from stepwell.engine.signature import explain
+from stepwell.engine.payload_types import PayloadType
 from stepwell.engine.states import RunStatus, StepStatus
 
 R = TypeVar("R")
@@ -38,7 +36,7 @@ class RunHandle(Generic[R]):
         runtime: Watcher,
         run: Run,
         step: str | None = None,
-        result_type: Any = None,
+        result_type: PayloadType | None = None,
     ) -> None:
         self._runtime = runtime
         self._step = step
@@ -73,14 +71,10 @@ class RunHandle(Generic[R]):
         value = found.value
         if found.error is not None:  # a failure that the run could do without
             raise self._described(found.step_id, found.error)
-        if self._type is None:
-            typed: R = value
-            return typed
-        try:
+        if self._type is not None:
             text = encode(value, "result", limit=1 << 40)
-            typed = TypeAdapter[R](self._type).validate_json(text)
-        except ValidationError as error:
-            raise InvalidPayload(explain(error, f"result of run {self.id!r}")) from None
+            value = self._type.read(text, f"result of run {self.id!r}")
+        typed: R = value
         return typed
 
     def cancel(self, *, by: str = "operator", reason: str = "") -> int:

@@ -218,7 +218,7 @@ class Runtime(Queries, Messaging, Operating):
 
     def _handle(self, run: Run) -> RunHandle[Any]:
         workflow = self._factory.workflow(run)
-        what = () if workflow is None else (workflow.name, workflow.signature.result_type)
+        what = () if workflow is None else (workflow.name, workflow.signature.result)
         return RunHandle(self, run, *what)
 
     # --- working --------------------------------------------------------------------------

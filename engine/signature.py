@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import Any, get_type_hints
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property, partial
+from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from stepwell.engine.errors import InvalidPackage, InvalidPayload, shown
-from stepwell.engine.payload import decode
+from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload_types import PayloadType
 
-_RAW = (Any, object, inspect.Parameter.empty)
+_RAW = (Any, object, inspect.Parameter.empty, NoReturn, Never)
+# What a plain function may return for the engine to await.
+_AWAITED = (Awaitable, Coroutine)
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Signature:
-    """How to call `function(context, input)`, and the type of its input.
+    """How to call `function(context, input)`, and the types of its input and its result.
 
     The function may take the context, then the input, or either of them, or nothing. The input's
     annotation is validated by pydantic; without one it arrives as plain JSON values. An input with
     a default value may be left out. Other parameters keep their defaults.
 
     Raises:
-        InvalidPackage: for other parameters, or an annotation that cannot be resolved; when the
-            signature is first used, because a module may define the types after the function.
+        InvalidPackage: at once for a generator function; for other parameters, or an annotation
+            that cannot be resolved, when the signature is first used, because a module may define
+            the types after the function.
     """
 
     def __init__(self, function: Callable[..., Any], context: type, context_names: set[str]):
         self._function = function
+        self._annotated = body_of(function, unwrap=True)
         self._context = context
         self._names = context_names
+        body = body_of(function)
+        if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+            raise InvalidPackage(
+                f"{self._where}: is a generator function, whose body would never run; use return, "
+                "and a list for many values"
+            )
 
     @cached_property
     def _hints(self) -> dict[str, Any]:
         try:
-            return get_type_hints(self._function, include_extras=True)
+            return get_type_hints(self._annotated, include_extras=True)
         except NameError as error:
             raise InvalidPackage(
                 f"{self._where}: cannot resolve an annotation: {error}; "
@@ -44,16 +56,13 @@ class Signature:
 
     @property
     def _where(self) -> str:
-        return f"{self._function.__module__}.{self._function.__qualname__}"
+        return f"{self._annotated.__module__}.{self._annotated.__qualname__}"
 
     @cached_property
     def _shape(self) -> tuple[bool, str | None, bool]:
         """Whether the context is taken, the name of the input, and whether that has a default."""
-        given = [
-            parameter
-            for parameter in inspect.signature(self._function).parameters.values()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
+        found = inspect.signature(self._function).parameters.values()
+        given = [parameter for parameter in found if parameter.kind not in _VARIABLE]
         needed = [parameter for parameter in given if parameter.default is parameter.empty]
         if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in needed):
             raise InvalidPackage(f"{self._where}: keyword-only parameters need a default")
@@ -67,6 +76,11 @@ class Signature:
             )
         positional = [each for each in given if each.kind is not each.KEYWORD_ONLY]
         named = (inputs or positional[takes_context:])[:1]
+        if not named and len(found) > len(given):
+            raise InvalidPackage(
+                f"{self._where}: takes {', '.join(map(str, found))}, none of which is given an "
+                "input; name a parameter for it, and use functools.wraps in a decorator"
+            )
         return takes_context, named[0].name if named else None, bool(named) and not inputs
 
     def _is_context(self, name: str) -> bool:
@@ -94,26 +108,68 @@ class Signature:
     def result_type(self) -> Any:
         """The annotation of the result, or None."""
         hint = self._hints.get("return", Any)
+        if get_origin(hint) in _AWAITED:
+            hint = get_args(hint)[-1]
         return None if hint in _RAW else hint
 
     @cached_property
-    def _adapter(self) -> TypeAdapter[Any] | None:
-        if self.input_type is None:
+    def _input(self) -> PayloadType | None:
+        return None if self.input_type is None else self._payload_type(self.input_type, "input")
+
+    @cached_property
+    def result(self) -> PayloadType | None:
+        """What results are read with; None for plain JSON, or where only None is returned."""
+        hint = self.result_type
+        if hint in (None, type(None)):
             return None
+        return self._payload_type(hint, "result")
+
+    def _payload_type(self, hint: Any, what: str) -> PayloadType:
         try:
-            return TypeAdapter(self.input_type)
+            return PayloadType(hint)
         except Exception as error:
+            verb = "take" if what == "input" else "give"
             raise InvalidPackage(
-                f"{self._where}: cannot take {self.input_type!r} as input: {error}"
+                f"{self._where}: cannot {verb} {hint!r} as {what}: {error}"
             ) from None
 
     def prepare(self) -> None:
         """Read everything now, so that a wrong signature is refused at registration."""
-        _ = self._adapter, self.result_type
+        _ = self._shape, self._input, self.result
+
+    def encode_input(self, value: Any, path: str, limit: int) -> str:
+        """The JSON text of an input for it.
+
+        Raises InvalidPayload naming the field, or when there is no parameter for it.
+        """
+        if not self.takes_input and value is not None:
+            raise InvalidPayload(
+                f"{path}: {self._where} has no parameter for an input, got {shown(value)}; give "
+                "it one, or hand over none"
+            )
+        if self._input is None:
+            return encode(value, path, limit)
+        if value is None:
+            if not self._shape[2]:
+                self.decode_input("null", path)
+            return "null"
+        return self._input.write(value, path, limit)
+
+    def encode_result(self, value: Any, path: str, limit: int, *, returned: bool) -> str:
+        """The JSON text of a result, held to the annotation of what is `returned`.
+
+        Raises InvalidPayload naming the field and the type.
+        """
+        of = self.result
+        if of is not None:
+            return of.write(value, path, limit, strict=True)
+        if returned and value is not None and self.result_type is type(None):
+            raise InvalidPayload(f"{path}: must be None, as it is annotated, got {shown(value)}")
+        return encode(value, path, limit)
 
     def decode_input(self, text: str, path: str) -> Any:
         """The typed input from JSON text. Raises InvalidPayload naming the field."""
-        if self._adapter is None:
+        if self._input is None:
             return decode(text)
         if (
             text == "null"
@@ -121,10 +177,7 @@ class Signature:
             and issubclass(self.input_type, BaseModel)
         ):
             text = "{}"  # nothing given: the model's defaults, or the names of what is missing
-        try:
-            return self._adapter.validate_json(text)
-        except ValidationError as error:
-            raise InvalidPayload(explain(error, path)) from None
+        return self._input.read(text, path)
 
     def arguments(self, context: object, text: str, path: str) -> tuple[Any, ...]:
         """The arguments for one call."""
@@ -135,32 +188,35 @@ class Signature:
         return (context, value) if takes_context else (value,)
 
 
-def explain(error: ValidationError, path: str) -> str:
-    """A validation error as one line: the path to each field, what is wrong, what was got.
+def body_of(function: Callable[..., Any], *, unwrap: bool = False) -> Any:
+    """The function that runs: behind partials, methods and callable objects.
 
-    With an empty `path` the fields alone are named.
+    With `unwrap` also behind decorators, whose annotations may be of their own.
     """
-    lines = []
-    for item in error.errors(include_url=False, include_context=False)[:3]:
-        where = path
-        for part in item["loc"]:
-            where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        got = "" if item["type"] == "missing" else f", got {shown(item['input'])}"
-        message = item["msg"][:1].lower() + item["msg"][1:]
-        where = where if path else where.removeprefix(".")
-        lines.append(f"{where}: {message}{got}" if where else f"{message}{got}")
-    more = error.error_count() - len(lines)
-    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+    body: Any = function
+    while isinstance(body, partial):
+        body = body.func
+    if unwrap and hasattr(body, "__wrapped__"):
+        return body_of(inspect.unwrap(body))
+    if not inspect.isroutine(body) and not isinstance(body, type):
+        body = type(body).__call__
+    return getattr(body, "__func__", body)
 
 
-def adapter_of(type_: Any) -> TypeAdapter[Any]:
-    """What validates values of a type; kept, as making one costs more than using it."""
-    try:
-        return _cached_adapter(type_)
-    except TypeError:  # it cannot be hashed
-        return TypeAdapter(type_)
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called; a callable object goes by its class."""
+    body: Any = function
+    while isinstance(body, partial):
+        body = body.func
+    return str(getattr(body, "__name__", type(body).__name__))
 
 
-@lru_cache(maxsize=256)
-def _cached_adapter(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine; also for partials and callable objects."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(body_of(function))
+
+
+def signature_of(executor: object) -> Signature | None:
+    """The signature of an executor that is a function; None for an object of the author's own."""
+    signature = getattr(executor, "signature", None)
+    return signature if isinstance(signature, Signature) else None

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-from pydantic import BaseModel
 
 import stepwell.executors as executors
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
+from stepwell.engine.payload import encode
 from stepwell.engine.ports import Executor
 from stepwell.engine.queues import check_queue
-from stepwell.engine.signature import Signature
+from stepwell.engine.signature import Signature, is_coroutine_function, signature_of
 from stepwell.executors.kinds import BUILT_IN, missing_library
 
 _DEFAULTS = ExecutorOptions()
-# Instances of these are what they say; others (dataclasses, say) may hold anything.
-_PLAIN = (str, bool, int, float, list, dict)
 
 
 class Registry:
@@ -33,7 +29,7 @@ class Registry:
         self._given: set[str] = set()
         self._executors: dict[str, Executor] = {}
         self._sites: dict[str, str | None] = dict.fromkeys(BUILT_IN)
-        self._inputs: dict[str, tuple[type | None, Signature | None]] = {}
+        self._inputs: dict[str, Signature | None] = {}
         # Why built-in kinds cannot run here, as far as that was asked.
         self._missing: dict[str, str] = {}
         self._names: tuple[str, ...] = (DEFAULT_QUEUE,)
@@ -179,27 +175,17 @@ class Registry:
             return pool
         executor = self.executor(kind)
         body = executor.function if isinstance(executor, ExecutorFunction) else executor.execute
-        return "asyncio" if inspect.iscoroutinefunction(body) else "thread"
+        return "asyncio" if is_coroutine_function(body) else "thread"
 
-    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:
-        plan = self._inputs.get(kind)
-        if plan is None:
+    def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
+        if kind not in self._inputs:
             if why := self._why_not_here(kind):
                 raise InvalidInput(f"{path.removesuffix('.input')}: {why}")
-            plan = self._inputs[kind] = input_plan(self.executor(kind))
-        sure, signature = plan
-        if signature is not None and type(value) is not sure:
-            signature.decode_input(text, path)
-
-
-def input_plan(executor: object) -> tuple[type | None, Signature | None]:
-    """How to check inputs: the class whose instances need no look, and what reads the others."""
-    signature = getattr(executor, "signature", None)
-    if not isinstance(signature, Signature) or signature.input_type is None:
-        return None, None
-    kind = signature.input_type
-    sure = isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, BaseModel))
-    return (kind if sure else None), signature
+            self._inputs[kind] = signature_of(self.executor(kind))
+        signature = self._inputs[kind]
+        if signature is None:
+            return encode(value, path, limit)
+        return signature.encode_input(value, path, limit)
 
 
 def _owner(package: str | None) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 from stepwell.engine.errors import InvalidPackage, NotFound, StepwellError, nearest
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction
+from stepwell.engine.payload import encode
 from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
-from stepwell.engine.signature import Signature
+from stepwell.engine.signature import Signature, signature_of
 from stepwell.executors.kinds import BUILT_IN
 
 
@@ -52,6 +53,11 @@ class DistantExecutor:
             ) from error
         self._found = found
         return found
+
+    @property
+    def signature(self) -> Signature | None:
+        """The executor's, where it has one."""
+        return signature_of(self.found)
 
     def execute(self, step: Any) -> Any:
         """Run one step."""
@@ -102,22 +108,19 @@ class Snapshot:
     def pool_name(self, kind: str) -> str:
         return self.options(kind).pool or "thread"
 
-    def validate_input(self, kind: str, value: Any, text: str, path: str) -> None:  # noqa: ARG002  # the text says it all
+    def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
         if kind not in self._signatures:
             self._signatures[kind] = self._signature(kind)
         signature = self._signatures[kind]
-        if signature is not None:
-            signature.decode_input(text, path)
+        if signature is None:
+            return encode(value, path, limit)
+        return signature.encode_input(value, path, limit)
 
     def _signature(self, kind: str) -> Signature | None:
-        executor = self.executors.get(kind)
         try:
-            found = executor.found if isinstance(executor, DistantExecutor) else executor
+            return signature_of(self.executors.get(kind))
         except Exception:  # what cannot be imported here is checked where it runs
             return None
-        signature = getattr(found, "signature", None)
-        typed = isinstance(signature, Signature) and signature.input_type is not None
-        return signature if typed else None
 
     def register(self, executor: Executor) -> None:
         raise StepwellError(f"executor {executor.kind!r}: a child process cannot register it")

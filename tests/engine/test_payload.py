@@ -89,7 +89,7 @@ class TestTaken:
         [
             ((1, "a"), '[1,"a"]'),
             (OrderedDict(b=1, a=2), '{"b":1,"a":2}'),
-            (Point(1, {"k": [2]}), '{"x":1,"y":{"k":[2]}}'),
+            (Point(1, {"k": [2]}), '{"x":1.0,"y":{"k":[2]}}'),
             (Model(name="n", values=[1]), '{"name":"n","values":[1.0],"tags":[]}'),
             ([Model(name="n")], '[{"name":"n","values":[],"tags":[]}]'),
             ({"d": date(2030, 1, 2)}, '{"d":"2030-01-02"}'),
@@ -152,7 +152,10 @@ class TestRefused:
                 "result: a complex is not JSON; "
                 "return plain values, a pydantic model or a dataclass",
             ),
-            (Point(0, {3}), "result.y: a set is not JSON; use a sorted list"),
+            (
+                Point(0, {3}),
+                "result.y: {3} would come back as [3]; annotate it with set, or hand over a list",
+            ),
             ({1: "a"}, "result: the key 1 is an int; JSON keys are strings"),
             ({"a": {None: 1}}, "result.a: the key None is a NoneType; JSON keys are strings"),
             ({"a": {b"k": 1}}, "result.a: the key b'k' is a bytes; JSON keys are strings"),

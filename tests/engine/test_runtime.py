@@ -108,7 +108,7 @@ class TestStarting:
                 InvalidPayload,
                 "input.items[0]: input should be a valid string, got 1",
             ),
-            ({"input": {"id": {1}}}, InvalidPayload, "input.id: a set is not JSON"),
+            ({"input": {"id": {1}}}, InvalidPayload, "input.id: input should be a valid string"),
             ({"input": {"id": "o"}}, InvalidInput, "'start' of package 'shop' made no step"),
             ({"run_id": ""}, InvalidInput, "run_id: must have 1 to 200 bytes"),
             ({"run_id": "a\0"}, InvalidInput, "run_id: 'a\\x00' has the unprintable character"),

@@ -126,21 +126,26 @@ def test_typed_inputs_are_checked() -> None:
 
     registry = Registry()
     registry.register(free("typed", typed))
-    registry.register(free("untyped"))
+    registry.register(free("takes none"))
+    registry.register(Bare())
 
-    registry.validate_input("typed", {"item": "pen"}, '{"item":"pen"}', "run.input")
-    registry.validate_input("untyped", 1, "1", "run.input")
-    with pytest.raises(InvalidPayload, match=r"run\.input\.item"):
-        registry.validate_input("typed", {}, "{}", "run.input")
+    def encoded(kind: str, value: Any) -> str:
+        return registry.encode_input(kind, value, "run.input", 1_000)
 
-
-def test_an_instance_of_the_class_is_not_validated_again() -> None:
-    def typed(order: Order) -> None: ...
-
-    registry = Registry()
-    registry.register(free("typed", typed))
-
-    registry.validate_input("typed", Order(item="pen"), "not read", "run.input")
+    for taken in ({"item": "pen"}, Order(item="pen")):
+        assert encoded("typed", taken) == '{"item":"pen"}'
+    assert encoded("bare", {"a": 1}) == '{"a":1}'
+    for kind, value, told in (
+        ("typed", {}, r"run\.input\.item: field required"),
+        (
+            "typed",
+            Order.model_construct(item=1),
+            r"run\.input\.item: input should be a valid string",
+        ),
+        ("takes none", 1, r"run\.input: .* has no parameter for an input, got 1"),
+    ):
+        with pytest.raises(InvalidPayload, match=told):
+            encoded(kind, value)
 
 
 def test_queues() -> None:
