@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.planted.faults import ROOT, DoesNotApply, Fault, Hunk, faults, missing_tests, read_fault
 from tests.planted.planting import BROKEN, KILLED, SURVIVED, plant
-from tests.planted.trees import Tree
+from tests.planted.trees import Tree, locked, shared_entries
 
 FAULTS = faults()
 # So many faults are planted.
@@ -86,6 +87,34 @@ def test_what_does_not_fit_is_not_taken_for_found(tree: Tree) -> None:
 
     assert finding.verdict == BROKEN
     assert "0 times in engine/ids.py" in finding.by
+
+
+def test_a_tree_sees_what_its_lock_names_and_no_package_installed_beside(tmp_path: Path) -> None:
+    # given: an environment with a sample, a plugin, and what they need
+    lock = tmp_path / "lock.txt"
+    lock.write_text("Some.Library==1.0 \\\n    --hash=sha256:00\n    # via stepwell\n")
+    site = tmp_path / "site-packages"
+    for name in ("stepwell", "some_library", "code_census", "a_plugin"):
+        metadata = site / f"{name}-1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    for file in ("some_library.py", "__editable__.code_census-1.0.pth", "other.pth"):
+        (site / file).touch()
+
+    # when
+    seen = {entry.name for entry in shared_entries(site, locked(lock))}
+
+    # then
+    assert seen == {"stepwell-1.0.dist-info", "some_library-1.0.dist-info", "some_library.py"}
+
+
+def test_a_tree_finds_no_package_but_those_it_is_given(tree: Tree) -> None:
+    ask = "from importlib.metadata import entry_points as e; print([*e(group='stepwell.packages')])"
+    python = tree.root / ".venv/bin/python"
+
+    asked = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
+
+    assert asked.stdout.strip() == "[]"
 
 
 def test_lines_that_are_there_twice_are_refused(tmp_path: Path) -> None:

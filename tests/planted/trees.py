@@ -1,26 +1,30 @@
 """Copies of the tree in which faults are planted, each with an environment of its own.
 
-The environment shares the installed packages; only Stepwell is imported from the copy, by every
-process that is started there.
+The environment shares the packages that the lock names; only Stepwell is imported from the copy, by
+every process that is started there, and what else is installed beside it is not seen.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 from tests.planted.faults import ROOT, Fault
 
 _KEPT = {".link", ".ci"}
 _DROPPED = {"build", "dist", "htmlcov", "requirements"}
+_LOCK = ROOT / "requirements" / "dev.txt"
+_PINNED = re.compile(r"^([\w.-]+)==", re.MULTILINE)
 # What pytest ends with when a test failed, and when none did; anything else says nothing of them.
 RED, GREEN = 1, 0
 _STOPPED = 2
@@ -34,6 +38,31 @@ def _left_out(_: str, names: list[str]) -> list[str]:
         or name in _DROPPED
         or name.endswith(".egg-info")
     ]
+
+
+def locked(lock: Path = _LOCK) -> set[str]:
+    """The distributions that a tree may see: Stepwell, and what its lock names."""
+    return {"stepwell", *map(_plain, _PINNED.findall(lock.read_text()))}
+
+
+def shared_entries(shared: Path, known: Set[str]) -> Iterator[Path]:
+    """What of an environment's packages a tree's own has, too.
+
+    Not the others' metadata, which announce plugins and packages; nor what leads to other folders.
+    """
+    for entry in sorted(shared.iterdir()):
+        if entry.suffix == ".dist-info":
+            if _plain(PathDistribution(entry).metadata["Name"]) in known:
+                yield entry
+        elif entry.suffix not in (".pth", ".egg-info", ".egg-link") and not entry.name.startswith(
+            "__editable__"
+        ):
+            yield entry
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as all its spellings have it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class Tree:
@@ -50,8 +79,8 @@ class Tree:
         venv.EnvBuilder(symlinks=True, with_pip=False).create(place)
         shared = Path(sysconfig.get_path("purelib"))
         own = place / shared.relative_to(sys.prefix)
-        # A path in a .pth file is added, but the .pth files in it are not read.
-        (own / "shared.pth").write_text(f"{shared}\n")
+        for entry in shared_entries(shared, locked()):
+            (own / entry.name).symlink_to(entry)
         editable = [*shared.glob("__editable__*stepwell*")]
         if not editable:
             raise FileNotFoundError(f"Stepwell is not installed editable in {shared}: make setup")
