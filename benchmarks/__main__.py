@@ -34,7 +34,7 @@ def main() -> int:
         conditions = Conditions(place, options.repeats, options.scale, options.traces)
         measures = list(_measure(conditions, options))
         given = (place, options.repeats, options.scale, _told)
-        found = [] if options.no_peers else list(engines.measure(*given))
+        found = list(engines.measure(options.peers, *given))
         curves = {} if options.no_growth else _grow(conditions, options, stack)
     about = [
         machine(f"SQLite {sqlite3.sqlite_version}, synchronous=FULL"),
@@ -68,11 +68,9 @@ def main() -> int:
 
 
 def _measure(conditions: Conditions, options: argparse.Namespace) -> Iterator[Measure]:
-    for row in ROWS:
-        wanted = not options.only or re.search(options.only, row.name)
-        if wanted and (options.long or not row.long):
-            _told(row.name)
-            yield from row.measure(conditions)
+    for row in options.rows:
+        _told(row.name)
+        yield from row.measure(conditions)
 
 
 def _grow(
@@ -96,7 +94,7 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--repeats", type=int, default=5, help="runs of each; the median counts")
     add("--scale", type=float, default=1.0, help="0.01 for a quick look, no goals")
-    add("--only", metavar="REGEX", help="only rows whose name matches")
+    add("--only", metavar="REGEX", help="only rows and peers whose name matches")
     add("--long", action="store_true", help="also what takes minutes: runs of 1,000,000 steps")
     add("--no-peers", action="store_true", help="only Stepwell and the raw limits")
     add("--no-growth", action="store_true", help="only the table")
@@ -112,9 +110,27 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.traces and not options.traces.is_dir():
         parser.error(f"--traces: {options.traces} is no folder")
+    options.rows = [row for row in ROWS if options.long or not row.long]
+    options.peers = () if options.no_peers else engines.LOCAL
     if options.only:
-        options.no_peers = options.no_growth = True
+        _choose(parser, options)
     return options
+
+
+def _choose(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Keep the rows and peers that `--only` names; refuse it if these are none."""
+    try:
+        named = re.compile(options.only).search
+    except re.error as error:
+        parser.error(f"--only: {options.only!r} is no regular expression: {error}")
+    known = [item.name for item in (*options.rows, *options.peers)]
+    options.rows = [row for row in options.rows if named(row.name)]
+    options.peers = [peer for peer in options.peers if named(peer.name)]
+    options.no_growth = True
+    if not options.rows and not options.peers:
+        left_out = [row.name for row in ROWS if row.long and named(row.name) and not options.long]
+        remedy = f"{left_out[0]!r} needs --long" if left_out else f"there are: {'; '.join(known)}"
+        parser.error(f"--only: no row or peer has a name like {options.only!r}; {remedy}")
 
 
 if __name__ == "__main__":

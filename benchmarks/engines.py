@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,11 @@ class Found:
     about: str
 
 
-def measure(place: str, repeats: int, scale: float, told: Callable[[str], None]) -> Iterator[Found]:
-    """What each local peer reaches, one after the other."""
-    for peer in LOCAL:
+def measure(
+    peers: Iterable[Peer], place: str, repeats: int, scale: float, told: Callable[[str], None]
+) -> Iterator[Found]:
+    """What each of these peers reaches, one after the other."""
+    for peer in peers:
         told(peer.name)
         with tempfile.TemporaryDirectory(dir=place) as folder:
             yield measure_one(peer, folder, repeats, scale)

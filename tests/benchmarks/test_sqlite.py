@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import census, durable, fresh, growth, rows, traces, workloads
+from benchmarks import census, durable, engines, fresh, growth, rows, traces, workloads
 from benchmarks.engines import LOCAL, measure_one
 from benchmarks.growth import Point
 from benchmarks.plot import svg
@@ -273,6 +273,48 @@ def test_the_program_writes_its_rows_and_says_what_was_missed(
     assert [row["name"] for row in json.loads(found.read_text())["rows"]] == ["work"]
     assert capsys.readouterr().err == "missed: work\n"
     assert list(tmp_path.iterdir()) == [found.parent]
+
+
+def test_a_peer_can_be_named_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = tmp_path / "found.json"
+    monkeypatch.setattr(engines, "installed", lambda peer, python: None)
+    given = ["--only", "^Huey$", "--folder", str(tmp_path), "--json", str(found)]
+    monkeypatch.setattr("sys.argv", ["benchmarks", *given])
+
+    code = program.main()
+
+    about = json.loads(found.read_text())["about"]
+    assert code == 0
+    assert [line for line in about if "skipped, not installed" in line] == [
+        "Huey: skipped, not installed; run: make bench-peers"
+    ]
+    assert "Huey: skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--only", "hian"], "no row or peer has a name like 'hian'; there are: chain of 1,000;"),
+        (["--only", "Huey", "--no-peers"], "no row or peer has a name like 'Huey'"),
+        (["--only", "^1,000,000"], "'1,000,000 steps' needs --long"),
+        (["--only", "(chain"], "'(chain' is no regular expression"),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused(
+    given: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", *given])
+
+    with pytest.raises(SystemExit) as exit:
+        program.main()
+
+    assert exit.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
