@@ -297,12 +297,14 @@ class StepContext(DurableWaits):
         """
         self._check_open("emit")
         if self._graph is None:
+            settings = self._services.settings
             self._graph = Graph(
                 self._services.catalog,
                 "emit",
-                limit=self._services.settings.payload_limit,
+                limit=settings.payload_limit,
                 site=self._claimed.site,
                 parent=self._claimed.id,
+                most=settings.emit_limit,
             )
         return self._graph.add(executor, input, options)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from sys import maxsize
 from typing import Any, Literal, TypedDict
 
 import stepwell.engine as engine
@@ -59,11 +60,19 @@ class Graph:
     """New steps in order of creation, each validated when it is added.
 
     `path` begins error messages ("run" or "emit"); `parent` prefixes automatic ids; `site` is the
-    package of the steps whose kind belongs to none; `limit` bounds each payload in bytes.
+    package of the steps whose kind belongs to none; `limit` bounds each payload in bytes; `most`
+    bounds the number of steps, None does not.
     """
 
     def __init__(
-        self, catalog: Catalog, path: str, *, limit: int, site: str, parent: str | None = None
+        self,
+        catalog: Catalog,
+        path: str,
+        *,
+        limit: int,
+        site: str,
+        parent: str | None = None,
+        most: int | None = None,
     ) -> None:
         self.steps: list[NewStep] = []
         self._catalog = catalog
@@ -71,6 +80,7 @@ class Graph:
         self._limit = limit
         self._site = site
         self._parent = parent
+        self._most = maxsize if most is None else most
         self._index: dict[str, int] = {}
         self._dedup: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -96,6 +106,11 @@ class Graph:
             check_id(dedup_key, f"{where}.dedup_key")
             if dedup_key in self._dedup:
                 return StepHandle(self._dedup[dedup_key])
+        if len(self.steps) >= self._most:
+            raise InvalidGraph(
+                f"{where}: one step may emit {self._most:,} steps at most (the setting "
+                "emit_limit); emit steps that emit a part each, or raise the setting"
+            )
         plan = self._plans.get(kind) or self._plan(kind)
         if len(options) > ("id" in options) + ("after" in options):
             plan = self._overridden(plan, options, where)

@@ -125,3 +125,14 @@ def _end(outcome: Outcome) -> str:
         return "waiting"
     retried = getattr(outcome, "retry_in", None) is not None
     return "retried" if retried else "failed"
+
+
+def within(outcomes: list[Outcome], most: int) -> list[Outcome]:
+    """As many of the outcomes, in order, as emit up to `most` steps together; at least one."""
+    emitted = 0
+    for place, outcome in enumerate(outcomes):
+        if type(outcome) is Completed and outcome.emitted:
+            emitted += len(outcome.emitted)
+            if emitted > most and place:
+                return outcomes[:place]
+    return outcomes

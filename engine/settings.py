@@ -70,6 +70,13 @@ class Settings:
         default=DEFAULT_LIMIT,
         metadata=_range(1, 1 << 30, "bytes", "largest input, result, record or metadata, as JSON"),
     )
+    emit_limit: int = dataclasses.field(
+        default=100_000,
+        metadata=_range(
+            *(1, 10_000_000, "steps"),
+            "most steps that one step may emit, and about the most emitted ones stored at once",
+        ),
+    )
     inline_limit: int = dataclasses.field(
         default=64 * 1024,
         metadata=_range(0, 1 << 30, "bytes", "larger artifacts go to the artifact store"),

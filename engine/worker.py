@@ -33,7 +33,7 @@ from stepwell.engine.errors import Conflict, InvalidInput, RuntimeClosed, StepEr
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.ids import jitter
-from stepwell.engine.in_flight import InFlight, Tally
+from stepwell.engine.in_flight import InFlight, Tally, within
 from stepwell.engine.inbox import Inbox
 from stepwell.engine.lanes import Lanes
 from stepwell.engine.model import (
@@ -393,6 +393,7 @@ class Worker:
     def _exchange(self, outcomes: list[Outcome], request: ClaimRequest | None) -> Exchange | None:
         """Settle and claim; on store trouble keeps the outcomes for later and returns None."""
         before = self._clock.monotonic()
+        outcomes = within(outcomes, self._settings.emit_limit)
         if outcomes:
             reach(Point.DELIVERED)
         try:
@@ -433,7 +434,9 @@ class Worker:
         if claimed or exchanged.ended_runs:
             self._idle_looks = 0
         self._store_ahead = exchanged.now - after * 1e6
-        self._unsettled = []
+        self._unsettled = self._unsettled[len(outcomes) :]
+        if self._unsettled:
+            self._inbox.put(None)
         self._release_unknown(exchanged)
         if self._tally is not None:
             self._tally.add(outcomes, exchanged)
@@ -752,7 +755,8 @@ class Worker:
             self._take(((execution, outcome),))
         if self._unsettled:
             reach(Point.BEFORE_RELEASE)
-            self._exchange(self._unsettled, None)
+        while self._unsettled and self._exchange(self._unsettled, None) is not None:
+            pass
 
 
 def _runs(outcomes: Sequence[Outcome], claimed: Sequence[ClaimedStep]) -> int:

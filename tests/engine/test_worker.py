@@ -403,6 +403,16 @@ class Shop:
     def start(self, kinds: list[str], run_id: str = "r") -> None:
         self.store.create_run(self._build("p", kinds, None, run_id))
 
+    def bodies_that_emitted(self, sizes: Sequence[int]) -> list[tuple[Any, Outcome]]:
+        """Steps that were claimed, and their outcomes, with so many new steps each."""
+        self.start(["ok"] * len(sizes))
+        self.worker.cycle()
+        for task, size in zip(self.pool.tasks, sizes, strict=True):
+            task.begin()
+            for _ in range(size):
+                task.context.emit("ok")
+        return [(task, task.completed("ok")) for task in self.pool.tasks]
+
     def cycles(self, task: Any) -> None:
         """Work through virtual time until the task is told to stop."""
         while not task.context.cancelled:
@@ -583,6 +593,42 @@ class TestByHand:
         # make nobody wait
         assert bool(waited) is waits
         assert {run.status for run in shop.store.runs(RunFilter())} == {"succeeded"}
+
+    def test_what_is_settled_together_emits_no_more_than_one_step_may(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given bodies that have ended, and emitted
+        shop = Shop(package, emit_limit=5)
+        ended = shop.bodies_that_emitted([3, 2, 4, 1])
+        given: list[list[int]] = []
+        exchange = shop.store.exchange
+
+        def watched(settle: Sequence[Any], claim: Any) -> Any:
+            given.append([len(outcome.emitted) for outcome in settle])
+            return exchange(settle, claim)
+
+        monkeypatch.setattr(shop.worker._store, "exchange", watched)
+        for task, outcome in ended:
+            shop.worker._deliver(task, outcome)
+
+        # when
+        while shop.worker.cycle():
+            pass
+
+        # then they were settled in order, as many at a time as fit
+        assert [sizes for sizes in given if sizes] == [[3, 2], [4, 1]]
+        assert shop.statuses().count(("succeeded", 1)) == 4
+        assert len(shop.statuses()) == 4 + 10
+
+    def test_a_worker_that_stops_settles_all_that_was_emitted(self, package: Package) -> None:
+        shop = Shop(package, emit_limit=5)
+        shop.worker._take(shop.bodies_that_emitted([5, 5, 5, 5]))
+
+        shop.worker.stop(0)
+        shop.worker.run()
+
+        assert shop.statuses().count(("succeeded", 1)) == 4
+        assert len(shop.statuses()) == 4 + 20
 
     def test_executor_that_cannot_be_loaded_fails_its_step(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
