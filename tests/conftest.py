@@ -16,9 +16,13 @@ from psycopg.sql import SQL, Identifier
 
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
+from tests.connections import watch_connections
 
 # Name a server's database here to test on it; its own test databases are made beside it.
 VARIABLE = "STEPWELL_TEST_POSTGRES"
+
+
+watch_connections()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,6 +38,7 @@ class Desk:
         self.package.entrypoint(name="start")(_start)
         self.package.executor("work")(_nothing)
         self.settings = Settings(**settings)
+        self.projections = SqliteProjectionStore(None, durability="full", clock=self.clock)
         self.checkpointer: Callable[[ClaimedStep], Checkpointer] | None = None
 
     def executor(self, function: Any, kind: str = "tried", **options: Any) -> None:
@@ -52,7 +53,7 @@ class Desk:
             catalog=registry,
             reads=self.store,
             artifacts=MemoryArtifactStore(),
-            projections=SqliteProjectionStore(None, durability="full", clock=self.clock),
+            projections=self.projections,
             settings=self.settings,
             build_run=factory.build,
             app="the app",
@@ -89,6 +90,7 @@ class Desk:
 
     def close(self) -> None:
         """Give everything back."""
+        self.projections.close()
         self.store.close()
 
 

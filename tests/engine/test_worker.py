@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import pytest
@@ -106,8 +106,10 @@ class FlakyStore:
 
 
 @pytest.fixture
-def flaky() -> Any:
-    return FlakyStore(open_run_store("memory://", clock=SystemClock()))
+def flaky() -> Iterator[Any]:
+    store = open_run_store("memory://", clock=SystemClock())
+    yield FlakyStore(store)
+    store.close()
 
 
 class TestPools:
@@ -370,7 +372,10 @@ class IdlePool:
 class Shop:
     """A worker made by hand, on a pool that runs nothing and a clock that stands still."""
 
+    opened: ClassVar[list[Shop]] = []
+
     def __init__(self, package: Package, **settings: Any) -> None:
+        self.opened.append(self)
         self.clock = VirtualClock()
         self.store = FlakyStore(open_run_store("memory://", clock=self.clock))
         self.store.fails = {"exchange", "renew", "reap"}
@@ -424,6 +429,12 @@ class Shop:
 
 
 class TestByHand:
+    @pytest.fixture(autouse=True)
+    def _closed(self) -> Iterator[None]:
+        yield
+        while Shop.opened:
+            Shop.opened.pop().store.close()
+
     def test_what_was_claimed_ahead_is_released_on_stop(self, package: Package) -> None:
         shop = Shop(package)
         shop.start(["ok"] * 6)
