@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack, overload
 
@@ -388,12 +388,13 @@ class Runtime(Queries, Messaging, Operating):
         if self._closed:
             return
         self._closed = True
-        for worker in tuple(self._workers):
-            worker.stop()
-        self._parts.projections.close()
-        if self._parts.on_close is not None:
-            self._parts.on_close()
-        self._store.close()
+        with ExitStack() as to_close:
+            to_close.callback(self._store.close)
+            if self._parts.on_close is not None:
+                to_close.callback(self._parts.on_close)
+            to_close.callback(self._parts.projections.close)
+            for worker in tuple(self._workers):
+                worker.stop()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -275,6 +275,9 @@ class Database:
                 self._readers.remove(connection)
         connection = self.dialect.connect(readonly=True)
         self._readers.append(connection)
+        if self._closed:  # meanwhile, by another thread, which may not have seen this one
+            connection.close()
+            self._check_open()
         cursor = connection.cursor()
         try:
             return connection, cursor, self.dialect.begin_read(cursor)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from stepwell.connect import connect
 from stepwell.engine.builder import RunBuilder
+from stepwell.engine.clock import SystemClock
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     Conflict,
@@ -29,6 +30,7 @@ from stepwell.engine.model import Queue
 from stepwell.engine.package import Package
 from stepwell.engine.runtime import Runtime
 from stepwell.engine.settings import Settings
+from stepwell.stores.opening import open_run_store
 
 shop = Package("shop")
 
@@ -329,6 +331,22 @@ class TestClosing:
             runtime.drain,
         ):
             assert "the runtime is closed; connect() again" in refusal(act, RuntimeClosed)
+
+    def test_what_cannot_be_closed_keeps_nothing_else_open(self) -> None:
+        class Stubborn:
+            def projection(self, name: str) -> Any: ...
+
+            def close(self) -> None:
+                raise OSError("the disk is gone")
+
+        store = open_run_store("memory://", clock=SystemClock())
+        runtime = connect(store, projections=Stubborn())
+
+        with pytest.raises(OSError, match="the disk is gone"):
+            runtime.close()
+
+        with pytest.raises(RuntimeClosed):
+            store.now()
 
     def test_background_worker_of_a_closed_runtime_stops(self) -> None:
         runtime = connect("memory://", packages=[shop])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -488,6 +488,27 @@ class TestOpening:
 
         assert store.status().store == "memory://"
         store.close()
+
+    def test_reader_that_is_opened_while_the_store_closes_is_closed(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given: a store that another thread closes while a read connects
+        store = open_file(path)
+        connect, opened = store.database.dialect.connect, []
+
+        def slowly(*, readonly: bool) -> Any:
+            opened.append(connect(readonly=readonly))
+            store.close()
+            return opened[-1]
+
+        with suppress(StoreError), store.database.read():  # takes the reader that is there
+            monkeypatch.setattr(store.database.dialect, "connect", slowly)
+            # when
+            with pytest.raises(RuntimeClosed), store.database.read():
+                pass
+        # then
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            opened[0].execute("SELECT 1")
 
     def test_closed_store_refuses_everything_and_closes_twice(self, path: Path) -> None:
         store = open_file(path)
