@@ -10,7 +10,8 @@ ROOMS := engine stores executors stepwell cli
 # The folders outside the rooms that hold Python.
 OTHERS = $(foreach folder,tests tools samples benchmarks,$(if $(shell find $(folder) -name '*.py' 2>/dev/null),$(folder)))
 
-# The Python that makes .venv; empty means the first of these that is 3.11 or newer.
+# The Python that makes .venv, anew if another one made it; empty means the one that did, or the
+# first of these that is 3.11 or newer.
 PYTHON ?=
 CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14
 # Test workers: a number, or auto for one per core. 0 runs the tests in one process.
@@ -32,6 +33,22 @@ help: ## print this list
 .PHONY: setup
 setup: $(STAMP) ## make .venv from the lock, install Stepwell editable, link the rooms
 	@$(BIN)/python tools/link.py
+
+# What tells one Python from another: its version, and where it is installed.
+WHICH := import sys, ensurepip; print(sys.version, sys.base_prefix, sys.version_info >= (3, 11))
+which = $(shell "$(1)" -c '$(WHICH)' 2>/dev/null)
+ifneq ($(PYTHON),)
+ifneq ($(call which,$(PYTHON)),$(call which,$(BIN)/python))
+$(STAMP): other-python
+endif
+endif
+
+.PHONY: other-python
+other-python:
+	@case "$(call which,$(PYTHON))" in \
+	  *" True") rm -rf .venv;; \
+	  *) echo "PYTHON=$(PYTHON) is no Python 3.11 or newer with venv; name another" >&2; exit 1;; \
+	esac
 
 $(STAMP): requirements/dev.txt pyproject.toml setup.py
 	@set -e; \
@@ -67,6 +84,10 @@ demo-postgres: setup .venv/.sample ## the same on a PostgreSQL of its own, with 
 .PHONY: test
 test: setup ## run the tests on all cores
 	@$(PYTEST) $(ARGS)
+
+.PHONY: test-newest
+test-newest: setup ## what is quick, on the newest Python that is here, if that is not .venv's
+	@$(BIN)/python tools/newest.py $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (7)
@@ -157,6 +178,6 @@ lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer version
 
 .PHONY: clean
 clean: ## remove everything made here, except .stepwell (the runs you started)
-	rm -rf .venv .venv-bench .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-newest .venv-bench .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(wildcard $(ROOMS) tests tools samples benchmarks) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""`make test-newest`: what is quick, on the newest Python of this machine, if that is not this one.
+
+It looks on the PATH and where pyenv keeps its versions. The environment is `.venv-newest`, made
+from the same lock. Arguments go to pytest, in place of the quick tests.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACE = ROOT / ".venv-newest"
+LOCK = ROOT / "requirements" / "dev.txt"
+NAMES = ("python3", *(f"python3.{minor}" for minor in range(12, 20)))
+# Released, with venv, and not the one of another kind of environment.
+ASK = (
+    "import sys, ensurepip; v = sys.version_info; "
+    "assert v.releaselevel == 'final' and sys.implementation.name == 'cpython'; "
+    "print(*v[:3], sys.base_prefix)"
+)
+# What breaks first with another Python: threads, coroutines, processes, signals, files, drivers.
+QUICK = (
+    "tests/engine",
+    "tests/executors",
+    "tests/stores/test_run_store_sqlite.py",
+    "tests/stores/test_sqlite.py",
+    "tests/stores/test_write_queue.py",
+    "tests/stores/test_projections.py",
+)
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+PYTEST = ("-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal")
+Version = tuple[int, ...]
+
+
+def candidates() -> list[Path]:
+    """Where a Python may be."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [folder / name for folder in folders for name in NAMES]
+    return [*found, *sorted((pyenv / "versions").glob("3.*/bin/python"))]
+
+
+def newest(places: Iterable[Path], than: Version) -> tuple[Path, Version] | None:
+    """The newest of those that run, if it is of a newer minor version than `than`."""
+    best: tuple[Path, Version] | None = None
+    for place in places:
+        version = _version(place)
+        if version and version[:2] > than[:2] and (best is None or version > best[1]):
+            best = place, version
+    return best
+
+
+def _version(python: Path) -> Version | None:
+    if not os.access(python, os.X_OK):
+        return None
+    try:
+        asked = subprocess.run(
+            [python, "-c", ASK], capture_output=True, text=True, timeout=30, check=True
+        )
+        return tuple(map(int, asked.stdout.split()[:3]))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def environment(python: Path, version: Version) -> Path:
+    """The Python of `.venv-newest`, which is made anew for another version or another lock."""
+    inside, stamp = PLACE / "bin" / "python", PLACE / ".installed"
+    wanted = f"{version} {LOCK.read_text()}"
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        subprocess.run([python, "-m", "venv", "--clear", PLACE], check=True)
+        install: list[str | Path] = [inside, *PIP]
+        subprocess.run([*install, "--no-deps", "--require-hashes", "-r", LOCK], check=True)
+        subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], check=True)
+        stamp.write_text(wanted)
+    return inside
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests; returns pytest's exit code, or 0 where there is no newer Python."""
+    here = sys.version_info[:3]
+    found = newest(candidates(), here)
+    if found is None:
+        print(f"no Python newer than {here[0]}.{here[1]} here: its quick tests are skipped")
+        return 0
+    python, version = found
+    print(f"quick tests on Python {'.'.join(map(str, version))}: {python}", flush=True)
+    inside = environment(python, version)
+    tests = arguments or [*QUICK]
+    command: list[str | Path] = [inside, *PYTEST, *tests]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
