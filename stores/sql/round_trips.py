@@ -16,8 +16,9 @@ from typing import Any
 
 # A statement is prepared when it comes for the second time; many are for once only.
 PREPARE_AFTER = 1
-# Longer texts go to the server as parameters, apart from the statement.
-MAX_LITERAL = 1 << 20
+# Longer texts, in characters, are bound, in a message of their own. For shorter ones that message
+# costs more than it takes the server to read them as part of a statement.
+MAX_LITERAL = 16_384
 
 
 class Rows:
@@ -135,7 +136,7 @@ class RoundTrips:
         rows = Rows(self)
         if literals is None:
             self.send()
-            self._cursor.execute(sql, _plain(values))
+            self._cursor.execute(sql, _plain(values), prepare=name is not None)
             rows.arrived(self._fetched())
             return rows
         if name is None:
