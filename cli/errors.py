@@ -26,6 +26,7 @@ EXIT_CODES = {
     6: "the run was canceled",
     7: "refused: the state of the run or step does not allow it",
     8: "the store cannot be opened, read, written or migrated; `verify` found something wrong",
+    129: "SIGHUP, as when the terminal is closed",
     130: "SIGINT (Ctrl-C)",
     143: "SIGTERM",
 }

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from stepwell.cli.errors import EXIT_INTERRUPTED, report
+from stepwell.cli.init import as_process_one
 from stepwell.cli.options import add_shared_options
 from stepwell.cli.output import forget, is_lost, nowhere
 from stepwell.cli.session import Session
@@ -179,6 +180,7 @@ def command_line() -> None:
 
 def main() -> NoReturn:
     """The console script `stepwell`, and `python -m stepwell`."""
+    as_process_one()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who called us: nobody wants to read it
             setattr(sys, name, nowhere())

@@ -61,14 +61,18 @@ name."""
 _SIGNALS = """\
 ## Signals
 
-`run` and `worker` drain: at the first SIGINT (Ctrl-C) or SIGTERM they claim no more, running steps
+`run` and `worker` drain: at the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed;
+under `nohup` it stays ignored) they claim no more, running steps
 may finish within `--grace` seconds, and the rest is given back without being charged an attempt.
 A second signal stops at once and gives running steps back; a third ends the process, and leases
 lapse.
 
-A drained `worker` exits with 0; stopped by a second signal, with 130 (SIGINT) or 143 (SIGTERM).
-An interrupted `run` exits with 130 or 143 and says how to go on: `stepwell run --resume RUN`, or
-`stepwell worker`. Every other command ends at once with 130 or 143."""
+A drained `worker` exits with 0; stopped by a second signal, with 128 and its number: 129 (SIGHUP),
+130 (SIGINT) or 143 (SIGTERM). An interrupted `run` exits so, too, and says how to go on:
+`stepwell run --resume RUN`, or `stepwell worker`. Every other command ends at once.
+
+As process 1 of a container `stepwell` does what an init does: it runs the command in a child,
+passes signals on to it, reaps what is orphaned, and ends with its exit code."""
 
 
 def page() -> str:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: unwind the program, or first let its workers drain."""
+"""SIGINT, SIGTERM and SIGHUP: unwind the program, or first let its workers drain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 from stepwell.engine.runtime import Runtime
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -60,7 +60,7 @@ class Drain:
 
 @contextmanager
 def unwinding(received: list[int]) -> Iterator[None]:
-    """Within the block either signal raises Interrupted in the main thread.
+    """Within the block each signal raises Interrupted in the main thread.
 
     Keeps what was `received`: code that is being imported, and finalizers, may swallow whatever is
     raised in them, or make another error of it.
@@ -96,7 +96,13 @@ def draining(runtime: Runtime, received: list[int], grace: float | None = None) 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    # Under nohup SIGHUP is ignored, and stays so.
+    heeded = [
+        signum
+        for signum in SIGNALS
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
+    ]
+    before = {signum: signal.signal(signum, handler) for signum in heeded}
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ def work_until_end(
 ) -> int:
     """Work in this thread until the run ends; prints how it ended and returns the exit code.
 
-    A first SIGINT or SIGTERM lets running steps finish within the grace period and leaves the
+    A first signal that is heeded lets running steps finish within the grace period and leaves the
     run as it is. Raises WaitTimeout after `timeout` seconds.
     """
     out = session.output

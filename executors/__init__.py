@@ -10,7 +10,7 @@ _LAZY = {
     "awaitables": "awaitables",  # asyncio
     "tasks": "pools.tasks",  # asyncio
     "processes": "pools.processes",  # multiprocessing
-    "shell": "kinds.shell",  # subprocess
+    "shell": "kinds.shell",  # multiprocessing
     "subrun": "kinds.subrun",
     "wait": "kinds.wait",
     "http": "kinds.http",

@@ -41,9 +41,9 @@ def worker(
 ) -> int:
     """Work on all runs until told to stop.
 
-    The first SIGTERM or SIGINT (Ctrl-C) claims no more, lets running steps finish within
-    --grace and gives the rest back uncharged; the exit code is then 0. A second one stops at
-    once: running steps are given back, and the exit code is 143 or 130.
+    The first SIGTERM, SIGHUP or SIGINT (Ctrl-C) claims no more, lets running steps finish
+    within --grace and gives the rest back uncharged; the exit code is then 0. A second one
+    stops at once: running steps are given back, and the exit code is 143, 129 or 130.
     """
     show_log(session, events=True, quiet=quiet)
     with session.working() as runtime, draining(runtime, session.interrupts) as drain:

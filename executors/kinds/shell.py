@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.context import StepContext
-from stepwell.engine.errors import Canceled, Permanent, StepError
+from stepwell.engine.errors import Canceled, Permanent, Retryable, StepError, StoreError
 from stepwell.engine.graph import MAX_TIMEOUT
 from stepwell.engine.package import ExecutorFunction
 from stepwell.executors.kinds import BUILT_IN
-from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command
+from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command, Unwatched
+from stepwell.executors.kinds.shortage import shortage
 from stepwell.executors.kinds.spool import Spool
 
 TAIL = 4_000
@@ -73,12 +74,29 @@ class ShellRun(BaseModel):
 
 def run_shell(step: StepContext, request: ShellRun) -> dict[str, Any]:
     """Run the program; its output becomes the artifacts `stdout` and `stderr`."""
+    try:
+        return _run(step, request)
+    except (OSError, StoreError) as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        name, said = short
+        raise Retryable(
+            "shortage",
+            f"{request.argv[0]!r} cannot run now: {said}; it is tried again",
+            details={"errno": name},
+        ) from error
+    except Unwatched as error:
+        raise Retryable("unwatched", f"{request.argv[0]!r}: {error}") from None
+
+
+def _run(step: StepContext, request: ShellRun) -> dict[str, Any]:
     clock = SystemClock()
     began = clock.monotonic()
     with Spool(request.max_output) as out, Spool(request.max_output) as err:
-        command = _start(request)
-        step.on_cancel(command.cancel)
-        end = command.watch(out, err, request.timeout, request.grace, clock)
+        with _start(request) as command:
+            step.on_cancel(command.cancel)
+            end = command.watch(out, err, request.timeout, request.grace, clock)
         result = {
             "exit_code": command.exit_code,
             "seconds": round(clock.monotonic() - began, 6),
@@ -120,7 +138,9 @@ def _start(request: ShellRun) -> Command:
         raise Permanent(
             "no_such_program", f"there is no program {request.argv[0]!r} on the PATH"
         ) from None
-    except (PermissionError, OSError) as error:
+    except OSError as error:
+        if shortage(error) is not None:
+            raise
         raise Permanent("not_runnable", f"cannot run {request.argv[0]!r}: {error}") from None
 
 

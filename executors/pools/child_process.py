@@ -18,6 +18,7 @@ from stepwell.executors.pools.channel import Garbled, NimbleEnd, frame_limit
 from stepwell.executors.pools.child_main import CUT_OFF, main
 from stepwell.executors.pools.snapshot import Setup
 from stepwell.executors.pools.wire import pack, unpack
+from stepwell.executors.supervisor import Supervisor
 
 # How long a child may take to import the program and be ready, in seconds.
 START_GRACE = 60.0
@@ -63,6 +64,7 @@ class ChildProcess:
         self.pid: int = self._process.pid
         self._sentinel: int = self._process.sentinel
         self._channel = NimbleEnd(ours, frame_limit(setup.settings))
+        self._watch = _watched(self.pid)
         self._ending = threading.Lock()
         self._gone = False
         self._killed = False
@@ -165,6 +167,8 @@ class ChildProcess:
                 extra={"action": "pool.child_left"},
             )
             self._channel.close()
+            if self._watch is not None:
+                self._watch.close()  # and so it is killed once more
             return -signal.SIGKILL
         with self._ending, _family:
             self._gone = True
@@ -173,11 +177,27 @@ class ChildProcess:
             self._process.close()
             self._channel.close()
             self._kill_group()  # what it started until its last moment
+            if self._watch is not None:
+                Supervisor.forget(self._watch)
         return code
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _watched(pid: int) -> Any:
+    """Have the child ended with this process even if its body lets no other thread run in it.
+
+    Without a descriptor or process to spare, it is left to end by itself.
+    """
+    try:
+        return Supervisor.watch(pid)
+    except OSError as error:
+        _log.warning(
+            "child process %d is not watched: %s", pid, error, extra={"action": "pool.unwatched"}
+        )
+        return None
 
 
 def _reason(error: Exception) -> str:

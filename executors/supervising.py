@@ -1,0 +1,241 @@
+"""The program of a worker's supervisor: it starts programs for the worker, and ends with it.
+
+`supervisor.py` runs this file by its path, so it uses the standard library alone. Over a socket
+from the worker comes one channel for each program or group. A channel carries
+
+- first, from the worker: what to start or to watch (see `Request`);
+- then, from the supervisor: its answers, each an `ANSWER`;
+- from the worker: one byte for each signal to send to the group, or `FORGET`.
+
+A channel that closes has its group killed. When the worker is gone, however that came, all are.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+# What a channel answers: a word, and a number.
+ANSWER = struct.Struct("!ci")
+STARTED, NOT_STARTED, NO_FOLDER, ENDED = b"s", b"e", b"d", b"x"
+# How long a request is.
+SIZE = struct.Struct("!I")
+# How many arguments it has; behind it come the folder, the arguments, names and values.
+COUNT = struct.Struct("!I")
+# Instead of a signal: the group is no concern of ours any more.
+FORGET = 0
+# A channel alone, of a group to watch; or with the standard streams of a program to start.
+STREAMS = 3
+
+class Watched:
+    """A process group, by its leader; one that was started here has a `program`."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.pid = 0
+        self.program: subprocess.Popen[bytes] | None = None
+        self.heard = True
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group."""
+        if self.program is None and number == signal.SIGKILL:
+            # First itself: it may not have come as far as a group of its own.
+            with suppress(OSError):
+                os.kill(self.pid, number)
+        with suppress(OSError):
+            os.killpg(self.pid, number)
+
+    def answer(self, word: bytes, number: int) -> None:
+        """Tell the worker. It has room for the few answers there are, or is gone."""
+        with suppress(OSError):
+            self.channel.send(ANSWER.pack(word, number))
+
+
+class Supervisor:
+    """Serves one worker, over the descriptor `line`."""
+
+    def __init__(self, line: int, worker: int) -> None:
+        self._worker = worker
+        self._line = socket.socket(fileno=line)
+        self._groups: dict[int, Watched] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def serve(self) -> None:
+        """Serve the worker until it is gone; then kill all that is left."""
+        rung, bell = os.pipe()
+        for end in (rung, bell):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        # Handlers, as programs would inherit it if a signal were ignored. What is ignored already
+        # (under nohup) stays so.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+        self._selector.register(self._line, selectors.EVENT_READ, None)
+        self._selector.register(rung, selectors.EVENT_READ, None)
+        # The worker itself: a fork of it may hold the line open.
+        lives = self._watch_worker()
+        while lives:
+            for key, _ in self._selector.select():
+                if isinstance(key.data, Watched):
+                    self._heed(key.data)
+                elif key.fd == rung:
+                    with suppress(BlockingIOError):
+                        os.read(rung, 4096)
+                    self._reap()
+                elif key.fileobj is not self._line or not self._take():
+                    lives = False
+        for group in self._groups.values():
+            group.signal(signal.SIGKILL)
+
+    def _watch_worker(self) -> bool:
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self._selector.register(os.pidfd_open(self._worker), selectors.EVENT_READ, None)
+        return os.getppid() == self._worker
+
+    def _take(self) -> bool:
+        """Take what the worker asks for; False when it is gone."""
+        try:
+            mark, given, _, _ = socket.recv_fds(self._line, 1, 1 + STREAMS)
+        except OSError:
+            return False
+        if not mark:
+            return False
+        streams = given[1:]
+        try:
+            if given:
+                self._begin(Watched(socket.socket(fileno=given[0])), streams)
+        finally:
+            for stream in streams:
+                os.close(stream)
+        return True
+
+    def _begin(self, group: Watched, streams: list[int]) -> None:
+        body = _request(group.channel)
+        if body is None:
+            group.channel.close()
+            return
+        if len(streams) != STREAMS:
+            group.pid = int(body)
+        elif not self._start(group, body, streams):
+            group.channel.close()
+            return
+        group.channel.setblocking(False)
+        self._groups[group.channel.fileno()] = group
+        self._selector.register(group.channel, selectors.EVENT_READ, group)
+
+    def _start(self, group: Watched, body: bytes, streams: list[int]) -> bool:
+        folder, argv, environment = _unpacked(body)
+        try:
+            group.program = subprocess.Popen(
+                argv,
+                cwd=folder or None,
+                env=environment,
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
+                start_new_session=True,
+            )
+        except OSError as error:
+            word = NO_FOLDER if folder and error.filename == folder else NOT_STARTED
+            group.answer(word, error.errno or 0)
+            return False
+        group.pid = group.program.pid
+        group.answer(STARTED, group.pid)
+        return True
+
+    def _heed(self, group: Watched) -> None:
+        """Pass on the signals that came over a channel."""
+        try:
+            numbers = group.channel.recv(64)
+        except BlockingIOError:
+            return
+        except OSError:
+            numbers = b""
+        if FORGET in numbers:
+            self._drop(group)
+            return
+        for number in numbers or bytes([signal.SIGKILL]):
+            group.signal(number)
+        if not numbers:
+            group.heard = False
+            self._selector.unregister(group.channel)
+            if group.program is None:
+                self._drop(group)
+
+    def _reap(self) -> None:
+        """Tell the ends of programs, and end what they left running."""
+        for group in tuple(self._groups.values()):
+            if group.program is None:
+                continue
+            # As long as the program is a zombie, its group cannot be another's.
+            ended = os.waitid(os.P_PID, group.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            if ended is not None:
+                group.signal(signal.SIGKILL)
+                group.answer(ENDED, group.program.wait())
+                self._drop(group)
+
+    def _drop(self, group: Watched) -> None:
+        del self._groups[group.channel.fileno()]
+        if group.heard:
+            self._selector.unregister(group.channel)
+        group.channel.close()
+
+
+def packed(folder: bytes, argv: list[bytes], environment: dict[bytes, bytes]) -> bytes:
+    """A request for a program; an empty folder is the supervisor's own."""
+    pairs = [text for pair in environment.items() for text in pair]
+    return COUNT.pack(len(argv)) + b"\0".join([folder, *argv, *pairs])
+
+
+def _unpacked(body: bytes) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
+    (count,) = COUNT.unpack_from(body)
+    folder, *texts = body[COUNT.size :].split(b"\0")
+    pairs = texts[count:]
+    return folder, texts[:count], dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def _request(channel: socket.socket) -> bytes | None:
+    """The request on a new channel, or None from a worker that did not come to say it."""
+    head = received(channel, SIZE.size)
+    return None if head is None else received(channel, SIZE.unpack(head)[0])
+
+
+def received(channel: Any, size: int) -> bytes | None:
+    """So many bytes, or None when the other end closes before."""
+    got = bytearray()
+    while len(got) < size:
+        try:
+            piece = channel.recv(min(size - len(got), 1 << 20))
+        except OSError:
+            return None
+        if not piece:
+            return None
+        got += piece
+    return bytes(got)
+
+
+def main() -> None:
+    """Serve the worker: the arguments are the socket's descriptor and its process id."""
+    # A session of its own: what is typed at the terminal, and its end, are for the worker.
+    with suppress(OSError):
+        os.setsid()
+    # Who ends all programs of Python by their name does not mean this one.
+    with suppress(OSError), open("/proc/self/comm", "w") as name:
+        name.write("supervisor")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nothing, stream)
+    Supervisor(*map(int, sys.argv[1:])).serve()
+
+
+if __name__ == "__main__":
+    main()
