@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -131,6 +132,14 @@ def ignore_everything(path: str) -> None:
             time.sleep(600)
         except BaseException:
             continue
+
+
+@pack.executor("test.hold", pool="process")
+def hold_the_interpreter(path: str) -> None:
+    """No other thread of the child runs any more: it cannot notice that its parent is gone."""
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    tell(path, f"{os.getpid()} {grandchild.pid}")
+    re.match(r"(a|a?)+$", "a" * 64 + "b")
 
 
 @pack.executor("test.fork", pool="process")
