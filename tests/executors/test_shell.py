@@ -2,7 +2,9 @@
 
 import errno
 import os
+import resource
 import select
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, StepError
+from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, Retryable, StepError
 from stepwell.engine.execution import Execution
 from stepwell.executors.kinds.shell import run
 from stepwell.executors.kinds.spool import Spool
@@ -135,7 +137,7 @@ def test_a_program_whose_output_cannot_be_kept_is_killed(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Spool, "write", full)
 
-    with pytest.raises(OSError, match="No space"):  # and not only once it has ended, as never
+    with pytest.raises(Retryable, match="No space"):  # and not only once it has ended, as never
         result(argv=["yes"])
 
 
@@ -211,8 +213,77 @@ def test_a_background_child_does_not_hold_up_the_end() -> None:
 
     value = result(argv=python(source))
 
-    os.kill(int(value["stdout_tail"]), 9)
+    assert not is_alive(int(value["stdout_tail"]))
 
 
 def test_it_is_an_executor_for_threads() -> None:
     assert (run.kind, run.options.pool) == ("shell.run", "thread")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC]
+)
+@pytest.mark.parametrize("call", ["os.pipe", "tempfile.TemporaryFile", "socket.socketpair"])
+def test_a_shortage_passes(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+    def short(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(call, short)
+
+    with pytest.raises(Retryable, match="'true' cannot run now: .*; it is tried again") as caught:
+        result(argv=["true"])
+
+    assert caught.value.code == "shortage"
+    assert caught.value.details == {"errno": errno.errorcode[number]}
+
+
+def test_descriptors_that_ran_out_come_back() -> None:
+    result(argv=["true"])  # the supervisor is there
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as last:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 1, hard))
+        try:
+            with pytest.raises(Retryable, match="Too many open files"):
+                result(argv=["true"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert result(argv=["true"])["exit_code"] == 0
+
+
+def test_a_program_that_is_being_written_is_tried_again(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+
+    with program.open("ab"), pytest.raises(Retryable, match="Text file busy"):
+        result(argv=[str(program)])
+
+    assert result(argv=[str(program)])["exit_code"] == 0
+
+
+def test_a_program_runs_where_no_thread_can_be_started() -> None:
+    before = threading.stack_size(1 << 46)  # nobody has so much room for a stack
+    try:
+        assert result(argv=["true"])["exit_code"] == 0
+    finally:
+        threading.stack_size(before)
+
+
+def test_a_program_that_cannot_be_watched_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    told: list[int] = []
+
+    def no_selector() -> None:
+        told.extend(map(int, fifo.read_text().split()))
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("selectors.DefaultSelector", no_selector)
+
+    with pytest.raises(Retryable, match="Too many open files"):
+        result(argv=python(FAMILY.format(fifo=str(fifo), ignore=IGNORE)))
+
+    assert not any(map(is_alive, told))
+    assert len(told) == 2

@@ -158,6 +158,7 @@ def test_a_supervisor_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyP
         result(argv=["true"])
 
     assert caught.value.code == "unwatched"
+    Supervisor._leave()
 
 
 def test_what_is_handed_over_arrives_as_it_is() -> None:
