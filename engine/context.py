@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
+from stepwell.engine.artifact_reads import ArtifactReads
 from stepwell.engine.builder import Typed
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import to_datetime
@@ -56,7 +57,7 @@ _log = logging.getLogger("stepwell.step")
 KEPT_TEXT = 1 << 20
 
 
-class StepContext(DurableWaits):
+class StepContext(ArtifactReads, DurableWaits):
     """One execution of one step.
 
     `run` and `step` are as they were when the step was claimed; `now` is when that was, by the

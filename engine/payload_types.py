@@ -29,6 +29,8 @@ _WRITTEN: Final[Any] = {"by_alias": False, "round_trip": True, "warnings": False
 _READ: Final[Any] = {"by_alias": True, "by_name": True}
 # What JSON has no form for, and pydantic writes so that the type itself reads it.
 _SCALARS = (datetime, date, time, timedelta, Decimal, UUID, Path)
+# The type of a PydanticCustomError whose input may hold secrets and is not quoted.
+UNSHOWN: Final = "unshown"
 
 
 class PayloadType:
@@ -161,7 +163,8 @@ def explain(error: ValidationError, path: str) -> str:
         where = path
         for part in item["loc"]:
             where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        got = "" if item["type"] == "missing" else f", got {shown(item['input'])}"
+        unshown = item["type"] in ("missing", UNSHOWN)
+        got = "" if unshown else f", got {shown(item['input'])}"
         message = item["msg"][:1].lower() + item["msg"][1:]
         where = where if path else where.removeprefix(".")
         lines.append(f"{where}: {message}{got}" if where else f"{message}{got}")

@@ -152,6 +152,10 @@ class DependencyReads(Protocol):
         """The status of any run, or None when there is none with this id."""
         ...
 
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        """Any artifact, with its bytes when they are inline. Raises NotFound."""
+        ...
+
 
 class Claims(Protocol):
     """Taking steps, and giving back what came of them."""

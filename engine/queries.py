@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from io import BytesIO
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
-from stepwell.engine.errors import CorruptData, InvalidInput, NotFound, nearest, shown
+from stepwell.engine.artifact_reads import opened
+from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
     ArtifactRef,
@@ -157,15 +156,7 @@ class Queries:
         Raises NotFound, or CorruptData when they do not match it.
         """
         ref, body = self._store.artifact(artifact_id)
-        if body is not None:
-            found = sha256(body).hexdigest()
-            if found != ref.sha256:
-                raise CorruptData(
-                    f"artifact {artifact_id!r}: damaged: expected sha256 {ref.sha256}, "
-                    f"found {found}"
-                )
-            return BytesIO(body)
-        return self._artifacts.open(ref.sha256)
+        return opened(artifact_id, ref.sha256, body, self._artifacts)
 
     def projection(self, name: str) -> Projection:
         """A projection database by name."""

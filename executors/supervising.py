@@ -34,6 +34,7 @@ FORGET = 0
 # A channel alone, of a group to watch; or with the standard streams of a program to start.
 STREAMS = 3
 
+
 class Watched:
     """A process group, by its leader; one that was started here has a `program`."""
 

@@ -110,11 +110,11 @@ class Command:
             for pipe, spool in ((self._out, out), (self._err, err)):
                 os.set_blocking(pipe, False)
                 selector.register(pipe, selectors.EVENT_READ, spool)
-            while self._exit_code is None:
+            while not self._has_ended():
                 left = None if deadline is None else max(0.0, deadline - clock.monotonic())
                 events = selector.select(None if left is None else min(left, _LONGEST_LOOK))
                 self._copy(selector, events)
-                if self._exit_code is not None:
+                if self._has_ended():
                     break
                 if end != EXITED:
                     if not left:
@@ -126,6 +126,9 @@ class Command:
                     deadline = clock.monotonic() + grace
             self._copy(selector, selector.select(0))
         return end
+
+    def _has_ended(self) -> bool:
+        return self._exit_code is not None
 
     def _started(self, program: str, cwd: Path | None) -> int:
         """The number of the program, once the supervisor started it."""
@@ -146,14 +149,14 @@ class Command:
         if any(key.fileobj is self._channel for key, _ in events):
             self._hear()
             selector.unregister(self._channel)
-        for key, _ in events if self._exit_code is None else selector.select(0):
+        for key, _ in selector.select(0) if self._has_ended() else events:
             if key.data is None:
                 if key.fd == self._bell:
                     os.read(self._bell, 1024)
                 continue
             while data := _read(key.fd):
                 key.data.write(data)
-                if self._exit_code is None:
+                if not self._has_ended():
                     break  # fairly: the other pipe, the bell and the deadline have their turn
             if data == b"":
                 selector.unregister(key.fileobj)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Canceled, Permanent, Retryable, StepError, StoreError
 from stepwell.engine.graph import MAX_TIMEOUT
 from stepwell.engine.package import ExecutorFunction
+from stepwell.engine.payload_types import UNSHOWN
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command, Unwatched
 from stepwell.executors.kinds.shortage import shortage
+from stepwell.executors.kinds.sources import Source, open_source
 from stepwell.executors.kinds.spool import Spool
 
 TAIL = 4_000
@@ -33,6 +37,7 @@ class ShellRun(BaseModel):
 
     `env` is added to a few inherited variables (PATH, HOME, …); `timeout` and `grace` (from
     SIGTERM to SIGKILL) are seconds; `max_output` bounds what is kept of stdout and of stderr.
+    `stdin_artifact` is what it reads instead of the text `stdin`: an id, or a step and a name.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +46,7 @@ class ShellRun(BaseModel):
     cwd: Path | None = None
     env: dict[str, str] = Field(default_factory=dict)
     stdin: str = ""
+    stdin_artifact: Source | None = None
     timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     grace: float = Field(default=3.0, ge=0, le=MAX_SECONDS)
     ok_codes: list[int] = Field(default_factory=lambda: [0])
@@ -60,7 +66,7 @@ class ShellRun(BaseModel):
     def _no_nul(cls, value: Any) -> Any:
         texts = [*value, *value.values()] if isinstance(value, dict) else value
         if any("\0" in text for text in texts):
-            raise ValueError("must not contain NUL characters")
+            raise PydanticCustomError(UNSHOWN, "must not contain NUL characters")
         return value
 
     @field_validator("env")
@@ -68,8 +74,16 @@ class ShellRun(BaseModel):
     def _names(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if not name or "=" in name:
-                raise ValueError(f"{name!r} cannot be the name of a variable")
+                raise PydanticCustomError(
+                    UNSHOWN, "{name} cannot be the name of a variable", {"name": repr(name)}
+                )
         return value
+
+    @model_validator(mode="after")
+    def _one_stdin(self) -> ShellRun:
+        if self.stdin and self.stdin_artifact is not None:
+            raise PydanticCustomError(UNSHOWN, "takes stdin or stdin_artifact, not both")
+        return self
 
 
 def run_shell(step: StepContext, request: ShellRun) -> dict[str, Any]:
@@ -94,7 +108,7 @@ def _run(step: StepContext, request: ShellRun) -> dict[str, Any]:
     clock = SystemClock()
     began = clock.monotonic()
     with Spool(request.max_output) as out, Spool(request.max_output) as err:
-        with _start(request) as command:
+        with _start(step, request) as command:
             step.on_cancel(command.cancel)
             end = command.watch(out, err, request.timeout, request.grace, clock)
         result = {
@@ -127,13 +141,21 @@ def _run(step: StepContext, request: ShellRun) -> dict[str, Any]:
     return result
 
 
-def _start(request: ShellRun) -> Command:
+def _start(step: StepContext, request: ShellRun) -> Command:
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     environment |= request.env
     if request.cwd is not None and not request.cwd.is_dir():
         raise Permanent("no_such_folder", f"cwd: there is no folder {str(request.cwd)!r}")
+    with ExitStack() as reading:
+        stdin: str | BinaryIO = request.stdin
+        if request.stdin_artifact is not None:
+            stdin = reading.enter_context(open_source(step, request.stdin_artifact))
+        return _started(request, environment, stdin)
+
+
+def _started(request: ShellRun, environment: dict[str, str], stdin: str | BinaryIO) -> Command:
     try:
-        return Command(request.argv, request.cwd, environment, request.stdin)
+        return Command(request.argv, request.cwd, environment, stdin)
     except (FileNotFoundError, NotADirectoryError):
         raise Permanent(
             "no_such_program", f"there is no program {request.argv[0]!r} on the PATH"

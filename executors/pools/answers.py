@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +22,19 @@ Header = dict[str, Any]
 def answer(services: Services, step: ClaimedStep, header: Header) -> Any:
     """The answer to what the child asks for `step`. Raises what the store raises."""
     return _ANSWERS[header["what"]](services, step, header)
+
+
+def _artifact(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
+    ref, body = services.reads.artifact(asked["artifact_id"])
+    return ref, None if body is None else b64encode(body).decode()
+
+
+def _copy_artifact(services: Services, step: ClaimedStep, asked: Header) -> None:  # noqa: ARG001
+    """Copy bytes that lie in this process alone into a file of the child's, which has it open."""
+    with open(asked["path"], "r+b") as target:
+        os.unlink(asked["path"])
+        with services.artifacts.open(asked["sha256"]) as source:
+            shutil.copyfileobj(source, target)
 
 
 def _build_run(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
@@ -86,6 +102,8 @@ _ANSWERS: dict[str, Callable[[Services, ClaimedStep, Header], Any]] = {
         step, asked["step_id"]
     ),
     "run_status": lambda services, _, asked: services.reads.run_status(asked["run_id"]),
+    "artifact": _artifact,
+    "artifact.copy": _copy_artifact,
     "build_run": _build_run,
     "now": lambda services, _, __: _durable(services).now(),
     "checkpoint.load": _load,

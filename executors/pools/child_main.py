@@ -48,7 +48,7 @@ class Child:
         self._services = Services(
             setup.catalog,
             self._parent,
-            setup.artifacts,
+            self._parent.artifacts(setup.artifacts),
             setup.projections,
             setup.settings,
             self._parent.build_run,

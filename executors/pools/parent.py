@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 import threading
+from base64 import b64decode
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, BinaryIO
 
 from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StepwellError
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import (
+    ArtifactRef,
     ClaimedStep,
     KeyValue,
     Message,
@@ -25,6 +29,7 @@ from stepwell.engine.model import (
 from stepwell.engine.payload import encode
 from stepwell.engine.services import DurableServices
 from stepwell.executors.pools.channel import PatientEnd
+from stepwell.executors.pools.snapshot import LeftBehind
 from stepwell.executors.pools.wire import pack, restore, unpack_error
 
 
@@ -70,6 +75,10 @@ class Parent:
         status: str | None = self.call("run_status", run_id=run_id)
         return status
 
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        ref, body = self.call("artifact", artifact_id=artifact_id)
+        return restore(ArtifactRef, ref), None if body is None else b64decode(body)
+
     def build_run(self, package: str, input: Any, entrypoint: str | None, run_id: str) -> NewRun:
         """A child run, built by the parent's packages."""
         text = encode(input, "run.input")
@@ -80,6 +89,11 @@ class Parent:
             ),
         )
         return run
+
+    def artifacts(self, handed_over: Any) -> Any:
+        """The artifact store of a child: its own, or the parent's where that cannot travel."""
+        left = isinstance(handed_over, LeftBehind)
+        return ParentArtifacts(self, handed_over) if left else handed_over
 
     # --- durable operations -----------------------------------------------------------------
 
@@ -158,6 +172,30 @@ class Parent:
 
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         raise NotImplementedError
+
+
+class ParentArtifacts:
+    """The artifacts that lie in the parent's memory alone: they can be read, and no more."""
+
+    def __init__(self, parent: Parent, left: LeftBehind) -> None:
+        self._parent = parent
+        self._left = left
+
+    def open(self, sha256: str) -> BinaryIO:
+        """A copy of the bytes in a file without a name; they are never whole in memory."""
+        file, path = tempfile.mkstemp(prefix="stepwell-")
+        try:
+            self._parent.call("artifact.copy", sha256=sha256, path=path)
+        except BaseException:
+            os.close(file)
+            raise
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        return os.fdopen(file, "rb")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._left, name)
 
 
 class ParentCheckpoints:

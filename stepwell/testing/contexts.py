@@ -13,12 +13,20 @@ import pytest
 
 from stepwell.engine.checkpoint import Operation
 from stepwell.engine.context import StepContext
-from stepwell.engine.errors import InvalidInput, nearest
-from stepwell.engine.model import ClaimedStep, Wait
+from stepwell.engine.errors import InvalidInput, nearest, shown
+from stepwell.engine.ids import artifact_id
+from stepwell.engine.model import ClaimedStep, NewArtifact, Wait
 from stepwell.engine.package import Package
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.ports import Executor
-from stepwell.testing.builders import KIND, claim_request, completed, new_run, new_step
+from stepwell.testing.builders import (
+    KIND,
+    claim_request,
+    completed,
+    new_artifact,
+    new_run,
+    new_step,
+)
 from stepwell.testing.virtual import VirtualJournal, VirtualRuntime, nowhere, virtual_runtime
 
 RUN_ID = "run"
@@ -136,7 +144,8 @@ class ContextOptions(TypedDict, total=False):
     `dependencies`: the result values of what the step depends on, by step id. `kinds`: which
     executors those steps are of, by step id, for `step.dependencies(executor)`. `attempt`: from 1.
     `package`: whose executors can be emitted. `messages`: what `step.receive` gets, as (topic,
-    payload). `app`: what `step.app` gives.
+    payload). `artifacts`: what the step can open: bytes or text by id, or by (step, name) as an
+    artifact of one of its `dependencies`. `app`: what `step.app` gives.
     """
 
     dependencies: Mapping[str, Any]
@@ -144,6 +153,7 @@ class ContextOptions(TypedDict, total=False):
     attempt: int
     package: Package
     messages: Sequence[tuple[str, Any]]
+    artifacts: Mapping[str | tuple[str, str], bytes | str]
     app: Any
 
 
@@ -185,9 +195,49 @@ def _claimed(runtime: VirtualRuntime, input: Any, options: ContextOptions) -> Cl
     tested = new_step(STEP_ID, *dependencies, kind=TESTED, site=site, input=text)
     store.create_run(new_run(RUN_ID, *steps, tested, package=site))
     before = store.exchange([], claim_request(len(steps) or 1, kinds=(*names.values(), KIND)))
-    done = [completed(step, dependencies[step.id]) for step in before.claimed]
+    made = _artifacts(options.get("artifacts", {}), dependencies)
+    done = [
+        completed(step, dependencies[step.id], artifacts=tuple(made.pop(step.id, ())))
+        for step in before.claimed
+    ]
+    _give(runtime, made.pop("", []))
     (claimed,) = store.exchange(done, claim_request(1, kinds=(TESTED,))).claimed
     return claimed
+
+
+def _artifacts(
+    given: Mapping[str | tuple[str, str], bytes | str], dependencies: Mapping[str, Any]
+) -> dict[str, list[NewArtifact]]:
+    """The artifacts by the step that made them; "" are those of another run."""
+    made: dict[str, list[NewArtifact]] = {}
+    for key, data in given.items():
+        if not isinstance(data, (bytes, str)):
+            raise InvalidInput(
+                f"step_context.artifacts[{key!r}]: must be bytes or text, got {shown(data)}"
+            )
+        body = data.encode() if isinstance(data, str) else data
+        if isinstance(key, str):
+            made.setdefault("", []).append(new_artifact(key, body))
+            continue
+        step_id, name = key
+        if step_id not in dependencies:
+            raise InvalidInput(
+                f"step_context.artifacts[{key!r}]: {step_id!r} is none of the dependencies"
+                f"{nearest(step_id, dependencies)}"
+            )
+        own = new_artifact(artifact_id(RUN_ID, step_id, name), body, name=name)
+        made.setdefault(step_id, []).append(own)
+    return made
+
+
+def _give(runtime: VirtualRuntime, made: Sequence[NewArtifact]) -> None:
+    """Store artifacts of another run."""
+    if not made:
+        return
+    store = runtime._store
+    store.create_run(new_run("given", new_step("given")))
+    (claimed,) = store.exchange([], claim_request(1)).claimed
+    store.exchange([completed(claimed, artifacts=tuple(made))], None)
 
 
 def _kind(executor: Executor | str) -> str:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
+from stepwell.engine.errors import NotFound
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
+    ArtifactRef,
     Blob,
     ClaimedStep,
     Completed,
@@ -139,6 +141,9 @@ class FakeReads:
 
     def run_status(self, run_id: str) -> str | None:
         return self.statuses.get(run_id)
+
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        raise NotFound(f"there is no artifact {artifact_id!r}")
 
 
 class FakeArtifacts:

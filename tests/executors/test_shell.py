@@ -230,7 +230,7 @@ def test_a_shortage_passes(monkeypatch: pytest.MonkeyPatch, call: str, number: i
 
     monkeypatch.setattr(call, short)
 
-    with pytest.raises(Retryable, match="'true' cannot run now: .*; it is tried again") as caught:
+    with pytest.raises(Retryable, match=r"'true' cannot run now: .*; it is tried again") as caught:
         result(argv=["true"])
 
     assert caught.value.code == "shortage"

@@ -91,6 +91,32 @@ def test_messages_and_the_result_are_shown(step_context: MakeContext) -> None:
     assert step.made.result == 5
 
 
+def test_artifacts_are_given_by_id_or_by_the_step_that_made_them(
+    step_context: MakeContext,
+) -> None:
+    step = step_context(
+        dependencies={"scan": None},
+        artifacts={"a1": b"bytes", "a2": "text", ("scan", "page"): b"page"},
+    )
+
+    assert (step.artifact_bytes("a1"), step.artifact_bytes("a2")) == (b"bytes", b"text")
+    (page,) = step.dependency_result("scan").artifacts
+    with step.open_artifact(page) as stream:
+        assert (page.name, stream.read()) == ("page", b"page")
+    with pytest.raises(NotFound):
+        step.artifact_bytes("a3")
+
+
+def test_what_a_function_kept_it_can_read(step_context: MakeContext) -> None:
+    step = step_context()
+
+    small = step.artifact("small", b"s")
+    large = step.store_artifact("large", b"l" * 100_000)
+
+    assert step.artifact_bytes(small) == step.artifact_bytes(small.id) == b"s"
+    assert step.artifact_bytes(large) == b"l" * 100_000
+
+
 async def _thanked(step: StepContext) -> str:
     return await thank(step, "o1")
 
@@ -107,6 +133,8 @@ def test_an_async_function_is_awaited_by_the_test(step_context: MakeContext) -> 
     [
         ({"dependency": {}}, "unknown option 'dependency'; did you mean 'dependencies'"),
         ({"attempt": 0}, "attempt: must be a whole number from 1, got 0"),
+        ({"artifacts": {"a": 1}}, r"artifacts\['a'\]: must be bytes or text, got 1"),
+        ({"artifacts": {("b", "n"): b""}}, "'b' is none of the dependencies"),
     ],
 )
 def test_bad_options_are_refused_by_name(

@@ -1,0 +1,34 @@
+"""What a ready-made kind reads: the artifact of an earlier step, or any by its id."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stepwell.engine.context import StepContext
+from stepwell.engine.errors import NotFound, nearest
+
+
+class ArtifactOf(BaseModel):
+    """The artifact `name` of an ended step of the same run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+
+
+Source = str | ArtifactOf
+
+
+def open_source(step: StepContext, source: Source) -> BinaryIO:
+    """The bytes of an artifact, by its id or by the step that made it. Raises NotFound."""
+    if isinstance(source, str):
+        return step.open_artifact(source)
+    refs = {ref.name: ref for ref in step.dependency_result(source.step).artifacts}
+    if source.name not in refs:
+        raise NotFound(
+            f"step {source.step!r} has no artifact {source.name!r}{nearest(source.name, refs)}"
+        )
+    return step.open_artifact(refs[source.name])
