@@ -1,26 +1,60 @@
-"""How `http.fetch` talks: one aiohttp session for one request, and what its errors mean."""
+"""How `http.fetch` talks: one aiohttp session for one request, and what its errors mean.
+
+Whatever comes of it is one outcome: an answer that can be stored, or a failure with a code. An
+answer that came is not lost to what is odd about it. No message tells what is secret.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import aiohttp
 
-from stepwell.engine.clock import Clock, SystemClock, to_datetime
+from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.context import StepContext
-from stepwell.engine.errors import Permanent, Retryable, RetryAfter, StepError
+from stepwell.engine.errors import Permanent, Retryable, RetryAfter, StepError, one_line
 from stepwell.engine.model import ArtifactRef
 from stepwell.executors.kinds.http import HttpFetch
+from stepwell.executors.kinds.http_address import PublicOnly
+from stepwell.executors.kinds.http_decoding import Undecodable, decode, encodings_of
+from stepwell.executors.kinds.http_hops import MOST_HOPS, REDIRECTS, Hop, json_bytes
+from stepwell.executors.kinds.http_text import (
+    Secrets,
+    content_type_of,
+    headers_of,
+    retry_after,
+    shown_url,
+    text_of,
+)
+from stepwell.executors.kinds.sources import open_source
 from stepwell.executors.kinds.spool import SMALL, Spool
 
 CHUNK = 64 * 1024
 EXCERPT = 500
-# A server may ask for patience, but not for more than a day of it, in seconds.
-MAX_RETRY_AFTER = 86_400.0
+# The largest header, in bytes; aiohttp's own 8 KiB are less than what some servers send.
+MAX_HEADER = 64 * 1024
+MAX_HEADERS = 1_000
+
+_LIMITS: dict[str, Any] = {"max_line_size": MAX_HEADER, "max_field_size": MAX_HEADER}
+if "max_headers" in inspect.signature(aiohttp.ClientSession).parameters:
+    _LIMITS["max_headers"] = MAX_HEADERS
+
+
+@dataclass
+class Answer:
+    """The head of an answer, and what kept its body from being read whole, if anything did."""
+
+    status: int
+    reason: str
+    url: str
+    headers: dict[str, str]
+    headers_truncated: bool
+    trouble: StepError | None = None
 
 
 async def fetch(
@@ -29,103 +63,202 @@ async def fetch(
     """Send `request`. Raises Retryable, RetryAfter or Permanent with an `http_…` code."""
     clock = clock or SystemClock()
     began = clock.monotonic()
-    try:
-        timeout = aiohttp.ClientTimeout(total=request.timeout)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            _send(session, request) as got,
-        ):
-            with Spool(request.max_bytes) as body:
-                await _read(got, request, body)
-                if not request.accepts(got.status):
-                    raise _refused(got, body, clock)
-                content_type = got.headers.get("Content-Type", "application/octet-stream")[:200]
-                stored = await _keep(step, body, content_type)
-                return {
-                    "status": got.status,
-                    "url": str(got.url),
-                    "headers": _plain(got.headers),
-                    "content_type": content_type,
-                    "size": body.size,
-                    "sha256": body.sha256,
-                    "artifact_id": stored.id,
-                    "elapsed": round(clock.monotonic() - began, 6),
-                }
-    except TimeoutError:
-        raise Retryable(
-            "http_timeout", f"{request.url}: no answer within {request.timeout:g} seconds"
-        ) from None
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise Permanent("http_invalid_url", f"{request.url}: cannot go to {error}") from None
-    except aiohttp.TooManyRedirects:
-        raise Permanent("http_redirects", f"{request.url}: redirected too often") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise Retryable(
-            "http_connect", f"{request.url}: {str(error) or type(error).__name__}"
-        ) from error
+    with Spool(request.max_bytes) as body, Spool(request.max_bytes) as decoded:
+        talk = _Talk(step, request, body)
+        answer = await talk.answer()
+        kept, encodings = body, encodings_of(answer.headers.get("content-encoding", ""))
+        if encodings and body.size and answer.trouble is None:
+            try:
+                await _aside(body, decode, body, encodings, decoded)
+                kept, encodings = decoded, []
+            except Undecodable:
+                pass  # it came, and is kept as it came
+        else:
+            encodings = encodings if body.size else []
+        if not request.accepts(answer.status):
+            raise _refused(answer, talk.secrets, kept, clock)
+        if answer.trouble is not None:
+            raise answer.trouble
+        if kept.truncated:
+            raise _too_large(request, answer.status)
+        content_type = content_type_of(answer.headers)
+        stored: ArtifactRef = await _aside(kept, kept.keep, step, "body", content_type)
+        return {
+            "status": answer.status,
+            "url": answer.url,
+            "headers": answer.headers,
+            "headers_truncated": answer.headers_truncated,
+            "content_type": content_type,
+            "content_encoding": ", ".join(encodings) or None,
+            "size": kept.size,
+            "sha256": kept.sha256,
+            "artifact_id": stored.id,
+            "elapsed": round(clock.monotonic() - began, 6),
+        }
 
 
-def _send(session: aiohttp.ClientSession, request: HttpFetch) -> Any:
-    extra: dict[str, Any] = {}
-    if request.json_body is not None:
-        extra["json"] = request.json_body
-    elif request.body is not None:
-        extra["data"] = request.body.encode()
-    return session.request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        allow_redirects=request.follow_redirects,
-        **extra,
+class _Talk:
+    """One request with its redirects, until an answer is there."""
+
+    def __init__(self, step: StepContext, request: HttpFetch, body: Spool) -> None:
+        self._first = Hop.first(request)
+        self.secrets = Secrets(request.url, self._first.own_values)
+        self._step = step
+        self._request = request
+        self._body = body
+        self._public = PublicOnly()
+        self._answer: Answer | None = None
+
+    async def answer(self) -> Answer:
+        """The last answer; its body is in the spool, as much of it as came."""
+        request = self._request
+        hop = self._first
+        allowed = request.allow_private
+        guard: dict[str, Any] = {} if allowed else {"socket_factory": self._public.socket}
+        try:
+            async with (
+                asyncio.timeout(request.timeout),
+                aiohttp.ClientSession(
+                    # Each hop has a connection of its own: a server that closes one as it is used
+                    # again would cost a body that cannot be sent twice.
+                    connector=aiohttp.TCPConnector(force_close=True, **guard),
+                    timeout=aiohttp.ClientTimeout(total=None),
+                    auto_decompress=False,
+                    **_LIMITS,
+                ) as session,
+            ):
+                for _ in range(MOST_HOPS + 1):
+                    async with self._send(session, hop) as got:
+                        target = self._target(got)
+                        if target is None:
+                            return await self._hear(got, hop)
+                    hop = hop.redirected(got.status, target)
+        except TimeoutError:
+            return self._out_of_time(hop)
+        raise Permanent("http_redirects", f"{shown_url(request.url)}: redirected too often")
+
+    def _target(self, got: aiohttp.ClientResponse) -> bytes | None:
+        if not self._request.follow_redirects or got.status not in REDIRECTS:
+            return None
+        found = [value for name, value in got.raw_headers if name.lower() == b"location"]
+        return found[0] if found and found[0].strip() else None
+
+    @asynccontextmanager
+    async def _send(
+        self, session: aiohttp.ClientSession, hop: Hop
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to one hop, whose body was not read yet."""
+        self._public.begin()
+        data = await self._data(hop)
+        try:
+            try:
+                got = await session.request(
+                    hop.method, hop.url, headers=hop.headers, data=data, allow_redirects=False
+                )
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                raise self._failure(error, hop) from None
+            async with got:
+                yield got
+        finally:
+            if data is not None and not isinstance(data, bytes):
+                data.close()
+
+    async def _data(self, hop: Hop) -> bytes | BinaryIO | None:
+        request = self._request
+        if not hop.has_body:
+            return None
+        if request.body_artifact is not None:
+            return await asyncio.to_thread(open_source, self._step, request.body_artifact)
+        return json_bytes(request) if request.body is None else request.body.encode()
+
+    async def _hear(self, got: aiohttp.ClientResponse, hop: Hop) -> Answer:
+        headers, truncated = headers_of(got.raw_headers)
+        reason = text_of((got.reason or "").encode("utf-8", "surrogateescape"))
+        answer = self._answer = Answer(got.status, reason, str(hop.url), headers, truncated)
+        while answer.trouble is None:
+            try:
+                piece = await got.content.read(CHUNK)
+            except (aiohttp.ClientError, ConnectionError):
+                answer.trouble = self._cut_short(answer)
+                break
+            if not piece:
+                break
+            self._body.write(piece)
+            if self._body.truncated:
+                answer.trouble = _too_large(self._request, got.status)
+        return answer
+
+    def _cut_short(self, answer: Answer) -> Retryable:
+        where, size = shown_url(answer.url), self._body.size
+        return Retryable(
+            "http_truncated",
+            f"{where}: status {answer.status}, and its body broke off after {size:,} bytes",
+            details={"status": answer.status, "size": size},
+        )
+
+    def _out_of_time(self, hop: Hop) -> Answer:
+        late, seconds = self._answer, f"{self._request.timeout:g} seconds"
+        if late is None:
+            where = shown_url(str(hop.url))
+            raise Retryable("http_timeout", f"{where}: no answer within {seconds}") from None
+        late.trouble = Retryable(
+            "http_timeout",
+            f"{shown_url(late.url)}: status {late.status}, and its body was not whole "
+            f"within {seconds}",
+            details={"status": late.status, "size": self._body.size},
+        )
+        return late
+
+    def _failure(self, error: Exception, hop: Hop) -> StepError:
+        """What it means that no answer came."""
+        where = shown_url(str(hop.url))
+        if self._public.refused_all:
+            return Permanent(
+                "http_private",
+                f"{where}: the host's address {self._public.refused} is not public, and "
+                "allow_private is false",
+            )
+        if isinstance(error, aiohttp.ClientResponseError):
+            if error.message.startswith(("Got more than", "Too many headers")):
+                return Permanent(
+                    "http_headers",
+                    f"{where}: the answer's headers are too many, or one is longer than "
+                    f"{MAX_HEADER:,} bytes",
+                )
+            return Retryable("http_malformed", f"{where}: what came is no answer in HTTP")
+        if isinstance(error, (ValueError, aiohttp.NonHttpUrlClientError)):
+            return Permanent("http_invalid_url", f"{where}: cannot be asked for as it stands")
+        of_this_hop = Secrets(str(hop.url), hop.own_values)
+        said = one_line(of_this_hop.mask(self.secrets.mask(str(error))) or type(error).__name__)
+        return Retryable("http_connect", f"{where}: {said}")
+
+
+async def _aside(spool: Spool, act: Any, *arguments: Any) -> Any:
+    """Call `act`, in another thread if there is much to do."""
+    if spool.size <= SMALL:
+        return act(*arguments)
+    return await asyncio.to_thread(act, *arguments)
+
+
+def _too_large(request: HttpFetch, status: int) -> Permanent:
+    return Permanent(
+        "http_too_large",
+        f"{shown_url(request.url)}: the body is larger than max_bytes ({request.max_bytes:,})",
+        details={"status": status, "max_bytes": request.max_bytes},
     )
 
 
-async def _read(got: aiohttp.ClientResponse, request: HttpFetch, body: Spool) -> None:
-    async for chunk in got.content.iter_chunked(CHUNK):
-        body.write(chunk)
-        if body.truncated:
-            raise Permanent(
-                "http_too_large",
-                f"{request.url}: the body is larger than max_bytes ({request.max_bytes:,})",
-                details={"status": got.status, "max_bytes": request.max_bytes},
-            )
-
-
-async def _keep(step: StepContext, body: Spool, content_type: str) -> ArtifactRef:
-    if body.size <= SMALL:
-        return body.keep(step, "body", content_type)
-    return await asyncio.to_thread(body.keep, step, "body", content_type)
-
-
-def _refused(got: aiohttp.ClientResponse, body: Spool, clock: Clock) -> StepError:
-    message = f"{got.url}: status {got.status} {got.reason or ''}".rstrip()
-    details = {"status": got.status, "url": str(got.url), "excerpt": body.tail(EXCERPT)}
-    if got.status != 429 and got.status < 500:
+def _refused(answer: Answer, secrets: Secrets, body: Spool, clock: Clock) -> StepError:
+    where = shown_url(answer.url)
+    reason = f" {one_line(answer.reason)}" if answer.reason else ""
+    message = secrets.mask(f"{where}: status {answer.status}{reason}")
+    excerpt = secrets.mask(body.tail(EXCERPT))
+    details = {"status": answer.status, "url": where, "excerpt": excerpt}
+    if answer.status != 429 and answer.status < 500:
         return Permanent("http_status", message, details=details)
-    delay = _retry_after(got.headers.get("Retry-After", ""), clock)
+    delay = retry_after(answer.headers.get("retry-after", ""), clock)
     if delay is None:
         return Retryable("http_status", message, details=details)
     return RetryAfter(delay, "http_status", message, details=details)
-
-
-def _retry_after(text: str, clock: Clock) -> float | None:
-    """Seconds from a Retry-After header: a number of them, or a date. None when it is neither."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER)
-    try:
-        at: datetime = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    left = (at - to_datetime(clock.micros())).total_seconds()
-    return min(max(0.0, left), MAX_RETRY_AFTER)
-
-
-def _plain(headers: Mapping[str, str]) -> dict[str, str]:
-    plain: dict[str, str] = {}
-    for name, value in headers.items():
-        key = name.lower()
-        plain[key] = f"{plain[key]}, {value}" if key in plain else value
-    return plain

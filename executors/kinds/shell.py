@@ -18,7 +18,7 @@ from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payload_types import UNSHOWN
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command, Unwatched
-from stepwell.executors.kinds.shortage import shortage
+from stepwell.executors.kinds.shortage import is_passing, passing
 from stepwell.executors.kinds.sources import Source, open_source
 from stepwell.executors.kinds.spool import Spool
 
@@ -91,15 +91,10 @@ def run_shell(step: StepContext, request: ShellRun) -> dict[str, Any]:
     try:
         return _run(step, request)
     except (OSError, StoreError) as error:
-        short = shortage(error)
+        short = passing(error, repr(request.argv[0]))
         if short is None:
             raise
-        name, said = short
-        raise Retryable(
-            "shortage",
-            f"{request.argv[0]!r} cannot run now: {said}; it is tried again",
-            details={"errno": name},
-        ) from error
+        raise short from error
     except Unwatched as error:
         raise Retryable("unwatched", f"{request.argv[0]!r}: {error}") from None
 
@@ -161,7 +156,7 @@ def _started(request: ShellRun, environment: dict[str, str], stdin: str | Binary
             "no_such_program", f"there is no program {request.argv[0]!r} on the PATH"
         ) from None
     except OSError as error:
-        if shortage(error) is not None:
+        if is_passing(error):
             raise
         raise Permanent("not_runnable", f"cannot run {request.argv[0]!r}: {error}") from None
 

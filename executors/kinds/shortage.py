@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from stepwell.engine.errors import Retryable
+
 _PASSING = frozenset(
     {
         errno.EAGAIN,  # processes, threads
@@ -23,10 +25,21 @@ _PASSING = frozenset(
 )
 
 
-def shortage(error: BaseException | None) -> tuple[str, str] | None:
-    """The name and the text of a shortage, also one that an error of ours was raised for."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _PASSING:
-            return errno.errorcode[error.errno], os.strerror(error.errno)
-        error = error.__cause__
+def is_passing(error: OSError) -> bool:
+    """Whether an error of the system may be gone when it is tried again."""
+    return error.errno in _PASSING
+
+
+def passing(error: Exception, what: str) -> Retryable | None:
+    """What to raise for an error that passes, or was raised for one that does; else None."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and is_passing(cause):
+            number = cause.errno or 0
+            return Retryable(
+                "shortage",
+                f"{what} cannot run now: {os.strerror(number)}; it is tried again",
+                details={"errno": errno.errorcode[number]},
+            )
+        cause = cause.__cause__
     return None

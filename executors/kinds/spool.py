@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from types import TracebackType
 
 from stepwell.engine.context import StepContext
@@ -50,6 +51,12 @@ class Spool:
             self._file.write(kept)
             self._digest.update(kept)
             self.size += len(kept)
+
+    def pieces(self) -> Iterator[bytes]:
+        """What was kept, from the start; nothing may be written meanwhile."""
+        self._file.seek(0)
+        while piece := self._file.read(SMALL):
+            yield piece
 
     def tail(self, size: int) -> str:
         """The last bytes kept, as text."""

@@ -215,7 +215,7 @@ def test_a_dropped_or_refused_connection(site: str) -> None:
         ({"url": "example.com"}, "http://"),
         ({"url": "http://x/", "method": "get"}, r"input\.method"),
         ({"url": "http://x/", "headers": {"A": "b\r\nC: d"}}, "line breaks"),
-        ({"url": "http://x/", "body": "a", "json": 1}, "not both"),
+        ({"url": "http://x/", "body": "a", "json": 1}, "takes one of"),
         ({"url": "http://x/", "verify": False}, r"input\.verify"),
     ],
 )

@@ -12,10 +12,19 @@ from typing import Any
 
 import pytest
 
-from stepwell.engine.errors import Canceled, InvalidPayload, Permanent, Retryable, StepError
+from stepwell.engine.errors import (
+    Canceled,
+    InvalidPayload,
+    NotFound,
+    Permanent,
+    Retryable,
+    StepError,
+)
 from stepwell.engine.execution import Execution
-from stepwell.executors.kinds.shell import run
+from stepwell.executors.kinds.shell import ShellRun, run, run_shell
+from stepwell.executors.kinds.sources import ArtifactOf
 from stepwell.executors.kinds.spool import Spool
+from stepwell.testing import step_context
 from tests.executors.fakes import PATIENCE, FakeArtifacts, artifacts_of, claimed, services
 
 PYTHON = sys.executable
@@ -153,6 +162,8 @@ def test_a_program_whose_output_cannot_be_kept_is_killed(monkeypatch: pytest.Mon
         ({"argv": ["true"], "env": {"A": "x\0y"}}, "NUL"),
         ({"argv": ["true"], "env": {"A=B": "x"}}, "name of a variable"),
         ({"argv": ["true"], "env": {"": "x"}}, "name of a variable"),
+        ({"argv": ["true"], "stdin": "a", "stdin_artifact": "b"}, "not both"),
+        ({"argv": ["true"], "stdin_artifact": {"step": "b"}}, r"stdin_artifact.*name"),
         ({"argv": ["true"], "shell": True}, r"input\.shell"),
         ({}, r"input\.argv"),
     ],
@@ -287,3 +298,32 @@ def test_a_program_that_cannot_be_watched_is_killed(
 
     assert not any(map(is_alive, told))
     assert len(told) == 2
+
+
+def test_the_artifact_of_an_earlier_step_is_read() -> None:
+    many = b"line\n" * 100_000
+    step = step_context(
+        dependencies={"list": None}, artifacts={("list", "stdout"): many, "an-id": b"\xff\x00"}
+    )
+    count = python("import sys; print(len(sys.stdin.buffer.read()))")
+
+    by_step = ShellRun(argv=count, stdin_artifact=ArtifactOf(step="list", name="stdout"))
+    assert run_shell(step, by_step)["stdout_tail"] == f"{len(many)}\n"
+
+    other = step_context(artifacts={"an-id": b"\xff\x00"})
+    assert run_shell(other, ShellRun(argv=count, stdin_artifact="an-id"))["stdout_tail"] == "2\n"
+
+
+def test_an_artifact_that_is_not_there_is_said() -> None:
+    step = step_context(dependencies={"list": None}, artifacts={("list", "stdout"): b"x"})
+    wrong = ShellRun(argv=["cat"], stdin_artifact=ArtifactOf(step="list", name="stdot"))
+
+    with pytest.raises(NotFound, match="'list' has no artifact 'stdot'; did you mean 'stdout'"):
+        run_shell(step, wrong)
+
+
+def test_secrets_of_a_wrong_request_are_not_quoted() -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        result(argv=["true"], env={"PASSWORD": "s3cret", "A=B": "s3cret"})
+
+    assert "s3cret" not in str(caught.value)
