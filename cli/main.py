@@ -48,6 +48,7 @@ COMMANDS = {
     "queues": ("overview:queues", "List queues with what is in them."),
     "workers": ("overview:workers", "List workers that have not stopped."),
     "packages": ("packages:packages", "List packages with their entrypoints and kinds."),
+    "config": ("config:config", "Show all settings, and where each one comes from."),
     "verify": ("verify:verify", "Check a store and all in it while others work."),
     "db": ("db:db", "Look after the store's schema."),
     "version": ("version:version", "Print the version."),

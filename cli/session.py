@@ -78,7 +78,7 @@ class Session:
             words = [sys.argv[0]]  # such as .venv/bin/stepwell
         store = self.flags.get("store")
         if store is not None:
-            words += ["--store", _without_secrets(store)]
+            words += ["--store", without_secrets(store)]
         if self.flags.get("home") is not None:
             words += ["--home", self.flags["home"]]
         for app in apps:
@@ -155,7 +155,7 @@ class Session:
         return connect(config.store, packages=packages, home=config.home, settings=config.engine)
 
 
-def _without_secrets(url: str) -> str:
+def without_secrets(url: str) -> str:
     """A store's URL as it can be typed again, with stars for a password."""
     if not url.startswith(("postgresql://", "postgres://")):
         return url

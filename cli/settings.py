@@ -30,12 +30,17 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a command works with. None means the default of `connect()`."""
+    """What a command works with. None means the default of `connect()`.
+
+    `file` is the one that was read, if any; `sources` is where each setting that was given stands.
+    """
 
     store: str | None
     home: str | None
     app: tuple[str, ...]
     engine: Settings
+    file: Path | None
+    sources: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,15 @@ class _Given:
 
 def configure(flags: Mapping[str, Any], warn: Warn) -> Configuration:
     """The settings that hold. Raises InvalidSettings naming the setting and where it stands."""
-    given = {**_from_file(Path.cwd()), **_from_environment(os.environ, warn), **_from_flags(flags)}
+    file, in_file = _from_file(Path.cwd(), warn)
+    given = {**in_file, **_from_environment(os.environ, warn), **_from_flags(flags)}
     return Configuration(
         store=_text(given.get("store")),
         home=_text(given.get("home")),
         app=_texts(given.get("app")),
         engine=_engine(given),
+        file=file,
+        sources={name: each.source for name, each in given.items()},
     )
 
 
@@ -81,23 +89,58 @@ def _from_environment(environment: Mapping[str, str], warn: Warn) -> dict[str, _
     return given
 
 
-def _from_file(folder: Path) -> dict[str, _Given]:
+def _from_file(folder: Path, warn: Warn) -> tuple[Path | None, dict[str, _Given]]:
+    """The file that holds here, and what it says.
+
+    One above the working folder holds only if it is the user's own, or root's: it names code to be
+    run, and whoever can write to a folder above could put it there.
+    """
     for place in (folder, *folder.parents):
-        own = place / "stepwell.toml"
-        if own.is_file():
-            return _read(own, _parse(own), "")
-        project = place / "pyproject.toml"
-        if project.is_file():
-            tool = _parse(project).get("tool")
-            table = tool.get("stepwell") if isinstance(tool, dict) else None
-            if table is not None:
-                return _read(project, table, "tool.stepwell.")
-    return {}
+        for name in ("stepwell.toml", "pyproject.toml"):
+            path = place / name
+            if not path.is_file():
+                continue
+            stranger = None if place == folder else _stranger(path)
+            table, prefix = _table(path, lenient=stranger is not None)
+            if table is None:
+                continue
+            if stranger is None:
+                return path, _read(path, table, prefix)
+            warn(
+                f"{path} is not obeyed: it belongs to another user ({stranger}); "
+                "call the command in its folder, or make it your own"
+            )
+    return None, {}
+
+
+def _table(path: Path, *, lenient: bool) -> tuple[Any, str]:
+    """The settings of a file as it stands there, and how their names begin; None without any."""
+    if path.name == "stepwell.toml":
+        return ({} if lenient else _parse(path)), ""
+    try:
+        tool = _parse(path).get("tool")
+    except InvalidSettings:
+        if not lenient:
+            raise
+        return None, ""
+    return (tool.get("stepwell") if isinstance(tool, dict) else None), "tool.stepwell."
+
+
+def _stranger(path: Path) -> str | None:
+    """Who a file, or the link to it, belongs to, if that is neither the user nor root."""
+    trusted = {0, os.geteuid()}
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
+        trusted.add(int(os.environ["SUDO_UID"]))
+    try:
+        owners = [path.lstat().st_uid, path.stat().st_uid]
+    except OSError:
+        return "unknown"
+    return next((f"uid {owner}" for owner in owners if owner not in trusted), None)
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InvalidSettings(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

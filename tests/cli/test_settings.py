@@ -1,5 +1,7 @@
 """Flag over variable over file over default."""
 
+import os
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,165 @@ def test_a_setting_reaches_the_engine(cli: CommandLine, tmp_path: Path) -> None:
 
     assert "over the limit of 30" in result.stderr
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["stepwell.toml", "pyproject.toml"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str) -> None:
+    table = "" if name == "stepwell.toml" else "[tool.stepwell]\n"
+    (tmp_path / name).write_bytes(BOM_UTF8 + f"{table}lease = 7\n".encode())
+
+    assert configure({}, ignore).engine.lease == 7
+
+
+# --- whose file it is ---------------------------------------------------------------------------
+
+
+class Strangers:
+    """Makes files another user's, as far as this process can tell."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._me = os.geteuid()
+
+    def take(self, path: Path) -> int:
+        """Give a file away; returns whose it is now."""
+        if self._me == 0:
+            os.chown(path, 4711, -1, follow_symlinks=False)
+            return 4711
+        self._monkeypatch.setattr(os, "geteuid", lambda: self._me + 1)
+        return self._me
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch) -> Strangers:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    return Strangers(monkeypatch)
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+TEXTS = {
+    "stepwell.toml": "lease = 7\napp = ['evil:evil']\n",
+    "pyproject.toml": "[tool.stepwell]\nlease = 7\napp = ['evil:evil']\n",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_file_of_another_user_above_is_not_obeyed(
+    tmp_path: Path, below: Path, strangers: Strangers, name: str
+) -> None:
+    # given a file of somebody else in a folder above
+    (tmp_path / name).write_text(TEXTS[name])
+    owner = strangers.take(tmp_path / name)
+    told: list[str] = []
+
+    # when
+    config = configure({}, told.append)
+
+    # then
+    assert (config.file, config.app, config.engine.lease) == (None, (), 30)
+    assert told == [
+        f"{tmp_path / name} is not obeyed: it belongs to another user (uid {owner}); "
+        "call the command in its folder, or make it your own"
+    ]
+
+
+@pytest.mark.parametrize("text", ["lease = ]", "leese = 1", "\0"])
+def test_what_a_stranger_wrote_stops_nobody(
+    tmp_path: Path, below: Path, strangers: Strangers, text: str
+) -> None:
+    for name in TEXTS:
+        (tmp_path / name).write_text(text)
+        strangers.take(tmp_path / name)
+
+    assert configure({}, ignore).file is None
+
+
+def test_a_strangers_project_without_settings_is_not_talked_about(
+    tmp_path: Path, below: Path, strangers: Strangers
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\n")
+    strangers.take(tmp_path / "pyproject.toml")
+    told: list[str] = []
+
+    configure({}, told.append)
+
+    assert told == []
+
+
+def test_the_next_file_above_holds(tmp_path: Path, below: Path, strangers: Strangers) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give one of two files away")
+    (tmp_path / "stepwell.toml").write_text("lease = 9\n")
+    (tmp_path / "a" / "stepwell.toml").write_text("lease = 7\n")
+    strangers.take(tmp_path / "a" / "stepwell.toml")
+
+    assert configure({}, ignore).engine.lease == 9
+
+
+def test_a_strangers_link_to_a_file_of_ones_own_is_not_obeyed(
+    tmp_path: Path, below: Path, strangers: Strangers
+) -> None:
+    (below / "mine.toml").write_text("lease = 7\n")
+    (tmp_path / "stepwell.toml").symlink_to(below / "mine.toml")
+    strangers.take(tmp_path / "stepwell.toml")
+
+    assert configure({}, ignore).file is None
+
+
+def test_a_file_in_the_working_folder_is_obeyed_whose_ever_it_is(
+    tmp_path: Path, strangers: Strangers
+) -> None:
+    (tmp_path / "stepwell.toml").write_text("lease = 7\n")
+    strangers.take(tmp_path / "stepwell.toml")
+
+    assert configure({}, ignore).engine.lease == 7
+
+
+def test_who_became_root_by_sudo_is_no_stranger(
+    tmp_path: Path, below: Path, strangers: Strangers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stepwell.toml").write_text("lease = 7\n")
+    owner = strangers.take(tmp_path / "stepwell.toml")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", str(owner))
+
+    assert configure({}, ignore).engine.lease == 7
+
+
+def test_config_says_which_file_was_read_and_where_all_stands(
+    cli: CommandLine, tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "stepwell.toml"
+    path.write_text('store = "sqlite:///x.db"\nlease = 7\n')
+    monkeypatch.setenv("STEPWELL_GRACE", "2")
+
+    found = cli.json("config", "--threads", "3")
+    shown = cli("config").stdout
+
+    assert found["file"] == str(path)
+    settings = found["settings"]
+    assert settings["lease"] == {"value": 7.0, "source": f"{path}: lease"}
+    assert settings["store"]["value"] == f"sqlite:///{tmp_path}/x.db"
+    assert settings["grace"] == {"value": 2.0, "source": "STEPWELL_GRACE"}
+    assert settings["threads"] == {"value": 3, "source": "--threads"}
+    assert settings["home"] == {"value": None, "source": "default"}
+    assert shown.startswith(f"file  {path}\n")
+    assert list(tmp_path.glob("**/*.db")) == []
+
+
+def test_config_without_a_file_and_with_a_password(cli: CommandLine) -> None:
+    url = "postgresql://ann:geheim@host/db?sslmode=require&sslpassword=geheim"
+
+    found = cli.json("--store", url, "config")
+
+    assert found["file"] is None
+    shown = found["settings"]["store"]["value"]
+    assert shown == "postgresql://ann:***@host/db?sslmode=require&sslpassword=***"
+    assert "geheim" not in cli("--store", url, "config").stdout

@@ -1,0 +1,52 @@
+"""`stepwell config`: what a command works with, and where that stands."""
+
+from __future__ import annotations
+
+import click
+
+from stepwell.cli.options import Command, settings_options
+from stepwell.cli.session import Session, without_secrets
+from stepwell.cli.settings import ENGINE, PLACES
+
+
+@click.command(cls=Command)
+@settings_options
+@click.pass_obj
+def config(session: Session) -> None:
+    """Show all settings, and where each one comes from.
+
+    Opens no store. The file is the one whose settings hold here; passwords are not shown.
+    """
+    out = session.output
+    found = session.configuration
+    values: dict[str, object] = {
+        "store": without_secrets(session.store_url),
+        "home": found.home,
+        "app": list(found.app),
+        **{name: getattr(found.engine, name) for name in ENGINE},
+    }
+    file = None if found.file is None else str(found.file)
+    sources = {name: found.sources.get(name, "default") for name in (*PLACES, *ENGINE)}
+    if out.json:
+        out.value(
+            {
+                "file": file,
+                "settings": {
+                    name: {"value": value, "source": sources[name]}
+                    for name, value in values.items()
+                },
+            }
+        )
+        return
+    out.fields({"file": file or "none"})
+    out.line()
+    out.table(
+        ("setting", "value", "from"),
+        [(name, _shown(value), sources[name]) for name, value in values.items()],
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
+    return "-" if value is None else str(value)
