@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
 from stepwell.cli.signals import check_received
 from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_home
+from stepwell.engine.clock import pause
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, StoreError, nearest
 from stepwell.engine.runtime import Runtime
 from stepwell.stores.sqlite_url import PREFIX as SQLITE
 from stepwell.stores.sqlite_url import file_of
 
+# How soon and how late a server that cannot be reached is tried again, in seconds.
+FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 # What the rooms below, which know no flags, tell people to type.
 _HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE)\b")
 
@@ -138,17 +141,39 @@ class Session:
             yield runtime
 
     @contextmanager
-    def working(self) -> Iterator[Runtime]:
-        """A runtime with all packages; makes the store if there is none."""
+    def working(self, *, patient: bool = False) -> Iterator[Runtime]:
+        """A runtime with all packages; makes the store if there is none.
+
+        If `patient`, a server that cannot be reached is waited for.
+        """
+        with self._opened(patient=patient) as runtime:
+            check_received(self.interrupts)
+            yield runtime
+
+    def _opened(self, *, patient: bool) -> Runtime:
+        wait = 0.0
+        while True:
+            try:
+                return self._with_packages()
+            except StoreError as error:
+                if not patient or not error.unreachable:
+                    raise
+                if not wait:
+                    self.output.warn(f"{error}; trying again")
+            wait = min(max(FIRST_WAIT, 2 * wait), LONGEST_WAIT)
+            pause(wait)
+
+    def _with_packages(self) -> Runtime:
         apps = self.apps
-        with self._connect(apps.named) as runtime:
+        with ExitStack() as on_failure:
+            runtime = on_failure.enter_context(self._connect(apps.named))
             for entry, package in apps.installed:
                 try:
                     runtime.register_package(package)
                 except InvalidPackage as error:
                     self.output.warn(f"package {entry!r} is left out: {error}")
-            check_received(self.interrupts)
-            yield runtime
+            on_failure.pop_all()
+        return runtime
 
     def _connect(self, packages: Any) -> Runtime:
         config = self.configuration

@@ -129,10 +129,14 @@ class RuntimeClosed(StepwellError):
 
 
 class StoreError(StepwellError):
-    """The store cannot be opened, read or written."""
+    """The store cannot be opened, read or written.
+
+    `unreachable` says that its server does not answer, which a restart of it may be.
+    """
 
     code: str = "store_error"
     exit_code: ClassVar[int] = 8
+    unreachable: bool = False
 
 
 class StoreVersionError(StoreError):

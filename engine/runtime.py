@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack, overload
 
@@ -12,20 +12,14 @@ from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.checkpoint_elsewhere import Elsewhere
 from stepwell.engine.clock import Clock
 from stepwell.engine.endings import Endings
-from stepwell.engine.errors import Conflict, RuntimeClosed, WaitTimeout
+from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.messaging import Messaging
 from stepwell.engine.model import ClaimedStep, CycleResult, NewRun, Queue, Run
 from stepwell.engine.operating import Operating
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
-from stepwell.engine.ports import (
-    ArtifactStore,
-    Catalog,
-    Executor,
-    ProjectionStore,
-    RunStore,
-)
+from stepwell.engine.ports import ArtifactStore, Catalog, Executor, ProjectionStore, RunStore
 from stepwell.engine.queries import Queries
 from stepwell.engine.queues import check_queue
 from stepwell.engine.run_factory import RunFactory, StartOptions, labels_of, target_of
@@ -327,7 +321,8 @@ class Runtime(Queries, Messaging, Operating):
         poll_interval: float | None = None,
     ) -> Iterator[Worker]:
         self._check_open()
-        self._store.check_queues(queues)
+        with suppress(StoreError):  # a patient worker waits for its store, another one fails on it
+            self._store.check_queues(queues)
         parts, settings = self._parts, self.settings
         if poll_interval is not None:
             settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})

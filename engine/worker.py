@@ -705,7 +705,15 @@ class Worker:
 
     def _register(self) -> None:
         self._started_at = self._clock.micros()
-        self._store.record_worker(self._row())
+        while not self.draining:
+            try:
+                self._store.record_worker(self._row())
+                break
+            except StoreError as error:
+                if not self._patient:
+                    raise
+                self._on_store_trouble(error)
+        self._store_trouble = 0.0
         self._announce(EventType.WORKER_STARTED)
 
     def _announce(self, type: EventType) -> None:

@@ -46,7 +46,7 @@ def worker(
     stops at once: running steps are given back, and the exit code is 143, 129 or 130.
     """
     show_log(session, events=True, quiet=quiet)
-    with session.working() as runtime, draining(runtime, session.interrupts) as drain:
+    with session.working(patient=True) as runtime, draining(runtime, session.interrupts) as drain:
         runtime.start_workers(max_cycles=max_cycles, queues=queues, labels=labels or ())
     names = [signal.Signals(signum).name for signum in drain.received]
     if session.output.json:

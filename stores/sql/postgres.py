@@ -184,7 +184,10 @@ class PostgresDialect:
         cursor.send("COMMIT", *(_HINT if news else ()))
 
     def translate(self, error: Exception) -> Exception:
-        return StoreError(f"store {self.label()}: {one_line(error)}; {_advice(error)}")
+        advice = _advice(error)
+        translated = StoreError(f"store {self.label()}: {one_line(error)}; {advice}")
+        translated.unreachable = advice == _UNREACHABLE
+        return translated
 
     def is_data_error(self, error: Exception) -> bool:
         return isinstance(error, (psycopg.IntegrityError, psycopg.DataError))
@@ -310,6 +313,9 @@ class PostgresWatch:
                 self._connection.close()
 
 
+_UNREACHABLE = "check that the server runs and can be reached"
+
+
 def _advice(error: Exception) -> str:
     text = str(error)
     if isinstance(error, errors.InsufficientPrivilege):
@@ -325,7 +331,7 @@ def _advice(error: Exception) -> str:
     if re.search(r'database ".*" does not exist', text):
         return "create the database first, or name another"
     if isinstance(error, psycopg.OperationalError):
-        return "check that the server runs and can be reached"
+        return _UNREACHABLE
     if isinstance(error, psycopg.IntegrityError):
         return "what is in it does not go with a new row; look at it with: stepwell verify"
     return "nothing of this was stored"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from tests.postgres.conftest import PATIENCE, Spawn
 from tests.postgres.server import OwnServer, ask, figure, terminate_backends, wait_until
 from tests.postgres.workshop import workshop
 
+WORKSHOP = Path(__file__).with_name("workshop.py")
 COMEBACK = 5.0
 STEPS = 4_000
 # Trouble is logged when it begins and not for each try.
@@ -103,6 +108,104 @@ def test_the_server_stopped_and_started_under_load(
     for worker in workers:
         assert len(worker.lines()) <= 3 * LINES_PER_FAULT, worker.lines()
         assert worker.process.poll() is None
+
+
+class Trouble(logging.Handler):
+    """Tells when a worker has found its store out of reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = threading.Event()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        self.found.set()
+
+
+@pytest.fixture
+def trouble() -> Iterator[Trouble]:
+    handler, logger = Trouble(), logging.getLogger("stepwell.worker")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+def test_a_worker_that_begins_while_the_server_restarts_waits_for_it(
+    server: OwnServer, tmp_path: Path, trouble: Trouble
+) -> None:
+    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+        run = runtime.start_run("workshop", 3, entrypoint="chain")
+        server.stop()
+
+        # when a worker begins meanwhile
+        with runtime.worker(queues=["default"]):
+            assert trouble.found.wait(PATIENCE)
+            server.start()
+            ended = run.wait(timeout=PATIENCE).status
+
+        # then it works as soon as it can, and has said so once
+        assert ended is RunStatus.SUCCEEDED
+        assert len([line for line in trouble.lines if line.endswith("; trying again")]) == 1
+
+
+def test_a_worker_that_never_reached_its_server_stops_when_told(
+    server: OwnServer, tmp_path: Path, trouble: Trouble
+) -> None:
+    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+        server.stop()
+
+        with runtime.worker():
+            assert trouble.found.wait(PATIENCE)
+
+        # … and who is not patient is told at once
+        with pytest.raises(StoreError, match="check that the server runs"):
+            runtime.run_once()
+    server.start()
+
+
+def stepwell_worker(url: str, folder: Path) -> subprocess.Popen[str]:
+    program = Path(sys.executable).with_name("stepwell")
+    return subprocess.Popen(
+        [program, "--store", url, "--home", folder, "--app", f"{WORKSHOP}:workshop", "worker"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_command_waits_for_a_server_that_restarts(server: OwnServer, tmp_path: Path) -> None:
+    # given: the command is called while the server is down
+    server.stop()
+    with stepwell_worker(server.url, tmp_path) as worker:
+        assert worker.stderr is not None
+        line = worker.stderr.readline()
+        assert line.startswith("warning: store postgresql://"), line
+        assert line.endswith("; trying again\n")
+
+        # when: it is there again
+        server.start()
+        with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+            run = runtime.start_run("workshop", 3, entrypoint="chain")
+            ended = run.wait(timeout=PATIENCE).status
+        worker.terminate()
+        worker.communicate()
+
+    # then
+    assert ended is RunStatus.SUCCEEDED
+    assert worker.returncode == 0
+
+
+def test_the_command_that_waits_ends_at_a_signal(server: OwnServer, tmp_path: Path) -> None:
+    server.stop()
+    with stepwell_worker(server.url, tmp_path) as worker:
+        assert worker.stderr is not None
+        worker.stderr.readline()
+
+        worker.terminate()
+        _, rest = worker.communicate()
+
+    assert (worker.returncode, rest) == (143, "")
+    server.start()
 
 
 class Deaf(PostgresDialect):

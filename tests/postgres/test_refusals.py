@@ -65,8 +65,10 @@ def empty(postgres_server: str) -> Iterator[str]:
         (f"postgers://ann:{PASSWORD}@host/db", 2, "did you mean 'postgresql'?"),
     ],
 )
-@pytest.mark.parametrize("command", ["list", "worker", "db upgrade", "db check"])
+@pytest.mark.parametrize("command", ["list", "run-once", "worker", "db upgrade", "db check"])
 def test_a_url_that_leads_nowhere(url: str, code: int, says: str, command: str) -> None:
+    if command == "worker" and code == 8:
+        pytest.skip("a worker waits for a server: see test_faults")
     done = stepwell(url, *command.split())
 
     assert done.returncode == code, done.stderr
