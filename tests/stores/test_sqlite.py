@@ -719,6 +719,7 @@ def test_row_that_does_not_go_with_what_is_stored_is_told_in_a_line(path: Path) 
     with pytest.raises(StoreError, match=r"look at it with: stepwell verify \(no\)"):
         store.create_run(new_run("r", new_step("a"), new_step("b", "a")))
     assert store.run_status("r") is None
+    store.close()
 
 
 def test_poisoned_outcome_of_a_group_fails_alone(path: Path) -> None:
