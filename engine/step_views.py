@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepwell.engine.ports import Parameters, Projection, Transaction
@@ -12,12 +12,17 @@ from stepwell.engine.ports import Parameters, Projection, Transaction
 class StepLogger(logging.LoggerAdapter[logging.Logger]):
     """Adds run, step and attempt to every line, as text and as fields."""
 
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a line as `logging` does, with the step before it."""
+        if not self.isEnabledFor(level):
+            return
         extra = dict(self.extra or {})
-        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
-        return f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}] {msg}", kwargs
+        step = f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}]"
+        if args:  # only then a % means something, and the one in an id must not
+            step = step.replace("%", "%%")
+        kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
+        self.logger.log(level, f"{step} {msg}", *args, **kwargs)
 
 
 class StepProjection:

@@ -122,6 +122,38 @@ def test_no_module_that_runs_stored_bytes() -> None:
     assert not offenders, report("payloads are JSON", offenders)
 
 
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+# The line of an author's own, with the step before it, in which a % is escaped.
+AUTHORS_OWN = "engine/step_views.py"
+
+
+def made_up_formats(tree: ast.AST) -> list[int]:
+    """The lines of calls of a logger whose text is made of something, and interpolated again."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in LEVELS
+        and "log" in ast.unparse(node.func.value).lower()
+        for message, *values in [node.args[node.func.attr == "log" :]]
+        if values and not isinstance(message, ast.Constant)
+    ]
+
+
+def test_data_is_no_format_string() -> None:
+    offenders = [
+        f"{module.place}:{line}"
+        for module in modules()
+        for line in made_up_formats(module.tree)
+        if module.place != AUTHORS_OWN
+    ]
+
+    assert not offenders, report("a log's text is literal, its data are arguments", offenders)
+    assert made_up_formats(ast.parse("_log.log(level, f'{step} %s', name)"))
+    assert not made_up_formats(ast.parse("_log.warning('%s: %s', step, name)\n_log.info(text)"))
+
+
 @pytest.mark.parametrize(
     ("rule", "source"),
     [

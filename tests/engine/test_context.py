@@ -91,6 +91,39 @@ class TestWhatItIs:
         assert fields == {"run_id": "r", "step_id": "s", "attempt": 1, "more": 1}
         assert step.logger is step.logger
 
+    @pytest.mark.parametrize("id", ["100%", "%s of %d", "%(name)s", "%%"])
+    def test_logger_takes_a_percent_sign_in_an_id_for_what_it_is(
+        self, desk: Desk, caplog: pytest.LogCaptureFixture, id: str
+    ) -> None:
+        logger = desk.context(desk.claim(step=new_step(id, kind="tried"))).logger
+
+        with caplog.at_level(logging.INFO, "stepwell.step"):
+            logger.info("50% done")
+            logger.info("priced %s at %d%%", "pen", 90)
+            logger.info("named %(name)s", {"name": "pen"})
+
+        said = [record.getMessage() for record in caplog.records]
+        assert said == [
+            f"[r/{id}#1] 50% done",
+            f"[r/{id}#1] priced pen at 90%",
+            f"[r/{id}#1] named pen",
+        ]
+
+    def test_logger_names_the_line_that_logged(
+        self, step: StepContext, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        around = logging.LoggerAdapter(step.logger, {})
+
+        with caplog.at_level(logging.INFO, "stepwell.step"):
+            step.logger.warning("plain")
+            step.logger.log(logging.INFO, "direct", extra=None)
+            around.info("by another adapter")
+
+        here = self.test_logger_names_the_line_that_logged.__name__
+        assert [(record.filename, record.funcName) for record in caplog.records] == [
+            ("test_context.py", here)
+        ] * 3
+
     def test_cancelled_calls_back_once_and_late_ones_at_once(
         self, step: StepContext, caplog: pytest.LogCaptureFixture
     ) -> None:
