@@ -6,6 +6,7 @@ An execution always ends in an outcome, whatever the body raises.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from stepwell.engine.claimed_together import ClaimedTogether
@@ -24,6 +25,7 @@ from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
 from stepwell.engine.services import Services
 from stepwell.engine.signature import signature_of
+from stepwell.engine.surroundings import Surroundings
 
 
 class Execution:
@@ -32,6 +34,7 @@ class Execution:
     __slots__ = (
         "_chance",
         "_context",
+        "_surroundings",
         "_ticket",
         "_worker_id",
         "claimed_with",
@@ -50,6 +53,7 @@ class Execution:
         services: Services,
         on_begin: Callable[[Execution], None] | None = None,
         chance: Callable[[], float] = jitter,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.step = step
         self.services = services
@@ -59,6 +63,7 @@ class Execution:
         self.claimed_with: ClaimedTogether | None = None
         self._chance = chance
         self._worker_id = worker_id
+        self._surroundings = surroundings
         self._context: StepContext | None = None
         # Whoever takes the one ticket decides whether the body runs: deleting it is atomic.
         self._ticket = True
@@ -80,6 +85,11 @@ class Execution:
             self._context = StepContext(self.step, self._worker_id, self.services)
             self._context.claimed_with = self.claimed_with
         return self._context
+
+    def fresh_variables(self) -> Context:
+        """The context variables for this execution alone: a copy of its worker's, or of the
+        caller's where it has none."""
+        return (self._surroundings or Surroundings()).fresh()
 
     def begin(self) -> bool:
         """Mark the start of the body; False when it was withdrawn or canceled before."""

@@ -15,6 +15,7 @@ event. Tokens of a step only rise, so an earlier holder can never be mistaken fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from stepwell.engine.checkpoint import Checkpointer
@@ -578,6 +579,11 @@ class Task(Protocol):
     @property
     def saves(self) -> bool:
         """Whether `completed` and `failed` wait for a disk, which an event loop must not do."""
+        ...
+
+    def fresh_variables(self) -> Context:
+        """The context variables to run all of it in, from `begin` to its outcome: a copy that
+        nobody else has."""
         ...
 
     def begin(self) -> bool:

@@ -52,6 +52,7 @@ from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Pool, RunStore
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
+from stepwell.engine.surroundings import Surroundings
 
 _log = logging.getLogger("stepwell.worker")
 
@@ -111,6 +112,8 @@ class Worker:
     ) -> None:
         self.id = worker_id
         self._parts = parts
+        # Of the thread that makes the worker, whichever takes its turn later.
+        self._surroundings = Surroundings()
         self._store = parts.store
         self._clock = parts.clock
         self._settings = parts.settings
@@ -477,6 +480,7 @@ class Worker:
             return
         observed = self._parts.observers.wanted(EventType.STEP_STARTED)
         services, worker_id = self._parts.services, self.id
+        surroundings = self._surroundings
         by_kind: dict[str, list[Execution]] = {}
         for step in claimed:
             before = self._in_flight.of(step.key)
@@ -484,7 +488,7 @@ class Worker:
                 self._abandon(before)
             try:
                 on_begin = self._on_begin if observed or step.timeout else None
-                execution = Execution(step, worker_id, services, on_begin)
+                execution = Execution(step, worker_id, services, on_begin, jitter, surroundings)
             except Exception as error:  # e.g. what its executor needs cannot be imported
                 self._unsettled.append(fail(step, error, None))
                 continue

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable
+from contextvars import copy_context
 from typing import Any
+
+from stepwell.executors.pools.loop_threads import LoopThreads
 
 
 def run(awaitable: Awaitable[Any]) -> Any:
@@ -21,6 +24,7 @@ def run(awaitable: Awaitable[Any]) -> Any:
 
 
 async def _wait_for(awaitable: Awaitable[Any]) -> Any:
+    asyncio.get_running_loop().set_default_executor(LoopThreads())
     return await awaitable
 
 
@@ -33,7 +37,9 @@ def _run_beside(awaitable: Awaitable[Any]) -> Any:
         except BaseException as error:
             ended.append((None, error))
 
-    thread = threading.Thread(target=target, name="stepwell-awaitable", daemon=True)
+    thread = threading.Thread(
+        target=copy_context().run, args=(target,), name="stepwell-awaitable", daemon=True
+    )
     thread.start()
     thread.join()
     value, error = ended[0]

@@ -6,6 +6,7 @@ import os
 import shutil
 from base64 import b64encode
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate, Operation
@@ -39,7 +40,8 @@ def _copy_artifact(services: Services, step: ClaimedStep, asked: Header) -> None
 
 def _build_run(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
     value = decode(asked["input"])
-    return services.build_run(asked["package"], value, asked["entrypoint"], asked["run_id"])
+    build = copy_context().run  # an entrypoint must not find what another one left in this thread
+    return build(services.build_run, asked["package"], value, asked["entrypoint"], asked["run_id"])
 
 
 def _durable(services: Services) -> DurableServices:

@@ -42,7 +42,14 @@ def attempt(task: Task, deliver: Deliver) -> None:
 
 
 def perform(task: Task) -> Outcome | None:
-    """The outcome of a task run in this thread, or None when it must not begin."""
+    """The outcome of a task run in this thread, or None when it must not begin.
+
+    It runs in context variables of its own, and leaves this thread's as they are.
+    """
+    return task.fresh_variables().run(_perform, task)
+
+
+def _perform(task: Task) -> Outcome | None:
     forks = Lineage.forks
     try:
         if not task.begin():

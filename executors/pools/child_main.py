@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from contextvars import Context, copy_context
 from errno import EBADF
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -27,7 +28,7 @@ from stepwell.engine.services import Services
 from stepwell.executors.pools.attempt import Lineage, end_copy, failure
 from stepwell.executors.pools.channel import Garbled, PatientEnd, frame_limit
 from stepwell.executors.pools.parent import Parent
-from stepwell.executors.pools.snapshot import Setup
+from stepwell.executors.pools.snapshot import DistantExecutor, Setup
 from stepwell.executors.pools.wire import pack, pack_outcome, restore, unpack
 
 # The exit code of a child whose body closed or read the connection to the parent.
@@ -105,18 +106,21 @@ class Child:
         return frame
 
     def _perform(self, execution: Execution) -> Outcome:
+        variables: Context | None = None
         forks, self._in_body = Lineage.forks, True
         try:
-            value = execution.invoke()
-            if hasattr(value, "__await__"):
-                value = executors.awaitables.run(value)
+            if isinstance(execution.executor, DistantExecutor):
+                # Before the copy is made: what a module sets when imported is for all bodies.
+                execution.executor.load()
+            variables = execution.fresh_variables()
+            value = variables.run(_value_of, execution)
         except BaseException as error:
             self._in_body = False
             end_copy(forks)
-            return failure(execution, error)
+            return (variables or copy_context()).run(failure, execution, error)
         self._in_body = False
         end_copy(forks)
-        return execution.completed(value)
+        return variables.run(execution.completed, value)
 
     def _send(self, frame: bytes) -> None:
         end_copy(self._forks)
@@ -146,6 +150,11 @@ class Child:
         execution = self._execution
         if execution is not None and self._number == number:
             execution.cancel()
+
+
+def _value_of(execution: Execution) -> Any:
+    value = execution.invoke()
+    return executors.awaitables.run(value) if hasattr(value, "__await__") else value
 
 
 def main(connection: Connection, setup: Setup) -> None:

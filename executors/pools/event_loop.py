@@ -13,6 +13,7 @@ from typing import Any
 from stepwell.engine.model import Outcome
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Lineage, end_copy, failure
+from stepwell.executors.pools.loop_threads import LoopThreads
 
 # How long canceled bodies may take to unwind at the end, in seconds.
 UNWIND = 1.0
@@ -51,6 +52,7 @@ class EventLoop:
         self._unwound = threading.Event()
         self._left: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(LoopThreads())
         thread = threading.Thread(target=self._serve, name="stepwell-asyncio", daemon=True)
         try:
             thread.start()
@@ -159,7 +161,8 @@ class EventLoop:
             if self._wanted(task):
                 self._placed.add(task)
                 # Kept by the loop until it begins, and then by `_begun`.
-                self._loop.create_task(self._run(task))
+                # In variables of its own: the default is those of whoever left the place.
+                self._loop.create_task(self._run(task), context=task.fresh_variables())
 
     def _leave(self, task: Task) -> None:
         self._placed.discard(task)

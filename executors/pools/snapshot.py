@@ -59,6 +59,10 @@ class DistantExecutor:
         """The executor's, where it has one."""
         return signature_of(self.found)
 
+    def load(self) -> None:
+        """Find it now. Raises as `found` does."""
+        _ = self.found
+
     def execute(self, step: Any) -> Any:
         """Run one step."""
         return self.found.execute(step)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
@@ -26,6 +27,7 @@ from stepwell.engine.payload import encode
 from stepwell.engine.ports import ProjectionStore, Task
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
+from stepwell.engine.surroundings import Surroundings
 from stepwell.executors.registry import Registry
 
 PATIENCE = 30.0
@@ -94,12 +96,16 @@ class FakeTask:
         self.breaks = breaks
         self.begun = False
         self.canceled = threading.Event()
+        self.surroundings = Surroundings()
 
     @property
     def kind(self) -> str:
         return self.step.kind
 
     saves = False
+
+    def fresh_variables(self) -> Context:
+        return self.surroundings.fresh()
 
     def begin(self) -> bool:
         self.begun = not self.canceled.is_set()

@@ -49,6 +49,11 @@ class Fault:
     hunks: tuple[Hunk, ...]
 
     @property
+    def number(self) -> int:
+        """The number that its name begins with."""
+        return int(self.name.partition("-")[0])
+
+    @property
     def paths(self) -> list[str]:
         """The files it changes."""
         return list(dict.fromkeys(hunk.path for hunk in self.hunks))
@@ -95,7 +100,8 @@ def read_fault(file: Path) -> Fault:
 
 def faults(folder: Path = FOLDER) -> list[Fault]:
     """All planted faults, by number."""
-    return [read_fault(file) for file in sorted(folder.glob("*.patch"))]
+    read = map(read_fault, folder.glob("*.patch"))
+    return sorted(read, key=lambda fault: fault.number)
 
 
 def missing_tests(fault: Fault, root: Path = ROOT) -> list[str]:
