@@ -87,8 +87,7 @@ class Execution:
         return self._context
 
     def fresh_variables(self) -> Context:
-        """The context variables for this execution alone: a copy of its worker's, or of the
-        caller's where it has none."""
+        """A copy of its worker's context variables, or of the caller's where it has none."""
         return (self._surroundings or Surroundings()).fresh()
 
     def begin(self) -> bool:

@@ -582,8 +582,7 @@ class Task(Protocol):
         ...
 
     def fresh_variables(self) -> Context:
-        """The context variables to run all of it in, from `begin` to its outcome: a copy that
-        nobody else has."""
+        """A copy of its worker's context variables, to run all of it in: `begin` to outcome."""
         ...
 
     def begin(self) -> bool:

@@ -20,13 +20,15 @@ class Emission:
     """The new steps of one completed execution, with what their edges point to.
 
     `joins` are the subtree dependents of the emitting step: (key, condition). They will wait for
-    the new steps, and so for the stored ones that these wait for.
+    the new steps, and so for the stored ones that these wait for. `repeated` are stored steps that
+    it would have emitted, but for their dedup keys: the joins wait for them, too.
     """
 
     parent: ClaimedStep
     steps: Sequence[NewStep]
     targets: dict[str, Target] = field(default_factory=dict)
     joins: list[tuple[int, str]] = field(default_factory=list)
+    repeated: dict[int, StepStatus] = field(default_factory=dict)
 
     @property
     def awaits_subtrees(self) -> bool:
@@ -97,6 +99,7 @@ class Emissions:
         new_ids = {new.id for new in steps}
         emission = Emission(outcome.step, steps)
         emission.targets.update(renamed)
+        emission.repeated.update(renamed.values())
         for new in steps:
             if (run_key, new.id) in found or (run_key, new.id) in taken:
                 raise InvalidGraph(f"emit.step({new.id!r}): the run has a step with this id")

@@ -12,6 +12,7 @@ from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, ve
 from stepwell.stores.sql.emissions import Emission, Emissions, Target
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.repeats import Repeats, RepeatStatements
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS, MAX_ROWS_JSON, Transaction, rows_json
 from stepwell.stores.sql.steps_sql import NEW_STEP_COLUMNS, GraphStatements, SettleStatements
@@ -46,6 +47,7 @@ class Graphs(Emissions):
     ) -> None:
         super().__init__(sql, settle)
         self._fused = fused
+        self._repeat_sql = RepeatStatements(sql.dialect)
 
     def reserve(self, tx: Transaction, runs: int, steps: int) -> tuple[int, int]:
         """The first of so many fresh keys of runs, and of steps; keys are never given twice.
@@ -173,6 +175,9 @@ class Graphs(Emissions):
                 key = emission.parent.key
                 emission.joins = self._joins(tx, [key]).get(key, [])
             self._add_emission(tx, ledger, emission, spread, unsettled)
+        if any(emission.repeated for emission in emissions):
+            statements = (self._repeat_sql, self._settle, self._sql)
+            Repeats(tx, statements, spread, unsettled).join(emissions)
 
     def _add_emission(
         self,

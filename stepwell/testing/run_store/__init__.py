@@ -32,6 +32,7 @@ from stepwell.testing.run_store.queues import QueueTests, RateTests, WorkerRowTe
 from stepwell.testing.run_store.receiving import ReceiveTests
 from stepwell.testing.run_store.recoveries import DeadLetterTests, ManySleepersTests
 from stepwell.testing.run_store.refusals import RefusedEmissionTests
+from stepwell.testing.run_store.repeats import RepeatTests
 from stepwell.testing.run_store.runs import RunListTests, RunTests
 from stepwell.testing.run_store.settling import (
     ArtifactTests,
@@ -62,6 +63,7 @@ class TransientRunStoreSuite(
     EmissionTests,
     SubtreeTests,
     DedupTests,
+    RepeatTests,
     RefusedEmissionTests,
     RetryTests,
     RecordTests,
