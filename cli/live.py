@@ -31,7 +31,7 @@ class LiveDisplay:
         self._live = Live(
             console=console or Console(stderr=True, highlight=False),
             auto_refresh=False,
-            redirect_stdout=False,
+            redirect_stdout=True,
         )
         self._live.start()
 

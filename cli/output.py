@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TextIO
 
+from stepwell.cli.streams import data_apart
+
 COLOURS = {
     "succeeded": "32",
     "failed": "31",
@@ -114,20 +116,35 @@ class Output:
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
+        self._data: TextIO | None = None
+
+    @property
+    def stream(self) -> TextIO:
+        """Where data goes: stdout, or where that led before it was set apart."""
+        return sys.stdout if self._data is None else self._data
+
+    def set_apart(self, *, descriptors: bool) -> None:
+        """From now on what others write to stdout is talk; see `data_apart`."""
+        if self._data is None:
+            self._data = data_apart(descriptors=descriptors)
+
+    def flush(self) -> None:
+        """See that all data has left. Raises BrokenPipeError when nobody reads it."""
+        self.stream.flush()
 
     # --- data -------------------------------------------------------------------------------
 
     def line(self, text: str = "") -> None:
         """One line of data; what is unprintable in it is escaped."""
-        print(clean(text))
+        self._put(clean(text))
 
     def text(self, text: str) -> None:
         """Several lines of data."""
-        print(clean(text, lines=True))
+        self._put(clean(text, lines=True))
 
     def value(self, value: Any, *, indent: int | None = 2) -> None:
         """Data as JSON; `indent` None writes it on one line."""
-        print(json_text(value, indent=indent, ascii_only=not _speaks_unicode(sys.stdout)))
+        self._put(json_text(value, indent=indent, ascii_only=not _speaks_unicode(self.stream)))
 
     def fields(self, pairs: Mapping[str, Any]) -> None:
         """Names and values below each other; empty ones are left out."""
@@ -135,9 +152,9 @@ class Output:
         left = max(map(len, shown), default=0)
         for name, value in shown.items():
             first, *more = value.split("\n")
-            print(f"{name:<{left}}  {self.tint(first) if name == 'status' else first}")
+            self._put(f"{name:<{left}}  {self.tint(first) if name == 'status' else first}")
             for line in more:
-                print(f"{'':<{left}}  {line}")
+                self._put(f"{'':<{left}}  {line}")
 
     def table(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """A table; on a terminal the last column is cut to fit. Nothing without rows."""
@@ -149,7 +166,7 @@ class Output:
             max(width(row[index]) for row in [titles, *cells]) for index in range(len(titles))
         ]
         room = self._room(widths)
-        print(_row(titles, widths, room))
+        self._put(_row(titles, widths, room))
         status = names.index("status") if "status" in names else None
         for row in cells:
             line = _row(row, widths, room)
@@ -159,11 +176,11 @@ class Output:
                 end = start + len(row[status])
                 if line[start:end] == row[status]:
                     line = line[:start] + self.tint(row[status]) + line[end:]
-            print(line)
+            self._put(line)
 
     def _room(self, widths: Sequence[int]) -> int | None:
         """How wide the last column may be, or None where nothing bounds it."""
-        if not sys.stdout.isatty():
+        if not self.stream.isatty():
             return None
         columns = shutil.get_terminal_size().columns
         return max(NARROWEST, columns - sum(widths[:-1]) - 2 * (len(widths) - 1))
@@ -171,12 +188,15 @@ class Output:
     @property
     def colours(self) -> bool:
         """Whether data may be coloured."""
-        return colours_wanted(sys.stdout)
+        return colours_wanted(self.stream)
 
     def tint(self, status: str) -> str:
         """A status in its colour."""
         code = COLOURS.get(status)
         return f"\x1b[{code}m{status}\x1b[0m" if code and self.colours else status
+
+    def _put(self, text: str) -> None:
+        print(text, file=self.stream)
 
     # --- talk -------------------------------------------------------------------------------
 
