@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from stepwell.cli.deadline import Deadline
 from stepwell.cli.errors import EXIT_INTERRUPTED, report
 from stepwell.cli.init import as_process_one
 from stepwell.cli.options import add_shared_options
@@ -97,13 +98,18 @@ class CommandLine(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         for ours in ("prog_name", "standalone_mode"):
             extra.pop(ours, None)
-        session = Session()
+        session = Session(extra.pop("deadline", None))
+        stdout = sys.stdout
         session.output.json = "--json" in given
         try:
             with unwinding(session.interrupts):
                 code = self._run(given, session, extra)
         except Interrupted as interrupt:
             code = interrupt.exit_code
+        if session.deadline is None:
+            sys.stdout = stdout
+        else:
+            session.deadline.over(code, patient=not session.interrupts)
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -118,11 +124,11 @@ class CommandLine(click.Group):
             code = super().main(
                 args, prog_name="stepwell", standalone_mode=False, obj=session, **extra
             )
-            sys.stdout.flush()
-            if session.told and is_lost(sys.stdout):
+            session.output.flush()
+            if session.told and is_lost(session.output.stream):
                 session.output.warn(f"stdout is closed, so the output is lost; {session.told}")
         except (BrokenPipeError, NobodyReads):
-            forget(sys.stdout)
+            forget(session.output.stream)
             return session.exit_code
         except click.Abort:
             return EXIT_INTERRUPTED
@@ -130,7 +136,7 @@ class CommandLine(click.Group):
             if session.interrupts:  # what it was raised for, until something made an error of it
                 raise Interrupted(session.interrupts[0]) from error
             if session.told and isinstance(error, OSError):
-                forget(sys.stdout)
+                forget(session.output.stream)
                 reason = error.strerror or type(error).__name__
                 session.output.warn(f"the output cannot be written: {reason}; {session.told}")
                 return session.exit_code
@@ -142,9 +148,9 @@ def _report(error: Exception, session: Session) -> int:
     """Say what went wrong, whoever reads it; returns the exit code."""
     code = report(error, session)
     try:
-        sys.stdout.flush()
+        session.output.flush()
     except OSError:
-        forget(sys.stdout)
+        forget(session.output.stream)
     return code
 
 
@@ -189,4 +195,4 @@ def main() -> NoReturn:
         if reconfigure is not None:
             # A character the terminal cannot show is no reason to fail.
             reconfigure(errors="backslashreplace")
-    command_line.main()
+    command_line.main(deadline=Deadline())

@@ -125,7 +125,10 @@ class Output:
 
     def set_apart(self, *, descriptors: bool) -> None:
         """From now on what others write to stdout is talk; see `data_apart`."""
-        if self._data is None:
+        if self._data is None and isinstance(_raw(sys.stdout), _Nowhere):
+            # There is no stdout to keep; what is lost there is told of at the end.
+            self._data, sys.stdout = sys.stdout, sys.stderr
+        elif self._data is None:
             self._data = data_apart(descriptors=descriptors)
 
     def flush(self) -> None:
@@ -236,11 +239,15 @@ def nowhere() -> TextIO:
 
 def is_lost(stream: TextIO) -> bool:
     """Whether something was written to a stream that was closed; what is buffered counts."""
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    raw = _raw(stream)
     if not isinstance(raw, _Nowhere):
         return False
     stream.flush()
     return raw.lost
+
+
+def _raw(stream: TextIO) -> Any:
+    return getattr(getattr(stream, "buffer", None), "raw", None)
 
 
 def forget(stream: TextIO) -> None:

@@ -20,8 +20,9 @@ _INTRODUCTION = """\
 <!-- Written by `python -m stepwell.cli.reference`; a test compares. -->
 
 `stepwell` and `python -m stepwell` are the same. Data goes to stdout and talk to stderr, so
-output can be piped. `--store`, `--home`, `--app` and `--json` may stand before or after the
-command's name.
+output can be piped. What your code prints (imported modules, entrypoints, steps in every pool, and
+the programs they start) is talk, too, also where it was written to stdout. `--store`, `--home`,
+`--app` and `--json` may stand before or after the command's name.
 
 `--json` writes what the command found as JSON, with snake_case keys, durations in seconds and
 times in UTC with a `Z`; an error is then a second line on stderr, too:
@@ -65,7 +66,8 @@ _SIGNALS = """\
 under `nohup` it stays ignored) they claim no more, running steps
 may finish within `--grace` seconds, and the rest is given back without being charged an attempt.
 A second signal stops at once and gives running steps back; a third ends the process, and leases
-lapse.
+lapse. The process ends within `--grace` plus two seconds, whatever threads and children steps have
+left in it; steps of the process pool may take `--kill-grace` to be killed besides.
 
 A drained `worker` exits with 0; stopped by a second signal, with 128 and its number: 129 (SIGHUP),
 130 (SIGINT) or 143 (SIGTERM). An interrupted `run` exits so, too, and says how to go on:

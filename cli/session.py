@@ -14,6 +14,7 @@ from typing import Any
 
 import stepwell.stores as stores
 from stepwell.cli.apps import Apps, load_apps
+from stepwell.cli.deadline import Deadline
 from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
 from stepwell.cli.signals import check_received
@@ -21,6 +22,7 @@ from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_
 from stepwell.engine.clock import pause
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, StoreError, nearest
 from stepwell.engine.runtime import Runtime
+from stepwell.engine.settings import Settings
 from stepwell.stores.sqlite_url import PREFIX as SQLITE
 from stepwell.stores.sqlite_url import file_of
 
@@ -33,7 +35,9 @@ _HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE
 class Session:
     """What the commands share. Nothing is read, loaded or opened before a command asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline | None = None) -> None:
+        # None in a process that is not the command line's own, as in a test.
+        self.deadline = deadline
         self.flags: dict[str, Any] = {}
         self.output = Output()
         self.exit_code = 0
@@ -50,7 +54,13 @@ class Session:
 
     @cached_property
     def apps(self) -> Apps:
-        """The packages there are; broken installed ones are reported and left out."""
+        """The packages there are; broken installed ones are reported and left out.
+
+        From here on code of others runs, and what that prints is talk.
+        """
+        self.output.set_apart(descriptors=self.deadline is not None)
+        if self.deadline is not None:
+            self.deadline.watch(Settings())
         return load_apps(self.configuration.app, self.output.warn)
 
     @property
@@ -167,6 +177,8 @@ class Session:
         apps = self.apps
         with ExitStack() as on_failure:
             runtime = on_failure.enter_context(self._connect(apps.named))
+            if self.deadline is not None:
+                self.deadline.watch(runtime.settings)
             for entry, package in apps.installed:
                 try:
                     runtime.register_package(package)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from stepwell.cli.deadline import Deadline
 from stepwell.engine.runtime import Runtime
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,8 +35,9 @@ class Drain:
     A third one ends the process where it stands, and leases lapse.
     """
 
-    def __init__(self, runtime: Runtime, grace: float) -> None:
+    def __init__(self, runtime: Runtime, grace: float, deadline: Deadline | None = None) -> None:
         self._runtime = runtime
+        self._deadline = deadline
         self._grace = grace
         self.received: list[int] = []
 
@@ -44,6 +46,8 @@ class Drain:
         count = len(self.received)
         if count > 2:
             os._exit(128 + signum)
+        if self._deadline is not None:
+            self._deadline.told(signum, self._grace if count == 1 else 0)
         told = self._runtime.stop_workers(None if count == 1 else 0)
         if not told:
             # Nobody works yet, or any more: there is nothing to wait for.
@@ -83,12 +87,17 @@ def unwinding(received: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def draining(runtime: Runtime, received: list[int], grace: float | None = None) -> Iterator[Drain]:
+def draining(
+    runtime: Runtime,
+    received: list[int],
+    grace: float | None = None,
+    deadline: Deadline | None = None,
+) -> Iterator[Drain]:
     """Within the block the signals drain the runtime's workers; says which ones came.
 
-    Raises Interrupted if one was `received` before and swallowed.
+    Raises Interrupted if one was `received` before and swallowed. The `deadline` is told of them.
     """
-    drain = Drain(runtime, runtime.settings.grace if grace is None else grace)
+    drain = Drain(runtime, runtime.settings.grace if grace is None else grace, deadline)
     with _handled_by(drain):
         check_received(received)
         yield drain

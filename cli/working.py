@@ -32,7 +32,7 @@ def work_until_end(
     out = session.output
     try:
         with (
-            draining(runtime, session.interrupts) as drain,
+            draining(runtime, session.interrupts, deadline=session.deadline) as drain,
             shown(
                 lambda: runtime.progress(run_id),
                 lambda: _waits(session, runtime, run_id),

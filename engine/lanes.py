@@ -19,6 +19,8 @@ LanePool = Callable[[str, int], Pool]
 AHEAD = 0.05
 SMOOTHING = 0.5
 SAMPLE_STEPS = 64
+# How long what was told to end may still take in a pool that cannot kill it, in seconds.
+UNWIND = 0.5
 
 
 class _LaneState:
@@ -160,8 +162,12 @@ class Lanes:
             pool.cancel(execution)
 
     def shutdown(self, grace: float) -> None:
-        """Stop all pools."""
+        """Stop all pools; all in them was told to end before.
+
+        Children have `grace` seconds. What runs in this process cannot be killed, and longer waits
+        for it would change nothing.
+        """
         for lane in self._lanes.values():
             if lane.pool is not None:
-                lane.pool.shutdown(grace)
+                lane.pool.shutdown(grace if lane.name == "process" else min(grace, UNWIND))
                 lane.pool = None

@@ -45,8 +45,11 @@ def worker(
     within --grace and gives the rest back uncharged; the exit code is then 0. A second one
     stops at once: running steps are given back, and the exit code is 143, 129 or 130.
     """
-    show_log(session, events=True, quiet=quiet)
-    with session.working(patient=True) as runtime, draining(runtime, session.interrupts) as drain:
+    show_log(events=True, quiet=quiet)
+    with (
+        session.working(patient=True) as runtime,
+        draining(runtime, session.interrupts, deadline=session.deadline) as drain,
+    ):
         runtime.start_workers(max_cycles=max_cycles, queues=queues, labels=labels or ())
     names = [signal.Signals(signum).name for signum in drain.received]
     if session.output.json:

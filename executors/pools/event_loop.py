@@ -16,7 +16,7 @@ from stepwell.executors.pools.attempt import Lineage, end_copy, failure
 from stepwell.executors.pools.loop_threads import LoopThreads
 
 # How long canceled bodies may take to unwind at the end, in seconds.
-UNWIND = 1.0
+UNWIND = 0.5
 
 _log = logging.getLogger("stepwell.pool")
 
@@ -99,7 +99,7 @@ class EventLoop:
 
     def await_end(self, grace: float) -> None:
         """Wait for the end that was asked for with the same grace, but not for ever."""
-        self._unwound.wait(grace + 3 * UNWIND)
+        self._unwound.wait(grace + 2 * UNWIND)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> bool:
         """Have the loop call a function; False when it is closed."""
