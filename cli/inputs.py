@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from stepwell.engine.errors import InvalidInput, InvalidPayload
 from stepwell.engine.payload import encode, parse
-from stepwell.engine.signature import adapter_of
+from stepwell.engine.payload_types import payload_type
 
 # A word up to this length is repeated with quotes, where it should have had them.
 QUOTABLE = 60
@@ -71,7 +71,8 @@ class RunInput:
 def _misfit(value: Any, declared: Any) -> int:
     """How far a value is from its type: zero fits, and what is wrong deep inside counts more."""
     try:
-        adapter_of(declared).validate_json(encode(value, "input"), by_alias=True, by_name=True)
+        adapter = payload_type(declared).adapter
+        adapter.validate_json(encode(value, "input"), by_alias=True, by_name=True)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         return sum(1 + len(problem["loc"]) for problem in problems)

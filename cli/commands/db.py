@@ -6,9 +6,10 @@ import click
 
 import stepwell.stores as stores
 from stepwell.cli.options import Command
-from stepwell.cli.session import SQLITE, Session
+from stepwell.cli.session import Session
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError
+from stepwell.stores.sqlite_url import PREFIX as SQLITE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

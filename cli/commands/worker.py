@@ -45,7 +45,7 @@ def worker(
     within --grace and gives the rest back uncharged; the exit code is then 0. A second one
     stops at once: running steps are given back, and the exit code is 143, 129 or 130.
     """
-    show_log(events=True, quiet=quiet)
+    show_log(session, events=True, quiet=quiet)
     with (
         session.working(patient=True) as runtime,
         draining(runtime, session.interrupts, deadline=session.deadline) as drain,

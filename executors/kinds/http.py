@@ -12,7 +12,7 @@ import stepwell.executors as executors
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Permanent, StoreError
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.signature import UNSHOWN
+from stepwell.engine.payload_types import UNSHOWN
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.shortage import passing
 from stepwell.executors.kinds.sources import Source
