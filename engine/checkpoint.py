@@ -20,7 +20,7 @@ MAX_EXECUTION_ID_BYTES = 1_000
 # schema is made when first used: most imports of Stepwell never do.
 _CONFIG = ConfigDict(extra="allow", ser_json_inf_nan="constants", defer_build=True)
 
-OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_value"]
+OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_value", "any", "all"]
 CheckpointStatus = Literal["running", "waiting", "paused", "completed", "failed"]
 
 

@@ -17,7 +17,7 @@ from stepwell.engine.artifact_reads import ArtifactReads
 from stepwell.engine.builder import Typed
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.durable_waits import DurableWaits
+from stepwell.engine.durable_several import DurableSeveral
 from stepwell.engine.effects import ArtifactLabel, Effects
 from stepwell.engine.errors import (
     Canceled,
@@ -57,7 +57,7 @@ _log = logging.getLogger("stepwell.step")
 KEPT_TEXT = 1 << 20
 
 
-class StepContext(ArtifactReads, DurableWaits):
+class StepContext(ArtifactReads, DurableSeveral):
     """One execution of one step.
 
     `run` and `step` are as they were when the step was claimed; `now` is when that was, by the

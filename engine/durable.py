@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -14,7 +15,7 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.journal import Journal
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import ClaimedStep
-from stepwell.engine.operation import Work, perform
+from stepwell.engine.operation import INSIDE, Work, perform
 from stepwell.engine.pausing import PAUSED
 from stepwell.engine.replay import (
     Request,
@@ -89,6 +90,10 @@ class Durable:
     _tasks: set[Any] | None = None
     _failed_tasks: tuple[tuple[Exception, int], ...] = ()
     _bell: threading.Event | None = None
+    # Where the body runs: its thread, the event loop around it, and its task if it is a coroutine.
+    _thread: int | None = None
+    _loop: Any = None
+    _task: Any = None
 
     @overload
     def do(
@@ -287,6 +292,35 @@ class Durable:
         self._bell.wait(seconds)
         return self._cancelled
 
+    def enter(self) -> None:
+        """The body is about to run in this thread."""
+        self._thread = threading.get_ident()
+        events = sys.modules.get("asyncio.events")
+        if events is not None:
+            self._loop = events._get_running_loop()
+
+    def _check_place(self, call: str) -> None:
+        """Raises InvalidInput where a wait would not unwind the body; that ends the attempt."""
+        calling = INSIDE.get()
+        if calling is not None and calling[0] is self:
+            raise StepwellError(
+                f"step.{call}: called inside the operation {calling[1]!r}; it would be lost when "
+                "the operation is replayed: call it before or after, and wait for several things "
+                "at once with step.wait_any(…) or step.wait_all(…)"
+            )
+        if self._thread is None:  # made by hand
+            return
+        why = ""
+        if threading.get_ident() != self._thread:
+            remedy = engine.durable_async.REMEDY
+            why = f"called in another thread than the step's function; {remedy}"
+        elif "asyncio.events" in sys.modules:
+            why = engine.durable_async.elsewhere(self._task, self._loop)
+        if why:
+            error = InvalidInput(f"step.{call}: {why}")
+            self._journal(call).misplaced = error
+            raise error
+
     def stay_paused(self) -> None:
         """Suspend again, without running the body, while a pause that was obeyed still stands."""
         waited = self.resumed_wait()
@@ -303,6 +337,8 @@ class Durable:
 
     async def guarded(self, body: Awaitable[T]) -> T:
         """The body's value, once what it left running has ended, too."""
+        self.enter()
+        self._task = engine.durable_async.own_task()
         error: BaseException | None = None
         try:
             return await body

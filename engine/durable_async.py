@@ -3,11 +3,75 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from stepwell.engine.errors import Canceled, InvalidInput
+from stepwell.engine.errors import Canceled, InvalidInput, Signal
 from stepwell.engine.operation import Work
+
+# What to do instead of waits beside each other.
+REMEDY = (
+    "a wait unwinds the step's function, and is called in the function itself: wait for several "
+    "things at once with step.wait_any(…) or step.wait_all(…), for a limited time with timeout=…"
+)
+
+
+def own_task() -> asyncio.Task[Any] | None:
+    """The task that calls this."""
+    return asyncio.current_task()
+
+
+def elsewhere(own: asyncio.Task[Any] | None, around: asyncio.AbstractEventLoop | None) -> str:
+    """Why a wait cannot be called here, with what to do; empty where it can.
+
+    `own` is the body's task; of a plain function None, and `around` the loop that it runs within,
+    if any. What only the event loop knows of a time limit is seen where it tells it.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return ""
+    current = asyncio.current_task()
+    if own is None and loop is around:
+        return ""
+    if current is not own and not (own is None and _is_main(current)):
+        if current is not None:
+            current.add_done_callback(_retrieve)
+        return f"called in a task of its own, as gather, create_task and wait_for make; {REMEDY}"
+    if _is_limited(loop, current):
+        return (
+            "called under a time limit of asyncio, which would not outlast the wait; leave it out, "
+            "and limit the wait itself: timeout=…, for a sleep step.wait_any(…, timeout=…)"
+        )
+    return ""
+
+
+def _is_main(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a plain function runs its event loop for this task, as `asyncio.run` does."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "run_until_complete":
+            return task is not None and frame.f_locals.get("future") is task
+    return False
+
+
+def _is_limited(loop: Any, task: asyncio.Task[Any] | None) -> bool:
+    """Whether `asyncio.timeout`, or its like, is to cancel this task."""
+    for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
+        owner = getattr(getattr(handle, "_callback", None), "__self__", None)
+        if owner is None or handle.cancelled():
+            continue
+        if task in (getattr(owner, "_task", None), getattr(owner, "_host_task", None)):
+            return True
+    return False
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Its failure was told already; asyncio need not say that nobody asked for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def require_loop(label: str) -> None:
@@ -23,6 +87,15 @@ def require_loop(label: str) -> None:
 
 async def perform(work: Work) -> Any:
     """The value of a coroutine function's operation; the loop never waits for a save."""
+    try:
+        return await _performed(work)
+    except Signal:  # unwinds the execution, whoever awaits this task
+        if (task := asyncio.current_task()) is not None:
+            task.add_done_callback(_retrieve)
+        raise
+
+
+async def _performed(work: Work) -> Any:
     if work.checkpoint and not work.journal.is_loaded:
         await asyncio.to_thread(work.journal.load)
     if work.is_recorded():

@@ -40,7 +40,10 @@ MISSING: Final[Any] = object()
 # The code of the failure when a message does not fit the type that was asked for.
 MESSAGE_REFUSED: Final = "message_refused"
 
-_APPROVAL = payload_type(Approval)
+APPROVED = payload_type(Approval)
+
+# Kinds of operations that may unwind the body.
+_UNWINDING = frozenset({"sleep", "receive", "approval", "value", "any", "all"})
 
 
 class DurableWaits(Durable):
@@ -125,9 +128,9 @@ class DurableWaits(Durable):
             if ended.error.code == MESSAGE_REFUSED:
                 raise self._refused(journal, request, ended)
             if default is MISSING:
-                raise _timed_out(journal, ended, f"no message came on topic {topic!r}")
+                raise timed_out(journal, ended, f"no message came on topic {topic!r}")
             return default
-        return _typed(ended.value, of, f"message on topic {topic!r}")
+        return typed(ended.value, of, f"message on topic {topic!r}")
 
     def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
         """Wait until somebody approves or rejects; the decision, with who and why.
@@ -140,8 +143,8 @@ class DurableWaits(Durable):
         wait = Wait(topic=topic, kind="approval", operation=request.id)
         ended = self._await(journal, request, wait, limit, self._message(journal, request, topic))
         if ended.error is not None:
-            raise _timed_out(journal, ended, "nobody decided")
-        decision: Approval = _typed(ended.value, _APPROVAL, "decision")
+            raise timed_out(journal, ended, "nobody decided")
+        decision: Approval = typed(ended.value, APPROVED, "decision")
         return decision
 
     @overload
@@ -172,8 +175,8 @@ class DurableWaits(Durable):
         wait = Wait(value=(run_id, key), kind="value", operation=request.id)
         ended = self._await(journal, request, wait, limit, lambda: _last(journal, run_id, key))
         if ended.error is not None:
-            raise _timed_out(journal, ended, f"run {run_id!r} set no value for {key!r}")
-        return _typed(ended.value, of, f"value {key!r} of run {run_id!r}")
+            raise timed_out(journal, ended, f"run {run_id!r} set no value for {key!r}")
+        return typed(ended.value, of, f"value {key!r} of run {run_id!r}")
 
     def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
         """The value that a run has set for `key` by now, or `default`. Raises NotFound."""
@@ -246,6 +249,8 @@ class DurableWaits(Durable):
     def _waiting(
         self, call: str, kind: OperationKind, arguments: tuple[Any, ...]
     ) -> tuple[Request, Journal]:
+        if kind in _UNWINDING and call != "get_value":
+            self._check_place(call)
         name = "approval" if kind == "approval" else call
         options = (call, None, True)
         request = self._request(
@@ -265,20 +270,32 @@ class DurableWaits(Durable):
 
         def fitting() -> str | None:
             text = ask()
-            why = None if text is None or of is None else _misfit(text, of)
+            why = None if text is None or of is None else misfit(text, of)
             if why is not None:
                 raise self._refuse(journal, request, topic, why)
             return text
 
         return fitting
 
-    def _refuse(self, journal: Journal, request: Request, topic: str, why: str) -> Permanent:
-        """Record that what was received does not fit, and refuse it."""
-        message = journal.ask(journal.services.messages.given, self._claimed, request.id)
+    def _refuse(
+        self,
+        journal: Journal,
+        request: Request,
+        topic: str,
+        why: str,
+        operation: str | None = None,
+    ) -> Permanent:
+        """Record that what was received does not fit, and refuse it.
+
+        `operation` has the message, where it is not the request's own.
+        """
+        receiver = operation or request.id
+        message = journal.ask(journal.services.messages.given, self._claimed, receiver)
+        details: dict[str, Any] = {"message": message}
+        if operation is not None:
+            details["operation"] = operation
         error = Permanent(
-            MESSAGE_REFUSED,
-            f"message {message} on topic {topic!r}: {why}",
-            details={"message": message},
+            MESSAGE_REFUSED, f"message {message} on topic {topic!r}: {why}", details=details
         )
         now = to_datetime(journal.services.clock.micros())
         ended = operation_of(request, now, now, error=to_value(error))
@@ -296,8 +313,9 @@ class DurableWaits(Durable):
         journal.know_failure(ended, error)
         message = ended.error.details.get("message")
         if message is not None:
+            receiver = ended.error.details.get("operation", request.id)
             refuse = journal.services.messages.refuse
-            journal.ask(refuse, self._claimed, request.id, message)
+            journal.ask(refuse, self._claimed, receiver, message)
         refused: Permanent = error
         return refused
 
@@ -334,7 +352,7 @@ class DurableWaits(Durable):
         return operation
 
 
-def _misfit(text: str, of: PayloadType) -> str | None:
+def misfit(text: str, of: PayloadType) -> str | None:
     """Why a message does not fit the type, or None when it does."""
     try:
         of.read(text, "")
@@ -355,12 +373,13 @@ def _check_set(request: Request, stored: tuple[str, str], asked: tuple[str, str]
         request.mismatch(f"has set {was} before", f"sets {now}")
 
 
-def _timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:
+def timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:
     """The error to raise; if it ends the attempt, the next one waits anew."""
     error = WaitTimeout(f"{what} in time")
     journal.know_failure(ended, error)
     return error
 
 
-def _typed(value: Any, of: PayloadType | None, where: str) -> Any:
+def typed(value: Any, of: PayloadType | None, where: str) -> Any:
+    """A recorded value as its type says now. Raises InvalidPayload."""
     return value if of is None else of.read(encode(value, where, 1 << 40), where)

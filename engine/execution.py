@@ -116,6 +116,7 @@ class Execution:
         context = self.context
         if self.step.wait is not None:
             context.stay_paused()
+        context.enter()
         value = self.executor.execute(context)
         return context.guarded(value) if hasattr(value, "__await__") else value
 

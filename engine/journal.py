@@ -30,7 +30,7 @@ from stepwell.engine.checkpoint import (
 )
 from stepwell.engine.checkpoint_elsewhere import recorded_elsewhere
 from stepwell.engine.checkpointing import load, record
-from stepwell.engine.clock import to_datetime, to_micros
+from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import (
     Canceled,
     CorruptData,
@@ -42,14 +42,14 @@ from stepwell.engine.errors import (
     StoreVersionError,
     Suspend,
 )
-from stepwell.engine.model import ClaimedStep, Failed, Suspended, Wait
+from stepwell.engine.model import ClaimedStep, Failed, Several, Suspended, Wait
 from stepwell.engine.operation_errors import nearest_causes
 from stepwell.engine.pausing import PAUSED
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.replay import Request
 from stepwell.engine.services import DurableServices
 from stepwell.engine.settings import Settings
-from stepwell.engine.waiting import stored_wait
+from stepwell.engine.waiting import began_waits, moved_times, stored_wait
 
 T = TypeVar("T")
 
@@ -98,6 +98,8 @@ class Journal:
         self._saved_variables = "{}"
         # Failures beside the body that it has not gone by.
         self.unread: list[BaseException] = []
+        # A wait was called where it cannot be: the attempt ends with this, whatever comes of it.
+        self.misplaced: InvalidInput | None = None
 
     # --- history ----------------------------------------------------------------------------
 
@@ -161,29 +163,26 @@ class Journal:
         For a wait that began in an earlier execution it is the time set then, moved by pauses;
         else `fresh`.
         """
-        found = self._recorded.get(request.id)
-        if found is not None and found.open and found.error is not None:
-            # It timed out, which ended the attempt: this one waits anew, and must know so later.
-            again = {"error": None, "attempts": found.attempts + 1}
-            self.keep(found.model_copy(update=again))
+        if self._waits_anew(request):
             return fresh
-        began = False
-        times = []
-        claimed, kept = self.claimed, self._wait
-        waited = decode(claimed.wait) if claimed.wait else {}
-        if waited.get("operation") == request.id:
-            began = True
-            times.append(waited.get("until") if claimed.wake_at is None else claimed.wake_at)
-        if kept is not None and kept.operation == request.id:
-            began = True
-            if kept.wake_at is not None:
-                times.append(to_micros(kept.wake_at))
-            elif kept.remaining is not None:
-                times.append(self.services.now() + int(kept.remaining * 1e6))
-        known = [time for time in times if time is not None]
-        if began:
-            return max(known) if known else None
-        return fresh
+        began = began_waits(self.claimed, self._wait, self.services.now, request.id)
+        known = [time for time, _ in began if time is not None]
+        return max(known, default=None) if began else fresh
+
+    def times(self, request: Request, fresh: Several) -> Several:
+        """When the sleep and the limit of several waits are over; as `deadline`."""
+        if self._waits_anew(request):
+            return fresh
+        began = began_waits(self.claimed, self._wait, self.services.now, request.id)
+        return moved_times(began) or fresh
+
+    def _waits_anew(self, request: Request) -> bool:
+        """Whether it timed out, which ended an attempt: then it is kept that it waits again."""
+        found = self._recorded.get(request.id)
+        if found is None or not found.open or found.error is None:
+            return False
+        self.keep(found.model_copy(update={"error": None, "attempts": found.attempts + 1}))
+        return True
 
     def is_over(self, deadline: int | None) -> bool:
         """Whether a deadline has passed, by the store's clock."""
@@ -307,6 +306,8 @@ class Journal:
         """Save that the execution completed. Raises the signal that it was to end by, if any."""
         if self.signal is not None:
             raise self.signal
+        if self.misplaced is not None:
+            raise self.misplaced
         if not self.is_loaded:
             return
         try:
@@ -331,6 +332,8 @@ class Journal:
                     extra={"action": "step.unwound"},
                 )
             error = self.signal
+        if self.misplaced is not None and isinstance(error, (Suspend, BaseExceptionGroup)):
+            error = self.misplaced
         ended = outcome(error)
         if isinstance(error, Canceled) or not self.is_loaded:
             return ended

@@ -60,7 +60,8 @@ class Failure:
 class StepWait:
     """What a waiting step waits for: a `kind` of `Wait`, with its topic, run or value (run, key).
 
-    `until` None means without end; while the step is held back, `left` stands for it.
+    `until` None means without end; while the step is held back, `left` stands for it. `waits` are
+    those of a wait for any or all of several.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class StepWait:
     value: tuple[str, str] | None = None
     until: datetime | None = None
     left: timedelta | None = None
+    waits: tuple[StepWait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,9 +525,9 @@ class Wait:
     """What a suspended step waits for: `until` (epoch µs), or one of the others, or both.
 
     The others: the end of run `run_id`; a message to the step's run on `topic`; the first `value`
-    (run id, key). `kind` names it for people ("sleep", "message", "approval", "value", "run",
-    "paused"), `operation` is the durable operation that waits. `start` is a run to be created in
-    the same commit.
+    (run id, key); or `several` of them. `kind` names it for people ("sleep", "message",
+    "approval", "value", "run", "paused", "any", "all"), `operation` is the durable operation that
+    waits. `start` is a run to be created in the same commit.
     """
 
     run_id: str | None = None
@@ -535,6 +537,36 @@ class Wait:
     value: tuple[str, str] | None = None
     kind: str = "run"
     operation: str | None = None
+    several: Several | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """What stands side by side in a wait of the kind "any" or "all": `waits`, in their order.
+
+    `sleep` (epoch µs) is when the sleep among them that counts is over, the first for any and the
+    last for all, and `place` which it is; `limit` is when the whole is given up. `slept`: of all,
+    every sleep is over. The wait's own `until` is the earlier of `sleep` and `limit`.
+    """
+
+    waits: tuple[Wait, ...]
+    sleep: int | None = None
+    limit: int | None = None
+    place: int | None = None
+    slept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a wait found: JSON text, since when it is there (epoch µs), and the message's id.
+
+    `taken`: the operation was given the message before.
+    """
+
+    at: int
+    value: str
+    message: int | None = None
+    taken: bool = False
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
+    Arrival,
     ArtifactRef,
     Blob,
     ClaimedStep,
@@ -46,6 +47,7 @@ from stepwell.engine.model import (
     StepFilter,
     StepResult,
     ValueEntry,
+    Wait,
     WorkerRow,
 )
 from stepwell.engine.verification import Verification
@@ -290,6 +292,22 @@ class Messages(Protocol):
 
         The operation is given the next one then. Nothing happens when it does not have this
         message (any more). Raises LeaseLost.
+        """
+        ...
+
+    def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:
+        """For each of these waits of the step what has come for it, or None; nothing is taken.
+
+        A message is the one that `receive` would give. Of a value it is the last one, there since
+        the first; of a run's end a JSON object: `run_id`, `status`, `result`, `error`. A sleep
+        has none. Raises NotFound without the run of a value or an end.
+        """
+        ...
+
+    def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:
+        """Give messages (id, operation) to operations of the step: all of them, or none.
+
+        False when one was given to somebody else. Raises LeaseLost.
         """
         ...
 

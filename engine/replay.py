@@ -212,4 +212,6 @@ def _was(kind: str) -> str:
         "approval": "a step.wait_for_approval",
         "value": "a read of a run's value",
         "set_value": "a step.set_value",
+        "any": "a step.wait_any",
+        "all": "a step.wait_all",
     }.get(kind, f"{kind!r}")

@@ -12,7 +12,7 @@ from typing import Any
 from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate, Operation
 from stepwell.engine.checkpointing import load, record
 from stepwell.engine.errors import StepwellError
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.model import ClaimedStep, Wait
 from stepwell.engine.payload import decode
 from stepwell.engine.services import DurableServices, Services
 from stepwell.executors.pools.wire import restore
@@ -74,6 +74,16 @@ def _refuse(services: Services, step: ClaimedStep, asked: Header) -> Any:
     _durable(services).messages.refuse(step, asked["operation"], asked["message"])
 
 
+def _arrivals(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    waits = restore(list[Wait], asked["waits"])
+    return _durable(services).messages.arrivals(step, waits)
+
+
+def _take(services: Services, step: ClaimedStep, asked: Header) -> Any:
+    messages = [(id_, operation) for id_, operation in asked["messages"]]
+    return _durable(services).messages.take(step, messages)
+
+
 def _set_value(services: Services, step: ClaimedStep, asked: Header) -> Any:
     key, value, operation = asked["key"], asked["value"], asked["operation"]
     return _durable(services).values.set_value(step, key, value, operation)
@@ -113,6 +123,8 @@ _ANSWERS: dict[str, Callable[[Services, ClaimedStep, Header], Any]] = {
     "receive": _receive,
     "given": _given,
     "refuse": _refuse,
+    "arrivals": _arrivals,
+    "take": _take,
     "set_value": _set_value,
     "values": _values,
     "kv_get": lambda services, _, asked: _durable(services).kv.store.kv_get(asked["key"]),

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from base64 import b64decode
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ from stepwell.engine.errors import StepwellError
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import (
     ArtifactRef,
+    Arrival,
     ClaimedStep,
     KeyValue,
     Message,
@@ -25,6 +27,7 @@ from stepwell.engine.model import (
     Operator,
     StepResult,
     ValueEntry,
+    Wait,
 )
 from stepwell.engine.payload import encode
 from stepwell.engine.services import DurableServices
@@ -121,6 +124,15 @@ class Parent:
 
     def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:  # noqa: ARG002
         self.call("refuse", operation=operation, message=message)
+
+    def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:  # noqa: ARG002
+        found: list[Arrival | None] = restore(
+            list[Arrival | None], self.call("arrivals", waits=waits)
+        )
+        return found
+
+    def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:  # noqa: ARG002
+        return bool(self.call("take", messages=messages))
 
     def set_value(
         self,

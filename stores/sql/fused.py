@@ -23,7 +23,7 @@ from stepwell.stores.sql.succeed_together import succeed_together
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
 
 # What a row of `FusedStatements.end_runs` tells.
-ENDED, WOKEN = 0, 1
+ENDED, WOKEN, BESIDE = 0, 1, 2
 
 
 def keys_array(keys: Iterable[int]) -> str:
@@ -77,7 +77,10 @@ class FusedStatements(Statements):
         return Statement(added, *("runs", "steps", "edges", "events"))
 
     def _end_runs(self) -> Statement:
-        """End runs with an event each, and wake the steps that wait for it."""
+        """End runs with an event each, and wake the steps that wait for it.
+
+        Those that wait for something beside it are told of.
+        """
         ended = (
             ending(self.dialect.scalars("keys"))
             .values(event_seq=runs.c.event_seq + 1)
@@ -105,6 +108,13 @@ class FusedStatements(Statements):
             .offset(sa.literal_column("0"))
             .lateral("each")
         )
+        one_of = schema.waits
+        beside = (
+            sa.select(one_of.c.step)
+            .where(one_of.c.name == name)
+            .offset(sa.literal_column("0"))
+            .lateral("beside")
+        )
         found = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
         sleepers = found.cte("sleepers").prefix_with("MATERIALIZED")
         woken = (
@@ -125,6 +135,10 @@ class FusedStatements(Statements):
                 *(woken.c.id, woken.c.run_id, sa.cast(sa.null(), sa.Text)),
                 *(woken.c.attempt, woken.c.run_key),
             ),
+            sa.select(
+                sa.literal_column(str(BESIDE)),
+                *(beside.c.step, ended.c.run_id, sa.cast(sa.null(), sa.Text), nothing, nothing),
+            ).select_from(ended.join(beside, sa.true())),
         )
         return Statement(rows.add_cte(told.cte("told")), *("now", "data", "keys"))
 

@@ -13,18 +13,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.model import ClaimedStep, Suspended
 from stepwell.engine.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus
 from stepwell.stores.sql import schema, waiting
-from stepwell.stores.sql.fused import ENDED, FusedStatements
+from stepwell.stores.sql.fused import BESIDE, ENDED, FusedStatements
 from stepwell.stores.sql.run_ends import END_EVENTS, ending, is_paused
+from stepwell.stores.sql.side_by_side import SideBySide
 from stepwell.stores.sql.statements import (
     Each,
     Statement,
     Statements,
     Transaction,
-    bind,
     insert,
     may,
     rows_json,
@@ -81,6 +81,7 @@ class LedgerStatements(Statements):
         self._ends()
         self._waits(dialect)
         self.add_events = insert(dialect, schema.events)
+        self.side_by_side = SideBySide(dialect)
 
     def _ends(self) -> None:
         runs = schema.runs
@@ -91,17 +92,16 @@ class LedgerStatements(Statements):
 
     def _waits(self, dialect: Any) -> None:
         runs, steps = schema.runs, schema.steps
-        self.wake = Statement(
-            sa.update(steps)
-            .values(waiting.wakes())
-            .where(may(Act.WAKE, steps.c.status), steps.c.wait_for == bind("name"))
-            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
-            "now",
-            "name",
-        )
+        several = schema.waits
+        names = dialect.texts("names")
         self.find_waiting = Statement(
-            sa.select(steps.c.id, steps.c.wait_for).where(
-                may(Act.WAKE, steps.c.status), steps.c.wait_for.in_(dialect.texts("names"))
+            sa.union_all(
+                sa.select(steps.c.id, steps.c.wait_for, sa.literal_column("0")).where(
+                    may(Act.WAKE, steps.c.status), steps.c.wait_for.in_(names)
+                ),
+                sa.select(several.c.step, several.c.name, sa.literal_column("1")).where(
+                    several.c.name.in_(names)
+                ),
             ),
             "names",
         )
@@ -207,21 +207,35 @@ class Ledger:
         """These steps may be ready now, and no event of theirs says so."""
         self._readied.append(keys)
 
-    def wake(self, name: str, data: Mapping[str, Any]) -> int:
-        """Wake all steps that wait for `name` (see `waiting`); returns how many."""
-        woken = self._sql.wake(self._tx, self._tx.now, name).fetchall()
-        for step, run_key, attempt in woken:
-            self.event(run_key, EventType.STEP_WOKEN, step, attempt, data=data)
-        return len(woken)
+    def wake(self, name: str, data: Mapping[str, Any]) -> None:
+        """Wake all steps that wait for `name` (see `waiting`)."""
+        self.wake_all({name: data})
 
     def wake_all(self, names: Mapping[str, Mapping[str, Any]]) -> None:
         """`wake` for many names at once, each with the data of its events."""
-        if len(names) == 1:
-            self.wake(*next(iter(names.items())))
-            return
         found = self._sql.find_waiting(self._tx, rows_json(list(names))).fetchall()
-        if found:
-            self.wake_steps({key: names[name] for key, name in found})
+        if not found:
+            return
+        plain = {key: names[name] for key, name, several in found if not several}
+        if plain:
+            self.wake_steps(plain)
+        if len(plain) < len(found):
+            self._arrived({key: names[name] for key, name, several in found if several})
+
+    def _arrived(self, steps: Mapping[int, Mapping[str, Any]]) -> None:
+        """Wake those of these that have what they wait for side by side."""
+        over = self._sql.side_by_side.arrived(self._tx, steps)
+        if over:
+            self.wake_steps({key: steps[key] for key in over})
+
+    def wait_side_by_side(self, suspended: Sequence[Suspended]) -> None:
+        """These steps wait for several things; those that have them already are woken."""
+        if over := self._sql.side_by_side.begin(self._tx, suspended):
+            self.wake_steps({key: {} for key in over})
+
+    def due_side_by_side(self, keys: Iterable[int]) -> list[int]:
+        """Of steps whose time is up those that do not wait on for something else."""
+        return self._sql.side_by_side.due(self._tx, keys)
 
     def wake_steps(self, steps: Mapping[int, Mapping[str, Any]]) -> None:
         """Wake these waiting steps, each with the data of its event."""
@@ -333,10 +347,15 @@ class Ledger:
         tx.news = True
         text = encode(dict(data), "event") if data else None
         rows = fused.end_runs(tx, tx.now, text, keys).fetchall()
+        beside: dict[int, dict[str, Any]] = {}
         for what, key, run_id, status, number, run_key in sorted(rows, key=itemgetter(0, 1)):
             if what == ENDED:
                 event = END_EVENTS[RunStatus(status)].value
                 self.stored.append((key, number, event, tx.now, None, None, None, text))
                 self.ended_runs.append(run_id)
+            elif what == BESIDE:
+                beside[key] = {"run_id": run_id}
             else:
                 self.event(run_key, EventType.STEP_WOKEN, key, number, data={"run_id": run_id})
+        if beside:
+            self._arrived(beside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,17 +10,25 @@ import sqlalchemy as sa
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
 from stepwell.engine.events import EventType, Observers
-from stepwell.engine.model import ClaimedStep, Message, NewMessage, Operator
+from stepwell.engine.model import Arrival, ClaimedStep, Message, NewMessage, Operator, Wait
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.points import Write
 from stepwell.engine.states import RUN_ENDED, StepStatus
 from stepwell.engine.waiting import APPROVAL, approval_topic, check_message_key, check_topic
 from stepwell.stores.sql import schema, waiting
+from stepwell.stores.sql.arrivals import ArrivalStatements, look
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, MessageStatements
 from stepwell.stores.sql.readable import reads_stored
-from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, literal
+from stepwell.stores.sql.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    bind,
+    literal,
+    rows_json,
+)
 from stepwell.stores.sql.writer import Writer
 
 messages, steps = schema.messages, schema.steps
@@ -43,15 +52,15 @@ class MailboxStatements(Statements):
         self.of_topic = Statement(
             listed.where(messages.c.topic == bind("topic")), "run_key", "topic"
         )
-        name = steps.c.wait_for
-        asking = sa.select(steps.c.id, steps.c.step_id, name, steps.c.wake_at).where(
-            steps.c.run_key == bind("run_key"),
-            steps.c.status == literal(StepStatus.WAITING),
-            sa.func.substr(name, 1, sa.func.length(bind("prefix"))) == bind("prefix"),
-        )
-        self.asking = Statement(asking.order_by(steps.c.id), "run_key", "prefix")
+        self.asking = Statement(_asking(), "run_key", "prefix")
         self.step_asking = Statement(
-            asking.where(steps.c.id == bind("step")), "run_key", "prefix", "step"
+            _asking(steps.c.id == bind("step")), "run_key", "prefix", "step"
+        )
+        self.unreceived = Statement(
+            sa.select(messages.c.id, messages.c.topic).where(
+                messages.c.id.in_(dialect.scalars("ids")), messages.c.receiver.is_(None)
+            ),
+            "ids",
         )
         self.decided = Statement(
             sa.select(messages.c.payload)
@@ -63,6 +72,29 @@ class MailboxStatements(Statements):
             .limit(1),
             *("run_key", "prefix"),
         )
+
+
+def _asking(*which: Any) -> Any:
+    """Key, id, name and time limit of the steps that wait for a decision, among others or not."""
+
+    def of_name(name: Any, limit: Any, source: Any) -> Any:
+        return (
+            sa.select(steps.c.id, steps.c.step_id, name, limit)
+            .select_from(source)
+            .where(
+                steps.c.run_key == bind("run_key"),
+                steps.c.status == literal(StepStatus.WAITING),
+                sa.func.substr(name, 1, sa.func.length(bind("prefix"))) == bind("prefix"),
+                *which,
+            )
+        )
+
+    several = schema.waits
+    beside = several.join(steps, steps.c.id == several.c.step)
+    # Where all are waited for, the time may be that of a sleep: then the worker decides.
+    limit = sa.case((steps.c.wait_for == waiting.ANY, steps.c.wake_at))
+    one = of_name(steps.c.wait_for, steps.c.wake_at, steps)
+    return sa.union_all(one, of_name(several.c.name, limit, beside)).order_by(sa.text("1"))
 
 
 def _refused(operation: str, message: int) -> str:
@@ -77,6 +109,7 @@ class Mailbox(Writer):
         super().__init__(dialect, observers)
         self._mailbox_sql = MailboxStatements(dialect)
         self._messages = Messages(MessageStatements(dialect))
+        self._arrivals = ArrivalStatements(dialect)
 
     @reads_stored
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
@@ -138,6 +171,41 @@ class Mailbox(Writer):
             self._messages.sql.refuse(tx, refused, message, step.key, operation)
 
         self._write(work, Write.REFUSE)
+
+    @reads_stored
+    def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:
+        """See `ports.Messages`."""
+        with self.database.read() as tx:
+            for wait in waits:
+                run_id = wait.run_id if wait.value is None else wait.value[0]
+                if run_id is not None:
+                    self.run_key(tx, run_id)
+            return look(tx, self._arrivals, step.key, step.run.key, waits)
+
+    def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:
+        """See `ports.Messages`."""
+        sql = self._messages.sql
+
+        def work(tx: Transaction, ledger: Ledger) -> bool:
+            self._graphs.lock_runs(tx, [step.run.key])
+            self._check_lease(tx, step)
+            held = {
+                operation: sql.given(tx, step.key, operation).fetchone()
+                for _, operation in messages
+            }
+            fresh = [(id_, operation) for id_, operation in messages if held[operation] is None]
+            ids = rows_json([id_ for id_, _ in fresh])
+            topics = dict(self._mailbox_sql.unreceived(tx, ids).fetchall())
+            if len(topics) < len(fresh):
+                return False
+            for id_, operation in fresh:
+                sql.take(tx, step.key, operation, id_)
+                data = {"id": id_, "topic": topics[id_], "operation": operation}
+                received = EventType.MESSAGE_RECEIVED
+                ledger.event(step.run.key, received, step.key, step.attempt, data=data)
+            return True
+
+        return self._write(work, Write.RECEIVE)
 
     @reads_stored
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:

@@ -175,6 +175,10 @@ class OperatorStatements(Statements):
             .returning(steps.c.id),
             *("now", "error", "run_key"),
         )
+        waits = schema.waits
+        self.forget_waits = Statement(
+            sa.delete(waits).where(waits.c.step.in_(self.dialect.scalars("keys"))), "keys"
+        )
         self.open_below = Statement(_open_below(), "run_key")
 
 
@@ -309,6 +313,8 @@ class Operators:
         total = 0
         for key in (run_key, *self._locked_below(tx, run_key)):
             canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
+            if canceled:
+                self._sql.forget_waits(tx, rows_json([row[0] for row in canceled]))
             for (step,) in canceled:
                 ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
             ledger.steps_opened(key, -len(canceled))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -321,14 +321,15 @@ def _step(row: Sequence[Any]) -> Step:
         ready_at=None if not_ready else to_datetime(ready),
         started_at=None if started is None else to_datetime(started),
         ended_at=None if ended is None else to_datetime(ended),
-        wait=_wait(wait, wake_at, wait_left) if waiting else None,
+        wait=_wait(decode(wait) if wait else {}, wake_at, wait_left) if waiting else None,
         held=bool(held),
     )
 
 
-def _wait(text: str | None, wake_at: int | None, left: int | None) -> StepWait:
-    told: dict[str, Any] = decode(text) if text else {}
+def _wait(told: Mapping[str, Any], wake_at: int | None, left: int | None = None) -> StepWait:
     value = told.get("value")
+    # Sleeps beside others stand still with them: moved as the whole was, or not told while held.
+    moved = None if wake_at is None else wake_at - (told.get("until") or wake_at)
     return StepWait(
         kind=told.get("kind", "run"),
         operation=told.get("operation"),
@@ -338,7 +339,13 @@ def _wait(text: str | None, wake_at: int | None, left: int | None) -> StepWait:
         until=None if wake_at is None else to_datetime(wake_at),
         # What is overdue and held back has nothing left to wait for.
         left=None if left is None else timedelta(microseconds=max(0, left)),
+        waits=tuple(_beside(one, moved) for one in told.get("waits", ())),
     )
+
+
+def _beside(told: Mapping[str, Any], moved: int | None) -> StepWait:
+    until = told["until"]
+    return _wait(told, None if until is None or moved is None else until + moved)
 
 
 def _failure(text: str | None) -> Failure | None:

@@ -188,6 +188,8 @@ values = _table(
     _int("at"),
 )
 
+waits = _table("waits", _int("step"), _text("name"))
+
 kv = _table(
     "kv",
     _text("key"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from stepwell.engine.clock import to_text
 from stepwell.engine.events import EventType
 from stepwell.engine.model import (
     ClaimedStep,
@@ -22,10 +21,10 @@ from stepwell.engine.model import (
     Refusal,
     Released,
     Suspended,
-    Wait,
 )
 from stepwell.engine.payload import encode
 from stepwell.engine.states import StepStatus
+from stepwell.engine.waiting import told_of
 from stepwell.stores.sql import waiting
 from stepwell.stores.sql.emissions import Emission
 from stepwell.stores.sql.fused import FusedStatements
@@ -291,7 +290,7 @@ class Settlement:
             return
         steps = [outcome.step for outcome in suspended]
         rows = [
-            (step.key, step.token, _wait(outcome), _name(step, wait), wait.until)
+            (step.key, step.token, _wait(outcome), waiting.registered(step, wait), wait.until)
             for step, wait, outcome in ((item.step, item.wait, item) for item in suspended)
         ]
         held = self._guarded(self._sql.suspend, steps, rows, result)
@@ -302,15 +301,15 @@ class Settlement:
                 self._sending.append(outcome)
             if wait.start is not None:
                 self._graphs.add_run(self._tx, self._ledger, wait.start, step)
-            data = {name: value for name, value in _shown(wait).items() if value is not None}
-            if wait.until is not None:
-                data["until"] = to_text(wait.until)
+            data = waiting.event_data(wait)
             self._ledger.event(
                 step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
             )
         # What they wait for may have come already. Nothing comes unseen: its run is locked.
         if over := self._messages.over(self._tx, suspended):
             self._ledger.wake_steps({key: {} for key in over})
+        if several := [item for item in suspended if item.wait.several is not None]:
+            self._ledger.wait_side_by_side(several)
 
     def _with_free_run_ids(
         self, suspended: Sequence[Suspended], result: Exchange
@@ -352,28 +351,8 @@ def _event_data(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code, "message": failure.message}
 
 
-def _shown(wait: Wait) -> dict[str, Any]:
-    """What people and later executions get to see of a wait."""
-    return {
-        "kind": wait.kind,
-        "operation": wait.operation,
-        "run_id": wait.run_id,
-        "topic": wait.topic,
-        "value": wait.value,
-        "until": wait.until,
-    }
-
-
 def _wait(outcome: Suspended) -> str:
-    return encode({**_shown(outcome.wait), "sent": outcome.sent}, "wait")
-
-
-def _name(step: ClaimedStep, wait: Wait) -> str | None:
-    if wait.topic is not None:
-        return waiting.message_on(step.run.key, wait.topic)
-    if wait.value is not None:
-        return waiting.value_of(*wait.value)
-    return None if wait.run_id is None else waiting.run_end(wait.run_id)
+    return encode({**told_of(outcome.wait), "sent": outcome.sent}, "wait")
 
 
 def other_runs(outcomes: Sequence[Outcome]) -> set[str]:
@@ -385,9 +364,10 @@ def other_runs(outcomes: Sequence[Outcome]) -> set[str]:
                 names.update(message.run_id for message in outcome.messages)
         elif isinstance(outcome, Suspended):
             names.update(message.run_id for message in outcome.messages)
-            wait = outcome.wait
-            if wait.value is not None:
-                names.add(wait.value[0])
-            if wait.run_id is not None and wait.start is None:
-                names.add(wait.run_id)
+            several = outcome.wait.several
+            for wait in (outcome.wait, *(() if several is None else several.waits)):
+                if wait.value is not None:
+                    names.add(wait.value[0])
+                if wait.run_id is not None and wait.start is None:
+                    names.add(wait.run_id)
     return names

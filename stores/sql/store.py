@@ -271,8 +271,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         def wake(tx: Transaction, ledger: Ledger) -> int:
             due = self._leases.due(tx)
-            self._graphs.lock_runs(tx, {run_key for _, run_key in due})
-            return self._leases.wake(tx, ledger, [key for key, _ in due])
+            self._graphs.lock_runs(tx, {run_key for _, run_key, _ in due})
+            return self._leases.wake(tx, ledger, due)
 
         moved, woken = self._write(take_back, Write.REAP), MAX_WOKEN
         while woken == MAX_WOKEN:

@@ -66,10 +66,16 @@ class ValueStatements(Statements):
             .order_by(values.c.key),
             "run_key",
         )
+        several = schema.waits
         self.waiting_runs = Statement(
-            sa.select(steps.c.run_key)
-            .distinct()
-            .where(may(Act.WAKE, steps.c.status), steps.c.wait_for == bind("name")),
+            sa.union(
+                sa.select(steps.c.run_key).where(
+                    may(Act.WAKE, steps.c.status), steps.c.wait_for == bind("name")
+                ),
+                sa.select(steps.c.run_key)
+                .select_from(several.join(steps, steps.c.id == several.c.step))
+                .where(several.c.name == bind("name")),
+            ),
             "name",
         )
 

@@ -28,7 +28,7 @@ NUMBERS = {
 }
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 # A whole table, or a whole index, is read …
-WHOLE = re.compile(r"(Seq Scan on|SCAN) (steps|messages)\b")
+WHOLE = re.compile(r"(Seq Scan on|SCAN) (steps|messages|waits)\b")
 # … which is fine for an index of what is running or ready.
 HOT = re.compile(r"INDEX steps_(running|ready)")
 # How the copies of the one step differ: each waits for a name and a time of its own.
@@ -63,6 +63,7 @@ class Planner:
             "INSERT INTO messages (run_key, topic, payload, created_at) "
             "SELECT run_key, step_id, '1', 0 FROM steps"
         )
+        tx.cursor.execute("INSERT INTO waits SELECT id, 'topic:' || id || ':u' FROM steps")
         tx.cursor.execute("ANALYZE")
 
     def plan(self, statement: Statement, *values: Any) -> str:
@@ -99,9 +100,13 @@ def statements(planner: Planner) -> dict[str, tuple[str, Statement, tuple[Any, .
         "due": ("steps_due", leases.find_due, (now, 100)),
         "anything due": ("steps_due", leases.anything_due, (now,)),
         "next due": ("steps_due", leases.next_due, (now,)),
-        "waiting for a name": ("steps_awaiting", ledger.wake, (now, "topic:7:t")),
         "waiting for names": (
             "steps_awaiting",
+            ledger.find_waiting,
+            (rows_json(["topic:7:t", "topic:8:t"]),),
+        ),
+        "waiting for names beside others": (
+            "waits_by_name",
             ledger.find_waiting,
             (rows_json(["topic:7:t", "topic:8:t"]),),
         ),

@@ -19,7 +19,51 @@ def _waits_for(name: str) -> str:
     )
 
 
+# Names for which something has come.
+_COME = (
+    "(SELECT 'topic:' || run_key || ':' || topic FROM messages WHERE receiver IS NULL "
+    "UNION ALL SELECT 'value:' || o.run_id || '\n' || v.key "
+    'FROM "values" v JOIN runs o ON o.id = v.run_key WHERE v.seq = 1 '
+    f"UNION ALL SELECT '{_RUN}' || run_id FROM runs WHERE status IN {listed(RUN_ENDED)})"
+)
+_BESIDE = listed(waiting.SIDE_BY_SIDE)
+
+# Waits for any or all of several names.
+SIDE_BY_SIDE: tuple[Check, ...] = (
+    Check(
+        "waits",
+        "is {0} for {1!r}, but still registered to wait for {2!r}",
+        "SELECT r.run_id, s.step_id, s.status, coalesce(s.wait_for, ''), w.name FROM waits w "
+        "JOIN steps s ON s.id = w.step JOIN runs r ON r.id = s.run_key "
+        f"WHERE s.status <> 'waiting' OR coalesce(s.wait_for, '') NOT IN {_BESIDE}",
+    ),
+    Check(
+        "waits",
+        "waits for {0} of several things, but for nothing that can come",
+        "SELECT r.run_id, s.step_id, s.wait_for FROM steps s JOIN runs r ON r.id = s.run_key "
+        f"WHERE s.status = 'waiting' AND s.wait_for IN {_BESIDE} "
+        "AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id)",
+    ),
+    Check(
+        "waits",
+        "waits for any of several things, and one of them came ({0})",
+        "SELECT r.run_id, s.step_id, w.name FROM waits w JOIN steps s ON s.id = w.step "
+        "JOIN runs r ON r.id = s.run_key WHERE s.status = 'waiting' "
+        f"AND s.wait_for = '{waiting.ANY}' AND w.name IN {_COME}",
+    ),
+    Check(
+        "waits",
+        "waits for all of several things, and all of them came",
+        "SELECT r.run_id, s.step_id FROM steps s JOIN runs r ON r.id = s.run_key "
+        f"WHERE s.status = 'waiting' AND s.wait_for = '{waiting.ALL}' AND s.wake_at IS NULL "
+        "AND s.wait_left IS NULL AND EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id) "
+        "AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id "
+        f"AND w.name NOT IN {_COME})",
+    ),
+)
+
 CHECKS: tuple[Check, ...] = (
+    *SIDE_BY_SIDE,
     Check(
         "waits",
         "waits, but for nothing that can come",

@@ -1,0 +1,79 @@
+"""Descriptions of waits, as `step.wait_any` and `step.wait_all` take them, and their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import stepwell.engine.model as model
+from stepwell.engine.states import RunStatus
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Description(Generic[T_co]):
+    """A wait that is described and not begun; `T_co` is what it gives."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Description[None]):
+    """A time: `seconds` (or a timedelta) from now, or `until` an aware time. Gives None."""
+
+    seconds: float | timedelta | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Description[T]):
+    """The next message to the run on `topic`; gives its payload, validated to `type`."""
+
+    topic: str
+    type: type[T] | Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value(Description[T]):
+    """The first value that run `run_id` sets for `key`; gives the last one, as `type`."""
+
+    run_id: str
+    key: str
+    type: type[T] | Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(Description[model.Approval]):
+    """A decision of somebody; gives it as `step.wait_for_approval` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd(Description["Ended[T]"]):
+    """The end of another run, however it ends; gives an `Ended`, its result validated to `type`."""
+
+    run_id: str
+    type: type[T] | Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[T]):
+    """How a run ended. `result` is that of its one last step if it succeeded, else None.
+
+    `error` is its first failure that nothing handled, or None.
+    """
+
+    run_id: str
+    status: RunStatus
+    result: T | None = None
+    error: model.Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What ended a `step.wait_any`: which of its waits, by `name` or by place, and its value."""
+
+    value: T
+    index: int
+    name: str | None = None

@@ -1,0 +1,23 @@
+"""Descriptions of waits for `step.wait_any` and `step.wait_all`, and what those give."""
+
+from stepwell.engine.descriptions import (
+    Answer,
+    Approval,
+    Description,
+    Ended,
+    Message,
+    RunEnd,
+    Sleep,
+    Value,
+)
+
+__all__ = [
+    "Answer",
+    "Approval",
+    "Description",
+    "Ended",
+    "Message",
+    "RunEnd",
+    "Sleep",
+    "Value",
+]
