@@ -84,6 +84,7 @@ class Durable:
     _claimed: ClaimedStep
     _services: Services
     _cancelled: bool
+    _closed: bool
     journal: Journal | None = None
     _names: _Names | None = None
     _beside: Any = None
@@ -316,7 +317,7 @@ class Durable:
             why = f"called in another thread than the step's function; {remedy}"
         elif "asyncio.events" in sys.modules:
             why = engine.durable_async.elsewhere(self._task, self._loop)
-        if why:
+        if why and not self._closed:
             error = InvalidInput(f"step.{call}: {why}")
             self._journal(call).misplaced = error
             raise error

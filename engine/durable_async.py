@@ -35,11 +35,11 @@ def elsewhere(own: asyncio.Task[Any] | None, around: asyncio.AbstractEventLoop |
     current = asyncio.current_task()
     if own is None and loop is around:
         return ""
-    if current is not own and not (own is None and _is_main(current)):
+    if current is not own and not (_is_main(current) if own is None else _is_alone(own, current)):
         if current is not None:
             current.add_done_callback(_retrieve)
         return f"called in a task of its own, as gather, create_task and wait_for make; {REMEDY}"
-    if _is_limited(loop, current):
+    if _is_limited(loop, own) or _is_limited(loop, current):
         return (
             "called under a time limit of asyncio, which would not outlast the wait; leave it out, "
             "and limit the wait itself: timeout=…, for a sleep step.wait_any(…, timeout=…)"
@@ -57,8 +57,28 @@ def _is_main(task: asyncio.Task[Any] | None) -> bool:
     return False
 
 
+def _is_alone(own: Any, task: asyncio.Task[Any] | None) -> bool:
+    """Whether the body awaits this task and nothing else: then it is as good as the body."""
+    awaited = getattr(own, "_fut_waiter", None)
+    if task is None or awaited is None:
+        return False
+    if awaited is task:
+        return True
+    owners = [
+        getattr(told[0], "__self__", None) for told in getattr(task, "_callbacks", None) or ()
+    ]
+    return any(
+        isinstance(owner, asyncio.TaskGroup)
+        and getattr(owner, "_on_completed_fut", None) is awaited
+        and getattr(owner, "_tasks", None) == {task}
+        for owner in owners
+    )
+
+
 def _is_limited(loop: Any, task: asyncio.Task[Any] | None) -> bool:
     """Whether `asyncio.timeout`, or its like, is to cancel this task."""
+    if task is None:
+        return False
     for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
         owner = getattr(getattr(handle, "_callback", None), "__self__", None)
         if owner is None or handle.cancelled():

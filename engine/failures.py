@@ -26,14 +26,15 @@ def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
     code = error.code if isinstance(error, StepwellError) else type(error).__name__
     return Failure(
         code=clean(code)[:200],
-        message=_message(error),
+        message=message_of(error),
         retryable=delay is not None,
         details=details,
         cause=_cause(error),
     )
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What it says, as far as a store takes it."""
     try:
         text = str(error)
     except BaseException as broken:

@@ -13,7 +13,7 @@ from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import Canceled, InvalidInput, InvalidPayload
 from stepwell.engine.ids import jitter
 from stepwell.engine.journal import Journal
-from stepwell.engine.operation_errors import class_name, from_value, to_value
+from stepwell.engine.operation_errors import from_value, is_same, to_value
 from stepwell.engine.payload import decode, encode
 from stepwell.engine.payload_types import PayloadType
 from stepwell.engine.points import Point, reach
@@ -130,12 +130,12 @@ class Work:
     # ----------------------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
-        """Record a failure. Raises what a replay will raise, where that is of another class."""
+        """Record a failure. Raises what a replay will raise, where that is not the same."""
         if not self.checkpoint:
             return
         value = to_value(error)
         again = from_value(value)
-        same = class_name(again) == value.type
+        same = is_same(error, again)
         self.journal.keep_failure(self._operation(error=value), error if same else again)
         if not same:
             raise again from error

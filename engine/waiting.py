@@ -131,7 +131,7 @@ def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:
         kind=wait.kind, operation=wait.operation or wait.kind, topic=topic, wake_at=wake_at
     )
     if wait.several is not None:
-        stored = CheckpointWait(**dict(stored), several=told_of(wait))
+        stored = CheckpointWait(**{**dict(stored), "several": told_of(wait)})
     if paused_at is not None and wake_at is not None:
         stored.remaining = max(timedelta(0), wake_at - paused_at).total_seconds()
         stored.wake_at = None

@@ -95,7 +95,10 @@ def _found(
     if wait.topic is not None:
         given = sql.given(tx, step, wait.operation).fetchone()
         first = given or sql.first_message(tx, run_key, wait.topic).fetchone()
-        return None if first is None else Arrival(*first, taken=given is not None)
+        if first is None:
+            return None
+        at, payload, message = first
+        return Arrival(at, payload, message, given is not None)
     run_id = wait.run_id if wait.value is None else wait.value[0]
     if run_id is None:
         return None

@@ -75,7 +75,7 @@ def registered(step: ClaimedStep, wait: Wait) -> str | None:
 
 def event_data(wait: Wait) -> dict[str, Any]:
     """What the event of a wait's begin tells of it."""
-    data = {
+    data: dict[str, Any] = {
         "kind": wait.kind,
         "operation": wait.operation,
         "run_id": wait.run_id,

@@ -42,6 +42,7 @@ from stepwell.testing.run_store.settling import (
     RetryTests,
 )
 from stepwell.testing.run_store.sharing import SharedStoreTests, ThreadTests
+from stepwell.testing.run_store.side_by_side import SideBySideTests
 from stepwell.testing.run_store.values import KeyValueTests, ValueTests
 from stepwell.testing.run_store.waits import WaitTests
 
@@ -71,6 +72,7 @@ class TransientRunStoreSuite(
     DependencyReadTests,
     EventTests,
     WaitTests,
+    SideBySideTests,
     SendTests,
     ReceiveTests,
     CommittedMessageTests,

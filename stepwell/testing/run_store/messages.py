@@ -25,9 +25,11 @@ from stepwell.testing.run_store.case import (
 )
 
 
-def send(bench: Bench, payload: Any, *, topic: str = "mail", key: str | None = None) -> bool:
-    """Send a message to run `r` from outside."""
-    return bench.store.send(new_message("r", topic, payload, key=key))
+def send(
+    bench: Bench, payload: Any, *, topic: str = "mail", key: str | None = None, run: str = "r"
+) -> bool:
+    """Send a message to a run from outside."""
+    return bench.store.send(new_message(run, topic, payload, key=key))
 
 
 def receive(bench: Bench, step: ClaimedStep, operation: str = "receive") -> str | None:
