@@ -331,7 +331,7 @@ class StepContext(ArtifactReads, DurableSeveral):
         try:
             return services.messages.receive(self._claimed, topic, operation)
         except LeaseLost as error:
-            raise Canceled("the step lost its lease") from error
+            raise Canceled("the step lost its lease", lost=error) from error
 
     def run_status(self, run_id: str) -> str | None:
         """The status of another run, or None without one."""

@@ -245,7 +245,15 @@ class Suspend(Signal):
 
 
 class Canceled(Signal):
-    """The step was canceled or lost its lease; what it made is refused anyway."""
+    """The step was canceled or lost its lease; what it made is refused anyway.
+
+    `lost` is what a fence said. That may be one of the author's own, of which the store knows
+    nothing: then it is this that the attempt fails with.
+    """
+
+    def __init__(self, message: str = "", *, lost: LeaseLost | None = None) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 def _code(code: object) -> str:

@@ -174,6 +174,8 @@ class Execution:
     def _outcome(self, error: BaseException) -> Suspended | Failed:
         if isinstance(error, Suspend) and isinstance(error.wait, Wait):
             return Suspended(self.step, error.wait, self.context.messages, self.context.sent_mark)
+        if isinstance(error, Canceled) and error.lost is not None:
+            error = error.lost
         if isinstance(error, Canceled):
             return Failed(self.step, Failure("canceled", "the step was canceled"))
         return fail(self.step, error, self.policy(), self._chance)

@@ -384,7 +384,7 @@ class Journal:
             try:
                 return question(*arguments)
             except LeaseLost as error:
-                self.signal = Canceled("the step lost its lease")
+                self.signal = Canceled("the step lost its lease", lost=error)
                 raise self.signal from error
             except (StoreVersionError, CorruptData):
                 raise

@@ -29,7 +29,14 @@ from typing import Any, Final
 
 from stepwell.engine.claimed_together import ClaimedTogether
 from stepwell.engine.clock import Clock, to_datetime
-from stepwell.engine.errors import Conflict, InvalidInput, RuntimeClosed, StepError, StoreError
+from stepwell.engine.errors import (
+    Conflict,
+    InvalidInput,
+    RuntimeClosed,
+    StepError,
+    StepwellError,
+    StoreError,
+)
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
 from stepwell.engine.ids import jitter
@@ -157,6 +164,8 @@ class Worker:
         self._crowded = False
         self._uncertain = False
         self._patient = False
+        # Whether it ends by a mistake of the program.
+        self._broken = False
         self._stop_event: threading.Event | None = None
 
     def _make_pool(self, name: str, size: int) -> Pool:
@@ -282,8 +291,26 @@ class Worker:
                 if not self._cycle():
                     self._wait()
                 cycles += 1
+        except Exception as error:
+            self._note(error)
+            raise
         finally:
             self._shut_down()
+
+    def _note(self, error: Exception) -> None:
+        """Log a mistake of the program, once; nothing goes to the store any more then.
+
+        What is held is left to be taken back: to give it back could end like what went wrong.
+        """
+        if isinstance(error, StepwellError):
+            return
+        self._broken = True
+        _log.error(
+            "worker %s ends: %s: %s; its steps are taken back when their leases lapse",
+            *(self.id, type(error).__name__, error),
+            exc_info=error,
+            extra={"action": "worker.broken"},
+        )
 
     def _is_reached(self, until: Callable[[], bool]) -> bool:
         try:
@@ -311,6 +338,9 @@ class Worker:
                 if self._unsettled:
                     self._gather()
                     self._exchange(self._unsettled, None)
+        except Exception as error:
+            self._note(error)
+            raise
         finally:
             self._give_back_all()
             self._lanes.shutdown(0)
@@ -736,10 +766,10 @@ class Worker:
             if execution.withdraw():
                 self._take(((execution, Released(execution.step, "worker stopped")),))
         try:
-            if self._in_flight:
+            if self._in_flight and not self._broken:
                 # What was canceled meanwhile need not be waited for.
                 self._renew()
-            while self._in_flight or self._unsettled:
+            while (self._in_flight or self._unsettled) and not self._broken:
                 grace = self._settings.grace if self._stop_grace is None else self._stop_grace
                 if self._clock.monotonic() - begun >= grace:
                     break
@@ -749,7 +779,8 @@ class Worker:
                     self._exchange(self._unsettled, None)
             self._give_back_all()
             reach(Point.AFTER_RELEASE)
-            self._store.forget_worker(self.id)
+            if not self._broken:
+                self._store.forget_worker(self.id)
         except (StoreError, RuntimeClosed) as error:
             _log.warning("%s; leases will lapse", error, extra={"action": "store_trouble"})
         finally:
@@ -765,7 +796,7 @@ class Worker:
             if not execution.withdraw():
                 self._lanes.cancel(execution)
             self._take(((execution, outcome),))
-        if self._unsettled:
+        if self._unsettled and not self._broken:
             reach(Point.BEFORE_RELEASE)
         while self._unsettled and self._exchange(self._unsettled, None) is not None:
             pass

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
+from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.projection_rules import first_line
 
 # Connections of a process at most. A server's are not for one process alone.
@@ -27,10 +28,9 @@ _CONNECTION: dict[str, Any] = {"connect_timeout": 10, "application_name": "stepw
 # For every connection. A client whose machine is gone is noticed within a minute, and its locks
 # are given back.
 _SETTINGS = (
-    "SET standard_conforming_strings = on",
-    "SET tcp_keepalives_idle = 30",
-    "SET tcp_keepalives_interval = 10",
-    "SET tcp_keepalives_count = 3",
+    "tcp_keepalives_idle = 30",
+    "tcp_keepalives_interval = 10",
+    "tcp_keepalives_count = 3",
 )
 
 # SQLSTATE classes and codes that tell of the server and not of the statement: connection,
@@ -97,13 +97,15 @@ class Server:
                 # The same text means different tables in different schemas.
                 prepare_threshold=None,
                 autocommit=True,
-                **{**_CONNECTION, **conninfo_to_dict(self.url), "client_encoding": "UTF8"},
+                **{**_CONNECTION, **conninfo_to_dict(self.url), "client_encoding": CLIENT_ENCODING},
             )
-            connection.execute(b"; ".join(setting.encode() for setting in _SETTINGS))
-        except psycopg.Error as error:
+            prepare_session(connection, f"projections at {self}", *_SETTINGS)
+        except BaseException as error:
             if connection is not None:
                 connection.close()
-            raise StoreError(f"projections at {self}: {_text(error)}") from None
+            if isinstance(error, psycopg.Error):
+                raise StoreError(f"projections at {self}: {_text(error)}") from None
+            raise
         connection.adapters.register_loader("numeric", _NumberLoader)
         return connection
 

@@ -20,6 +20,7 @@ from stepwell.stores.checkpoints.base import (
 )
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.readable import refusal
 from stepwell.stores.sql.statements import Statement, Statements, Transaction
 
 T = TypeVar("T")
@@ -112,7 +113,11 @@ class SqlCheckpointer(OpenedCheckpointer):
                 )
             return work(_Rows(tx, self._sql, execution_id, self._where(execution_id)))
 
-        return self._database.write(in_transaction, Write.CHECKPOINT)
+        dialect = self._database.dialect
+        try:
+            return self._database.write(in_transaction, Write.CHECKPOINT)
+        except dialect.driver_errors as error:
+            raise refusal(dialect, error) from error
 
     def _read(self, execution_id: str) -> Document | None:
         with self._database.read() as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import merge
 from operator import itemgetter
 from typing import Any
@@ -16,6 +16,7 @@ from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer, as_paramet
 from stepwell.stores.sql.known_runs import KnownRuns
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
+from stepwell.stores.sql.readable import decodes
 from stepwell.stores.sql.statements import Statement, Transaction, rows_json
 
 
@@ -73,7 +74,7 @@ class Claims:
                 found = self._take_together(self._sql.together, tx, request, lanes, budgets)
             rows = [*rows, *found]
         # By priority, ready time and creation, as it is promised.
-        rows.sort(key=itemgetter(0, 1, 2))
+        _sort(rows)
         if rows:
             self._limits.spend(tx, (row[6] for row in rows))
             fresh = self._add_claimed(tx, ledger, request, rows, result, created)
@@ -92,8 +93,7 @@ class Claims:
         expires = tx.now + request.lease
         runs, fresh = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
         parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
-        for row in rows:
-            result.claimed.append(_claimed(row, runs[row[3]], parents, tx.now, expires))
+        result.claimed += _claimed_of(rows, runs, parents, tx.now, expires)
         return fresh
 
     def _take_together(
@@ -213,9 +213,7 @@ class Claims:
             others = [key for key in missing if key not in begun]
             if others:
                 rows += self._sql.load_runs(tx, rows_json(others)).fetchall()
-            for key, run_id, package, entrypoint, name, metadata, tags, *more in rows:
-                of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
-                fresh[key] = RunInfo(key, *of_run, *more)
+            fresh.update(_infos(rows))
         return {**known, **fresh}, fresh.values()
 
     def _begin(self, tx: Transaction, ledger: Ledger, run: RunInfo) -> None:
@@ -244,20 +242,49 @@ def _without(rows: Sequence[Sequence[Any]], lanes: Sequence[Lane]) -> Sequence[L
     return [Lane(lane.kinds, limit) for lane, limit in left if limit > 0]
 
 
+@decodes
+def _sort(rows: list[tuple[Any, ...]]) -> None:
+    rows.sort(key=itemgetter(0, 1, 2))
+
+
+@decodes
+def _infos(rows: Iterable[Sequence[Any]]) -> dict[int, RunInfo]:
+    """What executions know of runs, by key."""
+    infos = {}
+    for key, run_id, package, entrypoint, name, metadata, tags, *more in rows:
+        of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
+        infos[key] = RunInfo(key, *of_run, *more)
+    return infos
+
+
+@decodes
 def _best(
     sources: Iterable[Iterable[tuple[Any, ...]]], limit: int, budgets: dict[str, int | None]
-) -> Iterator[tuple[Any, ...]]:
+) -> list[tuple[Any, ...]]:
     """The best rows of several sorted sources, of each queue no more than its budget."""
+    best: list[tuple[Any, ...]] = []
     for row in merge(*sources):
         budget = budgets[row[6]]
         if budget == 0:
             continue
         if budget is not None:
             budgets[row[6]] = budget - 1
-        yield row
+        best.append(row)
         limit -= 1
         if limit == 0:
-            return
+            break
+    return best
+
+
+@decodes
+def _claimed_of(
+    rows: Sequence[tuple[Any, ...]],
+    runs: Mapping[int, RunInfo],
+    parents: dict[int, str],
+    now: int,
+    expires: int,
+) -> list[ClaimedStep]:
+    return [_claimed(row, runs[row[3]], parents, now, expires) for row in rows]
 
 
 def _claimed(

@@ -94,6 +94,10 @@ class Dialect(Protocol):
         """Whether the error is the fault of one row and not of the database."""
         ...
 
+    def is_unfit(self, error: Exception) -> bool:
+        """Whether a value is at fault that the database could never hold."""
+        ...
+
     def is_damage(self, error: Exception) -> bool:
         """Whether the error says that what is stored is damaged, not that it is out of reach."""
         ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from stepwell.engine.errors import InvalidGraph, nearest
 from stepwell.engine.model import ClaimedStep, Completed, NewStep
 from stepwell.engine.states import StepStatus
+from stepwell.stores.sql.readable import decodes, stored_status
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
@@ -64,10 +66,7 @@ class Emissions:
             for new in outcome.emitted
             for name in (new.id, *(edge.target for edge in new.edges))
         }
-        found: dict[tuple[int, str], Target] = {
-            (run_key, name): (key, StepStatus(status))
-            for run_key, name, key, status in self._sql.find(tx, rows_json(list(wanted)))
-        }
+        found = _targets(self._sql.find(tx, rows_json(list(wanted))).fetchall())
         joins = self._joins(tx, [outcome.step.key for outcome in completed])
         emissions: dict[int, Emission] = {}
         refused: dict[int, InvalidGraph] = {}
@@ -125,7 +124,7 @@ class Emissions:
         if not keys:
             return list(outcome.emitted), {}
         known = {
-            dedup_key: (key, StepStatus(status))
+            dedup_key: (key, stored_status(status))
             for _, dedup_key, key, status, _ in self._sql.find_dedup(tx, rows_json(keys))
         }
         steps, renamed = [], {}
@@ -160,7 +159,7 @@ class Emissions:
         targets = {name: {key} for name, key in emission.open_targets.items()}
         for name in subtree:
             rows = self._sql.descendants(tx, rows_json([emission.targets[name][0]])).fetchall()
-            open_below = {key for key, status in rows if not StepStatus(status).ended}
+            open_below = {key for key, status in rows if not stored_status(status).ended}
             targets.setdefault(name, set()).update(open_below - {parent.key})
         if not any(targets.values()):
             return []
@@ -193,3 +192,8 @@ class Emissions:
         for needs, step, condition in self._settle.subtree_dependents(tx, rows_json(keys)):
             joins.setdefault(needs, []).append((step, condition))
         return joins
+
+
+@decodes
+def _targets(rows: Sequence[Sequence[Any]]) -> dict[tuple[int, str], Target]:
+    return {(run, name): (key, StepStatus(status)) for run, name, key, status in rows}

@@ -8,10 +8,11 @@ from typing import Any
 
 from stepwell.engine.errors import Conflict
 from stepwell.engine.model import ClaimedStep, Edge, NewRun, NewStep
-from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
+from stepwell.engine.states import Condition, RunStatus, Verdict, verdict
 from stepwell.stores.sql.emissions import Emission, Emissions, Target
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import decodes, stored_status
 from stepwell.stores.sql.repeats import Repeats, RepeatStatements
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import MAX_ROWS, MAX_ROWS_JSON, Transaction, rows_json
@@ -299,7 +300,7 @@ class Graphs(Emissions):
         below = [placement.targets[edge.target]]
         if edge.subtree:
             rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
-            below += [(row[0], StepStatus(row[1])) for row in rows]
+            below += [(row[0], stored_status(row[1])) for row in rows]
         for target, status in below:
             if (place := seen.get(target)) is not None:
                 if edge.subtree:  # what the target emits is waited for, too
@@ -322,6 +323,7 @@ def _ready(rows: Iterable[Sequence[Any]]) -> Iterator[int]:
     return (row[0] for row in rows if row[_STATUS] == "ready")
 
 
+@decodes
 def _first(after: Sequence[Any], runs: int, steps: int) -> tuple[int, int]:
     """The first of so many fresh keys, from the counters as they are after them."""
     counters: dict[str, int] = dict(after)

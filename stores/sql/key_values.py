@@ -18,7 +18,7 @@ from stepwell.engine.payload import decode
 from stepwell.engine.points import Write
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.readable import reads_stored
+from stepwell.stores.sql.readable import decodes, reads_stored
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind
 from stepwell.stores.sql.writer import Writer
 
@@ -121,6 +121,7 @@ class KeyValues(Writer):
             row = self._kv_sql.get(tx, key, tx.now).fetchone()
         return None if row is None else _entry(row)
 
+    @reads_stored
     def kv_set(
         self, key: str, value: str, *, expires_in: int | None = None, version: int | None = None
     ) -> int | None:
@@ -142,6 +143,7 @@ class KeyValues(Writer):
 
         return self.database.write(work, Write.KV_SET)
 
+    @reads_stored
     def kv_delete(self, key: str, *, version: int | None = None) -> bool:
         """See `ports.KeyValues`."""
         sql = self._kv_sql
@@ -178,6 +180,7 @@ def _after_all_with(prefix: str) -> str | None:
     return None
 
 
+@decodes
 def _entry(row: tuple[str, str, int, int | None, int]) -> KeyValue:
     key, value, version, expires_at, updated_at = row
     expires = None if expires_at is None else to_datetime(expires_at)

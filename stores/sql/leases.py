@@ -13,6 +13,7 @@ from stepwell.engine.payload import encode
 from stepwell.engine.states import Act, StepStatus
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import decodes
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
     Statement,
@@ -258,5 +259,9 @@ class Leases:
 
     def next_due(self, tx: Transaction, after: int) -> int | None:
         """When something falls due by itself (epoch µs), or None."""
-        times = [time for time in self._sql.next_due(tx, after).fetchone() if time is not None]
-        return min(times, default=None)
+        return _earliest(self._sql.next_due(tx, after).fetchone())
+
+
+@decodes
+def _earliest(times: Sequence[int | None]) -> int | None:
+    return min((time for time in times if time is not None), default=None)

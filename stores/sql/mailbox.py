@@ -20,7 +20,7 @@ from stepwell.stores.sql.arrivals import ArrivalStatements, look
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.messages import Messages, MessageStatements
-from stepwell.stores.sql.readable import reads_stored
+from stepwell.stores.sql.readable import decodes, reads_stored
 from stepwell.stores.sql.statements import (
     Statement,
     Statements,
@@ -132,6 +132,7 @@ class Mailbox(Writer):
 
         return self._write(work, Write.SEND)
 
+    @reads_stored
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
         """See `ports.Messages`."""
 
@@ -216,13 +217,7 @@ class Mailbox(Writer):
                 rows = self._mailbox_sql.of_run(tx, run_key).fetchall()
             else:
                 rows = self._mailbox_sql.of_topic(tx, run_key, topic).fetchall()
-        return [
-            Message(
-                *(id_, run_id, on, decode(payload), key, sender, receiver, to_datetime(at)),
-                refused=operation is not None and operation.endswith(_refused("", id_)),
-            )
-            for id_, on, payload, key, sender, receiver, at, operation in rows
-        ]
+        return [_message(run_id, row) for row in rows]
 
     @reads_stored
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
@@ -263,7 +258,7 @@ class Mailbox(Writer):
             rows = sql.step_asking(tx, run_key, beginning, step_key).fetchall()
             subject, decided = f"step {step_id!r}", f"{APPROVAL}{step_key}:"
             status = step_status
-        open_ = [row for row in rows if row[3] is None or row[3] > tx.now]
+        open_ = _in_time(rows, tx.now)
         if len(open_) > 1:
             names = ", ".join(repr(row[1]) for row in open_[:10])
             raise InvalidInput(
@@ -274,11 +269,36 @@ class Mailbox(Writer):
             key, name, wait_for, _ = open_[0]
             return key, name, wait_for.removeprefix(waiting.message_on(run_key, ""))
         if rows:
-            until = f"{to_datetime(rows[0][3]):%Y-%m-%d %H:%M:%SZ}"
+            until = _shown_time(rows[0][3])
             raise RefusedByState(f"step {rows[0][1]!r} waited until {until}; it is too late")
         before = sql.decided(tx, run_key, decided).fetchone()
         if before is not None:
-            answer = decode(before[0])
-            verb = "approved" if answer["approved"] else "rejected"
-            raise Conflict(f"{subject} was {verb} by {answer['by']} before; that stands")
+            raise Conflict(f"{subject} was {_decision(before[0])} before; that stands")
         raise RefusedByState(f"{subject} is {status} and does not wait for a decision")
+
+
+@decodes
+def _message(run_id: str, row: Sequence[Any]) -> Message:
+    id_, on, payload, key, sender, receiver, at, operation = row
+    return Message(
+        *(id_, run_id, on, decode(payload), key, sender, receiver, to_datetime(at)),
+        refused=operation is not None and operation.endswith(_refused("", id_)),
+    )
+
+
+@decodes
+def _in_time(rows: Sequence[Sequence[Any]], now: int) -> list[Sequence[Any]]:
+    """Those who ask and whose time is not over."""
+    return [row for row in rows if row[3] is None or row[3] > now]
+
+
+@decodes
+def _shown_time(at: int) -> str:
+    return f"{to_datetime(at):%Y-%m-%d %H:%M:%SZ}"
+
+
+@decodes
+def _decision(text: str) -> str:
+    """What was decided, and by whom."""
+    answer = decode(text)
+    return f"{'approved' if answer['approved'] else 'rejected'} by {answer['by']}"

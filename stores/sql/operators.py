@@ -14,7 +14,6 @@ from stepwell.engine.payload import encode
 from stepwell.engine.states import (
     RUN_ENDED,
     Act,
-    Condition,
     RunStatus,
     StepStatus,
     Verdict,
@@ -23,6 +22,7 @@ from stepwell.engine.states import (
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.graphs import Graphs
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import stored_condition, stored_status
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import (
     Statement,
@@ -235,7 +235,7 @@ class Operators:
             )
         names = {row[0]: row[1] for row in rows}
         for _, condition, needs, ended in self._sql.edges_into(tx, rows_json([key])).fetchall():
-            if verdict(Condition(condition), StepStatus(ended)) is Verdict.CANCEL:
+            if verdict(stored_condition(condition), stored_status(ended)) is Verdict.CANCEL:
                 raise RefusedByState(
                     f"step {step_id!r} needs step {names[needs]!r}, which is {ended}; "
                     f"retry {names[needs]!r} first, or the whole run"
@@ -287,7 +287,7 @@ class Operators:
         pending = dict.fromkeys(touched, 0)
         dropped: dict[int, tuple[Verdict, int]] = {}
         for step, condition, needs, status in sql.edges_into(tx, rows_json(list(touched))):
-            ruling = verdict(Condition(condition), StepStatus(status))
+            ruling = verdict(stored_condition(condition), stored_status(status))
             if ruling is not Verdict.MET:
                 pending[step] += 1
             if ruling in (Verdict.CANCEL, Verdict.SKIP):

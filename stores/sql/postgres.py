@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError, one_line
+from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
 from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
@@ -38,8 +39,6 @@ _PLANS = (
     "enable_hashjoin = off",
     "enable_mergejoin = off",
     "jit = off",
-    # What is written into a statement is quoted for this.
-    "standard_conforming_strings = on",
 )
 # … but one that reads whole tables is planned for that.
 _WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoin = on")
@@ -57,6 +56,11 @@ _FEW = Parameter("few", 2_000_000_000, type_=sa.BigInteger)
 # When the transaction was begun, the same throughout.
 _BEGUN = "(extract(epoch FROM now()) * 1000000)::bigint"
 _NOW = f"SELECT {_BEGUN}"
+
+
+# A value that cannot be: not of its type, not a text, or too long for the row of an index or for a
+# part of a JSON document.
+_UNFIT = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
 class PostgresDialect:
@@ -137,22 +141,29 @@ class PostgresDialect:
         return sa.select(self.rows(parameter, **kinds))
 
     def connect(self, *, readonly: bool) -> Any:
+        connection: Any = None
         try:
-            connection: Any = psycopg.connect(
+            connection = psycopg.connect(
                 self._url,
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name="stepwell",
+                client_encoding=CLIENT_ENCODING,
                 # Writers prepare their statements themselves.
                 prepare_threshold=2 if readonly else None,
                 cursor_factory=psycopg.RawCursor,
             )
-            for setting in (*_PLANS, f"synchronous_commit = {self._synchronous}"):
-                connection.execute(f"SET {setting}")
+            # The last one holds, where one is set twice.
+            more: tuple[str, ...] = (*_PLANS, f"synchronous_commit = {self._synchronous}")
             if readonly:
-                connection.execute("SET default_transaction_read_only = on")
-        except psycopg.Error as error:
-            raise self.translate(error) from None
+                more += ("default_transaction_read_only = on",)
+            prepare_session(connection, f"store {self.label()}", *more)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, psycopg.Error):
+                raise self.translate(error) from None
+            raise
         return connection
 
     def is_open(self, connection: Any) -> bool:
@@ -190,7 +201,10 @@ class PostgresDialect:
         return translated
 
     def is_data_error(self, error: Exception) -> bool:
-        return isinstance(error, (psycopg.IntegrityError, psycopg.DataError))
+        return isinstance(error, psycopg.IntegrityError) or self.is_unfit(error)
+
+    def is_unfit(self, error: Exception) -> bool:
+        return isinstance(error, _UNFIT)
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (errors.DeadlockDetected, errors.SerializationFailure))

@@ -16,6 +16,7 @@ from stepwell.engine.payload import decode, encode
 from stepwell.engine.queues import bucket_of
 from stepwell.engine.states import StepStatus
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.readable import decodes, first_number
 from stepwell.stores.sql.statements import (
     Statement,
     Statements,
@@ -157,6 +158,15 @@ class _Row:
         return now + int(missing * self.period / self.rate) + 1
 
 
+@decodes
+def _read(row: Sequence[Any]) -> _Row:
+    queue = _Row(row)
+    numbers = (queue.max_in_flight, queue.max_per_worker, queue.rate, queue.period)
+    more = (queue.burst, queue.tokens, queue.refilled_at)
+    sum(number for number in (*numbers, *more) if number is not None)  # raises for a text
+    return queue
+
+
 class QueueLimits:
     """What each queue lets through.
 
@@ -203,7 +213,7 @@ class QueueLimits:
         ]
 
     def _add_locked(self, rows: Sequence[Sequence[Any]]) -> None:
-        self._locked.update((row[0], _Row(row)) for row in rows)
+        self._locked.update((row[0], _read(row)) for row in rows)
 
     def _open_to(self, request: ClaimRequest) -> list[_Row]:
         """The queues that a worker may claim from."""
@@ -223,7 +233,7 @@ class QueueLimits:
     ) -> dict[str, int | None]:
         """How many steps each queue lets through to a worker now; None means any number."""
         if self._known_at != control or (self._any_limited and not tx.dialect.concurrent):
-            self._known = {row[0]: _Row(row) for row in self._sql.all(tx).fetchall()}
+            self._known = {row[0]: _read(row) for row in self._sql.all(tx).fetchall()}
             self._known_at = control
             self._any_limited = any(queue.limited for queue in self._known.values())
         self._missed = False
@@ -322,7 +332,7 @@ class QueueLimits:
             self._sql.define(tx, queue.name, *limits, tokens, refilled_at, *others)
         if changed:
             # A clock that went back must not make it look as if what runs had come later.
-            set_at = max(tx.now, self._sql.last_start(tx).fetchone()[0])
+            set_at = max(tx.now, first_number(self._sql.last_start(tx).fetchone()))
             self._sql.put_meta(tx, LIMITS_SET, set_at)
         tx.news = tx.news or changed
         return changed
@@ -331,7 +341,7 @@ class QueueLimits:
         """All queues, by name."""
         statuses = []
         for row in self._sql.all(tx).fetchall():
-            queue = _Row(row)
+            queue = _read(row)
             statuses.append(
                 QueueStatus(
                     name=queue.name,

@@ -6,16 +6,19 @@ number. The verdicts come from `engine.states`; this module only carries them ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from stepwell.engine.events import EventType
 from stepwell.engine.payload import encode
 from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import decodes
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.steps_sql import SettleStatements
+
+T = TypeVar("T")
 
 # step key -> key of the step whose end dropped it
 Drops = dict[int, int]
@@ -103,10 +106,8 @@ class Spread:
             del met[row[2]]
 
     def _look_at_dependents(self, status: StepStatus, keys: list[int], met: dict[int, int]) -> None:
-        rulings = _RULINGS[status]
         rows = self._sql.dependents(self._tx, [(key,) for key in keys])
-        for step, condition, count, origin in rows:
-            ruling = rulings[condition]
+        for ruling, (step, _, count, origin) in zip(_rulings(status, rows), rows, strict=True):
             if ruling is Verdict.MET:
                 met[step] = met.get(step, 0) + count
             else:
@@ -155,7 +156,20 @@ class Spread:
         if roots:
             for key, name, _, status in self._sql.names(self._tx, rows_json(list(roots))):
                 named.setdefault(key, (key, name, status))
-        return {key: named[cause] if cause in named else named[key] for key, _, cause, _ in rows}
+        origins = {key: named[cause] if cause in named else named[key] for key, _, cause, _ in rows}
+        return _all_of(keys, origins)
+
+
+@decodes
+def _rulings(status: StepStatus, rows: Sequence[Sequence[Any]]) -> list[Verdict]:
+    """What the end of a step makes of each of these dependents."""
+    rulings = _RULINGS[status]
+    return [rulings[row[1]] for row in rows]
+
+
+@decodes
+def _all_of(keys: Iterable[int], origins: Mapping[int, T]) -> dict[int, T]:
+    return {key: origins[key] for key in keys}
 
 
 def _reason(status: StepStatus, name: str, root_status: str) -> dict[str, Any]:

@@ -206,9 +206,10 @@ class SqliteDialect:
         return kind(f"store {self.label()}: {advice or 'failed'} ({one_line(error)})")
 
     def is_data_error(self, error: Exception) -> bool:
-        return isinstance(
-            error, (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)
-        )
+        return isinstance(error, sqlite3.IntegrityError) or self.is_unfit(error)
+
+    def is_unfit(self, error: Exception) -> bool:
+        return isinstance(error, (sqlite3.DataError, sqlite3.InterfaceError))
 
     def watch(self, version: Callable[[], int]) -> SqliteWatch:
         return SqliteWatch(version, lambda: self.news)

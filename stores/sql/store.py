@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from stepwell.engine.clock import to_datetime, to_micros
+from stepwell.engine.clock import to_micros
 from stepwell.engine.errors import Conflict, InvalidInput, one_line
 from stepwell.engine.events import Observers
 from stepwell.engine.model import (
@@ -26,10 +26,9 @@ from stepwell.engine.model import (
     RunInfo,
     WorkerRow,
 )
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload import encode
 from stepwell.engine.points import Point, Write, reach
 from stepwell.engine.ports import Watch
-from stepwell.engine.states import RunStatus
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
 from stepwell.stores.sql.claim import Claims
@@ -43,36 +42,15 @@ from stepwell.stores.sql.leases import MAX_WOKEN
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.mailbox import Mailbox
 from stepwell.stores.sql.migrate import migrate
+from stepwell.stores.sql.new_runs import created_run, info_of
 from stepwell.stores.sql.operators import Operators, OperatorStatements
 from stepwell.stores.sql.queues import QueueLimits, QueueStatements
-from stepwell.stores.sql.readable import reads_stored
+from stepwell.stores.sql.readable import first_number, reads_stored
+from stepwell.stores.sql.rows import schema_version_of
 from stepwell.stores.sql.settle import Settlement, other_runs
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Statement, Transaction, bind
 from stepwell.stores.sql.values import Values
-
-
-def _info(run: NewRun, key: int, now: int) -> RunInfo:
-    """What executions know of a run that was just stored."""
-    about = (run.id, run.package, run.entrypoint, run.name)
-    return RunInfo(key, *about, decode(run.metadata), tuple(decode(run.tags)), run.input, now)
-
-
-def _created(run: NewRun, now: int) -> Run:
-    """The run as it is when it was just stored."""
-    return Run(
-        id=run.id,
-        package=run.package,
-        entrypoint=run.entrypoint,
-        name=run.name,
-        status=RunStatus.PENDING,
-        input=decode(run.input),
-        metadata=decode(run.metadata),
-        tags=tuple(decode(run.tags)),
-        total_steps=len(run.steps),
-        open_steps=len(run.steps),
-        created_at=to_datetime(now),
-    )
 
 
 def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
@@ -134,7 +112,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         added = self._graphs.add_runs(tx, ledger, items)
         ledger.write()
         created = [
-            key if isinstance(key, Conflict) else _created(run, tx.now)
+            key if isinstance(key, Conflict) else created_run(run, tx.now)
             for run, key in zip(items, added, strict=True)
         ]
         return [(made, None if place else ledger) for place, made in enumerate(created)]
@@ -143,16 +121,16 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
         """See `ports.Claims`."""
         exchanged = self._exchange((), claim, run)
-        return _created(run, exchanged.now), exchanged
+        return created_run(run, exchanged.now), exchanged
 
     @reads_stored
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """See `ports.Claims`."""
         try:
             return self._exchange(settle, claim)
-        except self._dialect.driver_errors as error:
+        except (self._dialect.driver_errors, InvalidInput):
             if not settle:
-                raise self._dialect.translate(error) from error
+                raise
             return self._exchange_one_by_one(settle, claim)
 
     def _exchange(
@@ -168,7 +146,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if create is not None:
                 key = self._graphs.add_run(tx, ledger, create)
                 ledger.write()
-                created = _info(create, key, tx.now)
+                created = info_of(create, key, tx.now)
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
                 offer = self._claims.offer(claim, control)
@@ -203,7 +181,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> Callable[[], int]:
         """Lock the runs that these outcomes change; returns what tells the control number."""
         if not tx.dialect.concurrent:  # all runs are
-            control = int(self._graph_sql.control(tx).fetchone()[0])
+            control = first_number(self._graph_sql.control(tx).fetchone())
             return lambda: control
         keys = {outcome.step.run.key for outcome in settle}
         named = other_runs(settle)
@@ -214,11 +192,11 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             parents = (outcome.step.run.parent for outcome in settle)
             keys.update(parent for parent in parents if parent is not None)
             locked = self._fused.lock_runs(tx, keys_array(keys))
-            return lambda: int((locked.fetchone() or self._graph_sql.control(tx).fetchone())[0])
+            return lambda: first_number(locked.fetchone() or self._graph_sql.control(tx).fetchone())
         self._graphs.lock_runs(tx, keys, to_end=True)
         found = self._graph_sql.control(tx)
-        number = int(found.fetchone()[0]) if self._fused is None else None
-        return lambda: int(found.fetchone()[0]) if number is None else number
+        number = first_number(found.fetchone()) if self._fused is None else None
+        return lambda: first_number(found.fetchone()) if number is None else number
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
@@ -228,7 +206,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         for outcome in settle:
             try:
                 one = self._exchange((outcome,), None)
-            except self._dialect.driver_errors as error:
+            except (self._dialect.driver_errors, InvalidInput) as error:
                 what = "result and effects" if isinstance(outcome, Completed) else "outcome"
                 reason = InvalidInput(f"the store refused the step's {what}: {one_line(error)}")
                 total.refused.append(Refusal(outcome.step, reason))
@@ -377,7 +355,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             sql = self._read_sql
             return EngineStatus(
                 store=self._dialect.label(),
-                schema_version=dict(sql.meta(tx).fetchall())["schema_version"],
+                schema_version=schema_version_of(sql.meta(tx).fetchall()),
                 runs=dict(sql.runs_by_status(tx).fetchall()),
                 open_steps=int(sql.open_steps(tx).fetchone()[0]),
                 running_steps=sql.running(tx).fetchone()[0],

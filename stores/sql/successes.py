@@ -9,10 +9,11 @@ from pydantic_core import from_json
 
 from stepwell.engine.model import ClaimedStep, Completed
 from stepwell.engine.payload import encode
-from stepwell.engine.states import Condition, StepStatus, verdict
+from stepwell.engine.states import StepStatus, verdict
 from stepwell.stores.sql.fused import FusedStatements
 from stepwell.stores.sql.handing_on import HandedOn, Offer
 from stepwell.stores.sql.ledger import Ledger
+from stepwell.stores.sql.readable import stored_condition
 from stepwell.stores.sql.spread import Spread
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.succeed_together import (
@@ -67,7 +68,9 @@ class Successes:
             elif what == HELD:
                 held.add(key)
             else:
-                self._spread.drop(verdict(Condition(text), StepStatus.SUCCEEDED), key, number)
+                self._spread.drop(
+                    verdict(stored_condition(text), StepStatus.SUCCEEDED), key, number
+                )
         return None if whole else held
 
 

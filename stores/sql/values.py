@@ -16,7 +16,7 @@ from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
-from stepwell.stores.sql.readable import reads_stored
+from stepwell.stores.sql.readable import decodes, first_number, reads_stored
 from stepwell.stores.sql.statements import Statement, Statements, Transaction, bind, insert, may
 from stepwell.stores.sql.writer import Writer
 
@@ -87,6 +87,7 @@ class Values(Writer):
         super().__init__(dialect, observers)
         self._value_sql = ValueStatements(dialect)
 
+    @reads_stored
     def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
         """See `ports.Values`."""
         check_id(key, "key")
@@ -101,7 +102,7 @@ class Values(Writer):
             before = sql.set_by(tx, step.key, operation).fetchone()
             if before is not None:
                 return before[0], before[1]
-            number = sql.last_number(tx, run.key, key).fetchone()[0] + 1
+            number = first_number(sql.last_number(tx, run.key, key).fetchone()) + 1
             sql.add(tx, run.key, key, number, value, step.key, operation, tx.now)
             data = {"key": key, "number": number, "operation": operation}
             ledger.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
@@ -117,10 +118,7 @@ class Values(Writer):
         with self.database.read() as tx:
             run_key, _ = self.run_key(tx, run_id)
             rows = self._value_sql.history(tx, run_key, key, most).fetchall()
-        return [
-            ValueEntry(key, number, decode(value), step_id, to_datetime(at))
-            for number, value, step_id, at in reversed(rows)
-        ]
+        return [_entry(key, *row) for row in reversed(rows)]
 
     @reads_stored
     def last_values(self, run_id: str) -> list[ValueEntry]:
@@ -128,7 +126,9 @@ class Values(Writer):
         with self.database.read() as tx:
             run_key, _ = self.run_key(tx, run_id)
             rows = self._value_sql.last_of_each(tx, run_key).fetchall()
-        return [
-            ValueEntry(key, number, decode(value), step_id, to_datetime(at))
-            for key, number, value, step_id, at in rows
-        ]
+        return [_entry(*row) for row in rows]
+
+
+@decodes
+def _entry(key: str, number: int, value: str, step_id: str, at: int) -> ValueEntry:
+    return ValueEntry(key, number, decode(value), step_id, to_datetime(at))

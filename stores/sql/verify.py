@@ -17,6 +17,7 @@ from stepwell.engine.verification import CHECKS, Verification, Violation
 from stepwell.stores.sql.checks import ALL
 from stepwell.stores.sql.checks.check import Check
 from stepwell.stores.sql.checks.graphs import CYCLE_CANDIDATES
+from stepwell.stores.sql.readable import Unreadable, decodes
 from stepwell.stores.sql.statements import Transaction
 
 # (table, where its run's key is, where its step's key is, its columns with JSON)
@@ -70,8 +71,8 @@ class Inspection:
         cursor.execute("SAVEPOINT one")
         try:
             look()
-        except dialect.driver_errors as error:
-            if not dialect.is_damage(error):
+        except (Unreadable, dialect.driver_errors) as error:
+            if not isinstance(error, Unreadable) and not dialect.is_damage(error):
                 raise
             cursor.execute("ROLLBACK TO one")
             self._add(name, f"cannot be checked: {one_line(error)}")
@@ -108,9 +109,9 @@ class Inspection:
         names: Sequence[Any] | None = None
         if self._counts[check] < self._most:
             if step is not None:
-                names = self._tx.cursor.execute(_STEP_NAME.format(int(step))).fetchone()
+                names = self._tx.cursor.execute(_STEP_NAME.format(_key(step))).fetchone()
             if names is None and run is not None:
-                names = self._tx.cursor.execute(_RUN_NAME.format(int(run))).fetchone()
+                names = self._tx.cursor.execute(_RUN_NAME.format(_key(run))).fetchone()
         self._add(check, message, *(names or ()))
 
     def _payloads(self) -> None:
@@ -137,12 +138,8 @@ class Inspection:
     def _inline_artifacts(self) -> None:
         found = []
         for run_key, step_key, name, size, sha256, body in self._stream(_INLINE):
-            digest = hashlib.sha256(body).hexdigest()
-            if (len(body), digest) != (size, sha256):
-                message = (
-                    f"artifact {name!r} has {len(body):,} bytes with sha256 {digest}, but "
-                    f"{size:,} with {sha256} were stored"
-                )
+            message = _changed(name, size, sha256, body)
+            if message is not None:
                 found.append((message, run_key, step_key))
         for message, run_key, step_key in found:
             self._add_at("artifacts", message, run_key, step_key)
@@ -158,6 +155,24 @@ def _is_readable(column: str, text: str) -> bool:
     return True
 
 
+@decodes
+def _key(stored: int) -> int:
+    return int(stored)
+
+
+@decodes
+def _changed(name: str, size: int, sha256: str, body: bytes) -> str | None:
+    """What is wrong with an inline artifact, if anything is."""
+    digest = hashlib.sha256(body).hexdigest()
+    if (len(body), digest) == (size, sha256):
+        return None
+    return (
+        f"artifact {name!r} has {len(body):,} bytes with sha256 {digest}, but "
+        f"{size:,} with {sha256} were stored"
+    )
+
+
+@decodes
 def _in_a_cycle(edges: Iterator[tuple[int, int]]) -> int | None:
     """A step that is in a cycle of these edges (what is needed, who needs it), if there is one."""
     needed_by: defaultdict[int, list[int]] = defaultdict(list)
