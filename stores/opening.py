@@ -9,6 +9,7 @@ import stepwell.stores as stores
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import InvalidInput, StoreError, nearest
 from stepwell.engine.events import Observers
+from stepwell.stores.sql import shape
 from stepwell.stores.sql.checkpoints import OwnSqlCheckpointer
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
@@ -82,6 +83,21 @@ def _postgres(url: str, durability: str) -> Dialect:
 def label(url: str, *, clock: Clock) -> str:
     """The URL as messages show it, without a password. Opens nothing; raises InvalidInput."""
     return _dialect(url, clock, "full").label()
+
+
+def shape_differences(url: str, *, clock: Clock) -> list[str]:
+    """In what the schema at `url` is not what its version says, in words; changes nothing.
+
+    Raises as `schema_version`.
+    """
+    with _database(url, clock) as database:
+        version = current_version(database)
+        return shape.differences(database, version) if version else []
+
+
+def wrong_shape(label: str, version: int, found: list[str]) -> str:
+    """What to say of these differences, and what to do."""
+    return shape.wrong_shape(label, version, found)
 
 
 def schema_version(url: str, *, clock: Clock) -> tuple[int, int]:

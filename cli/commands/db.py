@@ -36,19 +36,25 @@ def upgrade(session: Session) -> None:
 @db.command(cls=Command)
 @click.pass_obj
 def check(session: Session) -> None:
-    """Say whether the schema is up to date; exit code 8 when it is not."""
+    """Say whether the schema is up to date and whole; exit code 8 when it is not."""
     out = session.output
     session.check_store_exists()
     url = session.store_url
     label = stores.opening.label(url, clock=SystemClock())
     version, latest = stores.opening.schema_version(url, clock=SystemClock())
     current = version == latest
-    if not current:
+    wrong = stores.opening.shape_differences(url, clock=SystemClock())
+    if wrong or not current:
         session.exit_code = StoreError.exit_code
     if out.json:
-        out.value({"store": label, "schema_version": version, "latest": latest, "current": current})
+        told = {"store": label, "schema_version": version, "latest": latest, "current": current}
+        out.value({**told, "differences": wrong})
     else:
         out.line(f"{label}: schema {version} of {latest}")
+        for line in wrong:
+            out.line(f"  {line}")
+    if wrong:
+        raise StoreError(stores.opening.wrong_shape(label, version, wrong))
     if not current:
         again = session.typed("db", "upgrade")
         raise StoreError(f"store {label}: its schema is behind; run: {again}")

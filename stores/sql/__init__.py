@@ -1,1 +1,15 @@
-"""The run store on SQL databases. What is the same on all of them is written once."""
+"""The run store on SQL databases. What is the same on all of them is written once.
+
+Where transactions run side by side, all acts take their locks in one order, and so none deadlock:
+
+1. queues with limits, by name (`QueueLimits.lock`);
+2. runs, by key, all that the act changes steps of, and those above them that it may wake
+   (`Graphs.lock_runs`); what turns out to be missing is fetched by beginning again (`TryAgain`);
+3. the steps of these runs, the counters of keys, records by package, collection and key, the rest.
+
+Some take steps without their runs: a claim, a renewal, the fence of a checkpoint. These wait for
+nothing while they hold one. A claim passes over steps and runs that others hold, and gives back
+what it cannot begin; a renewal passes over steps that others hold, and then waits for each of
+them alone; a fence takes one step and after it only that step's checkpoint. One-row tables
+(`workers`, `kv`) are waited for one row at a time, and cleared of what nobody holds.
+"""

@@ -11,6 +11,7 @@ from typing import Any
 from stepwell.engine.events import EventType
 from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
 from stepwell.engine.payload import decode
+from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.claims_sql import ClaimStatements
 from stepwell.stores.sql.handing_on import NO_OFFER, HandedOn, Offer, as_parameter
 from stepwell.stores.sql.known_runs import KnownRuns
@@ -18,6 +19,9 @@ from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.queues import QueueLimits
 from stepwell.stores.sql.readable import decodes
 from stepwell.stores.sql.statements import Statement, Transaction, rows_json
+
+# Microseconds until steps are looked for again whose runs could not be begun, as others held them.
+BEGIN_AGAIN = 5_000
 
 
 class Claims:
@@ -75,10 +79,13 @@ class Claims:
             rows = [*rows, *found]
         # By priority, ready time and creation, as it is promised.
         _sort(rows)
+        begun = True
         if rows:
-            self._limits.spend(tx, (row[6] for row in rows))
-            fresh = self._add_claimed(tx, ledger, request, rows, result, created)
+            fresh, begun = self._add_claimed(tx, ledger, request, rows, result, created)
         result.wake_at = self._limits.next_token(tx)
+        if not begun:
+            soon = tx.now + BEGIN_AGAIN
+            result.wake_at = soon if result.wake_at is None else min(soon, result.wake_at)
         return fresh
 
     def _add_claimed(
@@ -89,12 +96,18 @@ class Claims:
         rows: list[tuple[Any, ...]],
         result: Exchange,
         created: RunInfo | None,
-    ) -> Collection[RunInfo]:
+    ) -> tuple[Collection[RunInfo], bool]:
+        """What was read of runs; and whether all of these steps can be begun."""
         expires = tx.now + request.lease
-        runs, fresh = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
+        runs, fresh, locked = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
+        if locked:
+            left = [row[2] for row in rows if row[3] in locked]
+            self._sql.give_back(tx, rows_json(left))
+            rows = [row for row in rows if row[3] not in locked]
+        self._limits.spend(tx, (row[6] for row in rows))
         parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
         result.claimed += _claimed_of(rows, runs, parents, tx.now, expires)
-        return fresh
+        return fresh, not locked
 
     def _take_together(
         self,
@@ -193,8 +206,11 @@ class Claims:
 
     def _load_runs(
         self, tx: Transaction, ledger: Ledger, keys: set[int], created: RunInfo | None
-    ) -> tuple[dict[int, RunInfo], Collection[RunInfo]]:
-        """What executions know of these runs; and those of them that were not known before."""
+    ) -> tuple[dict[int, RunInfo], Collection[RunInfo], set[int]]:
+        """What executions know of these runs; those of them that were not known before; and the
+        keys of those that have to be begun, but are locked by others at the moment.
+        """
+        locked: set[int] = set()
         known = self.runs.among(keys)
         fresh: dict[int, RunInfo] = {}
         if created is not None and created.key in keys:
@@ -212,9 +228,13 @@ class Claims:
                     ledger.event(key, EventType.RUN_STARTED)
             others = [key for key in missing if key not in begun]
             if others:
-                rows += self._sql.load_runs(tx, rows_json(others)).fetchall()
+                for status, *row in self._sql.load_runs(tx, rows_json(others)).fetchall():
+                    if status == RunStatus.PENDING:
+                        locked.add(row[0])
+                    else:
+                        rows.append(row)
             fresh.update(_infos(rows))
-        return {**known, **fresh}, fresh.values()
+        return {**known, **fresh}, fresh.values(), locked
 
     def _begin(self, tx: Transaction, ledger: Ledger, run: RunInfo) -> None:
         """Begin a run that nobody else has seen yet: it need not be asked what is in it."""

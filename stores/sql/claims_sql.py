@@ -71,14 +71,25 @@ class ClaimStatements(Statements):
         of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
         columns = [runs.c[name] for name in (*of_run, "created_at", "parent_run")]
         self.load_runs = Statement(
-            sa.select(*columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
+            sa.select(runs.c.status, *columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
+        )
+        self.give_back = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.RELEASE),
+                expires_at=None,
+                worker=None,
+                attempt=steps.c.attempt - 1,
+            )
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.RELEASE, steps.c.status)),
+            "keys",
         )
         pending = sa.select(runs.c.id).where(
             runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
         )
         if dialect.concurrent:
-            # In the order of keys, so that two claims that start the same runs do not deadlock.
-            locked = pending.order_by(runs.c.id).with_for_update().cte("locked")
+            # Steps are held here already, so nothing is waited for: see the room's lock order.
+            locked = pending.with_for_update(skip_locked=True).cte("locked")
             pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
         start = sa.update(runs).values(
             status=RunStatus.RUNNING.value,

@@ -29,6 +29,10 @@ MAX_READERS = 8
 MAX_TRIES = 5
 
 
+class TryAgain(Exception):
+    """A write that has to be begun again: another one came before it had locked what it needs."""
+
+
 class Database:
     """The connections of one store in one process. Safe to use from many threads."""
 
@@ -114,7 +118,7 @@ class Database:
     def _is_passing(self, error: BaseException) -> bool:
         """Whether the same transaction may succeed if it is tried again."""
         if not isinstance(error, self.dialect.driver_errors):
-            return False
+            return isinstance(error, TryAgain)
         return self.dialect.is_passing(error) or self.dialect.was_lost(self._cursor)
 
     def _commit(self, group: Group) -> None:

@@ -117,6 +117,14 @@ class Dialect(Protocol):
         """The tables there are, by name."""
         ...
 
+    def shape(self, cursor: Any) -> frozenset[str]:
+        """The parts of the schema, each as a line: see `shape_lines`."""
+        ...
+
+    def fingerprint(self, cursor: Any) -> str:
+        """A digest of the schema as the migrations make it here; see `shape.FINGERPRINTS`."""
+        ...
+
     @property
     def driver_errors(self) -> type[Exception]: ...
 

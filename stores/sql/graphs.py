@@ -69,8 +69,8 @@ class Graphs(Emissions):
     def lock_runs(self, tx: Transaction, keys: Iterable[int], *, to_end: bool = False) -> None:
         """Where transactions run side by side, let only one at a time change these runs.
 
-        A run is locked before its steps, always and in the order of keys: no deadlocks, and no
-        edge to a step whose end was followed a moment ago.
+        A run is locked before its steps, always and in the order of keys, as the room's docstring
+        says: no deadlocks, and no edge to a step whose end was followed a moment ago.
 
         With `to_end` also the runs that started these: the end of a run wakes a step there.
         """

@@ -131,7 +131,6 @@ class KeyValues(Writer):
 
         def work(tx: Transaction) -> int | None:
             expires = None if expires_in is None else tx.now + expires_in
-            sql.forget_old(tx, tx.now - REMEMBERED)
             given = (key, value, expires, tx.now)
             if version is None:
                 row = sql.put(tx, *given).fetchone()
@@ -139,6 +138,8 @@ class KeyValues(Writer):
                 row = sql.put_new(tx, *given).fetchone()
             else:
                 row = sql.put_over(tx, *given, version).fetchone()
+            # What is removed is locked, and nothing is waited for after that.
+            sql.forget_old(tx, tx.now - REMEMBERED)
             return None if row is None else int(row[0])
 
         return self.database.write(work, Write.KV_SET)

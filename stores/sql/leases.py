@@ -48,17 +48,26 @@ class LeaseStatements(Statements):
     def _renewals(self, dialect: Any) -> None:
         held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
         running = steps.c.status == literal(StepStatus.RUNNING)
-        self.renew = Statement(
-            sa.update(steps)
-            .values(expires_at=bind("until"))
-            .where(
-                steps.c.id == held.c.id,
-                steps.c.token == held.c.token,
-                steps.c.worker == bind("worker"),
-                running,
-            )
-            .returning(steps.c.id, steps.c.token),
-            *("until", "worker", "rows"),
+        mine = (
+            steps.c.id == held.c.id,
+            steps.c.token == held.c.token,
+            steps.c.worker == bind("worker"),
+            running,
+        )
+        renew = sa.update(steps).values(expires_at=bind("until"))
+        renew = renew.returning(steps.c.id, steps.c.token)
+        names = ("until", "worker", "rows")
+        self.renew_waiting = Statement(renew.where(*mine), *names)
+        self.renew = self.renew_waiting
+        if dialect.concurrent:
+            free = sa.select(steps.c.id).where(*mine).with_for_update(of=steps, skip_locked=True)
+            free = free.cte("free").prefix_with("MATERIALIZED")
+            self.renew = Statement(renew.where(steps.c.id == free.c.id), *names)
+        self.runs_held = Statement(
+            sa.select(steps.c.run_key)
+            .distinct()
+            .where(may(Act.RELEASE, steps.c.status), steps.c.worker == bind("worker")),
+            "worker",
         )
         self.release_others = Statement(
             sa.update(steps)
@@ -78,7 +87,9 @@ class LeaseStatements(Statements):
             *("key", "token"),
         )
         self.status_of = Statement(
-            sa.select(steps.c.id, steps.c.status).where(steps.c.id.in_(dialect.scalars("keys"))),
+            sa.select(steps.c.id, steps.c.status, steps.c.token).where(
+                steps.c.id.in_(dialect.scalars("keys"))
+            ),
             "keys",
         )
 
@@ -172,12 +183,22 @@ class Leases:
         self._sql = sql
 
     def renew(
-        self, tx: Transaction, worker_id: str, steps: Sequence[ClaimedStep], lease: int
-    ) -> list[LostLease]:
-        """Extend the leases, and the values' `expires_at`; returns those that are gone."""
+        self,
+        tx: Transaction,
+        worker_id: str,
+        steps: Sequence[ClaimedStep],
+        lease: int,
+        *,
+        wait: bool = False,
+    ) -> tuple[list[LostLease], list[ClaimedStep]]:
+        """Extend the leases, and the values' `expires_at`; returns those that are gone.
+
+        Besides, without `wait`, the steps that others hold at the moment, and may be changing.
+        """
         until = tx.now + lease
         rows = rows_json([(step.key, step.token) for step in steps])
-        held = {tuple(row) for row in self._sql.renew(tx, until, worker_id, rows).fetchall()}
+        renew = self._sql.renew_waiting if wait else self._sql.renew
+        held = {tuple(row) for row in renew(tx, until, worker_id, rows).fetchall()}
         gone = []
         for step in steps:
             if (step.key, step.token) in held:
@@ -185,22 +206,33 @@ class Leases:
             else:
                 gone.append(step)
         if not gone:
-            return []
+            return [], []
         keys = rows_json([step.key for step in gone])
-        statuses = dict(self._sql.status_of(tx, keys).fetchall())
-        return [
-            LostLease(step, "canceled" if statuses.get(step.key) == "canceled" else "lapsed")
-            for step in gone
-        ]
+        now_in = {key: (status, token) for key, status, token in self._sql.status_of(tx, keys)}
+        lost, locked = [], []
+        for step in gone:
+            status, token = now_in.get(step.key, ("", 0))
+            if not wait and status == StepStatus.RUNNING and token == step.token:
+                locked.append(step)
+            else:
+                lost.append(LostLease(step, "canceled" if status == "canceled" else "lapsed"))
+        return lost, locked
 
     def is_held(self, tx: Transaction, step: ClaimedStep) -> bool:
         """Whether the lease is held, and will be until this transaction ends."""
         return self._sql.held(tx, step.key, step.token).fetchone() is not None
 
+    def runs_held(self, tx: Transaction, worker_id: str) -> list[int]:
+        """The runs of the steps that the worker holds."""
+        return [row[0] for row in self._sql.runs_held(tx, worker_id).fetchall()]
+
     def release_others(
         self, tx: Transaction, ledger: Ledger, worker_id: str, keep: Sequence[ClaimedStep]
     ) -> int:
-        """Give back what the worker holds besides `keep`; returns how many steps."""
+        """Give back what the worker holds besides `keep`; returns how many steps.
+
+        The runs of `runs_held` are locked.
+        """
         keys = rows_json([step.key for step in keep])
         released = self._sql.release_others(tx, worker_id, keys).fetchall()
         for key, run_key, attempt in released:

@@ -8,6 +8,7 @@ from stepwell.engine.errors import StoreError, StoreVersionError
 from stepwell.engine.points import Write
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
+from stepwell.stores.sql.shape import check_shape
 from stepwell.stores.sql.statements import Transaction
 
 
@@ -15,9 +16,12 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
     """Apply what is missing; returns the numbers applied.
 
     With `apply=False` a schema that is behind is refused. Raises StoreVersionError, before any
-    write, when the store is newer than this code; StoreError when it is not one of ours.
+    write, when the store is newer than this code; StoreError when it is not one of ours, or not
+    what its version says.
     """
     version = current_version(database)
+    if version:
+        check_shape(database, version)
     if version == LATEST:
         return []
     if not apply:

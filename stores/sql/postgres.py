@@ -23,6 +23,7 @@ from stepwell.engine.errors import StoreError, one_line
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
+from stepwell.stores.sql.postgres_shape import fingerprint_of, shape_of
 from stepwell.stores.sql.round_trips import BegunAt, RoundTrips
 from stepwell.stores.sql.statements import Parameter, bind
 
@@ -257,6 +258,12 @@ class PostgresDialect:
 
     def connection_version(self, connection: Any) -> int:  # noqa: ARG002  # see `watch`
         return 0
+
+    def shape(self, cursor: Any) -> frozenset[str]:
+        return shape_of(cursor)
+
+    def fingerprint(self, cursor: Any) -> str:
+        return fingerprint_of(cursor)
 
     def label(self) -> str:
         return self._label

@@ -316,7 +316,7 @@ class QueueLimits:
         """Store limits; tokens stay, but never more than the new burst. False if none changed."""
         stored = {row[0]: row for row in self._sql.all(tx).fetchall()}
         changed = False
-        for queue in queues:
+        for queue in sorted(queues, key=lambda queue: queue.name):
             row = stored.get(queue.name)
             limits = (
                 queue.max_in_flight,

@@ -204,7 +204,7 @@ class Settlement:
             if outcome.messages:
                 self._sending.append(outcome)
         if records:
-            self._sql.put_records.many(tx, list(records.values()))
+            self._sql.put_records.many(tx, [records[key] for key in sorted(records)])
         if artifacts:
             self._sql.add_artifacts.many(tx, artifacts)
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import sqlite as sqlalchemy_sqlite
 from stepwell.engine.clock import Clock, pause
 from stepwell.engine.errors import CorruptData, StoreError, one_line
 from stepwell.stores.sql import schema
+from stepwell.stores.sql.sqlite_shape import fingerprint_of, shape_of
 from stepwell.stores.sql.statements import bind
 
 BUSY_TIMEOUT = 10.0
@@ -256,6 +257,12 @@ class SqliteDialect:
     def tables(self, cursor: Any) -> list[str]:
         rows = cursor.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
         return [row[0] for row in rows.fetchall()]
+
+    def shape(self, cursor: Any) -> frozenset[str]:
+        return shape_of(cursor)
+
+    def fingerprint(self, cursor: Any) -> str:
+        return fingerprint_of(cursor)
 
     def label(self) -> str:
         return "memory://" if self._path is None else f"sqlite:///{self._path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -73,9 +74,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         self._put_worker = Statement(
             dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
         )
-        self._drop_silent = Statement(
-            sa.delete(workers).where(workers.c.seen_at < bind("before")), "before"
-        )
+        silent = sa.select(workers.c.id).where(workers.c.seen_at < bind("before"))
+        silent = silent.with_for_update(skip_locked=True)
+        self._drop_silent = Statement(sa.delete(workers).where(workers.c.id.in_(silent)), "before")
         self._drop_worker = Statement(sa.delete(workers).where(workers.c.id == bind("id")), "id")
 
     @classmethod
@@ -222,18 +223,26 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
         """See `ports.Claims`."""
-        if not steps:
-            return []
-        return self.database.write(
-            lambda tx: self._leases.renew(tx, worker_id, steps, lease), Write.RENEW
-        )
+        gone: list[LostLease] = []
+        left: Sequence[ClaimedStep] = steps
+        wait = False
+        while left:
+            # All that nobody else holds; then one of the others alone, and all again.
+            some = left[:1] if wait else left
+            renew = partial(self._leases.renew, worker_id=worker_id, lease=lease, wait=wait)
+            lost, locked = self.database.write(partial(renew, steps=some), Write.RENEW)
+            gone += lost
+            left, wait = (left[1:], False) if wait else (locked, True)
+        return gone
 
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
         """See `ports.Claims`."""
-        return self._write(
-            lambda tx, ledger: self._leases.release_others(tx, ledger, worker_id, keep),
-            Write.RELEASE_OTHERS,
-        )
+
+        def release(tx: Transaction, ledger: Ledger) -> int:
+            self._graphs.lock_runs(tx, self._leases.runs_held(tx, worker_id))
+            return self._leases.release_others(tx, ledger, worker_id, keep)
+
+        return self._write(release, Write.RELEASE_OTHERS)
 
     @reads_stored
     def reap(self, max_lost_leases: int) -> int:
@@ -267,7 +276,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         """See `ports.Operators`."""
 
         def work(tx: Transaction, ledger: Ledger) -> int:
-            run, spread = self._locked_run(tx, run_id), Spread(tx, self._settle_sql, ledger)
+            run = self._locked_run(tx, run_id, to_end=True)
+            spread = Spread(tx, self._settle_sql, ledger)
             key, name, status, error = self.step_row(tx, run_id, step_id)
             step = (key, name, status, error)
             return self._operators.retry_step(tx, ledger, spread, run, step, by)
@@ -279,7 +289,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         """See `ports.Operators`."""
 
         def work(tx: Transaction, ledger: Ledger) -> int:
-            run, spread = self._locked_run(tx, run_id), Spread(tx, self._settle_sql, ledger)
+            run = self._locked_run(tx, run_id, to_end=True)
+            spread = Spread(tx, self._settle_sql, ledger)
             return self._operators.retry_run(tx, ledger, spread, run, run_id, by)
 
         return self._act(work, Write.RETRY_RUN)

@@ -14,6 +14,7 @@ from stepwell.engine.payload import decode
 from stepwell.engine.points import Write
 from stepwell.engine.states import Act
 from stepwell.stores.sql import schema, waiting
+from stepwell.stores.sql.database import TryAgain
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.ledger import Ledger
 from stepwell.stores.sql.readable import decodes, first_number, reads_stored
@@ -98,6 +99,9 @@ class Values(Writer):
             # Steps of other runs may wait for it.
             others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
             self._graphs.lock_runs(tx, {run.key, *others})
+            # Whoever begins to wait for it has this run locked, so that they are all known now.
+            if not others.issuperset(row[0] for row in sql.waiting_runs(tx, name).fetchall()):
+                raise TryAgain
             self._check_lease(tx, step)
             before = sql.set_by(tx, step.key, operation).fetchone()
             if before is not None:
