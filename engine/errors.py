@@ -15,6 +15,7 @@
     ├── WaitTimeout                        waited long enough; the run goes on
     ├── RuntimeClosed                      the runtime was closed or is draining
     ├── StoreError                         the store cannot be opened, read or written
+    │   ├── StoreGone                      its file was deleted or replaced while it was open
     │   ├── StoreVersionError              the store is newer than this code
     │   │   └── CheckpointVersionError     the checkpoint is newer than this code
     │   └── CorruptData                    bytes differ from their recorded digest
@@ -137,6 +138,12 @@ class StoreError(StepwellError):
     code: str = "store_error"
     exit_code: ClassVar[int] = 8
     unreachable: bool = False
+
+
+class StoreGone(StoreError):
+    """The file that a store was opened on was deleted or replaced: what comes instead is not it."""
+
+    code: str = "store_gone"
 
 
 class StoreVersionError(StoreError):

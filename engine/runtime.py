@@ -28,6 +28,7 @@ from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import RunStatus
 from stepwell.engine.worker import PoolFactory, Worker, WorkerParts
+from stepwell.engine.workers_here import WorkersHere
 
 R = TypeVar("R")
 
@@ -89,7 +90,7 @@ class Runtime(Queries, Messaging, Operating):
                 now=parts.store.now,
             ),
         )
-        self._workers: list[Worker] = []
+        self._workers = WorkersHere()
         self._endings = Endings()
         self._closed = False
 

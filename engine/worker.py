@@ -32,10 +32,12 @@ from stepwell.engine.clock import Clock, to_datetime
 from stepwell.engine.errors import (
     Conflict,
     InvalidInput,
+    RefusedByState,
     RuntimeClosed,
     StepError,
     StepwellError,
     StoreError,
+    StoreGone,
 )
 from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.execution import Execution, fail, policy_of
@@ -167,6 +169,8 @@ class Worker:
         # Whether it ends by a mistake of the program.
         self._broken = False
         self._stop_event: threading.Event | None = None
+        # Whether this is a fork, and the worker its parent's.
+        self._inherited = False
 
     def _make_pool(self, name: str, size: int) -> Pool:
         parts = self._parts
@@ -188,6 +192,12 @@ class Worker:
         grace = self._settings.grace if grace is None else grace
         self._stop_grace = grace if self._stop_grace is None else min(grace, self._stop_grace)
         self._inbox.put(None)
+
+    def disown(self) -> None:
+        """In a fork: its parent goes on with it. Who is in `run` here gets RefusedByState."""
+        self._inherited = True
+        self._turn = threading.RLock()  # another thread may have had it
+        self._turn.acquire()
 
     @property
     def draining(self) -> bool:
@@ -342,9 +352,10 @@ class Worker:
             self._note(error)
             raise
         finally:
-            self._give_back_all()
-            self._lanes.shutdown(0)
-            self._watch.close()
+            if not self._inherited:
+                self._give_back_all()
+                self._lanes.shutdown(0)
+                self._watch.close()
         return tally.result()
 
     def _claim_once(self) -> None:
@@ -632,6 +643,11 @@ class Worker:
     # --- what time brings -------------------------------------------------------------------
 
     def _tend(self) -> None:
+        if self._inherited:
+            raise RefusedByState(
+                f"worker {self.id} is that of the process which this one was forked from, and goes "
+                "on there; here, begin another one: runtime.worker(), drain()"
+            )
         now = self._clock.monotonic()
         if now >= self._next_renewal:
             self._renew()
@@ -714,7 +730,9 @@ class Worker:
             _log.warning("%s; trying again", error, extra={"action": "store_trouble"})
         longest = min(STORE_RETRY_MAX, self._settings.lease / 20)
         self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), longest)
-        if now - self._renewed > self._settings.lease * 0.9:
+        # What was claimed in a store that is gone is not held in the one that comes instead.
+        gone = isinstance(error, StoreGone)
+        if gone or now - self._renewed > self._settings.lease * 0.9:
             for execution in self._in_flight:
                 self._abandon(execution)
             self._unsettled = []
@@ -756,6 +774,8 @@ class Worker:
 
     def _shut_down(self) -> None:
         """Let running steps finish within the grace, give back the rest, stop the pools."""
+        if self._inherited:
+            return
         self._turn.acquire()  # which an interrupt of `_wait` may have left free
         self._waiting = False
         if self.draining:

@@ -17,6 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
+from stepwell.engine.forks import Lineage, Told
+from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.projection_rules import first_line
 
@@ -110,15 +112,26 @@ class Server:
         return connection
 
 
-class Pool:
+class Pool(Told):
     """The connections of one process, opened when needed. Safe to use from many threads."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._closed = False
+        self._begin_anew()
+        Lineage.tell(self)
+
+    def _begin_anew(self) -> None:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
         self._idle: list[psycopg.Connection[Any]] = []
-        self._closed = False
+        self._all: list[psycopg.Connection[Any]] = []
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`."""
+        for connection in self._all:
+            disown([connection], in_use=connection not in self._idle)
+        self._begin_anew()
 
     @contextmanager
     def begun(self, opening: str) -> Iterator[tuple[psycopg.Connection[Any], Any]]:
@@ -146,11 +159,14 @@ class Pool:
         while True:
             connection = self._take()
             fresh = connection is None
-            connection = connection or self._server.connect()
+            if connection is None:
+                connection = self._server.connect()
+                self._all.append(connection)
             try:
                 return connection, _last_value(connection.execute(opening.encode()))
             except psycopg.Error as error:
                 if connection.closed and not fresh:
+                    self._all.remove(connection)
                     connection.close()
                     continue
                 self._give_back(connection)
@@ -166,6 +182,8 @@ class Pool:
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        if connection not in self._all:  # it is the parent's
+            return
         with suppress(psycopg.Error):
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 connection.execute(b"ROLLBACK")
@@ -174,6 +192,7 @@ class Pool:
             if idle and not self._closed:
                 self._idle.append(connection)
                 return
+            self._all.remove(connection)
         connection.close()
 
     def close(self) -> None:

@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
+from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, StoreGone, one_line
+from stepwell.engine.forks import Inside, Lineage, Told
 from stepwell.engine.points import Write, reach
 from stepwell.engine.ports import Parameters
 from stepwell.stores.artifacts.file import make_folder
 from stepwell.stores.projection_rules import check_text, dictionaries, first_line
+from stepwell.stores.sqlite_file import SqliteFile, keep
 
 # The driver caches statements by their text, and a cached one is not authorized again: the
 # marks keep these from ever being handed to a user who writes the same statement.
@@ -80,17 +82,23 @@ class Place:
         return f"projection {self.path or 'in memory'}"
 
 
-class Session:
-    """A connection that one thread uses at a time, opened when first used."""
+class Session(Told):
+    """A connection that one thread uses at a time, opened when first used.
+
+    Around a fork it is closed; what is in use then, or in memory, is refused in the child.
+    """
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._file = None if place.path is None else SqliteFile(place.path, str(place))
+        self._refusal: str | None = None
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._users = False
         self._denied: str | None = None
+        Lineage.tell(self)
 
     def refuse_nesting(self) -> None:
         if self._owner == threading.get_ident():
@@ -102,20 +110,39 @@ class Session:
     def connected(self) -> Iterator[sqlite3.Connection]:
         self.refuse_nesting()
         seconds = self._place.busy_timeout.total_seconds()
-        if not self._lock.acquire(timeout=seconds):
+        lock = self._lock
+        if not lock.acquire(timeout=seconds):
             raise StoreError(f"{self._place}: another thread holds it for over {seconds:g} s")
         self._owner = threading.get_ident()
         try:
-            if self._closed:
-                raise StoreError(f"{self._place}: is closed")
-            if self._connection is None:
-                self._connection = self._open()
-            yield self._connection
+            with Inside(self):
+                if self._closed:
+                    raise StoreError(f"{self._place}: is closed")
+                self.check_here()
+                if self._file is not None:
+                    self._file.check()
+                if self._connection is None:
+                    self._connection = self._open()
+                yield self._connection
+        except StoreGone:
+            self._leave()
+            raise
         finally:
             self._owner = None
-            self._lock.release()
+            lock.release()
             if self._closed:
                 self.close()
+
+    def check_here(self) -> None:
+        """Raises StoreError in a fork that has no part in it."""
+        if self._refusal is not None:
+            raise StoreError(f"{self._place}: {self._refusal}")
+
+    def _leave(self) -> None:
+        """Let go of what is not there any more."""
+        connection, self._connection = self._connection, None
+        if self._file is not None and connection is not None:
+            self._file.leave([connection])
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
@@ -129,6 +156,8 @@ class Session:
                 yield transaction
                 transaction.check()
                 reach(Write.PROJECTION.before_commit)
+                if self._file is not None:
+                    self._file.check()
                 with self.statement(connection, "COMMIT", ours=True):
                     connection.commit()
                 reach(Write.PROJECTION.after_commit)
@@ -163,26 +192,54 @@ class Session:
         self._closed = True
         if self._lock.acquire(blocking=False):
             try:
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
+                self._shut()
             finally:
                 self._lock.release()
 
+    def _shut(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._file is not None:
+            self._file.close([connection])
+        elif connection is not None:
+            connection.close()
+
+    def before_fork(self, in_use: bool) -> None:
+        """See `forks.Told`."""
+        if self._file is not None and not in_use:
+            self._shut()
+
+    def after_fork(self, in_use: bool) -> None:
+        """See `forks.Told`."""
+        connection, self._connection = self._connection, None
+        left = [] if connection is None else [connection]
+        if self._file is None:
+            for each in left:
+                keep(each)
+            self._refusal = "a fork has no part in its parent's memory; use a file"
+        elif left or in_use:
+            self._refusal = self._file.leave_to_parent(left)
+        self._lock, self._owner = threading.Lock(), None
+
     def _open(self) -> sqlite3.Connection:
-        path = self._place.path
+        options: dict[str, Any] = {
+            "timeout": self._place.busy_timeout.total_seconds(),
+            "isolation_level": None,
+            "check_same_thread": False,
+        }
+        file = self._file
         with self._failing():
-            if path is not None and not path.exists():
-                make_folder(path.parent)
-            connection = sqlite3.connect(
-                ":memory:" if path is None else path,
-                timeout=self._place.busy_timeout.total_seconds(),
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            connection: sqlite3.Connection
+            if file is None:
+                connection = sqlite3.connect(":memory:", **options)
+            else:
+                if not file.was_opened:
+                    make_folder(file.path.parent)
+                connection = file.connect(**options)
             try:
-                if path is not None:
+                if file is not None:
                     self._enter_wal(connection)
+                    file.opened(connection)
                 connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.set_authorizer(self._authorize)
@@ -216,12 +273,13 @@ class Session:
         return sqlite3.SQLITE_DENY if self._denied else sqlite3.SQLITE_OK
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if self._refusal is not None:
+            return
         try:
             connection.rollback()
         except sqlite3.Error:
             # Without its connection the transaction cannot be committed; the next call reopens.
-            connection.close()
-            self._connection = None
+            self._shut()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -275,6 +333,7 @@ class SqlTransaction:
 
     def check(self) -> None:
         """Refuse to go on after a statement rolled everything back (INSERT OR ROLLBACK, …)."""
+        self._session.check_here()
         if self._broken is not None:
             raise self._broken
 

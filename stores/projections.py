@@ -16,6 +16,7 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, StoreError
+from stepwell.engine.forks import Lineage, Told
 from stepwell.engine.ports import Parameters, Transaction
 from stepwell.stores.projection_rules import (
     BUSY_TIMEOUT,
@@ -54,8 +55,7 @@ class SqliteProjection:
         self._arguments = (where, check_durability(durability), clock, busy_timeout)
         self._clock = clock or SystemClock()
         self._place = Place(where, _SYNCHRONOUS[durability], busy_timeout)
-        self._process = os.getpid()
-        self._sessions: dict[int, tuple[Session, Session]] = {}
+        self._sessions = Session(self._place), Session(self._place)
         self._closed = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -88,32 +88,20 @@ class SqliteProjection:
     def close(self) -> None:
         """Close the connections; one that is in use closes when its user is done."""
         self._closed = True
-        for session in self._sessions.get(os.getpid(), ()):
+        for session in self._sessions:
             session.close()
 
     def _writer(self) -> Session:
-        return self._opened()[0]
-
-    def _reader(self) -> Session:
-        return self._opened()[1]
-
-    def _opened(self) -> tuple[Session, Session]:
-        """The sessions of this process. A forked child must not touch its parent's."""
-        process = os.getpid()
-        sessions = self._sessions.get(process)
-        if sessions is None:
-            if self._place.path is None and process != self._process:
-                raise StoreError(f"{self._place}: belongs to process {self._process}; use a file")
-            writer = Session(self._place)
-            # In memory there is one connection, which has the data.
-            reader = Session(self._place) if self._place.path else writer
-            sessions = self._sessions.setdefault(process, (writer, reader))
         if self._closed:
             raise StoreError(f"{self._place}: is closed")
-        return sessions
+        return self._sessions[0]
+
+    def _reader(self) -> Session:
+        # In memory there is one connection, which has the data.
+        return self._writer() if self._place.path is None else self._sessions[1]
 
 
-class SqliteProjectionStore:
+class SqliteProjectionStore(Told):
     """Projections as `root/<name>.db`; with `root` None, in memory."""
 
     def __init__(
@@ -127,7 +115,8 @@ class SqliteProjectionStore:
         self._settings = (check_durability(durability), clock, busy_timeout)
         self._lock = threading.Lock()
         self._projections: dict[str, SqliteProjection] = {}
-        self._closed = False
+        self._closed = self._inherited = False
+        Lineage.tell(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.root is None:
@@ -139,11 +128,20 @@ class SqliteProjectionStore:
         with self._lock:
             if self._closed:
                 raise StoreError(f"projection store {self.root or 'in memory'}: is closed")
+            if self._inherited and self.root is None:
+                raise StoreError(
+                    "projection store in memory: a fork has no part in its parent's memory; use "
+                    "a folder"
+                )
             known = self._projections.get(name)
             if known is None:
                 path = None if self.root is None else self.root / f"{name}.db"
                 known = self._projections[name] = SqliteProjection(path, *self._settings)
             return known
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`."""
+        self._lock, self._inherited = threading.Lock(), True
 
     def close(self) -> None:
         with self._lock:

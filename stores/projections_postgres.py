@@ -18,7 +18,6 @@ still holds when it writes; readers do not wait, except for a table that is just
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from typing import Any
 import psycopg
 
 from stepwell.engine.errors import InvalidInput, StoreError
+from stepwell.engine.forks import Lineage, Told
 from stepwell.engine.points import Write, reach
 from stepwell.engine.ports import Parameters, Transaction
 from stepwell.stores.projection_pool import Pool, Server
@@ -56,24 +56,18 @@ _ONCE = (
 )
 
 
-class _Here:
-    """What a projection has in one process: connections, and its one writer."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.lock = threading.Lock()
-        self.writer: int | None = None
-
-
-class PostgresProjection:
+class PostgresProjection(Told):
     """One read model: a schema. Safe to use from many threads and processes."""
 
-    def __init__(self, server: Server, name: str, pool: Callable[[], Pool]) -> None:
+    def __init__(self, server: Server, name: str, pool: Pool) -> None:
         self.schema = schema_of(name)
         self._server = server
         self._pool = pool
         self._statements = Statements(f"projection {name!r} at {server}")
-        self._processes: dict[int, _Here] = {}
+        # The one writer of this process.
+        self._lock = threading.Lock()
+        self._writer: int | None = None
+        Lineage.tell(self)
         digest = hashlib.sha256(f"stepwell projection {self.schema}".encode()).digest()
         lock = int.from_bytes(digest[:8], signed=True)
         milliseconds = max(1, round(server.busy_timeout.total_seconds() * 1000))
@@ -107,10 +101,10 @@ class PostgresProjection:
             return self._statements.execute_many(connection, prepared)
 
     def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
-        self._refuse_nesting(self._here())
+        self._refuse_nesting()
         prepared = prepare(sql, parameters)
         while True:
-            with self._here().pool.begun(self._begin_read) as (connection, there):
+            with self._pool.begun(self._begin_read) as (connection, there):
                 if there:
                     return self._statements.query(connection, prepared)
             with self._writing():
@@ -129,15 +123,12 @@ class PostgresProjection:
                 transaction.ended = True
         return True
 
-    def _here(self) -> _Here:
-        """What belongs to this process. A forked child must not touch its parent's."""
-        here = self._processes.get(os.getpid())
-        if here is None:
-            here = self._processes.setdefault(os.getpid(), _Here(self._pool()))
-        return here
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`."""
+        self._lock, self._writer = threading.Lock(), None
 
-    def _refuse_nesting(self, here: _Here) -> None:
-        if here.writer == threading.get_ident():
+    def _refuse_nesting(self) -> None:
+        if self._writer == threading.get_ident():
             raise InvalidInput(
                 f"{self._statements.place}: inside once(), use the transaction that apply is "
                 "called with"
@@ -146,18 +137,18 @@ class PostgresProjection:
     @contextmanager
     def _writing(self) -> Iterator[psycopg.Connection[Any]]:
         """The one write transaction; committed at the end, rolled back when anything is raised."""
-        here = self._here()
-        self._refuse_nesting(here)
+        self._refuse_nesting()
+        lock = self._lock
         seconds = self._server.busy_timeout.total_seconds()
         # Waits here, and not on a connection that readers could use.
-        if not here.lock.acquire(timeout=seconds):
+        if not lock.acquire(timeout=seconds):
             raise StoreError(
                 f"{self._statements.place}: another thread holds it for over {seconds:g} s"
             )
-        here.writer = threading.get_ident()
+        self._writer = threading.get_ident()
         try:
             reach(Write.PROJECTION.before_begin)
-            with here.pool.begun(self._begin_write) as (connection, there):
+            with self._pool.begun(self._begin_write) as (connection, there):
                 if not there:
                     self._make_schema(connection)
                 yield connection
@@ -165,8 +156,8 @@ class PostgresProjection:
                 self._statements.commit(connection)
                 reach(Write.PROJECTION.after_commit)
         finally:
-            here.writer = None
-            here.lock.release()
+            self._writer = None
+            lock.release()
         reach(Write.PROJECTION.before_acknowledgement)
 
     def _make_schema(self, connection: psycopg.Connection[Any]) -> None:
@@ -177,7 +168,7 @@ class PostgresProjection:
         self._statements.run(connection, _ONCE_TABLE)
 
 
-class PostgresProjectionStore:
+class PostgresProjectionStore(Told):
     """Projections as schemas `stepwell_<name>` of the database at a libpq URL.
 
     Connects when first used, in each process anew. `durability` "relaxed" can lose the last
@@ -195,8 +186,9 @@ class PostgresProjectionStore:
         self._server = Server(url, _SYNCHRONOUS[durability], busy_timeout)
         self._lock = threading.Lock()
         self._projections: dict[str, PostgresProjection] = {}
-        self._pools: dict[int, Pool] = {}
+        self._pool = Pool(self._server)
         self._closed = False
+        Lineage.tell(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PostgresProjectionStore, self._arguments
@@ -215,18 +207,14 @@ class PostgresProjectionStore:
                 self._projections[name] = known
             return known
 
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`."""
+        self._lock = threading.Lock()
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            pool = self._pools.setdefault(os.getpid(), Pool(self._server))
-        pool.close()
-
-    def _pool(self) -> Pool:
-        """The connections of this process. Takes no lock, which a fork could leave locked."""
-        pool = self._pools.setdefault(os.getpid(), Pool(self._server))
-        if self._closed:
-            pool.close()
-        return pool
+        self._pool.close()
 
 
 def schema_of(name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import stepwell.executors as executors
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidSettings, nearest
+from stepwell.engine.forks import Lineage
 from stepwell.engine.package import POOLS
 from stepwell.engine.ports import Pool
 from stepwell.engine.services import Services
-from stepwell.executors.pools.attempt import Deliver, Lineage
+from stepwell.executors.pools.attempt import Deliver
 from stepwell.executors.pools.inline import InlinePool
 from stepwell.executors.pools.threads import ThreadPool
 

@@ -8,30 +8,13 @@ from collections.abc import Callable, Sequence
 
 import stepwell.executors as executors
 from stepwell.engine.errors import StepError
+from stepwell.engine.forks import Lineage
 from stepwell.engine.model import Failed, Failure, Outcome
 from stepwell.engine.ports import Task
 
 Deliver = Callable[[Task, Outcome], None]
 
 _log = logging.getLogger("stepwell.pool")
-
-
-class Lineage:
-    """How many forks this process is away from the one that made its first pool."""
-
-    forks = 0
-    _watched = False
-
-    @classmethod
-    def watch(cls) -> None:
-        """Count forks from now on. A number to compare costs a step less than asking the system."""
-        if not cls._watched:
-            cls._watched = True
-            os.register_at_fork(after_in_child=cls._fork)
-
-    @classmethod
-    def _fork(cls) -> None:
-        cls.forks += 1
 
 
 def attempt(task: Task, deliver: Deliver) -> None:

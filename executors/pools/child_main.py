@@ -23,9 +23,10 @@ import stepwell.executors as executors
 from stepwell.engine.errors import Canceled, InvalidPayload
 from stepwell.engine.execution import Execution
 from stepwell.engine.failures import describe
+from stepwell.engine.forks import Lineage
 from stepwell.engine.model import ClaimedStep, Failed, Outcome
 from stepwell.engine.services import Services
-from stepwell.executors.pools.attempt import Lineage, end_copy, failure
+from stepwell.executors.pools.attempt import end_copy, failure
 from stepwell.executors.pools.channel import Garbled, PatientEnd, frame_limit
 from stepwell.executors.pools.parent import Parent
 from stepwell.executors.pools.snapshot import DistantExecutor, Setup

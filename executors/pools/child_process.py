@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from stepwell.engine.errors import StepError
+from stepwell.engine.forks import Lineage, Told
 from stepwell.executors.pools.channel import Garbled, NimbleEnd, frame_limit
 from stepwell.executors.pools.child_main import CUT_OFF, main
 from stepwell.executors.pools.snapshot import Setup
@@ -29,13 +30,24 @@ DEATH_GRACE = 10.0
 
 _log = logging.getLogger("stepwell.pool")
 
-# multiprocessing looks after all children whenever it starts one, and must not meet itself there.
-_family = threading.Lock()
+
+class _Family(Told):
+    """What all children of this process have in common. A fork begins with none."""
+
+    def __init__(self) -> None:
+        # multiprocessing looks after all children whenever it starts one, and must not meet itself
+        # there.
+        self.lock = threading.Lock()
+        methods = multiprocessing.get_all_start_methods()
+        self.method = "forkserver" if "forkserver" in methods else "spawn"
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`. Its server may be one of the parent's, which serves nobody else."""
+        self.lock = threading.Lock()
+        self.method = "spawn"
 
 
-def _context() -> Any:
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+_family = _Family()
 
 
 class ChildProcess:
@@ -46,13 +58,14 @@ class ChildProcess:
     """
 
     def __init__(self, name: str, setup: Setup) -> None:
+        Lineage.tell(_family)
         self.kinds = len(setup.catalog.kinds())
-        context = _context()
+        context: Any = multiprocessing.get_context(_family.method)
         ours, theirs = context.Pipe()
         # Not a daemon, because those may have no children of their own.
         self._process = context.Process(target=main, args=(theirs, setup), name=name, daemon=False)
         try:
-            with _family:
+            with _family.lock:
                 self._process.start()
         except Exception as error:
             ours.close()
@@ -138,6 +151,12 @@ class ChildProcess:
                     os.kill(self.pid, signal.SIGKILL)
             self._kill_group()
 
+    def leave_to_parent(self) -> None:
+        """In a fork: it is the parent's child, which must notice when that is gone."""
+        self._channel.close()
+        # At its end a program joins all that are in there, and fails with those of others.
+        getattr(multiprocessing.process, "_children", set()).discard(self._process)
+
     def stop(self) -> None:
         """Let an idle child leave, and end it if it does not."""
         self.send({"type": "stop"})
@@ -170,7 +189,7 @@ class ChildProcess:
             if self._watch is not None:
                 self._watch.close()  # and so it is killed once more
             return -signal.SIGKILL
-        with self._ending, _family:
+        with self._ending, _family.lock:
             self._gone = True
             self._process.join()
             code: int = self._process.exitcode

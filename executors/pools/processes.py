@@ -17,6 +17,7 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import StepError
+from stepwell.engine.forks import Lineage, Told
 from stepwell.engine.model import Failed, Outcome
 from stepwell.engine.points import Point, reach
 from stepwell.engine.ports import Task
@@ -213,7 +214,7 @@ class _Pressure:
         self._child.terminate()
 
 
-class ProcessPool:
+class ProcessPool(Told):
     """`size` child processes, started when there is work for them and used again.
 
     They are started fresh ("forkserver", else "spawn"), so a program that uses them needs the
@@ -237,6 +238,15 @@ class ProcessPool:
         self._open: dict[Task, None] = {}
         self._keepers: dict[_Keeper, threading.Thread] = {}
         self._lock = threading.Lock()
+        Lineage.tell(self)
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`. The children are the parent's."""
+        atexit.unregister(self._kill_all)
+        keepers, self._keepers = self._keepers, {}
+        for keeper in keepers:
+            if keeper.child is not None:
+                keeper.child.leave_to_parent()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:

@@ -7,7 +7,8 @@ import io
 import threading
 from typing import BinaryIO
 
-from stepwell.engine.errors import NotFound
+from stepwell.engine.errors import NotFound, StoreError
+from stepwell.engine.forks import Lineage
 from stepwell.engine.model import Blob
 from stepwell.stores.artifacts.content import check_digest, chunks
 
@@ -18,10 +19,13 @@ class MemoryArtifactStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bytes: dict[str, bytes] = {}
+        Lineage.watch()
+        self._forks = Lineage.forks
 
     def put(self, data: bytes | BinaryIO) -> Blob:
         body = b"".join(chunks(data))
         sha256 = hashlib.sha256(body).hexdigest()
+        self._check_here()
         with self._lock:
             self._bytes.setdefault(sha256, body)
         return _blob(sha256, body)
@@ -34,16 +38,24 @@ class MemoryArtifactStore:
 
     def delete(self, sha256: str) -> bool:
         check_digest(sha256)
+        self._check_here()
         with self._lock:
             return self._bytes.pop(sha256, None) is not None
 
     def _body(self, sha256: str) -> bytes:
         check_digest(sha256)
+        self._check_here()
         with self._lock:
             body = self._bytes.get(sha256)
         if body is None:
             raise NotFound(f"artifact {sha256}: not in this memory store")
         return body
+
+    def _check_here(self) -> None:
+        if Lineage.forks != self._forks:
+            raise StoreError(
+                "artifacts in memory: a fork has no part in its parent's memory; use file:///folder"
+            )
 
 
 def _blob(sha256: str, body: bytes) -> Blob:

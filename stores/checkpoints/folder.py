@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stepwell.engine.errors import StoreError
+from stepwell.engine.forks import Lineage
 from stepwell.engine.points import Point, reach
 from stepwell.stores.artifacts.file import make_folder
 
@@ -36,6 +37,7 @@ class Folder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(os.path.abspath(root))
         self._durable: set[str] = set()
+        Lineage.watch()
 
     def path(self, id: str) -> Path:
         """Where the file of this id is. The id itself never becomes a part of the path."""
@@ -50,14 +52,17 @@ class Folder:
             if not self._durable or not self.root.is_dir():
                 make_folder(self.root)
             folder = self._shard(path.parent.name)
+        forks = Lineage.forks
         try:
             with self._failing("lock"):
                 fcntl.flock(folder, fcntl.LOCK_EX)
             yield LockedFile(folder, path)
         finally:
-            # Closing would not do it where a child process has inherited the descriptor.
-            with suppress(OSError):
-                fcntl.flock(folder, fcntl.LOCK_UN)
+            # Closing would not do it where a child process has inherited the descriptor. It is
+            # the parent's lock in a fork that was made meanwhile.
+            if forks == Lineage.forks:
+                with suppress(OSError):
+                    fcntl.flock(folder, fcntl.LOCK_UN)
             os.close(folder)
 
     def read(self, id: str) -> bytes | None:
@@ -104,6 +109,7 @@ class LockedFile:
         self._folder = folder
         self._path = path
         self._name = path.name
+        self._forks = Lineage.forks
 
     def read(self) -> bytes | None:
         """All bytes, or None without a file."""
@@ -119,6 +125,7 @@ class LockedFile:
 
     def stamp(self) -> Stamp | None:
         """What the file looks like from outside, None without one. Refuses what is no file."""
+        self._check_here()
         try:
             found = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -159,6 +166,7 @@ class LockedFile:
 
     def append(self, data: bytes, end: int) -> Stamp:
         """Write `data` at `end`, over whatever is behind it. The file is there."""
+        self._check_here()
         with failing(f"cannot store {self._path}"):
             file = os.open(self._name, os.O_RDWR | _OPEN, dir_fd=self._folder)
             try:
@@ -179,6 +187,13 @@ class LockedFile:
                 return _stamp(os.fstat(file))
             finally:
                 os.close(file)
+
+    def _check_here(self) -> None:
+        if self._forks != Lineage.forks:
+            raise StoreError(
+                f"{self._path}: this process was forked while its parent was writing this file; "
+                "nothing of it was stored here; fork before that, or after its end"
+            )
 
     def remove(self) -> None:
         """Remove it, and what a killed writer left of it."""

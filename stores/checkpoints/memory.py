@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from stepwell.engine.checkpoint_text import Document, Pieces, read_object
+from stepwell.engine.errors import StoreError
+from stepwell.engine.forks import Lineage
 from stepwell.stores.checkpoints.base import PRESENT, OpenedCheckpointer, Place, refuse_newer
 
 T = TypeVar("T")
@@ -20,16 +22,27 @@ class MemoryCheckpointer(OpenedCheckpointer):
         super().__init__()
         self._lock = threading.Lock()
         self._stored: dict[str, Pieces] = {}
+        Lineage.watch()
+        self._forks = Lineage.forks
 
     def _write(self, execution_id: str, work: Callable[[Place], T]) -> T:
+        self._check_here()
         with self._lock:
             return work(_MemoryPlace(self._stored, execution_id, self._where(execution_id)))
 
     def _read(self, execution_id: str) -> Document | None:
+        self._check_here()
         with self._lock:
             stored = self._stored.get(execution_id)
             text = None if stored is None else stored.text()
         return None if text is None else read_object(text, self._where(execution_id))
+
+    def _check_here(self) -> None:
+        if Lineage.forks != self._forks:
+            raise StoreError(
+                "checkpoints in memory: a fork has no part in its parent's memory; use a file or "
+                "a database"
+            )
 
     def _where(self, execution_id: str) -> str:
         return f"memory://: checkpoint of {execution_id!a:.120}"

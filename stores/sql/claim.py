@@ -32,6 +32,11 @@ class Claims:
         self._limits = limits
         self.runs = KnownRuns()
 
+    def forget(self) -> None:
+        """What comes next may be another database."""
+        self.runs = KnownRuns()
+        self._limits.forget()
+
     def offer(self, request: ClaimRequest | None, control: Callable[[], int]) -> Offer:
         """What may be handed on to the worker before it claims; `control` tells that number."""
         if request is None or not request.lanes:

@@ -8,23 +8,27 @@ several of them in one transaction would do so in no order and deadlock.
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from stepwell.engine.errors import CorruptData, InvalidInput, RuntimeClosed
+from stepwell.engine.errors import (
+    CorruptData,
+    InvalidInput,
+    RuntimeClosed,
+    StoreError,
+    StoreGone,
+)
+from stepwell.engine.forks import Inside
 from stepwell.engine.points import Write, is_armed, reach
+from stepwell.stores.sql.connections import Connections
 from stepwell.stores.sql.dialect import Dialect, Moment
 from stepwell.stores.sql.statements import Transaction
 from stepwell.stores.sql.write_queue import Group, Ticket, WriteQueue
 
 T = TypeVar("T")
 
-# Reads at the same time; more of them wait. A server's connections are not for one process alone.
-MAX_READERS = 8
 # How often a transaction is tried that lost a deadlock, say.
 MAX_TRIES = 5
 
@@ -33,27 +37,15 @@ class TryAgain(Exception):
     """A write that has to be begun again: another one came before it had locked what it needs."""
 
 
-class Database:
+class Database(Connections):
     """The connections of one store in one process. Safe to use from many threads."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-        self._turn = threading.Lock()
+        super().__init__(dialect)
         self.queue = WriteQueue(self._commit_group, mixed=not dialect.concurrent)
-        self._writer: Any = None
-        self._cursor: Any = None
-        self._readers: list[Any] = []
-        self._idle: deque[Any] = deque()
-        self._places = threading.BoundedSemaphore(MAX_READERS)
-        self._closed = False
         # Whether the writes of a group are run, which says where an error came from.
         self._working = False
         self.transactions = 0
-
-    def open(self) -> None:
-        """Connect the writer. Raises StoreError."""
-        self._writer = self.dialect.connect(readonly=False)
-        self._cursor = self.dialect.cursor(self._writer)
 
     def write(self, work: Callable[[Transaction], T], kind: Write | None = None) -> T:
         """Run `work` in a write transaction; durable on return.
@@ -86,7 +78,7 @@ class Database:
         return ticket.result  # type: ignore[return-value]  # set when there is no error
 
     def _commit_group(self, group: Group) -> None:
-        with self._turn:
+        with self._turn, Inside(self):
             error = self._try(group)
             if len(group) > 1 and _is_batch(group) and self._is_of_one(error):
                 for ticket in group:  # each by itself, then
@@ -110,6 +102,8 @@ class Database:
                 self._check_open()
                 self._commit(group)
             except BaseException as error:
+                if isinstance(error, StoreGone):
+                    self._leave()
                 if tries == MAX_TRIES or not self._is_passing(error):
                     return error
             else:
@@ -127,31 +121,40 @@ class Database:
         if is_armed():
             _reach(group, "before_begin")
         now = self._begin()
-        cursor = self._cursor
+        tx = self._under_way = Transaction(self._cursor, self.dialect, now)
         try:
             self._working = True
-            news = self._run(group, Transaction(cursor, self.dialect, now))
+            news = self._run(group, tx)
             self._working = False
             if is_armed():
                 _reach(group, "before_commit")
-            self.dialect.commit(cursor, news=news)
+            self._check_in_place(tx)
+            self.dialect.commit(tx.cursor, news=news)
             self.transactions += 1
             if is_armed():
                 _reach(group, "after_commit")
         except BaseException:
             with suppress(self.dialect.driver_errors):
-                cursor.execute("ROLLBACK")
+                tx.cursor.execute("ROLLBACK")
             raise
+        finally:
+            self._under_way = None
+
+    def _check_in_place(self, tx: Transaction) -> None:
+        """Raises StoreGone when others would not find what is about to be committed."""
+        if tx.cursor is not self._cursor:  # another thread noticed
+            raise StoreGone(f"store {self.dialect.label()}: its file is not there any more")
+        self.dialect.check_in_place()
 
     def _begin(self) -> Moment:
         """Begin a write; on a new connection if that was lost while nobody used it."""
-        if self.dialect.is_open(self._writer):
+        if self._writer is not None and self.dialect.is_open(self._writer):
             try:
                 return self.dialect.begin(self._cursor)
             except self.dialect.driver_errors:
                 if self.dialect.is_open(self._writer):
                     raise
-        self.open()
+        self._open()
         return self.dialect.begin(self._cursor)
 
     def _run(self, group: Group, tx: Transaction) -> int:
@@ -205,20 +208,20 @@ class Database:
         """A read transaction that sees one moment. Keep it short."""
         self._check_open()
         if self.dialect.shares_connection:
-            with self._turn, self._clear_errors():
+            with self._turn, self._clear_errors(), Inside(self):
                 cursor = self._writer.cursor()
                 try:
                     yield Transaction(cursor, self.dialect, self.dialect.begin_read(cursor))
                 finally:
                     cursor.close()
             return
-        with self._places, self._clear_errors():
+        with self._places, self._clear_errors(), Inside(self):
             connection = cursor = None
             try:
                 connection, cursor, now = self._begin_read()
                 yield Transaction(cursor, self.dialect, now)
             finally:
-                if cursor is not None:
+                if cursor is not None and connection in self._readers:
                     with suppress(self.dialect.driver_errors):
                         # Nothing was changed. After a rollback a driver prepares all anew.
                         cursor.execute("COMMIT")
@@ -229,6 +232,9 @@ class Database:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
+        except StoreGone:
+            self._leave_if_unwritten()
+            raise
         except self.dialect.driver_errors as error:
             raise self.dialect.translate(error) from error
         except UnicodeEncodeError as error:
@@ -248,7 +254,8 @@ class Database:
             with self.read() as tx:
                 return question(tx)
         self._check_open()
-        with self._places, self._clear_errors():
+        with self._places, self._clear_errors(), Inside(self):
+            self.dialect.check_in_place()
             while self._idle:
                 connection = self._idle.pop()
                 try:
@@ -258,26 +265,23 @@ class Database:
                     if self.dialect.is_open(connection):
                         raise
                 finally:  # one that was lost while nobody used it is left
-                    if self.dialect.is_open(connection):
-                        self._idle.append(connection)
-                    else:
-                        self._readers.remove(connection)
+                    self._give_back(connection)
         with self.read() as tx:  # on a new connection
             return question(tx)
 
     def _begin_read(self) -> tuple[Any, Any, int]:
         """A reader with its transaction begun. One that was lost while nobody used it is left."""
+        self.dialect.check_in_place()
         while self._idle:
             connection = self._idle.pop()
             try:
                 cursor = connection.cursor()
                 return connection, cursor, self.dialect.begin_read(cursor)
             except self.dialect.driver_errors:
+                self._give_back(connection)
                 if self.dialect.is_open(connection):
-                    self._idle.append(connection)
                     raise
-                self._readers.remove(connection)
-        connection = self.dialect.connect(readonly=True)
+        connection = self._connect(readonly=True)
         self._readers.append(connection)
         if self._closed:  # meanwhile, by another thread, which may not have seen this one
             connection.close()
@@ -289,25 +293,47 @@ class Database:
             self._idle.append(connection)
             raise
 
+    def _give_back(self, connection: Any) -> None:
+        """A reader is free again; one that was lost while nobody used it is left."""
+        if connection not in self._readers:  # left already
+            return
+        if self.dialect.is_open(connection):
+            self._idle.append(connection)
+        else:
+            self._readers.remove(connection)
+
     def version(self) -> int:
         """A number that changes when another process or connection commits. Raises StoreError."""
-        with self._turn, self._clear_errors():
+        with self._turn, self._clear_errors(), Inside(self):
             self._check_open()
-            return self.dialect.connection_version(self._writer)
+            try:
+                if self._writer is None:
+                    self._open()
+                self.dialect.check_in_place()
+            except StoreGone:
+                self._leave()
+                raise
+            # That of another connection may be the same by chance.
+            return (self._opened << 32) + self.dialect.connection_version(self._writer)
 
     def close(self) -> None:
         """Close all connections."""
-        with self._turn:
+        with self._turn, Inside(self):
             if self._closed:
                 return
             self._closed = True
-            for connection in [*self._readers, self._writer]:
-                if connection is not None:
-                    connection.close()
+            self._disconnect()
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeClosed(f"store {self.dialect.label()} is closed")
+        if self._refusal is not None:
+            raise StoreError(f"store {self.dialect.label()}: {self._refusal}")
+
+    def after_fork(self, in_use: bool) -> None:
+        """See `forks.Told`."""
+        super().after_fork(in_use)
+        self.queue.begin_anew()
 
     def _readable(self, error: BaseException) -> BaseException:
         if isinstance(error, self.dialect.driver_errors) and not self.dialect.is_data_error(error):

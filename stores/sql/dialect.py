@@ -133,6 +133,11 @@ class Dialect(Protocol):
         """Whether all use one connection, as an in-memory database must."""
         ...
 
+    @property
+    def closes_for_forks(self) -> bool:
+        """Whether no connection may be open while the process forks, on either side of it."""
+        ...
+
     def watch(self, version: Callable[[], int]) -> Any:
         """A `ports.Watch`; `version()` asks `connection_version` of the writer."""
         ...
@@ -143,6 +148,30 @@ class Dialect(Protocol):
 
     def is_open(self, connection: Any) -> bool:
         """Whether the connection can still be used; one that cannot is made anew."""
+        ...
+
+    def check_in_place(self) -> None:
+        """Raises StoreGone when others would not find what is stored through open connections."""
+        ...
+
+    def is_in_place(self) -> bool:
+        """Whether there are open connections, and others would find what is stored through them."""
+        ...
+
+    def close(self, connections: Sequence[Any]) -> None:
+        """Close all connections there are, or leave them where that would do harm."""
+        ...
+
+    def leave(self, connections: Sequence[Any]) -> None:
+        """Let go of connections to what is not in place any more; later ones may be to another."""
+        ...
+
+    def inherit(self, connections: Sequence[Any], in_use: bool) -> str | None:
+        """In a forked child: let go of connections without a word, for they are the parent's.
+
+        `in_use` says that a thread was using them. Returns why the child cannot have any of its
+        own, or None if it can.
+        """
         ...
 
     def is_passing(self, error: Exception) -> bool:

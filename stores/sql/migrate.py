@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from stepwell.engine.errors import StoreError, StoreVersionError
 from stepwell.engine.points import Write
 from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.shape import check_shape
 from stepwell.stores.sql.statements import Transaction
@@ -19,6 +22,7 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
     write, when the store is newer than this code; StoreError when it is not one of ours, or not
     what its version says.
     """
+    database.check = partial(check_same, database.dialect)
     version = current_version(database)
     if version:
         check_shape(database, version)
@@ -34,6 +38,18 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
         if number > version and database.write(_apply(number, statements), Write.MIGRATE):
             applied.append(number)
     return applied
+
+
+def check_same(dialect: Dialect, connection: Any) -> None:
+    """Raises StoreError unless what was opened again has the schema of this code."""
+    with closing(connection.cursor()) as cursor:
+        version = _read_version(Transaction(cursor, dialect, 0))
+    if version != LATEST:
+        found = "no Stepwell store" if version is None else f"a schema of version {version}"
+        raise StoreError(
+            f"store {dialect.label()}: what is there now has {found}, and this code needs version "
+            f"{LATEST}; put a store of this version there, or start this program again"
+        )
 
 
 def current_version(database: Database) -> int:

@@ -20,6 +20,8 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError, one_line
+from stepwell.engine.forks import Inside, Lineage, Told
+from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.dialect import Moment
@@ -83,6 +85,7 @@ class PostgresDialect:
     concurrent = True
     fuses = True
     shares_connection = False
+    closes_for_forks = False
     driver_errors: type[Exception] = psycopg.Error
 
     def __init__(self, url: str, *, durability: str = "full", clock: Clock | None = None) -> None:
@@ -169,6 +172,22 @@ class PostgresDialect:
 
     def is_open(self, connection: Any) -> bool:
         return not connection.closed
+
+    def check_in_place(self) -> None:
+        """A server tells by itself."""
+
+    def is_in_place(self) -> bool:
+        return True
+
+    def close(self, connections: Sequence[Any]) -> None:
+        for connection in connections:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    leave = close
+
+    def inherit(self, connections: Sequence[Any], in_use: bool) -> None:
+        disown(connections, in_use)
 
     def cursor(self, connection: Any) -> RoundTrips:
         return RoundTrips(connection)
@@ -273,7 +292,7 @@ class PostgresDialect:
 MOST_LOOKS = 128
 
 
-class PostgresWatch:
+class PostgresWatch(Told):
     """Listens for hints on a connection of its own; a lost one is made again.
 
     While that fails it is tried less and less often: a server that is full is not helped by more.
@@ -289,6 +308,7 @@ class PostgresWatch:
         # How many looks are let pass before the next try, and after the one that fails then.
         self._pass = 0
         self._patience = 1
+        Lineage.tell(self)
         self._listen()
 
     @property
@@ -296,7 +316,7 @@ class PostgresWatch:
         return self._connection is None or self._connection.closed
 
     def _listen(self) -> None:
-        with suppress(StoreError, psycopg.Error):
+        with suppress(StoreError, psycopg.Error), Inside(self):
             self._own = 0
             self._connection = self._dialect.connect(readonly=False)
             self._connection.execute(f"LISTEN {CHANNEL}")
@@ -314,7 +334,8 @@ class PostgresWatch:
             self._listen()
             return not self._is_deaf
         try:
-            heard = sum(1 for _ in self._connection.notifies(timeout=0))
+            with Inside(self):
+                heard = sum(1 for _ in self._connection.notifies(timeout=0))
             own = min(heard, self._own)
             self._own -= own
             return heard > own
@@ -326,6 +347,12 @@ class PostgresWatch:
     def hinted(self) -> None:
         """One hint more is on its way that is no news."""
         self._own += 1
+
+    def after_fork(self, in_use: bool) -> None:
+        """See `forks.Told`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            disown([connection], in_use)
 
     def close(self) -> None:
         """Close its connection."""

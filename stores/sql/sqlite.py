@@ -17,6 +17,7 @@ from stepwell.engine.errors import CorruptData, StoreError, one_line
 from stepwell.stores.sql import schema
 from stepwell.stores.sql.sqlite_shape import fingerprint_of, shape_of
 from stepwell.stores.sql.statements import bind
+from stepwell.stores.sqlite_file import SqliteFile, keep
 
 BUSY_TIMEOUT = 10.0
 # How soon a writer looks again at a lock of another process: after an eighth of the time that it
@@ -78,6 +79,7 @@ class SqliteDialect:
     def __init__(self, path: Path | None, *, clock: Clock, durability: str = "full") -> None:
         self.sqlalchemy: Any = sqlalchemy_sqlite.dialect(paramstyle="qmark")
         self._path = path
+        self._file = None if path is None else SqliteFile(path, f"store {self.label()}")
         self._clock = clock
         self._synchronous = "FULL" if durability == "full" else "NORMAL"
         # How many writes of this process were news to others, its own threads too.
@@ -86,6 +88,10 @@ class SqliteDialect:
     @property
     def shares_connection(self) -> bool:
         return self._path is None
+
+    @property
+    def closes_for_forks(self) -> bool:
+        return self._path is not None
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
         source = sa.func.json_each(bind(parameter)).table_valued("value", name="given")
@@ -134,16 +140,21 @@ class SqliteDialect:
     def _connect(self, readonly: bool) -> sqlite3.Connection:
         # The file is opened through SQLite only: any other open and close of it in this process
         # would drop SQLite's locks.
-        connection = sqlite3.connect(
-            ":memory:" if self._path is None else self._path,
-            timeout=BUSY_TIMEOUT,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        options: dict[str, Any] = {
+            "timeout": BUSY_TIMEOUT,
+            "isolation_level": None,
+            "check_same_thread": False,
+            "cached_statements": 256,
+        }
+        connection: sqlite3.Connection
+        if self._file is None:
+            connection = sqlite3.connect(":memory:", **options)
+        else:
+            connection = self._file.connect(**options)
         try:
-            if self._path is not None:
+            if self._file is not None:
                 self._enter_wal(connection)
+                self._file.opened(connection)
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
@@ -218,8 +229,35 @@ class SqliteDialect:
     def connection_version(self, connection: Any) -> int:
         return int(_patiently(connection, "PRAGMA data_version").fetchone()[0])
 
-    def is_open(self, connection: Any) -> bool:  # noqa: ARG002  # a file does not go away
+    def is_open(self, connection: Any) -> bool:  # noqa: ARG002  # see `check_in_place`
         return True
+
+    def check_in_place(self) -> None:
+        if self._file is not None:
+            self._file.check()
+
+    def is_in_place(self) -> bool:
+        return self._file is None or self._file.is_in_place
+
+    def close(self, connections: Sequence[Any]) -> None:
+        if self._file is not None:
+            self._file.close(connections)
+            return
+        for connection in connections:
+            connection.close()
+
+    def leave(self, connections: Sequence[Any]) -> None:
+        if self._file is not None:
+            self._file.leave(connections)
+
+    def inherit(self, connections: Sequence[Any], in_use: bool) -> str | None:
+        if self._file is None:
+            for connection in connections:
+                keep(connection)
+            return "a fork has no part in its parent's memory; use a file, or connect() here"
+        if not in_use and not connections:
+            return None
+        return self._file.leave_to_parent(connections)
 
     def is_passing(self, error: Exception) -> bool:  # noqa: ARG002  # one writer at a time
         return False

@@ -68,6 +68,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         super().__init__(dialect, observers)
         self._queues = QueueLimits(QueueStatements(dialect))
         self._claims = Claims(ClaimStatements(dialect), self._queues)
+        self.database.forget = self._claims.forget
         self._operators = Operators(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
         workers = schema.workers
@@ -217,8 +218,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             total.ended_runs += one.ended_runs
         claimed = self._exchange((), claim)
         total.claimed, total.control = claimed.claimed, claimed.control
-        total.now = claimed.now
-        total.wake_at = claimed.wake_at
+        total.now, total.wake_at = claimed.now, claimed.wake_at
         return total
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:

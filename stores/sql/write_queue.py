@@ -82,6 +82,10 @@ class WriteQueue:
         self.make_signal: Callable[[], Signal] = SimpleQueue
         self._commit = commit
         self._mixed = mixed
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """In a fork: what was waiting is the parent's, and so are the threads that led."""
         self._waiting: deque[Ticket[Any]] = deque()
         self._leader: Ticket[Any] | None = None
         # Held for a moment by whoever would lead.

@@ -1,0 +1,156 @@
+"""Forks of this process: what is let go of before one, and what the child does not take over.
+
+A fork copies memory and shares descriptors. It copies neither threads nor the locks on files by
+which SQLite keeps processes apart, and a server takes two that share a socket for one. So nobody
+may be inside a database while this process forks, and whoever holds connections or locks is told::
+
+    before   nobody is let in any more; who is inside comes out; what cannot be shared is closed
+    parent   goes on, and opens again what it needs
+    child    has no threads but its own and no connections: locks are made anew, the rest forgotten
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+from weakref import WeakValueDictionary
+
+from stepwell.engine.clock import SystemClock, pause
+
+# How long a fork waits for other threads to come out of their databases, in seconds.
+PATIENCE = 10.0
+# How often it looks whether they did, in seconds.
+LOOK = 0.000_5
+
+_log = logging.getLogger("stepwell.forks")
+
+
+class Told:
+    """Who is told of forks. `in_use` says that a thread was inside all the same: the one that
+    forks, or one that did not come out in time.
+    """
+
+    def before_fork(self, in_use: bool) -> None:
+        """Let go of what the child must not have. In use, nothing can be done but to remember."""
+
+    def after_fork(self, in_use: bool) -> None:
+        """In the child: forget what is the parent's, without a word to anybody."""
+
+
+class _Fork:
+    """A fork that is about to happen, or is just happening."""
+
+    def __init__(self, alone: bool) -> None:
+        self.thread = threading.get_ident()
+        self.alone = alone
+        self.over = threading.Event()
+        self.in_use: frozenset[int] = frozenset()
+
+
+class Inside:
+    """Around the use of connections, or of what else `part` has; a fork waits for its end."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, part: object) -> None:
+        self._mark = (threading.get_ident(), part)
+
+    def __enter__(self) -> None:
+        Lineage.inside.append(self._mark)
+        if Lineage.fork is not None:
+            Lineage.stand_back(self._mark)
+
+    def __exit__(self, *_: object) -> None:
+        Lineage.inside.remove(self._mark)
+
+
+class Lineage:
+    """How many forks this process is away from the one that began, and who is told of the next."""
+
+    forks: ClassVar[int] = 0
+    _watched: ClassVar[bool] = False
+    _told: ClassVar[WeakValueDictionary[int, Told]] = WeakValueDictionary()
+    _one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
+    # Which threads are inside of what, and the fork that they have to come out for.
+    inside: ClassVar[list[tuple[int, object]]] = []
+    fork: ClassVar[_Fork | None] = None
+
+    @classmethod
+    def watch(cls) -> None:
+        """Count forks from now on. A number to compare costs a step less than asking the system."""
+        if not cls._watched:
+            cls._watched = True
+            os.register_at_fork(
+                before=cls._before,
+                after_in_parent=cls._after_in_parent,
+                after_in_child=cls._after_in_child,
+            )
+
+    @classmethod
+    def tell(cls, part: Told) -> None:
+        """Tell `part` of each fork, for as long as it lives."""
+        cls._told[id(part)] = part
+        cls.watch()
+
+    @classmethod
+    def stand_back(cls, mark: tuple[int, object]) -> None:
+        """For `Inside`: wait outside until a fork is over; who is inside already goes on."""
+        while (fork := cls.fork) is not None and fork.thread != mark[0]:
+            if sum(thread == mark[0] for thread, _ in tuple(cls.inside)) > 1:
+                return
+            cls.inside.remove(mark)
+            fork.over.wait()
+            cls.inside.append(mark)
+
+    @classmethod
+    def _before(cls) -> None:
+        clock = SystemClock()
+        alone = cls._one_at_a_time.acquire(timeout=PATIENCE)
+        fork = cls.fork = _Fork(alone)
+        deadline = clock.monotonic() + PATIENCE
+        while any(thread != fork.thread for thread, _ in tuple(cls.inside)):
+            if clock.monotonic() > deadline:
+                break
+            pause(LOOK)
+        fork.in_use = frozenset(id(part) for _, part in tuple(cls.inside))
+        for part in cls._parts():
+            with _going_on():
+                part.before_fork(id(part) in fork.in_use)
+
+    @classmethod
+    def _after_in_parent(cls) -> None:
+        fork, cls.fork = cls.fork, None
+        if fork is not None:
+            fork.over.set()
+            if fork.alone:
+                cls._one_at_a_time.release()
+
+    @classmethod
+    def _after_in_child(cls) -> None:
+        fork, cls.fork = cls.fork, None
+        cls._one_at_a_time = threading.Lock()
+        cls.forks += 1
+        here = threading.get_ident()
+        cls.inside[:] = [mark for mark in cls.inside if mark[0] == here]
+        for part in cls._parts():
+            with _going_on():
+                # Without a word before, as of a fork by a library, all of it may be in use.
+                part.after_fork(fork is None or id(part) in fork.in_use)
+
+    @classmethod
+    def _parts(cls) -> Iterable[Told]:
+        found = [reference() for reference in cls._told.valuerefs()]
+        return [part for part in found if part is not None]
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Python would drop the error, and the others that are told with it."""
+    try:
+        yield
+    except Exception:
+        _log.exception("a fork could not be prepared for", extra={"action": "fork_trouble"})

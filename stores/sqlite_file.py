@@ -1,0 +1,241 @@
+"""A SQLite database as a file: somebody may move it, and a fork may leave it to its parent.
+
+SQLite finds the write-ahead log by its name and its locks by the file. So a process that goes on
+after the file was deleted or replaced writes where nobody looks; when it closes it, it removes the
+log of whatever is there now. And a fork that has the parent's connections believes in locks that it
+does not hold. What cannot be closed without harm is kept as it is, to the end of the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import StoreError, StoreGone
+
+_log = logging.getLogger("stepwell.store")
+
+# Device and inode of a file, None where there is none.
+Identity = tuple[int, int] | None
+
+# The time of a folder's last change is coarse: one is believed in when it stayed for so long (s).
+SETTLED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The files that are open: the database, its log, and the index of that."""
+
+    file: Identity
+    wal: Identity
+    shm: Identity
+
+
+class SqliteFile:
+    """The files of one database as this process has them open; `what` begins its messages.
+
+    The database is made by the first connection, if need be, and never again.
+    """
+
+    # Databases that were in use when this process was forked, and what to say of them.
+    _inherited: ClassVar[dict[Identity, str]] = {}
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = Path(os.path.abspath(path))
+        self._what = what
+        self._clock = SystemClock()
+        # What is open, what was left, and which file it has to be when it is opened again.
+        self._open: _Opened | None = None
+        self._left: _Opened | None = None
+        self._expected: Identity = None
+        self._was_opened = False
+        self._watch()
+
+    def _watch(self) -> None:
+        """Find out where its files really are."""
+        real = Path(os.path.realpath(self.path))
+        self._wal, self._shm = f"{real}-wal", f"{real}-shm"
+        self._folders = tuple(dict.fromkeys((str(self.path.parent), str(real.parent))))
+        self._settled: object = None
+        self._seen: object = None
+        self._seen_at = 0.0
+
+    def connect(self, **options: Any) -> sqlite3.Connection:
+        """A new connection, to be confirmed by `opened`. Raises StoreGone or StoreError."""
+        self._watch()
+        found = self._identity(self.path)
+        refusal = self._inherited.get(found) if found else None
+        if refusal is not None:
+            raise StoreError(f"{self._what}: {refusal}")
+        address: str | Path = self.path
+        if self._was_opened:
+            if found is None or self._expected not in (None, found):
+                raise self._gone(found)
+            self._set_aside(found)
+            address, options["uri"] = f"{self.path.as_uri()}?mode=rw", True
+        connection: sqlite3.Connection = sqlite3.connect(address, **options)
+        now = self._identity(self.path)
+        if now is None or (found is not None and now != found):
+            connection.close()
+            raise StoreError(f"{self._what}: its file was replaced while it was opened; try again")
+        return connection
+
+    def opened(self, connection: sqlite3.Connection) -> None:
+        """The connection is what it shall be: from now on its files must stay where they are."""
+        if self._open is None:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # makes those beside it
+            self._open = self._files()
+            self._was_opened, self._left, self._expected = True, None, self._open.file
+
+    def check(self) -> None:
+        """Raises StoreGone when what is open is not what is there. Costs one look at the folder."""
+        opened = self._open
+        if opened is None:
+            return
+        stamps = [self._stamp(folder) for folder in self._folders]
+        if stamps == self._settled:
+            return
+        present = self._files()
+        if present.file != opened.file:
+            raise self._gone(present.file)
+        if present != opened:
+            raise StoreGone(
+                f"{self._what}: its -wal or -shm file was deleted or replaced while it was open; "
+                "nothing of this was stored; the next call opens it again; look at it with: "
+                "stepwell verify"
+            )
+        now = self._clock.monotonic()
+        if stamps != self._seen:
+            self._seen, self._seen_at = stamps, now
+        elif now - self._seen_at > SETTLED:
+            self._settled = stamps
+
+    @property
+    def was_opened(self) -> bool:
+        """Whether it was there once."""
+        return self._was_opened
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether it is open, and others would find what is stored there."""
+        return self._open is not None and self._files() == self._open
+
+    def close(self, connections: Iterable[sqlite3.Connection]) -> None:
+        """Close all connections there are; it can be opened again."""
+        if not self.is_in_place:
+            self.leave(connections)
+            return
+        for connection in connections:
+            connection.close()
+        self._open = None  # those beside it may go, now
+
+    def leave(self, connections: Iterable[sqlite3.Connection]) -> None:
+        """Let go of what is not there any more; `connect` may find something else."""
+        opened, self._open, self._expected = self._open, None, None
+        self._left = opened or self._left
+        if opened is None or not self._is_whole(opened):
+            for connection in connections:
+                keep(connection)
+            return
+        for connection in connections:  # nobody else has opened it since: nothing is lost
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.close()
+
+    def _is_whole(self, opened: _Opened) -> bool:
+        """Whether the database is there, and nothing beside it that is not ours."""
+        present = self._files()
+        return (
+            present.file == opened.file
+            and present.wal in (opened.wal, None)
+            and present.shm in (opened.shm, None)
+        )
+
+    def leave_to_parent(self, connections: Iterable[sqlite3.Connection]) -> str:
+        """In a fork that was made while they were in use: why the file is refused from now on,
+        by whatever name.
+        """
+        refusal = (
+            "this process was forked while a transaction was under way on it; fork before or "
+            "after that, or start the process afresh (spawn, forkserver, subprocess)"
+        )
+        if self._expected is not None:
+            self._inherited[self._expected] = refusal
+        for connection in connections:
+            keep(connection)
+        return refusal
+
+    def _gone(self, found: Identity) -> StoreGone:
+        if found is None:
+            return StoreGone(
+                f"{self._what}: its file was deleted while it was open; nothing of this was "
+                "stored; put it back, from a backup say, or start this program again, which "
+                "begins with an empty one"
+            )
+        return StoreGone(
+            f"{self._what}: its file was replaced by another one while it was open; nothing of "
+            "this was stored; the next call opens the new one"
+        )
+
+    def _set_aside(self, found: Identity) -> None:
+        """Move the log of the file that was replaced: applied to the new one, it would ruin it."""
+        before = self._left
+        if before is None or before.file == found:
+            return
+        folder = os.open(Path(self._wal).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # others may be at it, too
+            if before.wal is not None and self._identity(self._wal) == before.wal:
+                aside = f"{self._wal}.replaced-{before.wal[1]}"
+                os.rename(self._wal, aside)
+                _log.warning(
+                    "%s: the log of the file that was replaced is kept as %s",
+                    self._what,
+                    aside,
+                    extra={"action": "store_trouble"},
+                )
+            if before.shm is not None and self._identity(self._shm) == before.shm:
+                os.unlink(self._shm)
+        except OSError as error:
+            raise StoreError(
+                f"{self._what}: its file was replaced, but not the -wal and -shm beside it, which "
+                f"cannot be moved away ({error.strerror}); remove them"
+            ) from error
+        finally:
+            os.close(folder)
+
+    def _files(self) -> _Opened:
+        identity = self._identity
+        return _Opened(identity(self.path), identity(self._wal), identity(self._shm))
+
+    def _identity(self, path: str | Path) -> Identity:
+        found = self._stat(path)
+        return None if found is None else (found.st_dev, found.st_ino)
+
+    def _stamp(self, folder: str) -> tuple[int, int, int] | None:
+        found = self._stat(folder)
+        return None if found is None else (found.st_dev, found.st_ino, found.st_mtime_ns)
+
+    def _stat(self, path: str | Path) -> os.stat_result | None:
+        try:
+            return os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"{self._what}: {path} cannot be looked at: {error.strerror}"
+            ) from None
+
+
+def keep(connection: sqlite3.Connection) -> None:
+    """Never close a connection, not even at the end of the process."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
