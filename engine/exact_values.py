@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.engine.errors import InvalidPayload
-from stepwell.engine.payload import MAX_DEPTH
+from stepwell.engine.payload_checks import MAX_DEPTH
 
 _BYTES, _OTHER, _PATH, _TEXT, _TUPLE = (
     f"stepwell:{kind}" for kind in ("bytes", "other", "path", "text", "tuple")

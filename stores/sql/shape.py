@@ -35,6 +35,10 @@ FINGERPRINTS: Mapping[int, tuple[str, str]] = {
         "b06c0f591498f98ccf63f1ba8160c973105b9f69002bceb75c6724af64b65bbf",
         "8ea9379145eabdbd61439e8107692e03b7b72f979fea60f6a070db40fea1bc49",
     ),
+    3: (
+        "12df12a667ae2bbad15e41c8b3fc52ce3fa6547f8c312e9169ca8dea2f8f747f",
+        "e4435b6f656ed261a72b427f2792b549bea0c0c2a855c14a15e44dcb2ba2cd4e",
+    ),
 }
 
 
