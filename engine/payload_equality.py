@@ -97,8 +97,9 @@ def _of_dict(value: dict[Any, Any], back: Any, path: str, listed: bool) -> str |
     for key, item in value.items():
         where = f"{path}.{shown_key(key)}"
         if key not in back:
-            reason = "is not among the fields of its type" if isinstance(key, str) else "changes"
-            return f"{where}: the key {reason}, and would be lost; annotate it"
+            if isinstance(key, str):
+                return f"{where}: {shown(item)} would be lost; its type has no such key"
+            return f"{where}: the key {shown(key)} would come back as text; annotate it, or use text"
         found = difference(item, back[key], where, listed=listed)
         if found is not None:
             return found
@@ -165,6 +166,8 @@ def _advice(value: Any, back: Any) -> str:
     if isinstance(value, datetime) and isinstance(back, datetime):
         return "give the time in UTC, or with an offset of whole minutes"
     kind, other = type(value), type(back)
+    if kind is other:
+        return "look at the aliases, serializers and validators of its type"
     if isinstance(value, other):
         return f"annotate it with {kind.__name__}, or with a union of the classes it may have"
     return f"annotate it with {kind.__name__}, or hand over {article(other.__name__)}"

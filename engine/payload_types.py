@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from stepwell.engine.errors import InvalidPayload, shown
 from stepwell.engine.payload_checks import LEAVES, check_data, check_floats, check_text, walk
@@ -111,9 +111,11 @@ class PayloadType:
         try:
             if strict:
                 self.adapter.validate_json(data, strict=True, **_READ)
-            if bool(from_json(data) == value):
+            written = from_json(data)
+            if bool(written == value):
                 return True  # it is JSON, and stored as it is
-            return difference(self.adapter.validate_python(value, **_READ), back, "") is None
+            meant = self.adapter.validate_python(value, **_READ)
+            return difference(meant, back, "") is None and from_json(to_json(value)) == written
         except Exception:
             return False
 

@@ -114,24 +114,29 @@ class Signature:
 
     @cached_property
     def _input(self) -> PayloadType | None:
-        return None if self.input_type is None else self._payload_type(self.input_type, "input")
+        if self.input_type is None:
+            return None
+        try:
+            return PayloadType(self.input_type)
+        except Exception as error:
+            raise InvalidPackage(
+                f"{self._where}: cannot take {self.input_type!r} as input: {error}"
+            ) from None
 
     @cached_property
     def result(self) -> PayloadType | None:
-        """What results are read with; None for plain JSON, or where only None is returned."""
-        hint = self.result_type
-        if hint in (None, type(None)):
-            return None
-        return self._payload_type(hint, "result")
+        """What results are written and read with.
 
-    def _payload_type(self, hint: Any, what: str) -> PayloadType:
+        None for plain JSON: without an annotation, with one that pydantic cannot read, and where
+        only None is returned.
+        """
+        hint = self.result_type
+        if hint is None or hint is type(None):
+            return None
         try:
             return PayloadType(hint)
-        except Exception as error:
-            verb = "take" if what == "input" else "give"
-            raise InvalidPackage(
-                f"{self._where}: cannot {verb} {hint!r} as {what}: {error}"
-            ) from None
+        except Exception:  # a protocol, say, or a class that pydantic knows nothing of
+            return None
 
     def prepare(self) -> None:
         """Read everything now, so that a wrong signature is refused at registration."""

@@ -195,7 +195,7 @@ def test_g5_step_options() -> None:
         run.step("emits", id="emits")
 
     shop = package(start, queues=[Queue("slow")])
-    shop.executor("note")(lambda: None)
+    shop.executor("note")(lambda number=None: None)
 
     @shop.executor("emits")
     def emits(step: StepContext) -> None:
@@ -273,7 +273,7 @@ def test_g7_step_context(tmp_path: Path) -> None:
         step.result(Price(item=item, cents=7))
 
     @shop.executor("look")
-    async def look(step: StepContext) -> str:
+    async def look(step: StepContext, value: dict[str, int]) -> str:
         seen.update(
             run=step.run.id,
             step=step.step.id,
