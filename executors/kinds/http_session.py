@@ -76,7 +76,7 @@ async def fetch(
         else:
             encodings = encodings if body.size else []
         if not request.accepts(answer.status):
-            raise _refused(answer, talk.secrets, kept, clock)
+            raise _refused(answer, talk.hidden, kept, clock)
         if answer.trouble is not None:
             raise answer.trouble
         if kept.truncated:
@@ -102,7 +102,7 @@ class _Talk:
 
     def __init__(self, step: StepContext, request: HttpFetch, body: Spool) -> None:
         self._first = Hop.first(request)
-        self.secrets = Secrets(request.url, self._first.own_values)
+        self.hidden = Secrets(request.url, self._first.own_values)
         self._step = step
         self._request = request
         self._body = body
@@ -231,7 +231,7 @@ class _Talk:
         if isinstance(error, (ValueError, aiohttp.NonHttpUrlClientError)):
             return Permanent("http_invalid_url", f"{where}: cannot be asked for as it stands")
         of_this_hop = Secrets(str(hop.url), hop.own_values)
-        said = one_line(of_this_hop.mask(self.secrets.mask(str(error))) or type(error).__name__)
+        said = one_line(of_this_hop.mask(self.hidden.mask(str(error))) or type(error).__name__)
         return Retryable("http_connect", f"{where}: {said}")
 
 
@@ -250,11 +250,11 @@ def _too_large(request: HttpFetch, status: int) -> Permanent:
     )
 
 
-def _refused(answer: Answer, secrets: Secrets, body: Spool, clock: Clock) -> StepError:
+def _refused(answer: Answer, hidden: Secrets, body: Spool, clock: Clock) -> StepError:
     where = shown_url(answer.url)
     reason = f" {one_line(answer.reason)}" if answer.reason else ""
-    message = secrets.mask(f"{where}: status {answer.status}{reason}")
-    excerpt = secrets.mask(body.tail(EXCERPT))
+    message = hidden.mask(f"{where}: status {answer.status}{reason}")
+    excerpt = hidden.mask(body.tail(EXCERPT))
     details = {"status": answer.status, "url": where, "excerpt": excerpt}
     if answer.status != 429 and answer.status < 500:
         return Permanent("http_status", message, details=details)
