@@ -31,15 +31,19 @@ characters are escaped. Colours and the live display of `run` appear only on a t
 `NO_COLOR` turns colours off.
 
 Where a command takes RUN, give the run's id, the beginning of it (at least 4 characters, and of
-one run only), or `last` for the run started last. Commands that only look never make a store."""
+one run only), or `last` for the run started last. Commands that only look never make a store.
+
+Where the output of `run` or `start` cannot be written, as stdout is closed or full, that is said on
+stderr; the exit code is that of the run all the same."""
 
 _SETTINGS = """\
 ## Settings
 
 A flag holds over a `STEPWELL_…` variable, a variable over the file, the file over the default. The
 file is the first found from the working folder upwards: `stepwell.toml`, or a `pyproject.toml`
-with a table `[tool.stepwell]`. Relative paths in a file start at its folder. An unknown setting in
-a file is refused. `app` is a list in a file, and separated by commas in the variable.
+with a table `[tool.stepwell]`. Relative paths in a file start at its folder. One above the working
+folder that belongs neither to you nor to root is passed over, with a warning; `stepwell config` says
+which file was read. An unknown setting in a file is refused. `app` is a list in a file, and separated by commas in the variable.
 `STEPWELL_DEBUG=1` shows the traceback of an unexpected error.
 
 ```toml
@@ -70,8 +74,9 @@ lapse. The process ends within `--grace` plus two seconds, whatever threads and 
 left in it; steps of the process pool may take `--kill-grace` to be killed besides.
 
 A drained `worker` exits with 0; stopped by a second signal, with 128 and its number: 129 (SIGHUP),
-130 (SIGINT) or 143 (SIGTERM). An interrupted `run` exits so, too, and says how to go on:
-`stepwell run --resume RUN`, or `stepwell worker`. Every other command ends at once.
+130 (SIGINT) or 143 (SIGTERM). A `worker` waits for a server that cannot be reached, also when it
+starts. An interrupted `run` exits so, too, and says how to go on: `stepwell run --resume RUN`, or
+`stepwell worker`. Every other command ends at once.
 
 As process 1 of a container `stepwell` does what an init does: it runs the command in a child,
 passes signals on to it, reaps what is orphaned, and ends with its exit code."""

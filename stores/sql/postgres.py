@@ -368,6 +368,8 @@ def _advice(error: Exception) -> str:
     text = str(error)
     if isinstance(error, errors.InsufficientPrivilege):
         return "connect as the owner of the tables, or let the owner grant this user its rights"
+    if isinstance(error, errors.DiskFull):
+        return "the disk of the server is full; nothing of this was stored"
     if "no password supplied" in text:
         return "give a password"
     if "server does not support SSL" in text:
