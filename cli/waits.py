@@ -29,6 +29,20 @@ def waits_for(step: Step, typed: Typed) -> str:
     if wait is None:
         return ""
     until = _until(wait)
+    if wait.waits:
+        mode = "the first of" if wait.kind == "any" else "all of"
+        each = (_named(step, one, typed) for one in wait.waits)
+        return f"{mode} {len(wait.waits)}{until}: " + " | ".join(each)
+    return _waits_for(step, wait, until, typed)
+
+
+def _named(step: Step, wait: StepWait, typed: Typed) -> str:
+    """One of several waits, after its name or place."""
+    label = (wait.operation or "").rpartition(".")[2]
+    return f"{label}: {_waits_for(step, wait, _until(wait), typed)}"
+
+
+def _waits_for(step: Step, wait: StepWait, until: str, typed: Typed) -> str:
     if wait.kind == "message" and wait.topic is not None:
         send = typed("send", step.run_id, wait.topic, "JSON")
         return f"a message on topic {wait.topic!r}{until}; send one: {send}"
@@ -153,7 +167,8 @@ def _why(runtime: Runtime, run_id: str, typed: Typed, seen: set[str]) -> list[st
 
 def _awaited_runs(runtime: Runtime, run_id: str) -> set[str]:
     waits = (step.wait for step in runtime.steps(run_id, status=StepStatus.WAITING, limit=NAMED))
-    return {wait.run_id for wait in waits if wait is not None and wait.run_id is not None}
+    each = (one for wait in waits if wait is not None for one in (wait, *wait.waits))
+    return {wait.run_id for wait in each if wait.run_id is not None}
 
 
 def _until(wait: StepWait) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 import stepwell.engine.model as model
 from stepwell.engine.states import RunStatus
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+if TYPE_CHECKING:  # which knows what a wait without a type gives
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
 
 
 class Description(Generic[T_co]):
@@ -32,7 +41,7 @@ class Message(Description[T]):
     """The next message to the run on `topic`; gives its payload, validated to `type`."""
 
     topic: str
-    type: type[T] | Any = None
+    type: builtins.type[T] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Value(Description[T]):
 
     run_id: str
     key: str
-    type: type[T] | Any = None
+    type: builtins.type[T] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class RunEnd(Description["Ended[T]"]):
     """The end of another run, however it ends; gives an `Ended`, its result validated to `type`."""
 
     run_id: str
-    type: type[T] | Any = None
+    type: builtins.type[T] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,18 +189,17 @@ class DurableSeveral(DurableWaits):
             is_over = times.sleep is not None and times.sleep <= now
             times = replace(times, slept=not is_any and (times.slept or is_over))
             chosen = _first(found, times, now) if is_any else _every(parts, found, times)
-            if chosen is None:
-                break
-            if self._take(journal, request, parts, chosen):
+            if chosen is not None and self._take(journal, request, parts, chosen):
                 values = {place: decode(one.value) for place, one in chosen.items()}
                 answers = [{"index": place, "value": value} for place, value in values.items()]
                 value = answers[0] if is_any else list(values.values())
                 return self._settle(journal, request, decision=True, value=value)
-        if times.limit is not None and times.limit <= now:
-            error = to_value(WaitTimeout(f"{request.label}: the time is up"))
-            return self._settle(journal, request, decision=True, error=error)
-        journal.suspend(_suspended(request, waits, times))
-        raise AssertionError("a suspension unwinds")
+            if chosen is not None:  # somebody else took a message meanwhile
+                continue
+            if times.limit is not None and times.limit <= now:
+                error = to_value(WaitTimeout(f"{request.label}: the time is up"))
+                return self._settle(journal, request, decision=True, error=error)
+            journal.suspend(_suspended(request, waits, times))
 
     def _take(
         self,

@@ -13,7 +13,7 @@ from stepwell.cli.options import Command, by_option
 from stepwell.cli.output import json_text
 from stepwell.cli.session import Session
 from stepwell.engine.errors import nearest
-from stepwell.engine.model import Message, Step
+from stepwell.engine.model import Message, Step, StepWait
 from stepwell.engine.states import StepStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +42,8 @@ def send(session: Session, run: str, topic: str, payload: str | None, key: str |
         run_id = find_run(runtime, run).id
         waiting = runtime.steps(run_id, status=StepStatus.WAITING, limit=LOOKED_AT)
         sent = runtime.send(run_id, topic, value, key=key)
-    step = next((step.id for step in waiting if _topic(step) == topic), None) if sent else None
+    named = (step.id for step in waiting if topic in _topics(step))
+    step = next(named, None) if sent else None
     if out.json:
         told = {"run_id": run_id, "topic": topic, "key": key, "sent": sent, "step_id": step}
         out.value(told)
@@ -54,19 +55,24 @@ def send(session: Session, run: str, topic: str, payload: str | None, key: str |
         out.say(_nobody_waits(session, run_id, topic, waiting))
 
 
-def _topic(step: Step) -> str | None:
-    return step.wait.topic if step.wait is not None and step.wait.kind == "message" else None
+def _waits(step: Step) -> tuple[StepWait, ...]:
+    """What a step waits for, each by itself."""
+    return () if step.wait is None else (step.wait, *step.wait.waits)
+
+
+def _topics(step: Step) -> list[str]:
+    return [wait.topic for wait in _waits(step) if wait.kind == "message" and wait.topic]
 
 
 def _nobody_waits(session: Session, run_id: str, topic: str, waiting: list[Step]) -> str:
     text = f"no step waits on topic {topic!r} now; the message is kept for the first that does"
-    topics = sorted({name for step in waiting if (name := _topic(step)) is not None})
+    topics = sorted({name for step in waiting for name in _topics(step)})
     if topics:
         more = ", …" if len(topics) > TOPICS_NAMED else ""
         text += f"; steps wait on {', '.join(map(repr, topics[:TOPICS_NAMED]))}{more}"
         close = nearest(topic, topics)
         text += close if "did you mean" in close else ""
-    asking = [step.id for step in waiting if step.wait is not None and step.wait.kind == "approval"]
+    asking = [step.id for step in waiting if any(wait.kind == "approval" for wait in _waits(step))]
     if asking and not topics:
         approve = session.typed("approve", run_id, asking[0])
         text += f"; step {asking[0]} waits for a decision: {approve}"

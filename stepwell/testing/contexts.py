@@ -129,6 +129,8 @@ class PassingJournal(VirtualJournal):
     def suspend(self, wait: Wait) -> None:
         if wait.until is None:
             what = f"a message on topic {wait.topic!r}" if wait.topic else f"a {wait.kind}"
+            if wait.several is not None:
+                what = f"{wait.kind} of {len(wait.several.waits)} waits"
             pytest.fail(
                 f"step.{wait.operation or wait.kind}: waits for {what}, and nothing can end that "
                 "in a unit test: give step_context(messages=…), or test a run with "

@@ -128,7 +128,10 @@ class VirtualRuntime(Runtime):
 
     def _waits_for_others(self, run_id: str) -> bool:
         waits = [step.wait for step in self._waiting(run_id)]
-        return any(wait is None or wait.kind in FROM_OUTSIDE for wait in waits)
+        return any(
+            wait is None or any(one.kind in FROM_OUTSIDE for one in (wait, *wait.waits))
+            for wait in waits
+        )
 
     def _has_ended(self, run_id: str | None) -> bool:
         return run_id is not None and self.run(run_id).status.ended
@@ -239,6 +242,9 @@ def nowhere(point: str) -> None:
 def _what(wait: StepWait | None) -> str:
     if wait is None:
         return "something"
+    if wait.waits:
+        mode = "the first of: " if wait.kind == "any" else "all of: "
+        return mode + ", ".join(map(_what, wait.waits))
     if wait.kind == "value" and wait.value is not None:
         return f"value {wait.value[1]!r} of run {wait.value[0]!r}"
     return {

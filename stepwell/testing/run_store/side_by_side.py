@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 import pytest
 
-from stepwell.engine.clock import VirtualClock
+from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import LeaseLost, NotFound
 from stepwell.engine.model import ClaimedStep, Several, Wait
 from stepwell.engine.states import RunStatus
@@ -53,7 +55,7 @@ def wait_for(
     now = bench.clock.micros()
     ends = [None if time is None else now + time * 1_000_000 for time in (sleep, limit)]
     until = min((time for time in ends if time is not None), default=None)
-    several = Several(waits, *ends)
+    several = Several(waits, ends[0], ends[1])
     bench.settle(suspended(step, until=until, kind=kind, operation="wait", several=several))
 
 
@@ -254,7 +256,7 @@ class SideBySideTests(RunStoreCase):
         wait = bench.step("a").wait
 
         assert wait is not None
-        assert (wait.kind, wait.until) == ("any", clock.now() + 10 * SECOND)
+        assert (wait.kind, wait.until) == ("any", to_datetime(clock.micros()) + 10 * SECOND)
         assert [(one.kind, one.topic, one.value) for one in wait.waits] == [
             ("message", "mail", None),
             ("value", None, ("other", "k")),
@@ -320,10 +322,10 @@ class SideBySideTests(RunStoreCase):
         wanted = [(one.message, f"w{n}") for n, one in enumerate(found) if one and one.message]
         bench.store.receive(b, "phone", "receive")
 
-        assert bench.store.take(a, wanted) is False  # type: ignore[arg-type]  # ids, by now
+        assert bench.store.take(a, wanted) is False
         assert bench.store.messages("r", "mail")[0].received_by is None
-        assert bench.store.take(a, wanted[:1]) is True  # type: ignore[arg-type]
-        assert bench.store.take(a, wanted[:1]) is True  # type: ignore[arg-type]  # as before
+        assert bench.store.take(a, wanted[:1]) is True
+        assert bench.store.take(a, wanted[:1]) is True  # as before
 
         assert bench.store.messages("r", "mail")[0].received_by == "a"
         (again,) = bench.store.arrivals(a, [Wait(topic="mail", kind="message", operation="w0")])
@@ -355,12 +357,11 @@ class SideBySideTests(RunStoreCase):
             waits = (message("mail"), end(other))
             wait_for(bench, step, "all", *waits)
 
-            at_once(
-                2,
-                lambda n, run=run, other=other: (
-                    send(bench, 1, run=run) if n else bench.store.cancel_run(other, OPERATOR)
-                ),
-            )
+            acts: list[Callable[[], object]] = [
+                partial(send, bench, 1, run=run),
+                partial(bench.store.cancel_run, other, OPERATOR),
+            ]
+            at_once(2, lambda n, acts=acts: acts[n]())  # type: ignore[misc]
 
             assert bench.statuses(run) == {"a": "ready"}
             bench.claim_one()
