@@ -433,6 +433,13 @@ class Watch(Protocol):
         """One commit was the caller's own, and is no news to it."""
         ...
 
+    def left(self) -> bool:
+        """Whether the store was left for another one since the last call, as its file was gone.
+
+        What was claimed in the one is not held in the other.
+        """
+        ...
+
     def close(self) -> None: ...
 
 

@@ -440,6 +440,9 @@ class Worker:
         outcomes = within(outcomes, self._settings.emit_limit)
         if outcomes:
             reach(Point.DELIVERED)
+        if self._watch.left():  # as another thread was told
+            self._on_store_trouble(StoreGone("the store is another one now; begun steps are left"))
+            return None
         try:
             exchanged = self._store.exchange(outcomes, request)
         except StoreError as error:
@@ -732,6 +735,8 @@ class Worker:
         self._store_trouble = min(max(STORE_RETRY_MIN, self._store_trouble * 2), longest)
         # What was claimed in a store that is gone is not held in the one that comes instead.
         gone = isinstance(error, StoreGone)
+        if gone:
+            self._watch.left()
         if gone or now - self._renewed > self._settings.lease * 0.9:
             for execution in self._in_flight:
                 self._abandon(execution)

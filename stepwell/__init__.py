@@ -45,6 +45,7 @@ from stepwell.engine.errors import (
     StepError,
     StepwellError,
     StoreError,
+    StoreGone,
     StoreVersionError,
     WaitTimeout,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "StepStatus",
     "StepwellError",
     "StoreError",
+    "StoreGone",
     "StoreVersionError",
     "SystemClock",
     "Transaction",

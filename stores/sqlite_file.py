@@ -58,6 +58,7 @@ class SqliteFile:
         self._left: _Opened | None = None
         self._expected: Identity = None
         self._was_opened = False
+        self.times_left = 0
         self._watch()
 
     def _watch(self) -> None:
@@ -142,6 +143,7 @@ class SqliteFile:
         """Let go of what is not there any more; `connect` may find something else."""
         opened, self._open, self._expected = self._open, None, None
         self._left = opened or self._left
+        self.times_left += opened is not None
         if opened is None or not self._is_whole(opened):
             for connection in connections:
                 keep(connection)

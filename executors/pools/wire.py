@@ -47,6 +47,7 @@ _ERRORS = {
         errors.NoCheckpoint,
         errors.CheckpointVersionError,
         errors.CheckpointCorrupt,
+        errors.StoreGone,
         errors.StoreVersionError,
         errors.CorruptData,
     )

@@ -348,6 +348,10 @@ class PostgresWatch(Told):
         """One hint more is on its way that is no news."""
         self._own += 1
 
+    def left(self) -> bool:
+        """A server is not moved."""
+        return False
+
     def after_fork(self, in_use: bool) -> None:
         """See `forks.Told`."""
         connection, self._connection = self._connection, None

@@ -224,7 +224,9 @@ class SqliteDialect:
         return isinstance(error, (sqlite3.DataError, sqlite3.InterfaceError))
 
     def watch(self, version: Callable[[], int]) -> SqliteWatch:
-        return SqliteWatch(version, lambda: self.news)
+        return SqliteWatch(
+            version, lambda: self.news, lambda: 0 if self._file is None else self._file.times_left
+        )
 
     def connection_version(self, connection: Any) -> int:
         return int(_patiently(connection, "PRAGMA data_version").fetchone()[0])
@@ -331,9 +333,13 @@ class SqliteWatch:
     it is told by their count, like the hints of a server, with its own among them.
     """
 
-    def __init__(self, version: Callable[[], int], news: Callable[[], int]) -> None:
+    def __init__(
+        self, version: Callable[[], int], news: Callable[[], int], times_left: Callable[[], int]
+    ) -> None:
         self._version = version
         self._news = news
+        self._times_left = times_left
+        self._left = times_left()
         self._seen = version()
         self._known = news()
 
@@ -347,6 +353,11 @@ class SqliteWatch:
     def hinted(self) -> None:
         """One commit more is no news."""
         self._known += 1
+
+    def left(self) -> bool:
+        """Whether the file was left since the last call."""
+        before, self._left = self._left, self._times_left()
+        return before != self._left
 
     def close(self) -> None:
         """Nothing to give back."""
