@@ -42,8 +42,9 @@ _SETTINGS = """\
 A flag holds over a `STEPWELL_…` variable, a variable over the file, the file over the default. The
 file is the first found from the working folder upwards: `stepwell.toml`, or a `pyproject.toml`
 with a table `[tool.stepwell]`. Relative paths in a file start at its folder. One above the working
-folder that belongs neither to you nor to root is passed over, with a warning; `stepwell config` says
-which file was read. An unknown setting in a file is refused. `app` is a list in a file, and separated by commas in the variable.
+folder that belongs neither to you nor to root is passed over, with a warning; `stepwell config`
+says which file was read. An unknown setting in a file is refused. `app` is a list in a file, and
+separated by commas in the variable.
 `STEPWELL_DEBUG=1` shows the traceback of an unexpected error.
 
 ```toml

@@ -99,7 +99,9 @@ def _of_dict(value: dict[Any, Any], back: Any, path: str, listed: bool) -> str |
         if key not in back:
             if isinstance(key, str):
                 return f"{where}: {shown(item)} would be lost; its type has no such key"
-            return f"{where}: the key {shown(key)} would come back as text; annotate it, or use text"
+            return (
+                f"{where}: the key {shown(key)} would come back as text; annotate it, or use text"
+            )
         found = difference(item, back[key], where, listed=listed)
         if found is not None:
             return found

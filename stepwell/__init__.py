@@ -4,7 +4,7 @@ A `Package` declares an entrypoint and executors; `connect()` gives a `Runtime` 
 and works on them; an executor sees its step through a `StepContext`.
 """
 
-import stepwell.clone
+import stepwell.clone  # noqa: F401  # pyright: ignore[reportUnusedImport]  # it finds the rooms
 from stepwell.connect import VERSION as __version__
 from stepwell.connect import connect
 from stepwell.engine.builder import RunBuilder

@@ -17,8 +17,8 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StepwellError
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import (
-    ArtifactRef,
     Arrival,
+    ArtifactRef,
     ClaimedStep,
     KeyValue,
     Message,

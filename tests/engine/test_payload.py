@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.engine.errors import InvalidPayload
-from stepwell.engine.payload import MAX_DEPTH, decode, encode, parse
+from stepwell.engine.payload import decode, encode, parse
 
 
 class Model(BaseModel):

@@ -199,7 +199,8 @@ def typed(leaves: list[Typed], *, hazards: bool) -> st.SearchStrategy[Typed]:
 
 def form(value: Any, *, exact: bool = False) -> Any:
     """What two values have in common that are the same; `exact` inside of models and dataclasses,
-    outside of which a tuple may be a list."""
+    outside of which a tuple may be a list.
+    """
     if isinstance(value, BaseModel):
         inside = {name: form(item, exact=True) for name, item in value.__dict__.items()}
         return type(value).__name__, sorted(inside.items())

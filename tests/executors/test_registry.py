@@ -174,12 +174,12 @@ def test_a_package_takes_the_place_of_the_one_of_its_name() -> None:
 
     old = package("a", "a.same", "a.gone", queues=(Queue("q", max_in_flight=1),))
     registry = Registry([old, package("b", "b.x")])
-    registry.validate_input("a.same", 1, "1", "input")
+    registry.encode_input("a.same", 1, "input", 100)
     new = package("a", "a.new", queues=(Queue("q", max_in_flight=2),))
     new.executor("a.same")(typed)
 
     # when
-    with pytest.raises(InvalidPackage, match="'a' is registered twice; .* with replace=True"):
+    with pytest.raises(InvalidPackage, match=r"'a' is registered twice; .* with replace=True"):
         registry.add_package(new)
     registry.add_package(new, replace=True)
 
@@ -192,7 +192,7 @@ def test_a_package_takes_the_place_of_the_one_of_its_name() -> None:
     with pytest.raises(NotFound):
         registry.executor("a.gone")
     with pytest.raises(InvalidPayload):
-        registry.validate_input("a.same", 1, "1", "input")
+        registry.encode_input("a.same", 1, "input", 100)
 
 
 def test_the_same_package_with_more_in_it() -> None:
