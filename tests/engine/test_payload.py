@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stepwell.engine.errors import InvalidPayload
 from stepwell.engine.payload import decode, encode, parse
+from stepwell.engine.payload_checks import MAX_DEPTH
 
 
 class Model(BaseModel):
