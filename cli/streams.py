@@ -22,8 +22,9 @@ def data_apart(*, descriptors: bool) -> TextIO:
     for place in {1, data.fileno()}:
         os.dup2(talk.fileno(), place)
     os.register_at_fork(after_in_child=lambda: _lose(own))
-    if hasattr(data, "reconfigure"):  # in the order in which it is written, as stderr is
-        data.reconfigure(line_buffering=True)
+    reconfigure = getattr(data, "reconfigure", None)
+    if reconfigure is not None:  # in the order in which it is written, as stderr is
+        reconfigure(line_buffering=True)
     return open(  # for as long as the process lives
         own,
         "w",

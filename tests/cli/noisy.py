@@ -42,7 +42,8 @@ def inline(step: StepContext) -> str:
 @noisy.executor("noisy.thread", pool="thread")
 def thread(step: StepContext) -> str:
     be_noisy("a thread")
-    return step.do("inner", lambda: be_noisy("an operation") or "thread")
+    step.do("inner", be_noisy, "an operation")
+    return "thread"
 
 
 @noisy.executor("noisy.asyncio")
