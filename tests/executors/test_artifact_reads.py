@@ -24,8 +24,8 @@ DIGESTS = [hashlib.sha256(body).hexdigest() for body in (SMALL, LARGE)]
 def opened(place: str, home: Path) -> Runtime:
     """A runtime whose artifacts are in files, or in memory where a child cannot see them."""
     url = {"files": f"sqlite:///{home}/engine.db", "memory": "memory://"}.get(place, place)
-    home_of = {} if place == "memory" else {"home": home}
-    return connect(url, packages=[reading], settings={"processes": 1}, **home_of)
+    folder = None if place == "memory" else home
+    return connect(url, packages=[reading], settings={"processes": 1}, home=folder)
 
 
 def run_of(runtime: Runtime, pool: str, ids: list[str] | None = None) -> RunHandle[Any]:

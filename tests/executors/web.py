@@ -17,9 +17,9 @@ def answer(status: str, *headers: bytes, body: bytes = b"") -> bytes:
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    server: Web
-
     def handle(self) -> None:
+        web = self.server
+        assert isinstance(web, Web)
         asked = b""
         while not asked.endswith(END):
             line = self.rfile.readline()
@@ -29,12 +29,12 @@ class _Handler(socketserver.StreamRequestHandler):
         for line in asked.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 asked += self.rfile.read(int(line.partition(b":")[2]))
-        self.server.asked.append(asked)
+        web.asked.append(asked)
         path = asked.split(b" ")[1].decode().partition("?")[0]
-        self.wfile.write(self.server.answers.get(path, answer("404 Not Found")))
-        if path in self.server.silent:
+        self.wfile.write(web.answers.get(path, answer("404 Not Found")))
+        if path in web.silent:
             self.wfile.flush()
-            self.server.closing.wait()
+            web.closing.wait()
 
 
 class Web(socketserver.ThreadingTCPServer):
