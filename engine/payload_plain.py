@@ -48,6 +48,10 @@ class PlainModel:
         self._names = tuple(fields)
         self._kinds = tuple(kinds for kinds, _ in fields.values())
         self._inner = tuple((name, items) for name, (_, items) in fields.items() if items)
+        self.has_floats = any(
+            float in kinds or (items is not None and float in items)
+            for kinds, items in fields.values()
+        )
         # The classes of whole instances that were found to fit.
         self._shapes: set[tuple[type, ...]] = set()
 

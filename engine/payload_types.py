@@ -61,17 +61,13 @@ class PayloadType:
         Raises:
             InvalidPayload: naming the path to what would not come back, and what to do.
         """
-        if type(value) is self.type and (
-            self.type in LEAVES or (self._plain is not None and self._plain.fits(value))
-        ):
-            data = self._data(value, path)
-            check_data(data, path, limit)
-            if b"null" in data and value is not None:
-                check_floats(value, path)
-            return data.decode()
         data = self._data(value, path)
         check_data(data, path, limit)
-        self._check(value, data, path, strict)
+        plain = self._plain
+        if type(value) is not self.type or plain is None or not plain.fits(value):
+            self._check(value, data, path, strict)
+        elif plain.has_floats and b"null" in data:  # which is how NaN is written
+            check_floats(value, path)
         return data.decode()
 
     @cached_property
@@ -84,7 +80,7 @@ class PayloadType:
 
     def _data(self, value: Any, path: str) -> bytes:
         try:
-            return self.adapter.dump_json(value, **_WRITTEN)
+            return self.adapter.serializer.to_json(value, **_WRITTEN)
         except Exception as error:  # an author's serializer may raise anything
             walk(value, path, _check_texts, text_keys=False)
             reason = str(error).removeprefix("Error serializing to JSON: ")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from stepwell.engine.errors import InvalidPackage, InvalidPayload, shown
 from stepwell.engine.payload import decode, encode
+from stepwell.engine.payload_checks import LEAVES
 from stepwell.engine.payload_types import PayloadType
 
 _RAW = (Any, object, inspect.Parameter.empty, NoReturn, Never)
@@ -138,6 +139,17 @@ class Signature:
         except Exception:  # a protocol, say, or a class that pydantic knows nothing of
             return None
 
+    @cached_property
+    def _plain_input(self) -> type | None:
+        """The class of the inputs that need no look at what the type makes of them."""
+        if not self.takes_input:
+            return type(None)
+        return self.input_type if self.input_type in LEAVES else None
+
+    @cached_property
+    def _plain_result(self) -> type | None:
+        return self.result_type if self.result_type in LEAVES else None
+
     def prepare(self) -> None:
         """Read everything now, so that a wrong signature is refused at registration."""
         _ = self._shape, self._input, self.result
@@ -147,7 +159,9 @@ class Signature:
 
         Raises InvalidPayload naming the field, or when there is no parameter for it.
         """
-        if not self.takes_input and value is not None:
+        if type(value) is self._plain_input:
+            return encode(value, path, limit)
+        if not self.takes_input:
             raise InvalidPayload(
                 f"{path}: {self._where} has no parameter for an input, got {shown(value)}; give "
                 "it one, or hand over none"
@@ -165,10 +179,12 @@ class Signature:
 
         Raises InvalidPayload naming the field and the type.
         """
+        if type(value) is self._plain_result:
+            return encode(value, path, limit)
         of = self.result
         if of is not None:
             return of.write(value, path, limit, strict=True)
-        if returned and value is not None and self.result_type is type(None):
+        if returned and self.result_type is type(None):
             raise InvalidPayload(f"{path}: must be None, as it is annotated, got {shown(value)}")
         return encode(value, path, limit)
 

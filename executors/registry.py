@@ -178,11 +178,12 @@ class Registry:
         return "asyncio" if is_coroutine_function(body) else "thread"
 
     def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
-        if kind not in self._inputs:
+        try:
+            signature = self._inputs[kind]
+        except KeyError:
             if why := self._why_not_here(kind):
-                raise InvalidInput(f"{path.removesuffix('.input')}: {why}")
-            self._inputs[kind] = signature_of(self.executor(kind))
-        signature = self._inputs[kind]
+                raise InvalidInput(f"{path.removesuffix('.input')}: {why}") from None
+            signature = self._inputs[kind] = signature_of(self.executor(kind))
         if signature is None:
             return encode(value, path, limit)
         return signature.encode_input(value, path, limit)

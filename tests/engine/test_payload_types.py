@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, ip_network
@@ -185,6 +185,11 @@ class Tagged:
     tags: Sequence[str] = ()
 
 
+def new(model: Any, **given: Any) -> Any:
+    """An instance; type checkers do not follow aliases of every kind."""
+    return model(**given)
+
+
 def read_back(type_: Any, value: Any, **options: Any) -> Any:
     of = payload_type(type_)
     return of.read(of.write(value, "input", LIMIT, **options), "input")
@@ -200,17 +205,18 @@ class TestTaken:
     @pytest.mark.parametrize(
         ("type_", "value"),
         [
-            (Aliased, Aliased(**{"in": 1, "both": 3, "path": [4], "that": 5}, two=2)),
+            (Aliased, new(Aliased, **{"in": 1, "both": 3, "path": [4], "that": 5}, two=2)),
             (Computed, Computed(a=3)),
-            (Written, Written(inner="[1,2]", number=7)),
-            (Excluded, Excluded(kept=3)),
+            (Written, new(Written, inner="[1,2]", number=7)),
+            (Excluded, new(Excluded, kept=3)),
             (Shown, Shown(word=SecretStr("hunter2"))),
             (Anything, Anything(v={"a": [1, None, {"b": "c"}]})),
-            (Open, Open(more=[1])),
-            (Odder, Odder(keys={1: "a"}, colours={Colour.RED: 1}, numbers={1, 2})),
+            (Open, new(Open, more=[1])),
+            (Odder, new(Odder, keys={1: "a"}, colours={Colour.RED: 1}, numbers={1, 2})),
             (
                 Odder,
-                Odder(
+                new(
+                    Odder,
                     site=AnyUrl("ftp://a/b"),
                     page=HttpUrl("https://c"),
                     net=ip_network("10.0.0.0/8"),
@@ -232,7 +238,7 @@ class TestTaken:
             (timedelta, timedelta(days=-1, microseconds=3)),
             (Decimal, Decimal("1.10")),
             (int | str, "1"),
-            (date | datetime, datetime(2030, 1, 1)),
+            (date | datetime, datetime(2030, 1, 1, tzinfo=UTC)),
             (list[Base | None], [Base(), None]),
         ],
         ids=repr,
@@ -255,7 +261,7 @@ class TestTaken:
         ("type_", "document", "read"),
         [
             (Base, {"a": "5", "unknown": 1}, Base(a=5)),
-            (Aliased, {"both": 3, "two": 2}, Aliased(both=3, two=2)),
+            (Aliased, {"both": 3, "two": 2}, new(Aliased, both=3, two=2)),
             (Holder, {"base": Base(a=4)}, Holder(base=Base(a=4))),
             (date, "2030-01-02", date(2030, 1, 2)),
             (dict[str, date], {"on": "2030-01-02"}, {"on": date(2030, 1, 2)}),
@@ -297,7 +303,11 @@ class TestRefused:
                 "input.word: a SecretBytes is written as stars",
             ),
             (list[SecretStr], [SecretStr("x")], "input[0]: a SecretStr is written as stars"),
-            (Excluded, Excluded(left=3), "input.left: is not stored (excluded, private, or made"),
+            (
+                Excluded,
+                new(Excluded, left=3),
+                "input.left: is not stored (excluded, private",
+            ),
             (Holder, Holder(base=Wider()), "input.base: Wider(a=1, b=2) would come back as Base("),
             (list[Holder], [Holder(base=Base(), bases=[Base(), Wider()])], "input[0].bases[1]: "),
             (Box[Base], Box[Base](item=Wider()), "input.item: Wider(a=1, b=2) would come back as"),
@@ -321,7 +331,7 @@ class TestRefused:
             ),
             (
                 Open,
-                Open(on=date(2030, 1, 2)),
+                new(Open, on=date(2030, 1, 2)),
                 "input.on: datetime.date(2030, 1, 2) would come back",
             ),
             (
@@ -333,7 +343,7 @@ class TestRefused:
             (Lossy, Lossy(number=7), "input.number: 7 would come back as 0; look at the aliases"),
             (Swapped, Swapped(a=1, b=2), "input.a: 2 would come back as 1; look at the aliases"),
             (Checked, Checked.model_construct(n=1), "input.n: 1 would come back as 2"),
-            (Same, Same(n=1, more="x"), "input.more: is not stored"),
+            (Same, new(Same, n=1, more="x"), "input.more: is not stored"),
             (Tagged, Tagged(), "input.tags: () would come back as []; annotate it with tuple"),
             (Odd, Odd.PAIR, "input: input should be (1, 2), got [1, 2]"),
             (bytes, b"\xff", "input: cannot be written as JSON: invalid utf-8"),
@@ -409,7 +419,7 @@ class TestWithoutADeclaredType:
     @pytest.mark.parametrize(
         ("value", "text"),
         [
-            (Aliased(**{"in": 1}), '{"one":1,"two":0,"three":0,"four":0,"five":0}'),
+            (new(Aliased, **{"in": 1}), '{"one":1,"two":0,"three":0,"four":0,"five":0}'),
             ({"a": [Computed(a=1), Point(2)]}, '{"a":[{"a":1},{"x":2,"also":0}]}'),
             ([Shown(word=SecretStr("s"))], '[{"word":"s"}]'),
             ({"at": time(1, 2), "of": (Colour.RED,)}, '{"at":"01:02:00","of":["red"]}'),
@@ -450,8 +460,10 @@ class TestRead:
 
         of = payload_type(Old)
 
-        assert of.read('{"orderId":"o","lineCount":3}', "input") == Old(orderId="o", lineCount=3)
-        assert of.read('{"order_id":"o","lines":3}', "input") == Old(orderId="o", lineCount=3)
+        assert of.read('{"orderId":"o","lineCount":3}', "input") == new(
+            Old, orderId="o", lineCount=3
+        )
+        assert of.read('{"order_id":"o","lines":3}', "input") == new(Old, orderId="o", lineCount=3)
 
     def test_unions_are_read_in_their_order(self) -> None:
         payload_type(date | datetime)  # which is equal to the other one
@@ -479,9 +491,6 @@ class TestPlainTypes:
     @pytest.mark.parametrize(
         ("type_", "value"),
         [
-            (str, "a"),
-            (int, 5),
-            (type(None), None),
             (Order, Order(id="a")),
             (Order, Order(id="a", note="b", items=["c"], prices={"d": 1.5})),
         ],
@@ -511,13 +520,13 @@ class TestPlainTypes:
     @pytest.mark.parametrize(
         ("type_", "value"),
         [
-            (Aliased, Aliased()),
-            (Excluded, Excluded()),
+            (Aliased, new(Aliased)),
+            (Excluded, new(Excluded)),
             (Holder, Holder(base=Base())),
             (Anything, Anything()),
             (Private, Private()),
-            (Open, Open()),
-            (Same, Same(n=1)),
+            (Open, new(Open)),
+            (Same, new(Same, n=1)),
             (Checked, Checked(n=1)),
             (Base, Wider()),
         ],

@@ -36,7 +36,9 @@ class Secretive(BaseModel):
     word: SecretStr
 
 
-ORDER = Order(orderNumber=7, days={date(2030, 1, 2): 1}, tags={1, 2}, word=SecretStr("open"))
+ORDER = Order.model_construct(
+    number=7, days={date(2030, 1, 2): 1}, tags={1, 2}, word=SecretStr("open")
+)
 LOST = Secretive(word=SecretStr("hunter2"))
 
 Road = Callable[[Any, type[BaseModel]], Any]
@@ -304,7 +306,7 @@ class TestResults:
     def test_set_on_the_context_by_a_function_that_returns_none(self, lab: Lab) -> None:
         @lab.package.executor("flow")
         def flow(step: StepContext) -> None:
-            step.result(Order(orderNumber=3))
+            step.result(Order.model_validate({"orderNumber": 3}))
 
         taken: list[Any] = []
 

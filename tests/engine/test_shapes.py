@@ -170,11 +170,12 @@ class GeneratorObject:
 def test_generator_functions_are_refused_when_declared(function: Any) -> None:
     package = Package("shop")
 
-    for declare in (
+    declared: list[Callable[[Any], Any]] = [
         package.executor("price"),
         package.workflow(name="whole"),
         package.entrypoint(name="start"),
-    ):
+    ]
+    for declare in declared:
         with pytest.raises(InvalidPackage, match="is a generator function, whose body would never"):
             declare(function)
     assert (package.executors, package.entrypoints) == ({}, {})
@@ -212,12 +213,10 @@ class TestInputThatNobodyTakes:
 
         told = r"input: .*\.takes_\w+ has no parameter for an input, got .*; give it one, or hand"
         with connect("memory://", packages=[package]) as runtime:
-            for begin in (
-                lambda: runtime.start_run("shop", entrypoint="start"),
-                lambda: runtime.start_run(workflow, value),
-            ):
-                with pytest.raises(InvalidPayload, match=told):
-                    begin()
+            with pytest.raises(InvalidPayload, match=told):
+                runtime.start_run("shop", entrypoint="start")
+            with pytest.raises(InvalidPayload, match=told):
+                runtime.start_run(workflow, value)
             assert runtime.runs() == []
 
     def test_of_a_run(self) -> None:
