@@ -7,6 +7,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import stepwell.waits as waits
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import NotFound, WaitTimeout
 from stepwell.engine.package import Package
@@ -58,6 +59,15 @@ def everything(step: StepContext) -> dict[str, Any]:
 @durable.workflow(pool="process")
 def picky(step: StepContext) -> int:
     return step.receive("numbers", int)
+
+
+@durable.workflow(pool="process")
+def beside(step: StepContext, other: str) -> list[Any]:
+    first = step.wait_any(number=waits.Message("number", int), late=waits.Sleep(60))
+    ended, note, _ = step.wait_all(
+        waits.RunEnd(other, str), waits.Message("note", str), waits.Sleep(10)
+    )
+    return [first.name, first.value, ended.status, ended.result, note]
 
 
 @durable.workflow(pool="process", retry=Retry(max_attempts=2, initial=0))

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from stepwell import RunHandle, Runtime, VirtualClock, connect
-from tests.executors.durable_bodies import awaited, canceled, dies, durable, everything, picky
+from tests.executors.durable_bodies import (
+    awaited,
+    beside,
+    canceled,
+    dies,
+    durable,
+    everything,
+    picky,
+)
 
 PATIENCE = 60
 
@@ -87,6 +95,22 @@ def test_a_message_that_does_not_fit_is_refused(runtime: Runtime) -> None:
     runtime.run_once()
 
     assert run.result(PATIENCE) == 7
+
+
+def test_waits_side_by_side(runtime: Runtime, clock: VirtualClock) -> None:
+    other = runtime.start_run(picky)
+    run = runtime.start_run(beside, other.id)
+    runtime.run_once()
+    runtime.send(run.id, "number", 7)
+    runtime.run_once()
+    runtime.cancel_run(other.id)
+    clock.advance(timedelta(seconds=10))
+    runtime.run_once()
+    assert step_status(runtime, run) == "waiting"
+    runtime.send(run.id, "note", "so be it")
+    runtime.run_once()
+
+    assert run.result(PATIENCE) == ["number", 7, "canceled", None, "so be it"]
 
 
 def test_a_coroutine(runtime: Runtime, clock: VirtualClock) -> None:

@@ -25,6 +25,7 @@ REFERENCES = (
     ("messages", "receiver", "steps"),
     ('"values"', "run_key", "runs"),
     ('"values"', "step", "steps"),
+    ("waits", "step", "steps"),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stepwell import InvalidInput, Package, Retry, RunBuilder, StepContext
+from stepwell import InvalidInput, Package, Retry, RunBuilder, StepContext, waits
 from stepwell.testing.simulator import Faults, simulate
 
 PACKAGE = Package("errands")
@@ -46,9 +46,34 @@ def hasty(step: StepContext) -> int:
     return 1
 
 
+@PACKAGE.entrypoint(name="patient")
+def start_patient(run: RunBuilder) -> None:
+    for number in range(2):
+        run.step(patient, number, id=f"p{number}")
+
+
+@PACKAGE.executor("errands.patient", retry=Retry(max_attempts=3, initial=0.1))
+def patient(step: StepContext, number: int) -> Any:
+    first = step.wait_any(waits.Message(f"first {number}", int), waits.Sleep(100_000))
+    every = step.wait_all(
+        waits.Message(f"a {number}"), waits.Sleep(5), waits.Message(f"b {number}")
+    )
+    return [first.index, first.value, every]
+
+
 def approve(runtime: Any, run: Any) -> None:
     if any(step.wait and step.wait.kind == "approval" for step in runtime.steps(run.id)):
         runtime.approve(run.id)
+
+
+def test_waits_side_by_side_end_alike_under_every_seed() -> None:
+    sent = [(f"{topic} {number}", number) for number in range(2) for topic in ("b", "first", "a")]
+
+    survived = simulate(PACKAGE, entrypoint="patient", seeds=range(30), send=sent)
+
+    ends = survived.end["run"]["steps"]
+    assert [ends[f"p{n}"]["value"] for n in range(2)] == [[0, n, [n, None, n]] for n in range(2)]
+    assert survived.crashes > 5
 
 
 def test_a_careful_package_ends_alike_under_every_seed() -> None:

@@ -379,6 +379,30 @@ DAMAGES: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     (
         "waits",
+        "run 'grown' step 'leaf' is succeeded for '', but still registered to wait for 'run:x'",
+        (f"INSERT INTO waits VALUES ({key('grown', 'leaf')}, 'run:x')",),
+    ),
+    (
+        "waits",
+        "run 'both' step 'w' waits for 'all' of several things, but for nothing that can come",
+        (f"DELETE FROM waits WHERE step = {key('both', 'w')}",),
+    ),
+    (
+        "waits",
+        "run 'either' step 'w' waits for any of several things, and one of them came (run:grown)",
+        (f"INSERT INTO waits VALUES ({key('either', 'w')}, 'run:grown')",),
+    ),
+    (
+        "waits",
+        "run 'both' step 'w' waits for all of several things, and all of them came",
+        (
+            f"DELETE FROM waits WHERE step = {key('both', 'w')}",
+            f"INSERT INTO waits VALUES ({key('both', 'w')}, 'run:grown')",
+            f"INSERT INTO waits VALUES ({key('both', 'w')}, 'value:talker\nstate')",
+        ),
+    ),
+    (
+        "waits",
         "run 'parent' step 'w' waits for the end of run 'grown', which is succeeded",
         (steps_set("parent", "w", "wait_for = 'run:grown'"),),
     ),

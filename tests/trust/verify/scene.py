@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.model import DEFAULT_QUEUE, Queue
+from stepwell.engine.model import DEFAULT_QUEUE, Queue, Several, Wait
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import (
@@ -79,7 +79,7 @@ def _failed_and_retried(bench: Bench) -> None:
 
 
 def _waiting(bench: Bench) -> None:
-    """`asleep`, `reader`, `parent` with `child`, and `admirer`: each waits for something."""
+    """`asleep`, `reader`, `parent` with `child`, `admirer`, `either` and `both`: each waits."""
     waits: dict[str, dict[str, Any]] = {
         "asleep": {"until": 2**52},
         "reader": {"topic": "mail", "kind": "message", "operation": "receive"},
@@ -88,6 +88,11 @@ def _waiting(bench: Bench) -> None:
     }
     for name, wait in waits.items():
         bench.create(new_step("w"), id=name)
+        bench.settle(suspended(bench.claim_one(), **wait))
+    letters = tuple(Wait(topic=topic, kind="message", operation=topic) for topic in ("p", "q"))
+    for name, kind in (("either", "any"), ("both", "all")):
+        bench.create(new_step("w"), id=name)
+        wait = {"kind": kind, "operation": "wait", "several": Several(letters)}
         bench.settle(suspended(bench.claim_one(), **wait))
 
 
