@@ -91,9 +91,8 @@ class Durable:
     _tasks: set[Any] | None = None
     _failed_tasks: tuple[tuple[Exception, int], ...] = ()
     _bell: threading.Event | None = None
-    # Where the body runs: its thread, the event loop around it, and its task if it is a coroutine.
+    # Where the body runs: its thread, and its task if it is a coroutine.
     _thread: int | None = None
-    _loop: Any = None
     _task: Any = None
 
     @overload
@@ -296,9 +295,6 @@ class Durable:
     def enter(self) -> None:
         """The body is about to run in this thread."""
         self._thread = threading.get_ident()
-        events = sys.modules.get("asyncio.events")
-        if events is not None:
-            self._loop = events._get_running_loop()
 
     def _check_place(self, call: str) -> None:
         """Raises InvalidInput where a wait would not unwind the body; that ends the attempt."""
@@ -316,7 +312,7 @@ class Durable:
             remedy = engine.durable_async.REMEDY
             why = f"called in another thread than the step's function; {remedy}"
         elif "asyncio.events" in sys.modules:
-            why = engine.durable_async.elsewhere(self._task, self._loop)
+            why = engine.durable_async.elsewhere(self._task)
         if why and not self._closed:
             error = InvalidInput(f"step.{call}: {why}")
             self._journal(call).misplaced = error

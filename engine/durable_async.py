@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from stepwell.engine.errors import Canceled, InvalidInput, Signal
@@ -22,20 +23,25 @@ def own_task() -> asyncio.Task[Any] | None:
     return asyncio.current_task()
 
 
-def elsewhere(own: asyncio.Task[Any] | None, around: asyncio.AbstractEventLoop | None) -> str:
+def elsewhere(own: asyncio.Task[Any] | None) -> str:
     """Why a wait cannot be called here, with what to do; empty where it can.
 
-    `own` is the body's task; of a plain function None, and `around` the loop that it runs within,
-    if any. What only the event loop knows of a time limit is seen where it tells it.
+    `own` is the body's task, None of a plain function. A time limit is seen where the event loop
+    tells of it.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return ""
     current = asyncio.current_task()
-    if own is None and loop is around:
-        return ""
-    if current is not own and not (_is_main(current) if own is None else _is_alone(own, current)):
+    if own is None:
+        runner = _runner()
+        if runner is None:  # the function runs within that loop, and nothing beside it
+            return ""
+        is_fine = runner.f_locals.get("future") is current
+    else:
+        is_fine = current is own or _is_alone(own, current)
+    if not is_fine:
         if current is not None:
             current.add_done_callback(_retrieve)
         return f"called in a task of its own, as gather, create_task and wait_for make; {REMEDY}"
@@ -47,14 +53,14 @@ def elsewhere(own: asyncio.Task[Any] | None, around: asyncio.AbstractEventLoop |
     return ""
 
 
-def _is_main(task: asyncio.Task[Any] | None) -> bool:
-    """Whether a plain function runs its event loop for this task, as `asyncio.run` does."""
-    frame = sys._getframe()
-    while frame.f_back is not None:
-        frame = frame.f_back
+def _runner() -> FrameType | None:
+    """The frame in which a plain function runs an event loop, as `asyncio.run` does."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") != "stepwell.engine.execution":
         if frame.f_code.co_name == "run_until_complete":
-            return task is not None and frame.f_locals.get("future") is task
-    return False
+            return frame
+        frame = frame.f_back
+    return None
 
 
 def _is_alone(own: Any, task: asyncio.Task[Any] | None) -> bool:

@@ -5,7 +5,7 @@ Runs' counters and event numbers are written once per transaction, however many 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -25,6 +25,7 @@ from stepwell.stores.sql.statements import (
     Statement,
     Statements,
     Transaction,
+    bind,
     insert,
     may,
     rows_json,
@@ -93,18 +94,20 @@ class LedgerStatements(Statements):
     def _waits(self, dialect: Any) -> None:
         runs, steps = schema.runs, schema.steps
         several = schema.waits
-        names = dialect.texts("names")
-        self.find_waiting = Statement(
-            sa.union_all(
-                sa.select(steps.c.id, steps.c.wait_for, sa.literal_column("0")).where(
-                    may(Act.WAKE, steps.c.status), steps.c.wait_for.in_(names)
-                ),
+
+        def waiting_for(wanted: Callable[[Any], Any]) -> Any:
+            """Who waits for these names: alone, or among others."""
+            alone = may(Act.WAKE, steps.c.status), wanted(steps.c.wait_for)
+            return sa.union_all(
+                sa.select(steps.c.id, steps.c.wait_for, sa.literal_column("0")).where(*alone),
                 sa.select(several.c.step, several.c.name, sa.literal_column("1")).where(
-                    several.c.name.in_(names)
+                    wanted(several.c.name)
                 ),
-            ),
-            "names",
-        )
+            )
+
+        names = dialect.texts("names")
+        self.find_waiting = Statement(waiting_for(lambda column: column.in_(names)), "names")
+        self.find_one = Statement(waiting_for(lambda column: column == bind("name")), "name")
         self.wake_steps = Statement(
             sa.update(steps)
             .values(waiting.wakes())
@@ -213,7 +216,10 @@ class Ledger:
 
     def wake_all(self, names: Mapping[str, Mapping[str, Any]]) -> None:
         """`wake` for many names at once, each with the data of its events."""
-        found = self._sql.find_waiting(self._tx, rows_json(list(names))).fetchall()
+        if len(names) == 1:
+            found = self._sql.find_one(self._tx, *names).fetchall()
+        else:
+            found = self._sql.find_waiting(self._tx, rows_json(list(names))).fetchall()
         if not found:
             return
         plain = {key: names[name] for key, name, several in found if not several}

@@ -100,6 +100,8 @@ def statements(planner: Planner) -> dict[str, tuple[str, Statement, tuple[Any, .
         "due": ("steps_due", leases.find_due, (now, 100)),
         "anything due": ("steps_due", leases.anything_due, (now,)),
         "next due": ("steps_due", leases.next_due, (now,)),
+        "waiting for a name": ("steps_awaiting", ledger.find_one, ("topic:7:t",)),
+        "waiting for a name beside others": ("waits_by_name", ledger.find_one, ("topic:7:t",)),
         "waiting for names": (
             "steps_awaiting",
             ledger.find_waiting,

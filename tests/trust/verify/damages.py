@@ -384,7 +384,7 @@ DAMAGES: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     (
         "waits",
-        "run 'both' step 'w' waits for 'all' of several things, but for nothing that can come",
+        "run 'both' step 'w' waits for all of several things, but for nothing that can come",
         (f"DELETE FROM waits WHERE step = {key('both', 'w')}",),
     ),
     (
