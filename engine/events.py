@@ -64,7 +64,7 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.STEP_RETRYING: "an attempt failed, to be repeated; data: code, message, retry_in",
     EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
     EventType.STEP_WAITING: (
-        "a step suspended itself; data: kind, operation, run_id, topic, value, until"
+        "a step suspended itself; data: kind, operation, run_id, topic, value, until, waits"
     ),
     EventType.STEP_WOKEN: (
         "what a step waited for happened; it is ready again; data: run_id, topic or value"
