@@ -7,6 +7,9 @@ Where transactions run side by side, all acts take their locks in one order, and
    (`Graphs.lock_runs`); what turns out to be missing is fetched by beginning again (`TryAgain`);
 3. the steps of these runs, the counters of keys, records by package, collection and key, the rest.
 
+Runs are locked FOR NO KEY UPDATE: PostgreSQL looks at what a foreign key refers to, with a lock of
+its own, not only when a row is stored, but also when one is changed twice in a transaction.
+
 Some take steps without their runs: a claim, a renewal, the fence of a checkpoint. These wait for
 nothing while they hold one. A claim passes over steps and runs that others hold, and gives back
 what it cannot begin; a renewal passes over steps that others hold, and then waits for each of

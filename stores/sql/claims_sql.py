@@ -89,7 +89,7 @@ class ClaimStatements(Statements):
         )
         if dialect.concurrent:
             # Steps are held here already, so nothing is waited for: see the room's lock order.
-            locked = pending.with_for_update(skip_locked=True).cte("locked")
+            locked = pending.with_for_update(skip_locked=True, key_share=True).cte("locked")
             pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
         start = sa.update(runs).values(
             status=RunStatus.RUNNING.value,

@@ -55,7 +55,7 @@ class FusedStatements(Statements):
             sa.select(control.scalar_subquery(), runs.c.id)
             .where(runs.c.id == sa.any_(keys))
             .order_by(runs.c.id)
-            .with_for_update(of=runs),
+            .with_for_update(of=runs, key_share=True),
             "keys",
         )
 

@@ -41,7 +41,7 @@ class LeaseStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         self._renewals(dialect)
-        self._lapses()
+        self._lapses(dialect)
         self._due(dialect)
         self._times()
 
@@ -93,11 +93,14 @@ class LeaseStatements(Statements):
             "keys",
         )
 
-    def _lapses(self) -> None:
+    def _lapses(self, dialect: Any) -> None:
         running = steps.c.status == literal(StepStatus.RUNNING)
         columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
         self._lapsed = lapsed = (running, steps.c.expires_at <= bind("now"))
         times = sa.cast(steps.c.lost_leases + 1, sa.Text)
+        # No index fits this: what lapsed is few, and a run may have many steps.
+        run_key = sa.func.coalesce(steps.c.run_key, sa.literal_column("0"))
+        in_runs = run_key.in_(dialect.scalars("runs"))
         self.lose = Statement(
             sa.update(steps)
             .values(
@@ -109,11 +112,12 @@ class LeaseStatements(Statements):
             )
             .where(
                 *lapsed,
+                in_runs,
                 steps.c.lost_leases + 1
                 >= sa.func.coalesce(steps.c.max_recoveries + 1, bind("most")),
             )
             .returning(*columns, steps.c.worker),
-            *("now", "before", "after", "most"),
+            *("now", "before", "after", "most", "runs"),
         )
         self.lapse = Statement(
             sa.update(steps)
@@ -123,9 +127,9 @@ class LeaseStatements(Statements):
                 expires_at=None,
                 ready_at=bind("now"),
             )
-            .where(*lapsed)
+            .where(*lapsed, in_runs)
             .returning(*columns, steps.c.worker),
-            "now",
+            *("now", "runs"),
         )
         self.lapsed_runs = Statement(sa.select(steps.c.run_key).where(*lapsed).distinct(), "now")
 
@@ -253,14 +257,17 @@ class Leases:
         rows: list[Due] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
         return rows
 
-    def reap(self, tx: Transaction, ledger: Ledger, spread: Spread, most: int) -> int:
-        """Take back lapsed leases; returns how many steps moved."""
+    def reap(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, most: int, runs: Sequence[int]
+    ) -> int:
+        """Take back lapsed leases in these runs, which are locked; returns how many steps moved."""
+        in_runs = rows_json(runs)
         error = {
             "code": "lease_lost",
             "message": "lost its lease # times: its worker died or hung each time",
         }
         before, after = encode(error, "error").split("#")
-        lost = self._sql.lose(tx, tx.now, before, after, most).fetchall()
+        lost = self._sql.lose(tx, tx.now, before, after, most, in_runs).fetchall()
         for key, run_key, attempt, lost_leases, worker in lost:
             ledger.step_ended(run_key)
             ledger.event(
@@ -268,7 +275,7 @@ class Leases:
                 data={"code": "lease_lost", "lost_leases": lost_leases},
             )
         spread.ended(StepStatus.FAILED, [row[0] for row in lost])
-        lapsed = self._sql.lapse(tx, tx.now).fetchall()
+        lapsed = self._sql.lapse(tx, tx.now, in_runs).fetchall()
         for key, run_key, attempt, lost_leases, worker in lapsed:
             data = {"worker": worker, "lost_leases": lost_leases}
             ledger.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)

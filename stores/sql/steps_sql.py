@@ -356,7 +356,8 @@ class GraphStatements(Statements):
             sa.select(runs.c.id)
             .where(runs.c.id.in_(self.dialect.scalars("keys")))
             .order_by(runs.c.id)
-            .with_for_update(),
+            # Not for a foreign key that looks whether the run is there.
+            .with_for_update(key_share=True),
             "keys",
         )
         self.parents = Statement(

@@ -253,8 +253,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
 
         def take_back(tx: Transaction, ledger: Ledger) -> int:
             spread = Spread(tx, self._settle_sql, ledger)
-            self._graphs.lock_runs(tx, self._leases.lapsed_runs(tx), to_end=True)
-            return self._leases.reap(tx, ledger, spread, max_lost_leases)
+            runs = self._leases.lapsed_runs(tx)
+            self._graphs.lock_runs(tx, runs, to_end=True)
+            return self._leases.reap(tx, ledger, spread, max_lost_leases, runs)
 
         def wake(tx: Transaction, ledger: Ledger) -> int:
             due = self._leases.due(tx)

@@ -50,6 +50,10 @@ class OwnServer:
         """Return once it takes connections."""
         self._server.ensure_postgres_running()
 
+    def log(self) -> str:
+        """All that it has told of."""
+        return Path(self._server.log).read_text(errors="replace")
+
     def close(self) -> None:
         """Stop it if it runs."""
         self._server.cleanup()

@@ -104,6 +104,66 @@ def start_child(store: SqlRunStore, *steps: str) -> dict[str, ClaimedStep]:
     return {**top, **claim(store)}
 
 
+def test_a_claim_does_not_wait_for_a_run_that_is_being_paused(
+    stores: list[SqlRunStore], held: Any, deadlocks: list[Exception]
+) -> None:
+    # given: a run that was never begun, in the middle of being paused
+    stores[0].create_run(new_run("top", new_step("a")))
+    with held(
+        *(stores[1]._hold_sql, "set_run"),
+        after=True,
+        works=lambda: stores[1].pause_run("top", OPERATOR),
+    ) as paused:
+        # when
+        exchanged = stores[0].exchange((), claim_request())
+
+        # then: its step is left, and looked for again soon
+        assert exchanged.claimed == []
+        assert exchanged.wake_at is not None
+    assert paused.result(PATIENCE) == 1
+    assert stores[0].step("top", "a").status == "held"
+    assert deadlocks == []
+
+    # and the claim that was given back is not counted
+    stores[0].resume_run("top", OPERATOR)
+    step = claim(stores[0])["a"]
+    assert step.attempt == 1
+    stores[0].exchange([completed(step)], None)
+    assert stores[0].run("top").status == RunStatus.SUCCEEDED
+
+
+def test_a_renewal_does_not_wait_while_it_holds_others(
+    stores: list[SqlRunStore], held: Any, deadlocks: list[Exception]
+) -> None:
+    # given: two steps of a worker, and a cancel that has come to one of their runs
+    for run in ("one", "two"):
+        stores[0].create_run(new_run(run, new_step(run)))
+    steps = claim(stores[0])
+    with (
+        ThreadPoolExecutor(1) as pool,
+        held(
+            *(stores[1]._dialect, "commit"),
+            after=False,
+            works=lambda: stores[1].cancel_run("one", OPERATOR),
+        ),
+    ):
+        # when
+        renewing = pool.submit(stores[0].renew, "worker", [*steps.values()], 60_000_000)
+
+        # then: the other one is renewed at once, as everybody sees
+        wait_until(
+            *(
+                stores[0]._dialect._url,  # type: ignore[attr-defined]  # PostgreSQL's
+                "SELECT 1 FROM steps WHERE step_id = 'two' AND expires_at > %s",
+            ),
+            [steps["two"].expires_at + 1],
+        )
+    assert [(lost.step.id, lost.reason) for lost in renewing.result(PATIENCE)] == [
+        ("one", "canceled")
+    ]
+    assert deadlocks == []
+
+
 def test_cancel_waits_for_what_a_child_commits_meanwhile(
     stores: list[SqlRunStore], postgres_url: str, held: Any
 ) -> None:
