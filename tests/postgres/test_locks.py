@@ -148,7 +148,7 @@ def test_a_renewal_does_not_wait_while_it_holds_others(
         ),
     ):
         # when
-        renewing = pool.submit(stores[0].renew, "worker", [*steps.values()], 60_000_000)
+        renewing = pool.submit(stores[0].renew, "w1", [*steps.values()], 60_000_000)
 
         # then: the other one is renewed at once, as everybody sees
         wait_until(
