@@ -92,6 +92,13 @@ def ended(*children: int) -> None:
         assert code == 0, f"child {child} ended with {code}"
 
 
+def backend(runtime: Runtime) -> int | None:
+    """The process of the server that serves the writer; None without a server."""
+    database: Any = runtime._store
+    info = getattr(database.database._writer, "info", None)
+    return None if info is None else int(info.backend_pid)
+
+
 def check(store: str, **expected: int) -> None:
     """All runs that were acknowledged are there, and what is stored holds."""
     with open_store(store) as runtime:
@@ -128,12 +135,15 @@ def child_closes(store: str) -> None:
     with open_store(store) as runtime:
         start(runtime, "before")
 
+        served_by = backend(runtime)
+
         def child() -> None:
             start(runtime, "child")
             runtime.close()
 
         ended(fork(child))
         start(runtime, "after")
+        assert backend(runtime) == served_by, "the child closed its parent's connection"
     check(store, before=RUNS, child=RUNS, after=RUNS)
 
 
