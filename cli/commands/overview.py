@@ -60,7 +60,8 @@ def queues(session: Session) -> None:
 
 
 def _described(queue: QueueStatus) -> dict[str, Any]:
-    return plain(queue) | {"most_per_period": most_per_period(queue)}
+    described: dict[str, Any] = plain(queue)
+    return described | {"most_per_period": most_per_period(queue)}
 
 
 def _print_queues(out: Output, found: list[QueueStatus]) -> None:

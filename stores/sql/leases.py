@@ -60,8 +60,9 @@ class LeaseStatements(Statements):
         self.renew_waiting = Statement(renew.where(*mine), *names)
         self.renew = self.renew_waiting
         if dialect.concurrent:
-            free = sa.select(steps.c.id).where(*mine).with_for_update(of=steps, skip_locked=True)
-            free = free.cte("free").prefix_with("MATERIALIZED")
+            mine_now = sa.select(steps.c.id).where(*mine)
+            mine_now = mine_now.with_for_update(of=steps, skip_locked=True)
+            free = mine_now.cte("free").prefix_with("MATERIALIZED")
             self.renew = Statement(renew.where(steps.c.id == free.c.id), *names)
         self.runs_held = Statement(
             sa.select(steps.c.run_key)

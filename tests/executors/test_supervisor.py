@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     workers: list[subprocess.Popen[bytes]] = []
 
     def start(kind: str, input: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.executors.working", tmp_path, kind]
+        command = [sys.executable, "-m", "tests.executors.working", str(tmp_path), kind]
         workers.append(
             subprocess.Popen([*command, json.dumps(input)], cwd=ROOT, stderr=subprocess.DEVNULL)
         )

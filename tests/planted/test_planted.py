@@ -13,8 +13,8 @@ from tests.planted.planting import BROKEN, KILLED, SURVIVED, plant
 from tests.planted.trees import Tree, locked, shared_entries
 
 FAULTS = faults()
-# So many of them are numbered without a gap.
-PLANTED = 89
+# So many faults are planted.
+PLANTED = 103
 # These are planted for real in an ordinary run; `make mutants` plants all.
 SAMPLE = ("01-", "12-", "49-")
 
@@ -45,8 +45,7 @@ def test_says_what_it_is_and_names_tests_that_are_there(fault: Fault) -> None:
 
 def test_faults_are_numbered_and_spread_over_the_product() -> None:
     numbers = [fault.number for fault in FAULTS]
-    assert numbers[:PLANTED] == list(range(1, PLANTED + 1))
-    assert numbers == sorted(set(numbers))
+    assert numbers == list(range(1, PLANTED + 1))
     paths = {path for fault in FAULTS for path in fault.paths}
     for room in (
         "engine/",

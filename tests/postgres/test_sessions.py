@@ -63,7 +63,7 @@ def database(server: str, name: str, options: str = "") -> Iterator[str]:
     """A database of one test's own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-        made = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(options)  # type: ignore[arg-type]  # a constant of this file
+        made = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(options)
         connection.execute(made)
     try:
         yield url_of(server, name)

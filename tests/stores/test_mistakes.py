@@ -193,6 +193,6 @@ def test_what_is_damaged_still_says_so(
             CorruptData, match=r"^store .*KeyError.*; look at it with: stepwell ver"
         ):
             runtime.run("known")
-        monkeypatch.setattr(claim, "ClaimedStep", lambda *row: ClaimedStep(*row, None, None))
+        monkeypatch.setattr(claim, "ClaimedStep", lambda *row: ClaimedStep(*row, None, None))  # type: ignore[call-arg]  # too many
         with pytest.raises(CorruptData, match="TypeError"):
             runtime.run_once()
