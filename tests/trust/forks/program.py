@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -76,13 +77,19 @@ def start(runtime: Runtime, who: str, count: int = RUNS) -> None:
         runtime.start_run(grind, number, run_id=f"{who}-{number}")
 
 
-def fork(work: Callable[[], object]) -> int:
-    """Run `work` in a child, which ends as a program does; returns its process."""
+def fork(work: Callable[[], object], *, tidy: bool = False) -> int:
+    """Run `work` in a child; returns its process. Unless `tidy` it ends as if it were killed."""
     child = os.fork()
     if child:
         return child
     signal.alarm(int(PATIENCE))  # a child that hangs is killed, and so told
-    work()
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    if not tidy:
+        os._exit(0)
     sys.exit(0)
 
 
@@ -238,7 +245,7 @@ def inherited_worker(store: str) -> None:
                 with runtime.worker():
                     assert runtime.start_run(grind, 2).result(timeout=PATIENCE) == 3
 
-            ended(fork(child))
+            ended(fork(child, tidy=True))
             assert runtime.start_run(grind, 3).result(timeout=PATIENCE) == 4
         process = None
         with runtime.worker():
@@ -302,10 +309,10 @@ def process_pool(store: str) -> None:
 
         path = f"{os.getcwd()}/ready"
         handle = runtime.start_run(grind_until, path)
-        ended(fork(child))
+        ended(fork(child, tidy=True))
         Path(path).touch()
         assert handle.result(timeout=PATIENCE) == path
-        ended(fork(child_with_worker))
+        ended(fork(child_with_worker, tidy=True))
         assert runtime.start_run(grind_apart, 0).result(timeout=PATIENCE) == own
     check(store)
 
