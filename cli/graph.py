@@ -123,7 +123,7 @@ def tree(
 def _chain(drawing: Drawing, step: Step) -> list[Step]:
     """A step, and the steps below it as long as each has only one."""
     chain = [step]
-    while len(below := list(drawing.children.get(chain[-1].id, ()))) == 1:
+    while len(below := drawing.children.get(chain[-1].id, [])) == 1:
         chain.append(below[0])
     return chain
 
