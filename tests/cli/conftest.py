@@ -67,6 +67,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
         if name not in clean_environment():
             monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    # How pytest was called must not show in what people are told to type.
+    monkeypatch.setattr(sys, "argv", ["stepwell"])
     return CommandLine()
 
 
