@@ -108,13 +108,8 @@ class FusedStatements(Statements):
             .offset(sa.literal_column("0"))
             .lateral("each")
         )
-        one_of = schema.waits
-        beside = (
-            sa.select(one_of.c.step)
-            .where(one_of.c.name == name)
-            .offset(sa.literal_column("0"))
-            .lateral("beside")
-        )
+        among = sa.select(schema.waits.c.step).where(schema.waits.c.name == name)
+        beside = among.offset(sa.literal_column("0")).lateral("beside")
         found = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
         sleepers = found.cte("sleepers").prefix_with("MATERIALIZED")
         woken = (
