@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from stepwell import Package, RunBuilder, StepContext, connect
@@ -25,6 +26,7 @@ TEXTS = {
     "quotes": "it's \"\\'; DROP TABLE runs; --",
     "no BMP": "𝄞" * 50,
     "controls": "\x01\x1b\r\n\u2028\u202e\ufeff\uffff",
+    "unfit": "unfit",
     "format": "%s %(x)s {} {0} $1 ? :name",
 }
 VALUES: dict[str, Any] = {
@@ -145,3 +147,35 @@ def test_no_data_of_a_step_ends_its_worker(
                 assert step.error.code not in ("store_error", "corrupt_data"), (road, text)
                 assert step.attempt == 1, (road, text)
         assert runtime.verify().ok
+
+
+def test_a_row_beyond_the_limits_of_the_database_fails_its_step_alone(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    # given: a server that refuses one result as beyond its limits, as it does with documents of
+    # some hundred megabytes and with rows of an index
+    refuse = (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.value LIKE '%unfit%' THEN RAISE EXCEPTION 'too long' USING ERRCODE = '54000'; "
+        "END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON results FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for statement in refuse:
+            connection.execute(statement.encode())
+        try:
+            with connect(postgres_url, home=tmp_path, packages=[odd]) as runtime:
+                run = runtime.start_run("odd", [("result", "unfit"), ("result", "empty")])
+
+                # when
+                runtime.drain(run.id, timeout=PATIENCE)
+
+                # then
+                steps = {step.id: step for step in runtime.steps(run.id)}
+                failed = steps.pop("odd:0")
+                assert failed.error is not None
+                assert (failed.status, failed.error.code) == ("failed", "invalid_input")
+                assert "the store refused the step's result and effects" in failed.error.message
+                assert {step.status for step in steps.values()} == {"succeeded"}
+        finally:
+            connection.execute("DROP FUNCTION refuse CASCADE")

@@ -31,7 +31,7 @@ from stepwell.testing.run_store.pauses import PauseTests
 from stepwell.testing.run_store.queues import QueueTests, RateTests, WorkerRowTests
 from stepwell.testing.run_store.receiving import ReceiveTests
 from stepwell.testing.run_store.recoveries import DeadLetterTests, ManySleepersTests
-from stepwell.testing.run_store.refusals import RefusedEmissionTests
+from stepwell.testing.run_store.refusals import RefusedEmissionTests, UnfitOutcomeTests
 from stepwell.testing.run_store.repeats import RepeatTests
 from stepwell.testing.run_store.runs import RunListTests, RunTests
 from stepwell.testing.run_store.settling import (
@@ -66,6 +66,7 @@ class TransientRunStoreSuite(
     DedupTests,
     RepeatTests,
     RefusedEmissionTests,
+    UnfitOutcomeTests,
     RetryTests,
     RecordTests,
     ArtifactTests,

@@ -137,3 +137,20 @@ class RefusedEmissionTests(RunStoreCase):
 
         assert [lease.reason for lease in exchange.lost] == ["canceled"]
         assert exchange.refused == []
+
+
+class UnfitOutcomeTests(RunStoreCase):
+    """What no database can take is the fault of its step alone, whoever let it through."""
+
+    def test_a_text_that_is_none_is_refused_alone(self, bench: Bench) -> None:
+        bench.create(new_step("a"), new_step("b"))
+        steps = bench.claim_by_id()
+        unfit = completed(steps["a"], records=[new_record("things", "a\ud800b", 1)])
+
+        exchange = bench.settle(unfit, completed(steps["b"]))
+
+        (refusal,) = exchange.refused
+        assert refusal.step.id == "a"
+        assert exchange.lost == []
+        assert bench.statuses() == {"a": "running", "b": "succeeded"}
+        check_counts(bench)

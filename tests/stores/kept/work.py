@@ -68,10 +68,10 @@ MENDED: list[bool] = []
 
 
 @kept.executor("kept.fail")
-def fail(step: StepContext, code: str) -> str:
+def fail(step: StepContext, code: str) -> int:
     if not MENDED:
         raise Permanent(code, "it was broken when the store was made", details={"code": code})
-    return code
+    return len(code)
 
 
 @kept.entrypoint(name="sum")
