@@ -60,9 +60,14 @@ class Inside:
         self._mark = (threading.get_ident(), part)
 
     def __enter__(self) -> None:
-        Lineage.inside.append(self._mark)
-        if Lineage.fork is not None:
-            Lineage.stand_back(self._mark)
+        try:
+            Lineage.inside.append(self._mark)
+            if Lineage.fork is not None:
+                Lineage.stand_back(self._mark)
+        except BaseException:  # an interrupt
+            if self._mark in Lineage.inside:
+                Lineage.inside.remove(self._mark)
+            raise
 
     def __exit__(self, *_: object) -> None:
         Lineage.inside.remove(self._mark)

@@ -296,6 +296,7 @@ class Worker:
         try:
             cycles = 0
             while not self.draining and (max_cycles is None or cycles < max_cycles):
+                self._check_here()
                 if until is not None and self._is_reached(until):
                     break
                 if not self._cycle():
@@ -643,14 +644,17 @@ class Worker:
         self._next_reap = min(self._next_reap, now + times[0])
         return min(times)
 
-    # --- what time brings -------------------------------------------------------------------
-
-    def _tend(self) -> None:
+    def _check_here(self) -> None:
         if self._inherited:
             raise RefusedByState(
                 f"worker {self.id} is that of the process which this one was forked from, and goes "
                 "on there; here, begin another one: runtime.worker(), drain()"
             )
+
+    # --- what time brings -------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        self._check_here()
         now = self._clock.monotonic()
         if now >= self._next_renewal:
             self._renew()

@@ -10,6 +10,7 @@ import select
 import signal
 import threading
 from contextlib import suppress
+from multiprocessing import process
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -155,7 +156,7 @@ class ChildProcess:
         """In a fork: it is the parent's child, which must notice when that is gone."""
         self._channel.close()
         # At its end a program joins all that are in there, and fails with those of others.
-        getattr(multiprocessing.process, "_children", set()).discard(self._process)
+        getattr(process, "_children", set()).discard(self._process)
 
     def stop(self) -> None:
         """Let an idle child leave, and end it if it does not."""

@@ -38,7 +38,8 @@ def grind(step: StepContext, number: int) -> int:
 
 
 @mill.workflow
-def snooze(step: StepContext, seconds: float) -> None:
+def call_the_handler(step: StepContext, seconds: float) -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
     threading.Event().wait(seconds)
 
 
@@ -429,13 +430,11 @@ def out_of_a_handler(store: str) -> None:
             signal.alarm(int(PATIENCE))
 
     signal.signal(signal.SIGUSR1, handler)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
     with open_store(store) as runtime:
         start(runtime, "before")
-        sleeper = runtime.start_run(snooze, 1.0)
-        timer.start()
+        caller = runtime.start_run(call_the_handler, 0.5)
         try:
-            runtime.drain(sleeper.id, timeout=PATIENCE)
+            runtime.drain(caller.id, timeout=PATIENCE)
         except (RefusedByState, StoreError):
             if children != [0]:
                 raise
@@ -443,7 +442,7 @@ def out_of_a_handler(store: str) -> None:
         assert len(children) == 1
         assert children[0]
         ended(*children)
-        assert sleeper.status() == "succeeded"
+        assert caller.status() == "succeeded"
     check(store, before=RUNS)
 
 
