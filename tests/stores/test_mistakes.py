@@ -11,7 +11,6 @@ import pytest
 
 from stepwell import CorruptData, Package, Retry, RunBuilder, Runtime, StepContext, connect
 from stepwell.engine.checkpoint_fence import fenced
-from stepwell.engine.model import ClaimedStep
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.stores.sql import claim, rows
 from stepwell.stores.sql.claim import Claims
@@ -193,6 +192,6 @@ def test_what_is_damaged_still_says_so(
             CorruptData, match=r"^store .*KeyError.*; look at it with: stepwell ver"
         ):
             runtime.run("known")
-        monkeypatch.setattr(claim, "ClaimedStep", lambda *row: ClaimedStep(*row, None, None))  # type: ignore[call-arg]  # too many
+        monkeypatch.setattr(claim, "ClaimedStep", lambda *row: dict(row))
         with pytest.raises(CorruptData, match="TypeError"):
             runtime.run_once()

@@ -64,6 +64,14 @@ def note(step: StepContext, text: str) -> None:
     raise error
 
 
+odd = Package("odd")
+
+
+@odd.executor("odd.plain")
+def plain(step: StepContext, value: Any) -> str:
+    return "beside"
+
+
 # Where a step hands text over.
 ROADS: dict[str, Callable[[StepContext, str], object]] = {
     "result": lambda step, text: step.result(text),
@@ -93,13 +101,6 @@ ROADS: dict[str, Callable[[StepContext, str], object]] = {
     "error's note": note,
 }
 VALUE_ROADS = ("result", "emitted input", "value", "operation's result")
-
-odd = Package("odd")
-
-
-@odd.executor("odd.plain")
-def plain(step: StepContext, value: Any) -> str:
-    return "beside"
 
 
 @odd.executor("odd.act")

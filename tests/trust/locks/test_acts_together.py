@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -151,11 +151,6 @@ def server() -> Iterator[OwnServer]:
 
 
 @pytest.mark.timeout(600)
-def _join(threads: Iterable[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join()
-
-
 def test_no_two_acts_deadlock(server: OwnServer, scale: float) -> None:
     # given: two workers whose leases are renewed all the time, and people who do everything
     stop = threading.Event()
@@ -171,7 +166,8 @@ def test_no_two_acts_deadlock(server: OwnServer, scale: float) -> None:
             stack.enter_context(runtime.worker())
         for operator in operators:
             operator.start()
-        stack.callback(_join, operators)
+        for operator in operators:
+            stack.callback(operator.join)
         stack.callback(stop.set)
 
         # when: for a bounded time
