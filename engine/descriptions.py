@@ -5,21 +5,13 @@ from __future__ import annotations
 import builtins
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import stepwell.engine.model as model
 from stepwell.engine.states import RunStatus
 
-if TYPE_CHECKING:  # which knows what a wait without a type gives
-    from typing_extensions import TypeVar
-
-    T = TypeVar("T", default=Any)
-    T_co = TypeVar("T_co", covariant=True, default=Any)
-else:
-    from typing import TypeVar
-
-    T = TypeVar("T")
-    T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Description(Generic[T_co]):
@@ -43,6 +35,14 @@ class Message(Description[T]):
     topic: str
     type: builtins.type[T] | None = None
 
+    if TYPE_CHECKING:  # what one without a type gives is anything
+
+        @overload
+        def __init__(self: Message[Any], topic: str) -> None: ...
+        @overload
+        def __init__(self, topic: str, type: builtins.type[T]) -> None: ...
+        def __init__(self, topic: str, type: Any = None) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Value(Description[T]):
@@ -51,6 +51,14 @@ class Value(Description[T]):
     run_id: str
     key: str
     type: builtins.type[T] | None = None
+
+    if TYPE_CHECKING:  # what one without a type gives is anything
+
+        @overload
+        def __init__(self: Value[Any], run_id: str, key: str) -> None: ...
+        @overload
+        def __init__(self, run_id: str, key: str, type: builtins.type[T]) -> None: ...
+        def __init__(self, run_id: str, key: str, type: Any = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,14 @@ class RunEnd(Description["Ended[T]"]):
 
     run_id: str
     type: builtins.type[T] | None = None
+
+    if TYPE_CHECKING:  # what one without a type gives is anything
+
+        @overload
+        def __init__(self: RunEnd[Any], run_id: str) -> None: ...
+        @overload
+        def __init__(self, run_id: str, type: builtins.type[T]) -> None: ...
+        def __init__(self, run_id: str, type: Any = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
