@@ -29,6 +29,8 @@ from stepwell.stores.sql.statements import (
 
 steps = schema.steps
 
+# Key and run key of a step whose time is up, and what it waits for besides.
+Due = tuple[int, int, str | None]
 # So many due waits are over in one transaction; the others follow in the next ones.
 MAX_WOKEN = 5_000
 
@@ -58,9 +60,9 @@ class LeaseStatements(Statements):
         self.renew_waiting = Statement(renew.where(*mine), *names)
         self.renew = self.renew_waiting
         if dialect.concurrent:
-            mine_only = sa.select(steps.c.id).where(*mine)
-            locked = mine_only.with_for_update(of=steps, skip_locked=True)
-            free = locked.cte("free").prefix_with("MATERIALIZED")
+            mine_now = sa.select(steps.c.id).where(*mine)
+            mine_now = mine_now.with_for_update(of=steps, skip_locked=True)
+            free = mine_now.cte("free").prefix_with("MATERIALIZED")
             self.renew = Statement(renew.where(steps.c.id == free.c.id), *names)
         self.runs_held = Statement(
             sa.select(steps.c.run_key)
@@ -135,7 +137,7 @@ class LeaseStatements(Statements):
     def _due(self, dialect: Any) -> None:
         due = (may(Act.WAKE, steps.c.status), steps.c.wake_at <= bind("now"))
         self.find_due = Statement(
-            sa.select(steps.c.id, steps.c.run_key)
+            sa.select(steps.c.id, steps.c.run_key, steps.c.wait_for)
             .where(*due)
             .order_by(steps.c.wake_at)
             .limit(bind("most")),
@@ -251,9 +253,9 @@ class Leases:
         """The runs with steps whose leases lapsed."""
         return [row[0] for row in self._sql.lapsed_runs(tx, tx.now).fetchall()]
 
-    def due(self, tx: Transaction) -> list[tuple[int, int]]:
-        """Key and run key of the steps whose waits are over, but no more than `MAX_WOKEN`."""
-        rows: list[tuple[int, int]] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
+    def due(self, tx: Transaction) -> list[Due]:
+        """The steps whose waits are over by time, but no more than `MAX_WOKEN`."""
+        rows: list[Due] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
         return rows
 
     def reap(
@@ -281,12 +283,19 @@ class Leases:
         spread.follow()
         return len(lost) + len(lapsed)
 
-    def wake(self, tx: Transaction, ledger: Ledger, keys: Sequence[int]) -> int:
-        """Wake those of these steps whose waits are over; returns how many."""
+    def wake(self, tx: Transaction, ledger: Ledger, due: Sequence[Due]) -> int:
+        """Wake those of these steps whose waits are over; returns how many moved."""
+        keys = [key for key, _, name in due if name not in waiting.SIDE_BY_SIDE]
+        beside = [key for key, _, name in due if name in waiting.SIDE_BY_SIDE]
+        waits_on = 0
+        if beside:
+            over = ledger.due_side_by_side(beside)
+            waits_on = len(beside) - len(over)
+            keys += over
         woken = self._sql.wake(tx, tx.now, rows_json(keys)).fetchall()
         for key, run_key, attempt in woken:
             ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
-        return len(woken)
+        return len(woken) + waits_on
 
     def next_due(self, tx: Transaction, after: int) -> int | None:
         """When something falls due by itself (epoch µs), or None."""
