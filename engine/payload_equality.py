@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ def _of_record(value: Any, back: Any, path: str) -> str | None:
 
 
 def _of_attribute(
-    values: dict[str, Any], again: dict[str, Any], name: str, path: str, *, is_out: bool
+    values: Mapping[str, Any], again: Mapping[str, Any], name: str, path: str, *, is_out: bool
 ) -> str | None:
     """Of one attribute; `is_out` for one that is not written."""
     item, back = values.get(name, _MISSING), again.get(name, _MISSING)

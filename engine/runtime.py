@@ -213,8 +213,8 @@ class Runtime(Queries, Messaging, Operating):
 
     def _handle(self, run: Run) -> RunHandle[Any]:
         workflow = self._factory.workflow(run)
-        what = () if workflow is None else (workflow.name, workflow.signature.result)
-        return RunHandle(self, run, *what)
+        of = None if workflow is None else workflow.signature.result
+        return RunHandle(self, run, workflow.name if workflow else None, of)
 
     # --- working --------------------------------------------------------------------------
 
