@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -59,7 +60,7 @@ def start(run: RunBuilder) -> None:
 
 
 @contextmanager
-def database(server: str, name: str, options: str = "") -> Iterator[str]:
+def database(server: str, name: str, options: LiteralString = "") -> Iterator[str]:
     """A database of one test's own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
