@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ VARIABLE = "STEPWELL_TEST_POSTGRES"
 
 
 watch_connections()
+
+# Programs that tests start are to hear a hangup, also where the tests run under `nohup`.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

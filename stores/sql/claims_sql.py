@@ -73,13 +73,16 @@ class ClaimStatements(Statements):
         self.load_runs = Statement(
             sa.select(runs.c.status, *columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
         )
+        # As if this transaction had not taken them: nobody was told of their tokens.
         self.give_back = Statement(
             sa.update(steps)
             .values(
                 status=becomes(Act.RELEASE),
                 expires_at=None,
                 worker=None,
+                token=steps.c.token - 1,
                 attempt=steps.c.attempt - 1,
+                started_at=sa.case((steps.c.token > 1, steps.c.started_at), else_=sa.null()),
             )
             .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.RELEASE, steps.c.status)),
             "keys",

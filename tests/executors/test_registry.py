@@ -174,7 +174,7 @@ def test_a_package_takes_the_place_of_the_one_of_its_name() -> None:
 
     old = package("a", "a.same", "a.gone", queues=(Queue("q", max_in_flight=1),))
     registry = Registry([old, package("b", "b.x")])
-    registry.encode_input("a.same", 1, "input", 100)
+    assert registry.encode_input("a.same", None, "input", 100) == "null"
     new = package("a", "a.new", queues=(Queue("q", max_in_flight=2),))
     new.executor("a.same")(typed)
 
