@@ -98,7 +98,8 @@ def postgres_url(postgres_database: str) -> str:
     with psycopg.connect(postgres_database) as connection:
         connection.execute(
             "TRUNCATE runs, steps, dependencies, results, records, artifacts, queues, events, "
-            'workers, messages, waits, "values", kv, checkpoints, checkpoint_operations'
+            'workers, messages, waits, repeats, "values", kv, checkpoints, '
+            "checkpoint_operations"
         )
     return postgres_database
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stepwell.engine.errors import InvalidGraph, nearest
 from stepwell.engine.model import ClaimedStep, Completed, NewStep
-from stepwell.engine.states import StepStatus
+from stepwell.engine.states import Condition, StepStatus
 from stepwell.stores.sql.readable import decodes, stored_status
 from stepwell.stores.sql.statements import Transaction, rows_json
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
@@ -23,7 +23,9 @@ class Emission:
 
     `joins` are the subtree dependents of the emitting step: (key, condition). They will wait for
     the new steps, and so for the stored ones that these wait for. `repeated` are stored steps that
-    it would have emitted, but for their dedup keys: the joins wait for them, too.
+    it would have emitted, but for their dedup keys: the joins wait for them, too. `late` are new
+    joins over stored steps that repeated others, or below which some did: (key, condition, stored
+    step).
     """
 
     parent: ClaimedStep
@@ -31,6 +33,7 @@ class Emission:
     targets: dict[str, Target] = field(default_factory=dict)
     joins: list[tuple[int, str]] = field(default_factory=list)
     repeated: dict[int, StepStatus] = field(default_factory=dict)
+    late: list[tuple[int, Condition, int]] = field(default_factory=list)
 
     @property
     def awaits_subtrees(self) -> bool:
@@ -159,7 +162,7 @@ class Emissions:
         targets = {name: {key} for name, key in emission.open_targets.items()}
         for name in subtree:
             rows = self._sql.descendants(tx, rows_json([emission.targets[name][0]])).fetchall()
-            open_below = {key for key, status in rows if not stored_status(status).ended}
+            open_below = {key for key, status, _ in rows if not stored_status(status).ended}
             targets.setdefault(name, set()).update(open_below - {parent.key})
         if not any(targets.values()):
             return []

@@ -28,7 +28,8 @@ class _Placement:
     """New steps on their way into a run, and what comes of their edges.
 
     `unsettled` are steps that ended in this transaction and whose end was not followed yet:
-    they count as unmet, because following them will count them down.
+    they count as unmet, because following them will count them down. So do the `late` joins, see
+    `Emission`, until all that they wait for is known.
     """
 
     steps: Sequence[NewStep]
@@ -38,6 +39,7 @@ class _Placement:
     index: dict[str, int] = field(default_factory=dict)
     edges: list[tuple[int, int, str, int]] = field(default_factory=list)
     dropped: list[tuple[Verdict, int, int]] = field(default_factory=list)
+    late: list[tuple[int, Condition, int]] = field(default_factory=list)
 
 
 class Graphs(Emissions):
@@ -169,6 +171,8 @@ class Graphs(Emissions):
         unsettled: frozenset[int],
     ) -> None:
         """Store what several executions emitted, as if one after the other."""
+        repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), spread, unsettled)
+        repeats.store(emissions)
         # A step stored here may wait for all below another one of these, which emits here, too.
         entangled = len(emissions) > 1 and any(item.awaits_subtrees for item in emissions)
         for emission in emissions:
@@ -176,9 +180,7 @@ class Graphs(Emissions):
                 key = emission.parent.key
                 emission.joins = self._joins(tx, [key]).get(key, [])
             self._add_emission(tx, ledger, emission, spread, unsettled)
-        if any(emission.repeated for emission in emissions):
-            statements = (self._repeat_sql, self._settle, self._sql)
-            Repeats(tx, statements, spread, unsettled).join(emissions)
+        repeats.join(emissions)
 
     def _add_emission(
         self,
@@ -194,6 +196,7 @@ class Graphs(Emissions):
         keys = self._add_steps(tx, ledger, run.key, run.package, placement)
         for ruling, key, origin in placement.dropped:
             spread.drop(ruling, key, origin)
+        emission.late = placement.late
         if emission.joins and keys:
             self._settle.add_edges.many(
                 tx,
@@ -299,8 +302,12 @@ class Graphs(Emissions):
         pending = 0
         below = [placement.targets[edge.target]]
         if edge.subtree:
-            rows = self._sql.descendants(tx, rows_json([below[0][0]])).fetchall()
-            below += [(row[0], stored_status(row[1])) for row in rows]
+            top = below[0][0]
+            rows = self._sql.descendants(tx, rows_json([top])).fetchall()
+            below += [(row[0], stored_status(row[1])) for row in rows if row[0] != top]
+            if any(row[2] for row in rows):
+                placement.late.append((key, edge.condition, top))
+                pending += 1
         for target, status in below:
             if (place := seen.get(target)) is not None:
                 if edge.subtree:  # what the target emits is waited for, too

@@ -1,4 +1,8 @@
-"""Joins over a step that emitted one which was there already, under the same dedup key."""
+"""Joins over a step that emitted one which was there already, under the same dedup key.
+
+That it did is stored, for joins that are made later. An edge of a join to a repeated step is like
+one to an emitted step: what is emitted below it later is waited for, too.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,16 @@ from stepwell.stores.sql.statements import (
     Statements,
     Transaction,
     bind,
+    insert,
     rows_json,
 )
 from stepwell.stores.sql.steps_sql import GraphStatements, SettleStatements
 
-dependencies = schema.dependencies
+dependencies, repeats, steps = schema.dependencies, schema.repeats, schema.steps
 
 
 class RepeatStatements(Statements):
-    """What a join waits for already, among given steps."""
+    """What a join waits for already, among given steps, and what steps repeated."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -37,6 +42,10 @@ class RepeatStatements(Statements):
         self.widen = Statement(
             sa.update(dependencies).values(subtree=sa.literal_column("1")).where(*named),
             *("keys", "step"),
+        )
+        self.add = insert(dialect, repeats)
+        self.of = Statement(
+            sa.select(repeats.c.step).where(repeats.c.emitter.in_(dialect.scalars("keys"))), "keys"
         )
 
 
@@ -59,37 +68,48 @@ class Repeats:
         self._spread = spread
         self._unsettled = unsettled
 
-    def join(self, emissions: Sequence[Emission]) -> None:
-        """Add to the joins over these what is missing."""
-        repeating = [emission for emission in emissions if emission.repeated]
-        added = bool(repeating)
-        while added:
-            added = False
-            for emission in repeating:
-                added |= self._join_one(emission, alone=len(repeating) == 1)
-            # What a join got now may repeat others in its turn, if it emitted just now, too.
-            added = added and len(repeating) > 1
-
-    def _join_one(self, emission: Emission, *, alone: bool) -> bool:
-        joins = emission.joins
-        if not alone:
-            keys = rows_json([emission.parent.key])
-            rows = self._sql.subtree_dependents(self._tx, keys).fetchall()
-            joins = [(step, condition) for _, step, condition in rows]
-        widened = [
-            self._widen(step, Condition(condition), emission.repeated) for step, condition in joins
+    def store(self, emissions: Sequence[Emission]) -> None:
+        """Keep what these repeated; before any step is stored that may wait for it."""
+        rows = [
+            (emission.parent.key, key)
+            for emission in emissions
+            for key in emission.repeated
+            if key != emission.parent.key
         ]
-        return any(widened)
+        if rows:
+            self._own_sql.add.many(self._tx, rows)
 
-    def _widen(self, join: int, condition: Condition, repeated: Iterable[int]) -> bool:
-        """Have one join wait for these and all below them; whether it did not yet.
+    def join(self, emissions: Sequence[Emission]) -> None:
+        """Add what is missing to the joins over these, and to new ones over what repeated before.
+
+        Each is looked at when the edges of the ones before it are stored: of two joins that lead to
+        each other, only one waits for the other.
+        """
+        for emission in emissions:
+            if emission.repeated:
+                for join, condition in self._joins(emission, alone=len(emissions) == 1):
+                    self._widen(join, Condition(condition), emission.repeated)
+        for emission in emissions:
+            for join, condition, target in emission.late:
+                self._widen(join, condition, self._with_all_below([target]))
+                self._spread.met(join)
+
+    def _joins(self, emission: Emission, *, alone: bool) -> Iterable[tuple[int, str]]:
+        """The joins over the emitting step; with others they may have changed since."""
+        if alone:
+            return emission.joins
+        rows = self._sql.subtree_dependents(self._tx, rows_json([emission.parent.key])).fetchall()
+        return [(step, condition) for _, step, condition in rows]
+
+    def _widen(self, join: int, condition: Condition, repeated: Iterable[int]) -> None:
+        """Have one join wait for these and all below them.
 
         What waits for the join itself is left out: it could never come first.
         """
         edges = self._edges(join, repeated)
         new = [key for key in repeated if edges.get(key) != 1 and key != join]
         if not new or self._has_begun(join):
-            return False
+            return
         below = self._with_all_below(new)
         later = {join, *(row[0] for row in self._graph_sql.downstream(self._tx, rows_json([join])))}
         wanted = {key: status for key, status in below.items() if key not in later}
@@ -110,7 +130,6 @@ class Repeats:
             self._own_sql.widen(self._tx, rows_json(widen), join)
         if unmet:
             self._sql.count_up(self._tx, rows_json([(join, unmet)]))
-        return bool(rows or widen)
 
     def _is_unmet(self, join: int, condition: Condition, key: int, status: StepStatus) -> bool:
         """Whether the join has to wait for it; one that can never be met drops the join."""
@@ -130,8 +149,13 @@ class Repeats:
         ((_, _, _, token),) = self._sql.status_of(self._tx, rows_json([join])).fetchall()
         return bool(token)
 
-    def _with_all_below(self, keys: Sequence[int]) -> dict[int, StepStatus]:
-        given = rows_json(keys)
-        rows = [(key, status) for key, _, status, _ in self._sql.status_of(self._tx, given)]
-        rows += self._graph_sql.descendants(self._tx, given).fetchall()
-        return {key: StepStatus(status) for key, status in rows}
+    def _with_all_below(self, keys: Iterable[int]) -> dict[int, StepStatus]:
+        """These and what they emitted or repeated, at any depth."""
+        below: dict[int, StepStatus] = {}
+        fresh = set(keys)
+        while fresh:
+            rows = self._graph_sql.descendants(self._tx, rows_json(sorted(fresh))).fetchall()
+            below.update((key, StepStatus(status)) for key, status, _ in rows)
+            repeating = rows_json([key for key, _, has_repeated in rows if has_repeated])
+            fresh = {row[0] for row in self._own_sql.of(self._tx, repeating)} - below.keys()
+        return below

@@ -190,6 +190,9 @@ values = _table(
 
 waits = _table("waits", _int("step"), _text("name"))
 
+# What a step would have emitted, but for a dedup key: the step that had the key already.
+repeats = _table("repeats", _int("emitter"), _int("step"))
+
 kv = _table(
     "kv",
     _text("key"),

@@ -36,8 +36,8 @@ FINGERPRINTS: Mapping[int, tuple[str, str]] = {
         "8ea9379145eabdbd61439e8107692e03b7b72f979fea60f6a070db40fea1bc49",
     ),
     3: (
-        "12df12a667ae2bbad15e41c8b3fc52ce3fa6547f8c312e9169ca8dea2f8f747f",
-        "e4435b6f656ed261a72b427f2792b549bea0c0c2a855c14a15e44dcb2ba2cd4e",
+        "da4910b3fe8ce4f5c9de43eebe8da6bdde86aa88232c86d3a0560b0f6a9e37d5",
+        "cba47e4ee5dc0edd9f6a37569f00306c508f76efb12af46a89426e9c14e8f843",
     ),
 }
 

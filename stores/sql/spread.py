@@ -51,10 +51,15 @@ class Spread:
         self._ended: dict[StepStatus, list[int]] = {}
         self._cancel: Drops = {}
         self._skip: Drops = {}
+        self._met: dict[int, int] = {}
 
     def ended(self, status: StepStatus, keys: Iterable[int]) -> None:
         """These steps ended now."""
         self._ended.setdefault(status, []).extend(keys)
+
+    def met(self, key: int) -> None:
+        """One of the things this step waits for is there."""
+        self._met[key] = self._met.get(key, 0) + 1
 
     def drop(self, ruling: Verdict, key: int, origin: int) -> None:
         """Cancel or skip a pending step because of how `origin` ended."""
@@ -63,9 +68,9 @@ class Spread:
 
     def follow(self) -> None:
         """Count down, cancel and skip until nothing more follows."""
-        while self._ended or self._cancel or self._skip:
+        while self._ended or self._cancel or self._skip or self._met:
             ended, self._ended = self._ended, {}
-            met: dict[int, int] = {}
+            met, self._met = self._met, {}
             for status, keys in ended.items():
                 self._look_at_dependents(status, keys, met)
             for key in self._cancel:

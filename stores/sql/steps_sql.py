@@ -24,6 +24,7 @@ from stepwell.stores.sql.statements import (
 )
 
 steps, runs, dependencies = schema.steps, schema.runs, schema.dependencies
+repeats = schema.repeats
 
 # What a lease leaves behind when it is gone.
 _NO_LEASE: dict[str, Any] = {"expires_at": None}
@@ -324,13 +325,15 @@ class GraphStatements(Statements):
         """Up and down the graph, at any depth."""
         below = (
             sa.select(steps.c.id, steps.c.status)
-            .where(steps.c.parent.in_(dialect.scalars("keys")))
+            .where(steps.c.id.in_(dialect.scalars("keys")))
             .cte("below", recursive=True)
         )
-        below = below.union_all(
+        below = below.union(
             sa.select(steps.c.id, steps.c.status).where(steps.c.parent == below.c.id)
         )
-        self.descendants = Statement(sa.select(below.c.id, below.c.status), "keys")
+        has_repeated = sa.exists().where(repeats.c.emitter == below.c.id).correlate(below)
+        # The given ones, too.
+        self.descendants = Statement(sa.select(below.c.id, below.c.status, has_repeated), "keys")
         above = (
             sa.select(steps.c.id, steps.c.parent)
             .where(steps.c.id == bind("key"))

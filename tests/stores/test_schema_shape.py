@@ -30,6 +30,7 @@ from tests.conftest import url_of
 FROZEN = {
     1: "11cebe018e6b6f06d7e99b4897095d8e89b17f454c9cabf2c50cbddeb31878cc",
     2: "c588a1916c48c6a3dd212eaedd0b9ab07a34506c4557b41013bc3d0bfa37be0a",
+    3: "5079943d8b5c6f6dfb0ce018d9d2c501441b77b5c78bff654e9bbf1c5a0b387f",
 }
 
 Execute = Callable[[str], object]

@@ -24,6 +24,7 @@ from stepwell.testing.run_store.emissions import (
 )
 from stepwell.testing.run_store.graph import ConditionTests, CounterTests, RunEndTests
 from stepwell.testing.run_store.holds import HoldTests
+from stepwell.testing.run_store.late_joins import LateJoinTests
 from stepwell.testing.run_store.leases import FencingTests, LeaseTests, SuspectTests
 from stepwell.testing.run_store.messages import CommittedMessageTests, SendTests
 from stepwell.testing.run_store.operators import RetryRunTests, RetryStepTests
@@ -65,6 +66,7 @@ class TransientRunStoreSuite(
     SubtreeTests,
     DedupTests,
     RepeatTests,
+    LateJoinTests,
     RefusedEmissionTests,
     UnfitOutcomeTests,
     RetryTests,

@@ -126,6 +126,24 @@ CHECKS: tuple[Check, ...] = (
         "WHERE d.subtree = 1 AND c.id <> d.step AND NOT EXISTS (SELECT 1 FROM dependencies x "
         "WHERE x.needs = c.id AND x.step = d.step AND x.subtree = 1)",
     ),
+    Check(
+        "graphs",
+        "waits for all below step {0!r}, but not for {1!r}, which that repeated",
+        "WITH RECURSIVE missed(waits, emitter, needs) AS ("
+        "SELECT d.step, x.emitter, x.step FROM repeats x "
+        "JOIN dependencies d ON d.needs = x.emitter AND d.subtree = 1 "
+        # One that was executed may have been so before the repetition.
+        "JOIN steps s ON s.id = d.step AND s.token = 0 "
+        "WHERE x.step <> d.step AND NOT EXISTS "
+        "(SELECT 1 FROM dependencies y WHERE y.needs = x.step AND y.step = d.step)), "
+        # What waits for the one that waits is left out.
+        "later(waits, step) AS (SELECT waits, waits FROM missed UNION "
+        "SELECT l.waits, d.step FROM later l JOIN dependencies d ON d.needs = l.step) "
+        "SELECT r.run_id, s.step_id, p.step_id, c.step_id FROM missed m "
+        "JOIN steps s ON s.id = m.waits JOIN steps p ON p.id = m.emitter "
+        "JOIN steps c ON c.id = m.needs JOIN runs r ON r.id = s.run_key "
+        "WHERE NOT EXISTS (SELECT 1 FROM later l WHERE l.waits = m.waits AND l.step = m.needs)",
+    ),
 )
 
 # The edges of the runs that may have a cycle, run by run. Most graphs are made in an order in which

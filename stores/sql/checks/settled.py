@@ -26,6 +26,8 @@ REFERENCES = (
     ('"values"', "run_key", "runs"),
     ('"values"', "step", "steps"),
     ("waits", "step", "steps"),
+    ("repeats", "emitter", "steps"),
+    ("repeats", "step", "steps"),
 )
 
 

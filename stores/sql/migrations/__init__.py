@@ -7,6 +7,6 @@ from stepwell.stores.sql.migrations import m0001_heart, m0002_waiting, m0003_wai
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (1, "the heart", m0001_heart.STATEMENTS),
     (2, "waiting", m0002_waiting.STATEMENTS),
-    (3, "several waits of one step", m0003_waits.STATEMENTS),
+    (3, "several waits of one step, repeats", m0003_waits.STATEMENTS),
 )
 LATEST = MIGRATIONS[-1][0]

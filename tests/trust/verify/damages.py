@@ -309,6 +309,15 @@ DAMAGES: list[tuple[str, str, tuple[str, ...]]] = [
     ),
     (
         "graphs",
+        "run 'repeated' step 'join' waits for all below step 'plan', but not for 'first', which "
+        "that repeated",
+        (
+            f"DELETE FROM dependencies WHERE needs = {key('repeated', 'first')} AND step = "
+            f"{key('repeated', 'join')}",
+        ),
+    ),
+    (
+        "graphs",
         "run 'canceled' step 'a' is in a cycle of dependencies",
         (
             f"INSERT INTO dependencies VALUES ({key('canceled', 'b')}, {key('canceled', 'a')}, "

@@ -36,6 +36,7 @@ def build(dialect: Dialect, clock: VirtualClock) -> None:
         clock.advance(timedelta(minutes=2))
         bench = Bench(store, clock)
         _grown(bench)
+        _repeated(bench)
         _failed_and_retried(bench)
         _waiting(bench)
         _talking(bench)
@@ -66,6 +67,18 @@ def _grown(bench: Bench) -> None:
         emitted=emitted,
     )
     assert sorted(bench.work_off()) == ["after", "all", "leaf"]
+
+
+def _repeated(bench: Bench) -> None:
+    """`repeated`: a step emits one whose dedup key is taken; a join over it is made afterwards."""
+    bench.create(
+        new_step("first", dedup_key="k"), new_step("plan"), new_step("later"), id="repeated"
+    )
+    steps = bench.claim_by_id()
+    bench.settle(completed(steps["plan"], emitted=(new_step("second", dedup_key="k"),)))
+    join = new_step("join", subtree("plan"), queue="closed")
+    bench.settle(completed(steps["later"], emitted=(join,)))
+    bench.complete(steps["first"])
 
 
 def _failed_and_retried(bench: Bench) -> None:

@@ -16,12 +16,12 @@ CREATE TABLE artifacts (
         UNIQUE (step, name),
         CHECK ((uri IS NULL) <> (body IS NULL))
     );
-INSERT INTO "artifacts" VALUES(1,'a0epkrv01fm3xkkagmtk8',1,1,'note.txt','file','application/octet-stream','{}',8,'d8f94059b5d089533d091505644c27fb8f8da13a418faa76c479547b15e8cf5d',NULL,X'697420697320310A',1796081889863475);
-INSERT INTO "artifacts" VALUES(2,'a1qr0kjwdcm9ta2z570b4',1,2,'note.txt','file','application/octet-stream','{}',8,'23f447644bce396857b75a0d44bb83b839506ce715e2e43a88289df6c26e5a10',NULL,X'697420697320320A',1796081889863475);
-INSERT INTO "artifacts" VALUES(3,'a10snpd1ebckhfhhjzvba',1,6,'note.txt','file','application/octet-stream','{}',8,'cc2d2c95c0ee57dc4373ab32c6bf8761d940f39ed88967a314de374f7e5a2f1f',NULL,X'697420697320300A',1796081889863475);
-INSERT INTO "artifacts" VALUES(4,'a1jycq2nghkaz2jzwmskw',1,7,'note.txt','file','application/octet-stream','{}',8,'d8f94059b5d089533d091505644c27fb8f8da13a418faa76c479547b15e8cf5d',NULL,X'697420697320310A',1796081889863475);
-INSERT INTO "artifacts" VALUES(5,'a187amkz9z5x8jr33g3z6',1,4,'note.txt','file','application/octet-stream','{}',10,'8cd6c23f2f7033cc47ab12546ed48fb30dbc0ca7c582d2fd4aa554e230a9bc7e',NULL,X'6974206973203130300A',1796081889894138);
-INSERT INTO "artifacts" VALUES(6,'a0q1ky7t17m1m24kt3924',1,5,'note.txt','file','application/octet-stream','{}',11,'d6ccce1ce6acb6d31f0e3a04eb544c92a2c78c5a95628716d68038e7e9230569',NULL,X'697420697320313030300A',1796081889894138);
+INSERT INTO "artifacts" VALUES(1,'a0epkrv01fm3xkkagmtk8',1,1,'note.txt','file','application/octet-stream','{}',8,'d8f94059b5d089533d091505644c27fb8f8da13a418faa76c479547b15e8cf5d',NULL,X'697420697320310A',1796082820413047);
+INSERT INTO "artifacts" VALUES(2,'a1qr0kjwdcm9ta2z570b4',1,2,'note.txt','file','application/octet-stream','{}',8,'23f447644bce396857b75a0d44bb83b839506ce715e2e43a88289df6c26e5a10',NULL,X'697420697320320A',1796082820413047);
+INSERT INTO "artifacts" VALUES(3,'a10snpd1ebckhfhhjzvba',1,6,'note.txt','file','application/octet-stream','{}',8,'cc2d2c95c0ee57dc4373ab32c6bf8761d940f39ed88967a314de374f7e5a2f1f',NULL,X'697420697320300A',1796082820413047);
+INSERT INTO "artifacts" VALUES(4,'a1jycq2nghkaz2jzwmskw',1,7,'note.txt','file','application/octet-stream','{}',8,'d8f94059b5d089533d091505644c27fb8f8da13a418faa76c479547b15e8cf5d',NULL,X'697420697320310A',1796082820413047);
+INSERT INTO "artifacts" VALUES(5,'a187amkz9z5x8jr33g3z6',1,4,'note.txt','file','application/octet-stream','{}',10,'8cd6c23f2f7033cc47ab12546ed48fb30dbc0ca7c582d2fd4aa554e230a9bc7e',NULL,X'6974206973203130300A',1796082820416560);
+INSERT INTO "artifacts" VALUES(6,'a0q1ky7t17m1m24kt3924',1,5,'note.txt','file','application/octet-stream','{}',11,'d6ccce1ce6acb6d31f0e3a04eb544c92a2c78c5a95628716d68038e7e9230569',NULL,X'697420697320313030300A',1796082820416560);
 CREATE TABLE checkpoint_operations (
         execution_id TEXT NOT NULL REFERENCES checkpoints (execution_id) ON DELETE CASCADE,
         seq INTEGER NOT NULL,
@@ -29,10 +29,10 @@ CREATE TABLE checkpoint_operations (
         body TEXT NOT NULL,
         PRIMARY KEY (execution_id, operation_id)
     ) WITHOUT ROWID;
-INSERT INTO "checkpoint_operations" VALUES('failed.child.1/talk',1,'first','{"name":"first","occurrence":1,"key":null,"kind":"do","digest":"","value":"recorded by the code that made the store","error":null,"attempts":1,"started":"2026-11-30T23:38:10.189871Z","ended":"2026-11-30T23:38:10.189918Z","open":false}');
-INSERT INTO "checkpoint_operations" VALUES('failed.child.1/talk',2,'set_value','{"name":"set_value","occurrence":1,"key":null,"kind":"set_value","digest":"cf4c582c5d6cc227d069710bedec12d37d7c7935a7fb0fcf7d8a4b2a4e64623e","value":null,"error":null,"attempts":1,"started":"2026-11-30T23:38:10.191099Z","ended":"2026-11-30T23:38:10.191099Z","open":false}');
-INSERT INTO "checkpoint_operations" VALUES('talking/talk',1,'first','{"name":"first","occurrence":1,"key":null,"kind":"do","digest":"","value":"recorded by the code that made the store","error":null,"attempts":1,"started":"2026-11-30T23:38:10.054271Z","ended":"2026-11-30T23:38:10.054344Z","open":false}');
-INSERT INTO "checkpoint_operations" VALUES('talking/talk',2,'set_value','{"name":"set_value","occurrence":1,"key":null,"kind":"set_value","digest":"cf4c582c5d6cc227d069710bedec12d37d7c7935a7fb0fcf7d8a4b2a4e64623e","value":null,"error":null,"attempts":1,"started":"2026-11-30T23:38:10.170875Z","ended":"2026-11-30T23:38:10.170875Z","open":false}');
+INSERT INTO "checkpoint_operations" VALUES('failed.child.1/talk',1,'first','{"name":"first","occurrence":1,"key":null,"kind":"do","digest":"","value":"recorded by the code that made the store","error":null,"attempts":1,"started":"2026-11-30T23:53:40.496857Z","ended":"2026-11-30T23:53:40.496901Z","open":false}');
+INSERT INTO "checkpoint_operations" VALUES('failed.child.1/talk',2,'set_value','{"name":"set_value","occurrence":1,"key":null,"kind":"set_value","digest":"cf4c582c5d6cc227d069710bedec12d37d7c7935a7fb0fcf7d8a4b2a4e64623e","value":null,"error":null,"attempts":1,"started":"2026-11-30T23:53:40.501654Z","ended":"2026-11-30T23:53:40.501654Z","open":false}');
+INSERT INTO "checkpoint_operations" VALUES('talking/talk',1,'first','{"name":"first","occurrence":1,"key":null,"kind":"do","digest":"","value":"recorded by the code that made the store","error":null,"attempts":1,"started":"2026-11-30T23:53:40.473319Z","ended":"2026-11-30T23:53:40.473417Z","open":false}');
+INSERT INTO "checkpoint_operations" VALUES('talking/talk',2,'set_value','{"name":"set_value","occurrence":1,"key":null,"kind":"set_value","digest":"cf4c582c5d6cc227d069710bedec12d37d7c7935a7fb0fcf7d8a4b2a4e64623e","value":null,"error":null,"attempts":1,"started":"2026-11-30T23:53:40.482804Z","ended":"2026-11-30T23:53:40.482804Z","open":false}');
 CREATE TABLE checkpoints (
         execution_id TEXT PRIMARY KEY,
         head TEXT NOT NULL,
@@ -40,9 +40,9 @@ CREATE TABLE checkpoints (
         pause_reason TEXT NOT NULL DEFAULT '',
         updated_at INTEGER NOT NULL
     );
-INSERT INTO "checkpoints" VALUES('talking/talk','{"schema_version":1,"id":"talking/talk","execution_id":"talking/talk","run_id":"talking","step_id":"talk","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"answers","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:38:09.995780Z","end_time":null,"checkpoint_at":"2026-11-30T23:38:10.181044Z","elsewhere":""}',0,'',1796081890183338);
-INSERT INTO "checkpoints" VALUES('other/publish','{"schema_version":1,"id":"other/publish","execution_id":"other/publish","run_id":"other","step_id":"publish","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"go","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:38:09.995780Z","end_time":null,"checkpoint_at":"2026-11-30T23:38:10.101344Z","elsewhere":""}',0,'',1796081890172300);
-INSERT INTO "checkpoints" VALUES('failed.child.1/talk','{"schema_version":1,"id":"failed.child.1/talk","execution_id":"failed.child.1/talk","run_id":"failed.child.1","step_id":"talk","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"answers","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:38:10.188460Z","end_time":null,"checkpoint_at":"2026-11-30T23:38:10.191316Z","elsewhere":""}',0,'',1796081890191464);
+INSERT INTO "checkpoints" VALUES('talking/talk','{"schema_version":1,"id":"talking/talk","execution_id":"talking/talk","run_id":"talking","step_id":"talk","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"answers","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:53:40.459503Z","end_time":null,"checkpoint_at":"2026-11-30T23:53:40.483126Z","elsewhere":""}',0,'',1796082820483278);
+INSERT INTO "checkpoints" VALUES('other/publish','{"schema_version":1,"id":"other/publish","execution_id":"other/publish","run_id":"other","step_id":"publish","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"go","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:53:40.459503Z","end_time":null,"checkpoint_at":"2026-11-30T23:53:40.477527Z","elsewhere":""}',0,'',1796082820480145);
+INSERT INTO "checkpoints" VALUES('failed.child.1/talk','{"schema_version":1,"id":"failed.child.1/talk","execution_id":"failed.child.1/talk","run_id":"failed.child.1","step_id":"talk","status":"waiting","inputs":null,"variables":{},"wait":{"kind":"message","operation":"receive","topic":"answers","wake_at":null,"remaining":null},"error":null,"start_time":"2026-11-30T23:53:40.495507Z","end_time":null,"checkpoint_at":"2026-11-30T23:53:40.501920Z","elsewhere":""}',0,'',1796082820502075);
 CREATE TABLE dependencies (
         needs INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
         step INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
@@ -77,42 +77,42 @@ CREATE TABLE events (
         data TEXT,
         PRIMARY KEY (run_key, seq)
     ) WITHOUT ROWID;
-INSERT INTO "events" VALUES(1,1,'run.created',1796081889748194,NULL,NULL,NULL,'{"steps":5,"package":"kept"}');
-INSERT INTO "events" VALUES(1,2,'run.started',1796081889778558,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(1,3,'step.succeeded',1796081889823163,3,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,4,'step.succeeded',1796081889863475,1,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,5,'step.succeeded',1796081889863475,2,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,6,'step.succeeded',1796081889863475,6,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,7,'step.succeeded',1796081889863475,7,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,8,'step.succeeded',1796081889894138,4,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,9,'step.succeeded',1796081889894138,5,1,NULL,NULL);
-INSERT INTO "events" VALUES(1,10,'run.succeeded',1796081889894138,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(2,1,'run.created',1796081889932080,NULL,NULL,NULL,'{"steps":1,"package":"kept"}');
-INSERT INTO "events" VALUES(2,2,'run.started',1796081889995780,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(2,3,'value.set',1796081890102058,8,1,NULL,'{"key":"state","number":1,"operation":"set_value"}');
-INSERT INTO "events" VALUES(2,4,'step.waiting',1796081890183666,8,1,NULL,'{"kind":"message","operation":"receive","topic":"answers"}');
-INSERT INTO "events" VALUES(2,5,'message.sent',1796081890192300,NULL,NULL,NULL,'{"topic":"answers","key":"first","sender":null}');
-INSERT INTO "events" VALUES(2,6,'step.woken',1796081890192300,8,0,NULL,'{"topic":"answers"}');
-INSERT INTO "events" VALUES(3,1,'run.created',1796081889960056,NULL,NULL,NULL,'{"steps":2,"package":"kept"}');
-INSERT INTO "events" VALUES(3,2,'run.started',1796081889995780,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(3,3,'step.waiting',1796081890033127,10,1,NULL,'{"kind":"sleep","operation":"wait","until":"2026-11-30T23:38:10.995780Z"}');
-INSERT INTO "events" VALUES(3,4,'step.waiting',1796081890181305,9,1,NULL,'{"kind":"message","operation":"receive","topic":"go"}');
-INSERT INTO "events" VALUES(4,1,'run.created',1796081889974673,NULL,NULL,NULL,'{"steps":3,"package":"kept"}');
-INSERT INTO "events" VALUES(4,2,'run.started',1796081889995780,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(4,3,'step.failed',1796081890102058,11,1,NULL,'{"code":"broken","message":"it was broken when the store was made"}');
-INSERT INTO "events" VALUES(4,4,'step.waiting',1796081890102058,13,1,NULL,'{"kind":"run","run_id":"failed.child.1"}');
-INSERT INTO "events" VALUES(4,5,'step.canceled',1796081890102058,12,NULL,NULL,'{"code":"upstream_failed","step":"fail"}');
-INSERT INTO "events" VALUES(5,1,'run.created',1796081890102058,NULL,NULL,NULL,'{"steps":1,"package":"kept"}');
-INSERT INTO "events" VALUES(5,2,'run.started',1796081890188460,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(5,3,'value.set',1796081890190569,14,1,NULL,'{"key":"state","number":1,"operation":"set_value"}');
-INSERT INTO "events" VALUES(5,4,'step.waiting',1796081890191744,14,1,NULL,'{"kind":"message","operation":"receive","topic":"answers"}');
-INSERT INTO "events" VALUES(6,1,'run.created',1796081890230916,NULL,NULL,NULL,'{"steps":5,"package":"kept"}');
-INSERT INTO "events" VALUES(6,2,'run.started',1796081890245178,NULL,NULL,NULL,NULL);
-INSERT INTO "events" VALUES(7,1,'run.created',1796081890252350,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
-INSERT INTO "events" VALUES(8,1,'run.created',1796081890256972,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
-INSERT INTO "events" VALUES(8,2,'run.paused',1796081890268623,NULL,NULL,NULL,'{"by":"operator","reason":"until the new version","steps":2}');
-INSERT INTO "events" VALUES(9,1,'run.created',1796081890289736,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
-INSERT INTO "events" VALUES(9,2,'step.held',1796081890293187,28,NULL,NULL,'{"by":"operator","reason":""}');
+INSERT INTO "events" VALUES(1,1,'run.created',1796082820364447,NULL,NULL,NULL,'{"steps":5,"package":"kept"}');
+INSERT INTO "events" VALUES(1,2,'run.started',1796082820383888,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(1,3,'step.succeeded',1796082820403246,3,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,4,'step.succeeded',1796082820413047,1,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,5,'step.succeeded',1796082820413047,2,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,6,'step.succeeded',1796082820413047,6,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,7,'step.succeeded',1796082820413047,7,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,8,'step.succeeded',1796082820416560,4,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,9,'step.succeeded',1796082820416560,5,1,NULL,NULL);
+INSERT INTO "events" VALUES(1,10,'run.succeeded',1796082820416560,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(2,1,'run.created',1796082820431946,NULL,NULL,NULL,'{"steps":1,"package":"kept"}');
+INSERT INTO "events" VALUES(2,2,'run.started',1796082820459503,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(2,3,'value.set',1796082820480145,8,1,NULL,'{"key":"state","number":1,"operation":"set_value"}');
+INSERT INTO "events" VALUES(2,4,'step.waiting',1796082820483732,8,1,NULL,'{"kind":"message","operation":"receive","topic":"answers"}');
+INSERT INTO "events" VALUES(2,5,'message.sent',1796082820507997,NULL,NULL,NULL,'{"topic":"answers","key":"first","sender":null}');
+INSERT INTO "events" VALUES(2,6,'step.woken',1796082820507997,8,0,NULL,'{"topic":"answers"}');
+INSERT INTO "events" VALUES(3,1,'run.created',1796082820443586,NULL,NULL,NULL,'{"steps":2,"package":"kept"}');
+INSERT INTO "events" VALUES(3,2,'run.started',1796082820459503,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(3,3,'step.waiting',1796082820477962,10,1,NULL,'{"kind":"sleep","operation":"wait","until":"2026-11-30T23:53:41.459503Z"}');
+INSERT INTO "events" VALUES(3,4,'step.waiting',1796082820483732,9,1,NULL,'{"kind":"message","operation":"receive","topic":"go"}');
+INSERT INTO "events" VALUES(4,1,'run.created',1796082820455159,NULL,NULL,NULL,'{"steps":3,"package":"kept"}');
+INSERT INTO "events" VALUES(4,2,'run.started',1796082820459503,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(4,3,'step.waiting',1796082820477962,13,1,NULL,'{"kind":"run","run_id":"failed.child.1"}');
+INSERT INTO "events" VALUES(4,4,'step.failed',1796082820483732,11,1,NULL,'{"code":"broken","message":"it was broken when the store was made"}');
+INSERT INTO "events" VALUES(4,5,'step.canceled',1796082820483732,12,NULL,NULL,'{"code":"upstream_failed","step":"fail"}');
+INSERT INTO "events" VALUES(5,1,'run.created',1796082820477962,NULL,NULL,NULL,'{"steps":1,"package":"kept"}');
+INSERT INTO "events" VALUES(5,2,'run.started',1796082820495507,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(5,3,'value.set',1796082820497614,14,1,NULL,'{"key":"state","number":1,"operation":"set_value"}');
+INSERT INTO "events" VALUES(5,4,'step.waiting',1796082820506829,14,1,NULL,'{"kind":"message","operation":"receive","topic":"answers"}');
+INSERT INTO "events" VALUES(6,1,'run.created',1796082820518155,NULL,NULL,NULL,'{"steps":5,"package":"kept"}');
+INSERT INTO "events" VALUES(6,2,'run.started',1796082820518850,NULL,NULL,NULL,NULL);
+INSERT INTO "events" VALUES(7,1,'run.created',1796082820524813,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
+INSERT INTO "events" VALUES(8,1,'run.created',1796082820528125,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
+INSERT INTO "events" VALUES(8,2,'run.paused',1796082820533123,NULL,NULL,NULL,'{"by":"operator","reason":"until the new version","steps":2}');
+INSERT INTO "events" VALUES(9,1,'run.created',1796082820539292,NULL,NULL,NULL,'{"steps":4,"package":"kept"}');
+INSERT INTO "events" VALUES(9,2,'step.held',1796082820539941,28,NULL,NULL,'{"by":"operator","reason":""}');
 CREATE TABLE kv (
         key TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -120,7 +120,7 @@ CREATE TABLE kv (
         expires_at INTEGER,
         updated_at INTEGER NOT NULL
     );
-INSERT INTO "kv" VALUES('cursor','{"at":7}',1,NULL,1796081890207255);
+INSERT INTO "kv" VALUES('cursor','{"at":7}',1,NULL,1796082820514958);
 CREATE TABLE messages (
         id INTEGER PRIMARY KEY,
         run_key INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -133,13 +133,13 @@ CREATE TABLE messages (
         created_at INTEGER NOT NULL,
         CHECK ((receiver IS NULL) = (operation IS NULL))
     );
-INSERT INTO "messages" VALUES(1,2,'answers','{"text":"yes €"}','first',NULL,NULL,NULL,1796081890192300);
+INSERT INTO "messages" VALUES(1,2,'answers','{"text":"yes €"}','first',NULL,NULL,NULL,1796082820507997);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT INTO "meta" VALUES('schema_version',3);
 INSERT INTO "meta" VALUES('next_run',10);
 INSERT INTO "meta" VALUES('next_step',32);
 INSERT INTO "meta" VALUES('control',4);
-INSERT INTO "meta" VALUES('limits_set',1796081889742851);
+INSERT INTO "meta" VALUES('limits_set',1796082820363548);
 CREATE TABLE queues (
         name TEXT PRIMARY KEY,
         max_in_flight INTEGER CHECK (max_in_flight > 0),
@@ -151,9 +151,9 @@ CREATE TABLE queues (
         max_per_worker INTEGER CHECK (max_per_worker > 0),
         labels TEXT NOT NULL
     );
-INSERT INTO "queues" VALUES('default',NULL,NULL,1000000,NULL,NULL,1796081889731974,NULL,'[]');
-INSERT INTO "queues" VALUES('narrow',2,NULL,1000000,NULL,NULL,1796081889742851,NULL,'[]');
-INSERT INTO "queues" VALUES('slow',NULL,5.0,1000000,5,NULL,1796081889742851,NULL,'[]');
+INSERT INTO "queues" VALUES('default',NULL,NULL,1000000,NULL,NULL,1796082820355390,NULL,'[]');
+INSERT INTO "queues" VALUES('narrow',2,NULL,1000000,NULL,NULL,1796082820363548,NULL,'[]');
+INSERT INTO "queues" VALUES('slow',NULL,5.0,1000000,5,NULL,1796082820363548,NULL,'[]');
 CREATE TABLE records (
         package TEXT NOT NULL,
         collection TEXT NOT NULL,
@@ -163,25 +163,30 @@ CREATE TABLE records (
         updated_at INTEGER NOT NULL,
         PRIMARY KEY (package, collection, key)
     ) WITHOUT ROWID;
-INSERT INTO "records" VALUES('kept','sums','add:1','{"sum":1,"text":"€ é"}',1,1796081889863475);
-INSERT INTO "records" VALUES('kept','sums','add:2','{"sum":2,"text":"€ é"}',2,1796081889863475);
-INSERT INTO "records" VALUES('kept','sums','after all','{"sum":1000,"text":"€ é"}',5,1796081889894138);
-INSERT INTO "records" VALUES('kept','sums','made:0','{"sum":0,"text":"€ é"}',6,1796081889863475);
-INSERT INTO "records" VALUES('kept','sums','made:1','{"sum":1,"text":"€ é"}',7,1796081889863475);
-INSERT INTO "records" VALUES('kept','sums','total','{"sum":100,"text":"€ é"}',4,1796081889894138);
+INSERT INTO "records" VALUES('kept','sums','add:1','{"sum":1,"text":"€ é"}',1,1796082820413047);
+INSERT INTO "records" VALUES('kept','sums','add:2','{"sum":2,"text":"€ é"}',2,1796082820413047);
+INSERT INTO "records" VALUES('kept','sums','after all','{"sum":1000,"text":"€ é"}',5,1796082820416560);
+INSERT INTO "records" VALUES('kept','sums','made:0','{"sum":0,"text":"€ é"}',6,1796082820413047);
+INSERT INTO "records" VALUES('kept','sums','made:1','{"sum":1,"text":"€ é"}',7,1796082820413047);
+INSERT INTO "records" VALUES('kept','sums','total','{"sum":100,"text":"€ é"}',4,1796082820416560);
+CREATE TABLE repeats (
+        emitter INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
+        step INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
+        PRIMARY KEY (emitter, step)
+    ) WITHOUT ROWID;
 CREATE TABLE results (
         step INTEGER PRIMARY KEY REFERENCES steps (id) ON DELETE CASCADE,
         value TEXT NOT NULL,
         records TEXT,
         committed_at INTEGER NOT NULL
     );
-INSERT INTO "results" VALUES(1,'1','[["sums","add:1"]]',1796081889863475);
-INSERT INTO "results" VALUES(2,'2','[["sums","add:2"]]',1796081889863475);
-INSERT INTO "results" VALUES(3,'2',NULL,1796081889823163);
-INSERT INTO "results" VALUES(4,'103','[["sums","total"]]',1796081889894138);
-INSERT INTO "results" VALUES(5,'1003','[["sums","after all"]]',1796081889894138);
-INSERT INTO "results" VALUES(6,'0','[["sums","made:0"]]',1796081889863475);
-INSERT INTO "results" VALUES(7,'1','[["sums","made:1"]]',1796081889863475);
+INSERT INTO "results" VALUES(1,'1','[["sums","add:1"]]',1796082820413047);
+INSERT INTO "results" VALUES(2,'2','[["sums","add:2"]]',1796082820413047);
+INSERT INTO "results" VALUES(3,'2',NULL,1796082820403246);
+INSERT INTO "results" VALUES(4,'103','[["sums","total"]]',1796082820416560);
+INSERT INTO "results" VALUES(5,'1003','[["sums","after all"]]',1796082820416560);
+INSERT INTO "results" VALUES(6,'0','[["sums","made:0"]]',1796082820413047);
+INSERT INTO "results" VALUES(7,'1','[["sums","made:1"]]',1796082820413047);
 CREATE TABLE runs (
         id INTEGER PRIMARY KEY,
         run_id TEXT NOT NULL UNIQUE,
@@ -201,15 +206,15 @@ CREATE TABLE runs (
         started_at INTEGER,
         ended_at INTEGER
     , holds INTEGER NOT NULL DEFAULT 0 CHECK (holds >= 0));
-INSERT INTO "runs" VALUES(1,'ended','kept','sum','kept','succeeded','[1,2]','{}','["old"]',7,0,10,NULL,NULL,1796081889748194,1796081889778558,1796081889894138,0);
-INSERT INTO "runs" VALUES(2,'talking','kept','talk','kept','running','null','{}','[]',1,1,6,NULL,NULL,1796081889932080,1796081889995780,NULL,0);
-INSERT INTO "runs" VALUES(3,'other','kept','publish','kept','running','null','{}','[]',2,2,4,NULL,NULL,1796081889960056,1796081889995780,NULL,0);
-INSERT INTO "runs" VALUES(4,'failed','kept','fail','kept','running','null','{}','[]',3,1,5,NULL,NULL,1796081889974673,1796081889995780,NULL,0);
-INSERT INTO "runs" VALUES(5,'failed.child.1','kept','talk','kept','running','null','{}','[]',1,1,4,4,13,1796081890102058,1796081890188460,NULL,0);
-INSERT INTO "runs" VALUES(6,'claimed','kept','sum','kept','running','[5,6]','{}','[]',5,5,2,NULL,NULL,1796081890230916,1796081890245178,NULL,0);
-INSERT INTO "runs" VALUES(7,'ready','kept','sum','€','pending','[3]','{}','[]',4,4,1,NULL,NULL,1796081890252350,NULL,NULL,0);
-INSERT INTO "runs" VALUES(8,'paused','kept','sum','kept','paused','[4]','{}','[]',4,4,2,NULL,NULL,1796081890256972,NULL,NULL,1);
-INSERT INTO "runs" VALUES(9,'held','kept','sum','kept','pending','[8]','{}','[]',4,4,2,NULL,NULL,1796081890289736,NULL,NULL,1);
+INSERT INTO "runs" VALUES(1,'ended','kept','sum','kept','succeeded','[1,2]','{}','["old"]',7,0,10,NULL,NULL,1796082820364447,1796082820383888,1796082820416560,0);
+INSERT INTO "runs" VALUES(2,'talking','kept','talk','kept','running','null','{}','[]',1,1,6,NULL,NULL,1796082820431946,1796082820459503,NULL,0);
+INSERT INTO "runs" VALUES(3,'other','kept','publish','kept','running','null','{}','[]',2,2,4,NULL,NULL,1796082820443586,1796082820459503,NULL,0);
+INSERT INTO "runs" VALUES(4,'failed','kept','fail','kept','running','null','{}','[]',3,1,5,NULL,NULL,1796082820455159,1796082820459503,NULL,0);
+INSERT INTO "runs" VALUES(5,'failed.child.1','kept','talk','kept','running','null','{}','[]',1,1,4,4,13,1796082820477962,1796082820495507,NULL,0);
+INSERT INTO "runs" VALUES(6,'claimed','kept','sum','kept','running','[5,6]','{}','[]',5,5,2,NULL,NULL,1796082820518155,1796082820518850,NULL,0);
+INSERT INTO "runs" VALUES(7,'ready','kept','sum','€','pending','[3]','{}','[]',4,4,1,NULL,NULL,1796082820524813,NULL,NULL,0);
+INSERT INTO "runs" VALUES(8,'paused','kept','sum','kept','paused','[4]','{}','[]',4,4,2,NULL,NULL,1796082820528125,NULL,NULL,1);
+INSERT INTO "runs" VALUES(9,'held','kept','sum','kept','pending','[8]','{}','[]',4,4,2,NULL,NULL,1796082820539292,NULL,NULL,1);
 CREATE TABLE steps (
         id INTEGER PRIMARY KEY,
         run_key INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -247,37 +252,37 @@ CREATE TABLE steps (
         CHECK ((status = 'running') = (expires_at IS NOT NULL)),
         CHECK (status <> 'ready' OR pending = 0)
     );
-INSERT INTO "steps" VALUES(1,1,'add:1','kept.add','default','succeeded',0,1796081889748194,0,1,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,NULL,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889748194,1796081889778558,1796081889863475,NULL,0,NULL);
-INSERT INTO "steps" VALUES(2,1,'add:2','kept.add','default','succeeded',0,1796081889748194,0,1,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889748194,1796081889778558,1796081889863475,NULL,0,NULL);
-INSERT INTO "steps" VALUES(3,1,'plan','kept.plan','default','succeeded',0,1796081889748194,0,1,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889748194,1796081889778558,1796081889823163,NULL,0,NULL);
-INSERT INTO "steps" VALUES(4,1,'total','kept.add','default','succeeded',0,1796081889863475,0,1,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889748194,1796081889863475,1796081889894138,NULL,0,NULL);
-INSERT INTO "steps" VALUES(5,1,'after all','kept.add','default','succeeded',0,1796081889863475,0,1,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889748194,1796081889863475,1796081889894138,NULL,0,NULL);
-INSERT INTO "steps" VALUES(6,1,'made:0','kept.add','narrow','succeeded',0,1796081889823163,0,1,0,0,1,NULL,NULL,0,'0',NULL,NULL,NULL,3,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889823163,1796081889823163,1796081889863475,NULL,0,NULL);
-INSERT INTO "steps" VALUES(7,1,'made:1','kept.add','narrow','succeeded',0,1796081889823163,0,1,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,3,'vm-8498-52kw',1,NULL,NULL,NULL,NULL,NULL,NULL,1796081889823163,1796081889823163,1796081889863475,NULL,0,NULL);
-INSERT INTO "steps" VALUES(8,2,'talk','kept.talk','default','ready',0,1796081890192300,0,0,0,0,2,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-8498-d9h4',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"answers","value":null,"until":null,"sent":null}',NULL,NULL,1796081889932080,1796081889995780,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(9,3,'publish','kept.publish','default','waiting',0,1796081889960056,0,0,0,0,1,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-8498-d9h4',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"go","value":null,"until":null,"sent":null}','topic:3:go',NULL,1796081889960056,1796081889995780,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(10,3,'sleep','wait.sleep','default','waiting',0,1796081889960056,0,0,0,0,1,NULL,NULL,0,'{"seconds":1}',NULL,NULL,NULL,NULL,'vm-8498-d9h4',1,NULL,NULL,NULL,'{"kind":"sleep","operation":"wait","run_id":null,"topic":null,"value":null,"until":1796081890995780,"sent":null}',NULL,1796081890995780,1796081889960056,1796081889995780,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(11,4,'fail','kept.fail','default','failed',0,1796081889974673,0,1,1,0,1,NULL,NULL,0,'"broken"',NULL,NULL,NULL,NULL,'vm-8498-d9h4',1,NULL,'{"code":"broken","message":"it was broken when the store was made","retryable":false,"details":{"code":"broken"},"cause":"Traceback (most recent call last):\n  File \"/srv/stepwell/executors/pools/attempt.py\", line 40, in _perform\n    value = task.invoke()\n            ^^^^^^^^^^^^^\n  File \"/srv/stepwell/engine/execution.py\", line 120, in invoke\n    value = self.executor.execute(context)\n            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  File \"/srv/stepwell/engine/package.py\", line 67, in execute\n    return self.function(*self.signature.arguments(step, text, \"input\"))  # type: ignore[call-arg]\n           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  File \"/srv/stepwell/tests/stores/kept/work.py\", line 73, in fail\n    raise Permanent(code, \"it was broken when the store was made\", details={\"code\": code})\nstepwell.engine.errors.Permanent: it was broken when the store was made\n","step":null}',NULL,NULL,NULL,NULL,1796081889974673,1796081889995780,1796081890102058,NULL,0,NULL);
-INSERT INTO "steps" VALUES(12,4,'needs it','kept.add','default','canceled',0,1796081889974673,1,0,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,NULL,NULL,0,NULL,'{"code":"upstream_failed","message":"canceled, because step ''fail'' failed","step":"fail"}',11,NULL,NULL,NULL,1796081889974673,NULL,1796081890102058,NULL,0,NULL);
-INSERT INTO "steps" VALUES(13,4,'child','run.start','default','waiting',0,1796081889974673,0,0,0,0,1,NULL,NULL,0,'{"package":"kept","entrypoint":"talk"}',NULL,NULL,NULL,NULL,'vm-8498-d9h4',1,NULL,NULL,NULL,'{"kind":"run","operation":null,"run_id":"failed.child.1","topic":null,"value":null,"until":null,"sent":null}','run:failed.child.1',NULL,1796081889974673,1796081889995780,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(14,5,'talk','kept.talk','default','waiting',0,1796081890102058,0,0,0,0,2,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-8498-k5g7',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"answers","value":null,"until":null,"sent":null}','topic:5:answers',NULL,1796081890102058,1796081890188460,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(15,6,'add:5','kept.add','default','running',0,1796081890230916,0,1,0,0,1,NULL,NULL,0,'5',NULL,NULL,NULL,NULL,'killed',1,1796081891245178,NULL,NULL,NULL,NULL,NULL,1796081890230916,1796081890245178,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(16,6,'add:6','kept.add','default','running',0,1796081890230916,0,1,0,0,1,NULL,NULL,0,'6',NULL,NULL,NULL,NULL,'killed',1,1796081891245178,NULL,NULL,NULL,NULL,NULL,1796081890230916,1796081890245178,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(17,6,'plan','kept.plan','default','ready',0,1796081890230916,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890230916,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(18,6,'total','kept.add','default','pending',0,1796081890230916,2,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890230916,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(19,6,'after all','kept.add','default','pending',0,1796081890230916,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890230916,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(20,7,'add:3','kept.add','default','ready',0,1796081890252350,0,0,0,0,1,NULL,NULL,0,'3',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890252350,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(21,7,'plan','kept.plan','default','ready',0,1796081890252350,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890252350,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(22,7,'total','kept.add','default','pending',0,1796081890252350,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890252350,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(23,7,'after all','kept.add','default','pending',0,1796081890252350,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890252350,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(24,8,'add:4','kept.add','default','held',0,1796081890256972,0,0,0,0,1,NULL,NULL,0,'4',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890256972,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(25,8,'plan','kept.plan','default','held',0,1796081890256972,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890256972,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(26,8,'total','kept.add','default','pending',0,1796081890256972,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890256972,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(27,8,'after all','kept.add','default','pending',0,1796081890256972,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890256972,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(28,9,'add:8','kept.add','default','held',0,1796081890289736,0,0,0,0,1,NULL,NULL,0,'8',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890289736,NULL,NULL,NULL,1,NULL);
-INSERT INTO "steps" VALUES(29,9,'plan','kept.plan','default','ready',0,1796081890289736,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890289736,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(30,9,'total','kept.add','default','pending',0,1796081890289736,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890289736,NULL,NULL,NULL,0,NULL);
-INSERT INTO "steps" VALUES(31,9,'after all','kept.add','default','pending',0,1796081890289736,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796081890289736,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(1,1,'add:1','kept.add','default','succeeded',0,1796082820364447,0,1,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,NULL,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820364447,1796082820383888,1796082820413047,NULL,0,NULL);
+INSERT INTO "steps" VALUES(2,1,'add:2','kept.add','default','succeeded',0,1796082820364447,0,1,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820364447,1796082820383888,1796082820413047,NULL,0,NULL);
+INSERT INTO "steps" VALUES(3,1,'plan','kept.plan','default','succeeded',0,1796082820364447,0,1,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820364447,1796082820383888,1796082820403246,NULL,0,NULL);
+INSERT INTO "steps" VALUES(4,1,'total','kept.add','default','succeeded',0,1796082820413047,0,1,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820364447,1796082820413047,1796082820416560,NULL,0,NULL);
+INSERT INTO "steps" VALUES(5,1,'after all','kept.add','default','succeeded',0,1796082820413047,0,1,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820364447,1796082820413047,1796082820416560,NULL,0,NULL);
+INSERT INTO "steps" VALUES(6,1,'made:0','kept.add','narrow','succeeded',0,1796082820403246,0,1,0,0,1,NULL,NULL,0,'0',NULL,NULL,NULL,3,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820403246,1796082820403246,1796082820413047,NULL,0,NULL);
+INSERT INTO "steps" VALUES(7,1,'made:1','kept.add','narrow','succeeded',0,1796082820403246,0,1,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,3,'vm-29400-c0wp',1,NULL,NULL,NULL,NULL,NULL,NULL,1796082820403246,1796082820403246,1796082820413047,NULL,0,NULL);
+INSERT INTO "steps" VALUES(8,2,'talk','kept.talk','default','ready',0,1796082820507997,0,0,0,0,2,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-29400-02my',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"answers","value":null,"until":null,"sent":null}',NULL,NULL,1796082820431946,1796082820459503,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(9,3,'publish','kept.publish','default','waiting',0,1796082820443586,0,0,0,0,1,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-29400-02my',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"go","value":null,"until":null,"sent":null}','topic:3:go',NULL,1796082820443586,1796082820459503,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(10,3,'sleep','wait.sleep','default','waiting',0,1796082820443586,0,0,0,0,1,NULL,NULL,0,'{"seconds":1}',NULL,NULL,NULL,NULL,'vm-29400-02my',1,NULL,NULL,NULL,'{"kind":"sleep","operation":"wait","run_id":null,"topic":null,"value":null,"until":1796082821459503,"sent":null}',NULL,1796082821459503,1796082820443586,1796082820459503,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(11,4,'fail','kept.fail','default','failed',0,1796082820455159,0,1,1,0,1,NULL,NULL,0,'"broken"',NULL,NULL,NULL,NULL,'vm-29400-02my',1,NULL,'{"code":"broken","message":"it was broken when the store was made","retryable":false,"details":{"code":"broken"},"cause":"Traceback (most recent call last):\n  File \"/srv/stepwell/executors/pools/attempt.py\", line 40, in _perform\n    value = task.invoke()\n            ^^^^^^^^^^^^^\n  File \"/srv/stepwell/engine/execution.py\", line 120, in invoke\n    value = self.executor.execute(context)\n            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  File \"/srv/stepwell/engine/package.py\", line 67, in execute\n    return self.function(*self.signature.arguments(step, text, \"input\"))  # type: ignore[call-arg]\n           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  File \"/srv/stepwell/tests/stores/kept/work.py\", line 73, in fail\n    raise Permanent(code, \"it was broken when the store was made\", details={\"code\": code})\nstepwell.engine.errors.Permanent: it was broken when the store was made\n","step":null}',NULL,NULL,NULL,NULL,1796082820455159,1796082820459503,1796082820483732,NULL,0,NULL);
+INSERT INTO "steps" VALUES(12,4,'needs it','kept.add','default','canceled',0,1796082820455159,1,0,0,0,1,NULL,NULL,0,'1',NULL,NULL,NULL,NULL,NULL,0,NULL,'{"code":"upstream_failed","message":"canceled, because step ''fail'' failed","step":"fail"}',11,NULL,NULL,NULL,1796082820455159,NULL,1796082820483732,NULL,0,NULL);
+INSERT INTO "steps" VALUES(13,4,'child','run.start','default','waiting',0,1796082820455159,0,0,0,0,1,NULL,NULL,0,'{"package":"kept","entrypoint":"talk"}',NULL,NULL,NULL,NULL,'vm-29400-02my',1,NULL,NULL,NULL,'{"kind":"run","operation":null,"run_id":"failed.child.1","topic":null,"value":null,"until":null,"sent":null}','run:failed.child.1',NULL,1796082820455159,1796082820459503,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(14,5,'talk','kept.talk','default','waiting',0,1796082820477962,0,0,0,0,2,NULL,NULL,0,'null',NULL,NULL,NULL,NULL,'vm-29400-gvvj',1,NULL,NULL,NULL,'{"kind":"message","operation":"receive","run_id":null,"topic":"answers","value":null,"until":null,"sent":null}','topic:5:answers',NULL,1796082820477962,1796082820495507,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(15,6,'add:5','kept.add','default','running',0,1796082820518155,0,1,0,0,1,NULL,NULL,0,'5',NULL,NULL,NULL,NULL,'killed',1,1796082821518850,NULL,NULL,NULL,NULL,NULL,1796082820518155,1796082820518850,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(16,6,'add:6','kept.add','default','running',0,1796082820518155,0,1,0,0,1,NULL,NULL,0,'6',NULL,NULL,NULL,NULL,'killed',1,1796082821518850,NULL,NULL,NULL,NULL,NULL,1796082820518155,1796082820518850,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(17,6,'plan','kept.plan','default','ready',0,1796082820518155,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820518155,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(18,6,'total','kept.add','default','pending',0,1796082820518155,2,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820518155,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(19,6,'after all','kept.add','default','pending',0,1796082820518155,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820518155,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(20,7,'add:3','kept.add','default','ready',0,1796082820524813,0,0,0,0,1,NULL,NULL,0,'3',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820524813,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(21,7,'plan','kept.plan','default','ready',0,1796082820524813,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820524813,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(22,7,'total','kept.add','default','pending',0,1796082820524813,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820524813,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(23,7,'after all','kept.add','default','pending',0,1796082820524813,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820524813,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(24,8,'add:4','kept.add','default','held',0,1796082820528125,0,0,0,0,1,NULL,NULL,0,'4',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820528125,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(25,8,'plan','kept.plan','default','held',0,1796082820528125,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820528125,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(26,8,'total','kept.add','default','pending',0,1796082820528125,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820528125,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(27,8,'after all','kept.add','default','pending',0,1796082820528125,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820528125,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(28,9,'add:8','kept.add','default','held',0,1796082820539292,0,0,0,0,1,NULL,NULL,0,'8',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820539292,NULL,NULL,NULL,1,NULL);
+INSERT INTO "steps" VALUES(29,9,'plan','kept.plan','default','ready',0,1796082820539292,0,0,0,0,1,NULL,NULL,0,'2',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820539292,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(30,9,'total','kept.add','default','pending',0,1796082820539292,1,0,0,0,1,NULL,NULL,0,'100',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820539292,NULL,NULL,NULL,0,NULL);
+INSERT INTO "steps" VALUES(31,9,'after all','kept.add','default','pending',0,1796082820539292,1,0,0,0,1,NULL,NULL,0,'1000',NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1796082820539292,NULL,NULL,NULL,0,NULL);
 CREATE TABLE "values" (
         run_key INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
         key TEXT NOT NULL,
@@ -289,8 +294,8 @@ CREATE TABLE "values" (
         PRIMARY KEY (run_key, key, seq),
         UNIQUE (step, operation)
     ) WITHOUT ROWID;
-INSERT INTO "values" VALUES(2,'state',1,'"asking"',8,'set_value',1796081890102058);
-INSERT INTO "values" VALUES(5,'state',1,'"asking"',14,'set_value',1796081890190569);
+INSERT INTO "values" VALUES(2,'state',1,'"asking"',8,'set_value',1796082820480145);
+INSERT INTO "values" VALUES(5,'state',1,'"asking"',14,'set_value',1796082820497614);
 CREATE TABLE waits (
         step INTEGER NOT NULL REFERENCES steps (id) ON DELETE CASCADE,
         name TEXT NOT NULL,
@@ -328,4 +333,5 @@ CREATE UNIQUE INDEX messages_by_key ON messages (run_key, key) WHERE key IS NOT 
 CREATE INDEX kv_by_expiry ON kv (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX checkpoint_operations_by_seq ON checkpoint_operations (execution_id, seq);
 CREATE INDEX waits_by_name ON waits (name);
+CREATE INDEX repeats_by_step ON repeats (step);
 COMMIT;
