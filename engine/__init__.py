@@ -1,6 +1,7 @@
 """The room that decides: model, graph, packages, scheduling. It imports no other room.
 
-Modules that need a slow library are loaded when first used, through this seam.
+Modules that are slow to load, mostly for a library's sake, are loaded when first used, through this
+seam.
 """
 
 from importlib import import_module
@@ -11,6 +12,8 @@ _LAZY = {
     "cycles": "networkx",
     "beside": "concurrent.futures",
     "durable_async": "asyncio",
+    "described_waits": "many classes",
+    "payload_equality": "pydantic's root models",
 }
 
 

@@ -18,9 +18,9 @@ from uuid import UUID
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+import stepwell.engine as engine
 from stepwell.engine.errors import InvalidPayload, shown
 from stepwell.engine.payload_checks import LEAVES, check_data, check_floats, check_text, walk
-from stepwell.engine.payload_equality import difference
 from stepwell.engine.payload_plain import PlainModel, is_simple, plain_model
 
 # By their names fields can always be told apart; by their aliases older payloads were written,
@@ -97,7 +97,7 @@ class PayloadType:
             raise InvalidPayload(f"{path}: cannot be read back: {shown(error)}{told}") from None
         if self._is_simple and value == back:
             return
-        found = difference(value, back, path)
+        found = engine.payload_equality.difference(value, back, path)
         if found is not None and not self._stands_for(value, data, back, strict):
             check_floats(value, path)
             raise InvalidPayload(f"{found}{told}")
@@ -111,7 +111,10 @@ class PayloadType:
             if bool(written == value):
                 return True  # it is JSON, and stored as it is
             meant = self.adapter.validate_python(value, **_READ)
-            return difference(meant, back, "") is None and from_json(to_json(value)) == written
+            return (
+                engine.payload_equality.difference(meant, back, "") is None
+                and from_json(to_json(value)) == written
+            )
         except Exception:
             return False
 
