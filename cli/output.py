@@ -128,6 +128,9 @@ class Output:
         if self._data is None and isinstance(_raw(sys.stdout), _Nowhere):
             # There is no stdout to keep; what is lost there is told of at the end.
             self._data, sys.stdout = sys.stdout, sys.stderr
+            if descriptors:
+                for place in (1, sys.stderr.fileno()):
+                    os.dup2(sys.stderr.fileno(), place, inheritable=True)
         elif self._data is None:
             self._data = data_apart(descriptors=descriptors)
 

@@ -10,21 +10,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import stepwell
+import stepwell.cli as cli
 import stepwell.stores as stores
-from stepwell.cli.apps import Apps, load_apps
 from stepwell.cli.deadline import Deadline
 from stepwell.cli.output import Output
 from stepwell.cli.settings import Configuration, configure
 from stepwell.cli.signals import check_received
-from stepwell.connect import DEFAULT_HOME, DEFAULT_STORE, MEMORY, connect, make_home
+from stepwell.defaults import DEFAULT_HOME, DEFAULT_STORE, MEMORY
 from stepwell.engine.clock import pause
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, StoreError, nearest
-from stepwell.engine.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.stores.sqlite_url import PREFIX as SQLITE
 from stepwell.stores.sqlite_url import file_of
+
+if TYPE_CHECKING:
+    from stepwell.cli.apps import Apps
+    from stepwell.engine.runtime import Runtime
 
 # How soon and how late a server that cannot be reached is tried again, in seconds.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
@@ -61,7 +65,7 @@ class Session:
         self.output.set_apart(descriptors=self.deadline is not None)
         if self.deadline is not None:
             self.deadline.watch(Settings())
-        return load_apps(self.configuration.app, self.output.warn)
+        return cli.apps.load_apps(self.configuration.app, self.output.warn)
 
     @property
     def store_url(self) -> str:
@@ -127,7 +131,7 @@ class Session:
         """Make the home folder where the store is to be in it. Raises StoreError."""
         if self.configuration.store is not None:
             return
-        make_home(Path(self.configuration.home or DEFAULT_HOME))
+        stepwell.composition.make_home(Path(self.configuration.home or DEFAULT_HOME))
 
     def check_package(self, name: str) -> None:
         """Raises NotFound, before anything is opened, when no such package was loaded."""
@@ -189,7 +193,9 @@ class Session:
 
     def _connect(self, packages: Any) -> Runtime:
         config = self.configuration
-        return connect(config.store, packages=packages, home=config.home, settings=config.engine)
+        return stepwell.connect(
+            config.store, packages=packages, home=config.home, settings=config.engine
+        )
 
 
 def without_secrets(url: str) -> str:

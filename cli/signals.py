@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from stepwell.cli.deadline import Deadline
-from stepwell.engine.runtime import Runtime
+
+if TYPE_CHECKING:
+    from stepwell.engine.runtime import Runtime
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -2,88 +2,193 @@
 
 A `Package` declares an entrypoint and executors; `connect()` gives a `Runtime` that starts runs
 and works on them; an executor sees its step through a `StepContext`.
+
+What is behind a name is loaded when the name is first asked for.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import stepwell.clone  # noqa: F401  # pyright: ignore[reportUnusedImport]  # it finds the rooms
-from stepwell.connect import VERSION as __version__
-from stepwell.connect import connect
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.checkpoint import (
-    AtomicCheckpointer,
-    Checkpoint,
-    Checkpointer,
-    CheckpointUpdate,
-    JournalingCheckpointer,
-    Operation,
-)
-from stepwell.engine.checkpoint_fence import fenced
-from stepwell.engine.checkpoint_text import dump as dump_checkpoint
-from stepwell.engine.checkpoint_text import parse as parse_checkpoint
-from stepwell.engine.checkpointing import pause_in_checkpoint, unpause_in_checkpoint
-from stepwell.engine.clock import Clock, SystemClock, VirtualClock
-from stepwell.engine.context import StepContext
-from stepwell.engine.errors import (
-    Canceled,
-    CheckpointCorrupt,
-    CheckpointVersionError,
-    Conflict,
-    CorruptData,
-    InvalidGraph,
-    InvalidInput,
-    InvalidPackage,
-    InvalidPayload,
-    InvalidSettings,
-    LeaseLost,
-    NoCheckpoint,
-    NotFound,
-    Permanent,
-    RefusedByState,
-    ReplayMismatch,
-    Retryable,
-    RetryAfter,
-    RuntimeClosed,
-    StepError,
-    StepwellError,
-    StoreError,
-    StoreGone,
-    StoreVersionError,
-    WaitTimeout,
-)
-from stepwell.engine.events import Event, EventType
-from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import (
-    Approval,
-    ArtifactRef,
-    CycleResult,
-    Dependency,
-    KeyValue,
-    Lease,
-    Message,
-    Queue,
-    QueueStatus,
-    Record,
-    Run,
-    Step,
-    StepHandle,
-    StepResult,
-    ValueEntry,
-)
-from stepwell.engine.package import ExecutorFunction, Package, Workflow
-from stepwell.engine.ports import (
-    ArtifactStore,
-    Executor,
-    Projection,
-    ProjectionStore,
-    RunStore,
-    Transaction,
-)
-from stepwell.engine.retry import Retry
-from stepwell.engine.run_handle import RunHandle
-from stepwell.engine.runtime import Runtime
-from stepwell.engine.settings import Settings
-from stepwell.engine.states import Condition, RunStatus, StepStatus
-from stepwell.engine.verification import Verification, Violation
-from stepwell.stores.checkpoints.opening import open_checkpointer
+from stepwell.defaults import VERSION as __version__
+
+if TYPE_CHECKING:
+    from stepwell.composition import connect
+    from stepwell.engine.builder import RunBuilder
+    from stepwell.engine.checkpoint import (
+        AtomicCheckpointer,
+        Checkpoint,
+        Checkpointer,
+        CheckpointUpdate,
+        JournalingCheckpointer,
+        Operation,
+    )
+    from stepwell.engine.checkpoint_fence import fenced
+    from stepwell.engine.checkpoint_text import dump as dump_checkpoint
+    from stepwell.engine.checkpoint_text import parse as parse_checkpoint
+    from stepwell.engine.checkpointing import pause_in_checkpoint, unpause_in_checkpoint
+    from stepwell.engine.clock import Clock, SystemClock, VirtualClock
+    from stepwell.engine.context import StepContext
+    from stepwell.engine.errors import (
+        Canceled,
+        CheckpointCorrupt,
+        CheckpointVersionError,
+        Conflict,
+        CorruptData,
+        InvalidGraph,
+        InvalidInput,
+        InvalidPackage,
+        InvalidPayload,
+        InvalidSettings,
+        LeaseLost,
+        NoCheckpoint,
+        NotFound,
+        Permanent,
+        RefusedByState,
+        ReplayMismatch,
+        Retryable,
+        RetryAfter,
+        RuntimeClosed,
+        StepError,
+        StepwellError,
+        StoreError,
+        StoreGone,
+        StoreVersionError,
+        WaitTimeout,
+    )
+    from stepwell.engine.events import Event, EventType
+    from stepwell.engine.key_values import KeyValueStore
+    from stepwell.engine.model import (
+        Approval,
+        ArtifactRef,
+        CycleResult,
+        Dependency,
+        KeyValue,
+        Lease,
+        Message,
+        Queue,
+        QueueStatus,
+        Record,
+        Run,
+        Step,
+        StepHandle,
+        StepResult,
+        ValueEntry,
+    )
+    from stepwell.engine.package import ExecutorFunction, Package, Workflow
+    from stepwell.engine.ports import (
+        ArtifactStore,
+        Executor,
+        Projection,
+        ProjectionStore,
+        RunStore,
+        Transaction,
+    )
+    from stepwell.engine.retry import Retry
+    from stepwell.engine.run_handle import RunHandle
+    from stepwell.engine.runtime import Runtime
+    from stepwell.engine.settings import Settings
+    from stepwell.engine.states import Condition, RunStatus, StepStatus
+    from stepwell.engine.verification import Verification, Violation
+    from stepwell.stores.checkpoints.opening import open_checkpointer
+
+# Where each public name is: a module below `stepwell`, and behind a colon what it is called there.
+_PLACES = {
+    "Approval": "engine.model",
+    "ArtifactRef": "engine.model",
+    "ArtifactStore": "engine.ports",
+    "AtomicCheckpointer": "engine.checkpoint",
+    "Canceled": "engine.errors",
+    "Checkpoint": "engine.checkpoint",
+    "CheckpointCorrupt": "engine.errors",
+    "CheckpointUpdate": "engine.checkpoint",
+    "CheckpointVersionError": "engine.errors",
+    "Checkpointer": "engine.checkpoint",
+    "Clock": "engine.clock",
+    "Condition": "engine.states",
+    "Conflict": "engine.errors",
+    "CorruptData": "engine.errors",
+    "CycleResult": "engine.model",
+    "Dependency": "engine.model",
+    "Event": "engine.events",
+    "EventType": "engine.events",
+    "Executor": "engine.ports",
+    "ExecutorFunction": "engine.package",
+    "InvalidGraph": "engine.errors",
+    "InvalidInput": "engine.errors",
+    "InvalidPackage": "engine.errors",
+    "InvalidPayload": "engine.errors",
+    "InvalidSettings": "engine.errors",
+    "JournalingCheckpointer": "engine.checkpoint",
+    "KeyValue": "engine.model",
+    "KeyValueStore": "engine.key_values",
+    "Lease": "engine.model",
+    "LeaseLost": "engine.errors",
+    "Message": "engine.model",
+    "NoCheckpoint": "engine.errors",
+    "NotFound": "engine.errors",
+    "Operation": "engine.checkpoint",
+    "Package": "engine.package",
+    "Permanent": "engine.errors",
+    "Projection": "engine.ports",
+    "ProjectionStore": "engine.ports",
+    "Queue": "engine.model",
+    "QueueStatus": "engine.model",
+    "Record": "engine.model",
+    "RefusedByState": "engine.errors",
+    "ReplayMismatch": "engine.errors",
+    "Retry": "engine.retry",
+    "RetryAfter": "engine.errors",
+    "Retryable": "engine.errors",
+    "Run": "engine.model",
+    "RunBuilder": "engine.builder",
+    "RunHandle": "engine.run_handle",
+    "RunStatus": "engine.states",
+    "RunStore": "engine.ports",
+    "Runtime": "engine.runtime",
+    "RuntimeClosed": "engine.errors",
+    "Settings": "engine.settings",
+    "Step": "engine.model",
+    "StepContext": "engine.context",
+    "StepError": "engine.errors",
+    "StepHandle": "engine.model",
+    "StepResult": "engine.model",
+    "StepStatus": "engine.states",
+    "StepwellError": "engine.errors",
+    "StoreError": "engine.errors",
+    "StoreGone": "engine.errors",
+    "StoreVersionError": "engine.errors",
+    "SystemClock": "engine.clock",
+    "Transaction": "engine.ports",
+    "ValueEntry": "engine.model",
+    "Verification": "engine.verification",
+    "Violation": "engine.verification",
+    "VirtualClock": "engine.clock",
+    "WaitTimeout": "engine.errors",
+    "Workflow": "engine.package",
+    "connect": "composition",
+    "dump_checkpoint": "engine.checkpoint_text:dump",
+    "fenced": "engine.checkpoint_fence",
+    "open_checkpointer": "stores.checkpoints.opening",
+    "parse_checkpoint": "engine.checkpoint_text:parse",
+    "pause_in_checkpoint": "engine.checkpointing",
+    "unpause_in_checkpoint": "engine.checkpointing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "composition":
+        return import_module("stepwell.composition")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), attribute or name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})
+
 
 __all__ = [
     "Approval",

@@ -8,7 +8,7 @@ import click
 
 from stepwell.cli.options import Command
 from stepwell.cli.session import Session
-from stepwell.connect import VERSION
+from stepwell.defaults import VERSION
 
 
 @click.command(cls=Command)

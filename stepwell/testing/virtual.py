@@ -9,7 +9,7 @@ from datetime import timedelta
 from math import inf
 from typing import Any
 
-from stepwell.connect import connect
+from stepwell.composition import connect
 from stepwell.engine.checkpoint import Operation
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.context import StepContext

@@ -21,7 +21,7 @@ ALLOWED_MODULES: dict[str, str] = {
 }
 ALLOWED_FUNCTIONS: dict[str, str] = {}
 ALLOWED_PARAMETERS: dict[str, str] = {
-    "stepwell/connect.py:connect": "the public surface: one keyword for each part of a runtime",
+    "stepwell/composition.py:connect": "the public surface: one keyword for each part of a runtime",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -36,6 +36,11 @@ def told(process: subprocess.Popen[str]) -> list[str]:
     raise AssertionError("".join(lines))
 
 
+def says(lines: list[str], beginning: str) -> bool:
+    """Whether a line begins so, and tells how to let it go on."""
+    return any(line.startswith(beginning) and "; let it go on: " in line for line in lines)
+
+
 def test_it_says_what_it_waits_for_and_goes_on_when_that_comes(shell: Shell) -> None:
     # given a run that waits for a message and a decision
     process = start(shell, topics={"a": "go"}, approvals=["ask"])
@@ -79,11 +84,11 @@ def test_a_paused_run_and_a_held_step(shell: Shell) -> None:
     process = shell.start(*APP, "run", "--resume", "r", *AT_MOST)
 
     # when
-    assert any(line.startswith("run r is paused; let it go on: ") for line in told(process))
+    assert says(told(process), "run r is paused by ")
     assert shell("resume", "r").returncode == 0
 
     # then it is still the step that is held
-    assert any(line.startswith("step gather is held; let it go on: ") for line in told(process))
+    assert says(told(process), "step gather is held by ")
     assert shell("release", "r", "gather").returncode == 0
     process.communicate(timeout=60)
     assert process.returncode == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.connect import connect
+from stepwell.composition import connect
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidGraph

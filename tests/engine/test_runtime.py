@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from stepwell.connect import connect
+from stepwell.composition import connect
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.context import StepContext

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from stepwell.connect import connect
+from stepwell.composition import connect
 from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.context import StepContext

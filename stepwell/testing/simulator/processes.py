@@ -9,7 +9,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import Any
 
-from stepwell.connect import connect
+from stepwell.composition import connect
 from stepwell.engine.execution import Execution
 from stepwell.engine.model import ClaimRequest, Exchange, Outcome, WorkerRow
 from stepwell.engine.package import Package

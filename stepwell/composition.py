@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import stepwell.stores as stores
+from stepwell.defaults import DEFAULT_HOME, DEFAULT_STORE, MEMORY, VERSION
 from stepwell.engine.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, NotFound, StoreError, shown
@@ -22,11 +23,6 @@ from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.checkpoints.opening import open_checkpointer
-
-VERSION = "0.1.0"
-DEFAULT_HOME = ".stepwell"
-DEFAULT_STORE = "engine.db"
-MEMORY = "memory://"
 
 
 def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
