@@ -189,12 +189,12 @@ def test_store_trouble_is_waited_out() -> None:
     lab.close()
 
 
-def test_a_foreign_checkpointers_lost_lease_is_never_retried() -> None:
+def test_a_foreign_checkpointers_lost_lease_fails_the_attempt() -> None:
     lab = Lab(checkpoints=Shaky(LeaseLost("somebody else has it")))
 
     step = lab.go(long, 1)
 
-    assert (step.status, lab.error) == ("failed", "canceled: the step was canceled")
+    assert (step.status, lab.error) == ("failed", "lease_lost: somebody else has it")
     lab.close()
 
 
