@@ -62,7 +62,9 @@ class Opener:
     def open(self) -> SqlRunStore:
         """The store, as `SqlRunStore.open` makes it."""
         store = self._store
-        # The same object, as its parts have it, too.
+        # The same objects, as their parts have them, too.
+        if isinstance(store._dialect, SqliteDialect):  # a file of the folder that this is now
+            SqliteDialect.__init__(store._dialect, Path("engine.db"), clock=self.clock)
         Database.__init__(store.database, store._dialect)
         store.database.open()
         migrate(store.database, apply=store._dialect.migrates_itself)
