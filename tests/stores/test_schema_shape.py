@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -23,7 +24,7 @@ from stepwell.stores.sql import shape, shape_lines, sqlite_shape
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.sqlite import SqliteDialect
-from tests.conftest import url_of
+from tests.conftest import VARIABLE, url_of
 
 # A migration that was released is never changed: stores that it made are out there, and tell
 # nobody but by their number. Write another one.
@@ -57,6 +58,9 @@ def test_fingerprints_are_those_of_the_migrations(version: int) -> None:
     assert shape.FINGERPRINTS[version] == (of_sqlite, shape_lines.digest(shape.expected(version)))
 
 
+_NUMBERS = count()
+
+
 class Place:
     """An empty database, and a way to change it behind Stepwell's back."""
 
@@ -80,9 +84,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             yield Place(url, connection.execute, dict(SqliteDialect.ddl))
         return
     server = request.getfixturevalue("postgres_server")
-    name = f"stepwell_shape_{os.getpid()}"
+    # A name of its own: a server may take minutes to drop a database, which waits for all of it.
+    name = f"stepwell_shape_{os.getpid()}_{next(_NUMBERS)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
     with psycopg.connect(url_of(server, name), autocommit=True) as inside:
         yield Place(
@@ -90,8 +94,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             lambda sql: inside.execute(sql.encode()),
             dict(PostgresDialect.ddl),
         )
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    if VARIABLE in os.environ:  # else the server goes with the tests
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def check(url: str) -> subprocess.CompletedProcess[str]:
