@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError, StoreGone
+from stepwell.stores.folder_stamp import folder_stamp
 
 _log = logging.getLogger("stepwell.store")
 
@@ -223,9 +224,11 @@ class SqliteFile:
         found = self._stat(path)
         return None if found is None else (found.st_dev, found.st_ino)
 
-    def _stamp(self, folder: str) -> tuple[int, int, int] | None:
-        found = self._stat(folder)
-        return None if found is None else (found.st_dev, found.st_ino, found.st_mtime_ns)
+    def _stamp(self, folder: str) -> object:
+        try:
+            return folder_stamp(folder)
+        except OSError as error:
+            raise self._unseen(folder, error) from None
 
     def _stat(self, path: str | Path) -> os.stat_result | None:
         try:
@@ -233,9 +236,10 @@ class SqliteFile:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StoreError(
-                f"{self._what}: {path} cannot be looked at: {error.strerror}"
-            ) from None
+            raise self._unseen(path, error) from None
+
+    def _unseen(self, path: str | Path, error: OSError) -> StoreError:
+        return StoreError(f"{self._what}: {path} cannot be looked at: {error.strerror}")
 
 
 def keep(connection: sqlite3.Connection) -> None:
