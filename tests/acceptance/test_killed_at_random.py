@@ -7,6 +7,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.killing_lane import EXPECTED, OPERATIONS, open_runtime
 
 LANES = 4
@@ -14,6 +16,8 @@ KILLS = 50
 KILLS_PER_RUN = 10
 
 
+# Two hundred processes start, on as many cores as there are: its own patience holds.
+@pytest.mark.timeout(400)
 def test_two_hundred_kills(tmp_path: Path) -> None:
     # given: lanes with a store each, side by side
     folders = [tmp_path / f"lane-{number}" for number in range(LANES)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import LiteralString
+from typing import LiteralString, cast
 
 import psycopg
 import pytest
@@ -60,11 +60,13 @@ def start(run: RunBuilder) -> None:
 
 
 @contextmanager
-def database(server: str, name: str, options: LiteralString = "") -> Iterator[str]:
+def database(server: str, name: str, options: str = "") -> Iterator[str]:
     """A database of one test's own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-        made = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(options)
+        made = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(
+            cast("LiteralString", options)
+        )
         connection.execute(made)
     try:
         yield url_of(server, name)
