@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import LiteralString, cast
 
 import psycopg
 import pytest
@@ -64,10 +63,8 @@ def database(server: str, name: str, options: str = "") -> Iterator[str]:
     """A database of one test's own."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-        made = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(
-            cast("LiteralString", options)
-        )
-        connection.execute(made)
+        made = SQL("CREATE DATABASE {} ").format(Identifier(name)).as_bytes(connection)
+        connection.execute(made + options.encode())
     try:
         yield url_of(server, name)
     finally:
