@@ -200,7 +200,7 @@ def test_an_unexpected_error_is_one_line(cli: CommandLine, monkeypatch: pytest.M
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by\nzero")
 
-    monkeypatch.setattr("stepwell.cli.session.connect", broken)
+    monkeypatch.setattr("stepwell.connect", broken)
 
     result = cli.yard("run", "yard:two")
 
@@ -215,7 +215,7 @@ def test_the_traceback_on_request(cli: CommandLine, monkeypatch: pytest.MonkeyPa
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("stepwell.cli.session.connect", broken)
+    monkeypatch.setattr("stepwell.connect", broken)
     monkeypatch.setenv("STEPWELL_DEBUG", "1")
 
     result = cli.yard("run", "yard:two")
