@@ -235,11 +235,8 @@ class Session(Told):
             else:
                 if not file.was_opened:
                     make_folder(file.path.parent)
-                connection = file.connect(**options)
+                connection = file.connect(self._enter_wal, **options)
             try:
-                if file is not None:
-                    self._enter_wal(connection)
-                    file.opened(connection)
                 connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.set_authorizer(self._authorize)

@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +71,13 @@ class SqliteFile:
         self._seen: object = None
         self._seen_at = 0.0
 
-    def connect(self, **options: Any) -> sqlite3.Connection:
-        """A new connection, to be confirmed by `opened`. Raises StoreGone or StoreError."""
+    def connect(
+        self, prepare: Callable[[sqlite3.Connection], None], **options: Any
+    ) -> sqlite3.Connection:
+        """A new connection, which `prepare` makes ready. Raises StoreGone or StoreError.
+
+        From then on its files must stay where they are.
+        """
         self._watch()
         found = self._identity(self.path)
         refusal = self._inherited.get(found) if found else None
@@ -85,18 +90,39 @@ class SqliteFile:
             self._set_aside(found)
             address, options["uri"] = f"{self.path.as_uri()}?mode=rw", True
         connection: sqlite3.Connection = sqlite3.connect(address, **options)
-        now = self._identity(self.path)
-        if now is None or (found is not None and now != found):
+        made = self._identity(self.path)
+        if made is None or (found is not None and made != found):
             connection.close()
-            raise StoreError(f"{self._what}: its file was replaced while it was opened; try again")
+            raise self._replaced()
+        try:
+            prepare(connection)
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # makes those beside it
+        except BaseException:
+            if self._identity(self.path) == made:
+                connection.close()
+            else:
+                keep(connection)
+            raise
+        self._opened(connection, made)
         return connection
 
-    def opened(self, connection: sqlite3.Connection) -> None:
-        """The connection is what it shall be: from now on its files must stay where they are."""
-        if self._open is None:
-            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # makes those beside it
-            self._open = self._files()
-            self._was_opened, self._left, self._expected = True, None, self._open.file
+    def _opened(self, connection: sqlite3.Connection, made: Identity) -> None:
+        """Believe in the connection if the file is still where it was, and so is what is open."""
+        present, already = self._files(), self._open
+        try:
+            if present.file != made:
+                raise self._replaced()
+            if already is not None:
+                self._compare(present, already)
+        except StoreError:
+            keep(connection)
+            raise
+        if already is None:
+            self._open = present
+            self._was_opened, self._left, self._expected = True, None, present.file
+
+    def _replaced(self) -> StoreError:
+        return StoreError(f"{self._what}: its file was replaced while it was opened; try again")
 
     def check(self) -> None:
         """Raises StoreGone when what is open is not what is there. Costs one look at the folder."""
@@ -106,7 +132,15 @@ class SqliteFile:
         stamps = [self._stamp(folder) for folder in self._folders]
         if stamps == self._settled:
             return
-        present = self._files()
+        self._compare(self._files(), opened)
+        now = self._clock.monotonic()
+        if stamps != self._seen:
+            self._seen, self._seen_at = stamps, now
+        elif now - self._seen_at > SETTLED:
+            self._settled = stamps
+
+    def _compare(self, present: _Opened, opened: _Opened) -> None:
+        """Raises StoreGone unless what is there is what was opened."""
         if present.file != opened.file:
             raise self._gone(present.file)
         if present != opened:
@@ -115,11 +149,6 @@ class SqliteFile:
                 "nothing of this was stored; the next call opens it again; look at it with: "
                 "stepwell verify"
             )
-        now = self._clock.monotonic()
-        if stamps != self._seen:
-            self._seen, self._seen_at = stamps, now
-        elif now - self._seen_at > SETTLED:
-            self._settled = stamps
 
     @property
     def was_opened(self) -> bool:
@@ -153,6 +182,7 @@ class SqliteFile:
             with suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             connection.close()
+        self._left = None  # what is closed is nobody's: another file may be given its number
 
     def _is_whole(self, opened: _Opened) -> bool:
         """Whether the database is there, and nothing beside it that is not ours."""

@@ -150,11 +150,8 @@ class SqliteDialect:
         if self._file is None:
             connection = sqlite3.connect(":memory:", **options)
         else:
-            connection = self._file.connect(**options)
+            connection = self._file.connect(self._enter_wal, **options)
         try:
-            if self._file is not None:
-                self._enter_wal(connection)
-                self._file.opened(connection)
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")

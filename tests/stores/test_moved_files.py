@@ -26,6 +26,7 @@ from stepwell.engine.model import DEFAULT_QUEUE, Queue, RunFilter
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.projections import SqliteProjection
 from stepwell.stores.sql.store import SqlRunStore
+from stepwell.stores.sqlite_file import SqliteFile
 from stepwell.testing.builders import claim_request, new_run, new_step
 from stepwell.testing.projections.case import TABLE, sell, total
 
@@ -135,6 +136,48 @@ class TestWhatComesInstead:
         assert ids(store) == ["first"]
         assert store.verify(20).ok
         assert [file.name for file in path.parent.glob("*replaced*")]
+
+    @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+    def test_what_has_the_number_of_a_file_that_was_closed_is_not_its_leftover(
+        self, store: SqlRunStore, path: Path, suffix: str
+    ) -> None:
+        # A file system gives the number of a file that is gone to the next one: so does a link.
+        backup = back_up(path)
+        beside, kept = Path(f"{path}{suffix}"), path.parent / "kept"
+        os.link(beside, kept)
+        Path(f"{path}-wal").unlink()
+        Path(f"{path}-shm").unlink()
+        with pytest.raises(StoreGone, match="-wal or -shm"):
+            start(store, "lost")
+        path.unlink()
+        os.truncate(kept, 0)
+        os.link(kept, beside)
+        os.replace(backup, path)
+
+        assert ids(store) == ["first"]
+
+        assert beside.stat().st_ino == kept.stat().st_ino
+        assert not list(path.parent.glob("*replaced*"))
+
+    @pytest.mark.parametrize("act", ["deleted", "replaced"])
+    def test_file_that_goes_while_it_is_opened_is_not_believed_in(
+        self, path: Path, act: str
+    ) -> None:
+        with closing(opened(path)) as store:
+            start(store, "first")
+        backup = back_up(path)
+        file = SqliteFile(path, "store")
+
+        def prepare(connection: sqlite3.Connection) -> None:
+            connection.execute("SELECT * FROM runs").fetchall()
+            path.unlink()
+            if act == "replaced":
+                os.replace(backup, path)
+
+        with pytest.raises(StoreError, match="replaced while it was opened"):
+            file.connect(prepare)
+
+        assert not file.was_opened
 
     def test_what_is_no_store_is_refused_until_one_is_there(
         self, store: SqlRunStore, path: Path
