@@ -13,7 +13,7 @@ from stepwell.stores.sql import shape
 from stepwell.stores.sql.checkpoints import OwnSqlCheckpointer
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.migrate import current_version, migrate, upgrade_sql
+from stepwell.stores.sql.migrate import examine, migrate, upgrade_sql
 from stepwell.stores.sql.migrations import LATEST
 from stepwell.stores.sql.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
@@ -85,28 +85,20 @@ def label(url: str, *, clock: Clock) -> str:
     return _dialect(url, clock, "full").label()
 
 
-def shape_differences(url: str, *, clock: Clock) -> list[str]:
-    """In what the schema at `url` is not what its version says, in words; changes nothing.
+def schema(url: str, *, clock: Clock) -> tuple[int, int, list[str]]:
+    """The version of the schema at `url`, the newest this code knows, and in what the schema is
+    not that of its version, in words. Changes nothing.
 
-    Raises as `schema_version`.
+    Raises as `open_run_store`, and StoreVersionError when the store is newer than this code.
     """
     with _database(url, clock) as database:
-        version = current_version(database)
-        return shape.differences(database, version) if version else []
+        version, wrong = examine(database)
+        return version, LATEST, wrong
 
 
 def wrong_shape(label: str, version: int, found: list[str]) -> str:
     """What to say of these differences, and what to do."""
     return shape.wrong_shape(label, version, found)
-
-
-def schema_version(url: str, *, clock: Clock) -> tuple[int, int]:
-    """The version of the schema at `url` and the newest this code knows; changes nothing.
-
-    Raises as `open_run_store`, and StoreVersionError when the store is newer than this code.
-    """
-    with _database(url, clock) as database:
-        return current_version(database), LATEST
 
 
 def upgrade(url: str, *, clock: Clock) -> list[int]:

@@ -41,9 +41,8 @@ def check(session: Session) -> None:
     session.check_store_exists()
     url = session.store_url
     label = stores.opening.label(url, clock=SystemClock())
-    version, latest = stores.opening.schema_version(url, clock=SystemClock())
+    version, latest, wrong = stores.opening.schema(url, clock=SystemClock())
     current = version == latest
-    wrong = stores.opening.shape_differences(url, clock=SystemClock())
     if wrong or not current:
         session.exit_code = StoreError.exit_code
     if out.json:

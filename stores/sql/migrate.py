@@ -11,7 +11,7 @@ from stepwell.engine.points import Write
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.dialect import Dialect
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
-from stepwell.stores.sql.shape import check_shape
+from stepwell.stores.sql.shape import differences, wrong_shape
 from stepwell.stores.sql.statements import Transaction
 
 
@@ -23,9 +23,9 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
     what its version says.
     """
     database.check = partial(check_same, database.dialect)
-    version = current_version(database)
-    if version:
-        check_shape(database, version)
+    version, wrong = examine(database)
+    if wrong:
+        raise StoreError(wrong_shape(database.dialect.label(), version, wrong))
     if version == LATEST:
         return []
     if not apply:
@@ -38,6 +38,19 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
         if number > version and database.write(_apply(number, statements), Write.MIGRATE):
             applied.append(number)
     return applied
+
+
+def examine(database: Database) -> tuple[int, list[str]]:
+    """The version of the schema, and in what it is not what that says, in words.
+
+    Raises as `current_version`.
+    """
+    version = current_version(database)
+    while True:
+        wrong = differences(database, version) if version else []
+        seen, version = version, current_version(database) if wrong else version
+        if seen == version:  # it was not that of a process that migrates at this moment
+            return version, wrong
 
 
 def check_same(dialect: Dialect, connection: Any) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cache
 
-from stepwell.engine.errors import StoreError
 from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.migrations import MIGRATIONS
 from stepwell.stores.sql.sqlite import SqliteDialect
@@ -78,13 +77,6 @@ def _matters(line: str, tables: set[str]) -> bool:
     if table not in tables or kind == "index":
         return False
     return kind != "column" or (" not null" in line and " default " not in line)
-
-
-def check_shape(database: Database, version: int) -> None:
-    """Raises StoreError when the schema is not that of `version`; nothing was changed then."""
-    found = differences(database, version)
-    if found:
-        raise StoreError(wrong_shape(database.dialect.label(), version, found))
 
 
 def wrong_shape(label: str, version: int, found: Sequence[str]) -> str:

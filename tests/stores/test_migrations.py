@@ -80,7 +80,7 @@ def upgraded_file(tmp_path: Path) -> SqlRunStore:
     with connection:
         fill_version_1(connection.execute, SqliteDialect.ddl)
     connection.close()
-    assert opening.schema_version(f"sqlite:///{path}", clock=CLOCK) == (1, LATEST)
+    assert opening.schema(f"sqlite:///{path}", clock=CLOCK)[:2] == (1, LATEST)
     return SqlRunStore.open(SqliteDialect(path, clock=CLOCK))
 
 

@@ -20,7 +20,8 @@ from stepwell import StoreError, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
 from stepwell.stores.checkpoints.opening import open_checkpointer
-from stepwell.stores.sql import shape, shape_lines, sqlite_shape
+from stepwell.stores.sql import migrate, shape, shape_lines, sqlite_shape
+from stepwell.stores.sql.database import Database
 from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.postgres import PostgresDialect
 from stepwell.stores.sql.sqlite import SqliteDialect
@@ -97,6 +98,31 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if VARIABLE in os.environ:  # else the server goes with the tests
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.mark.parametrize("command", ["check", "upgrade"])
+def test_store_that_is_upgraded_meanwhile_is_looked_at_again(
+    place: Place, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.make(1)
+    current_version = migrate.current_version
+    answers: list[int] = []
+
+    def version_and_then_an_upgrade(database: Database) -> int:
+        answers.append(current_version(database))
+        if len(answers) == 1:
+            monkeypatch.setattr(migrate, "current_version", current_version)
+            assert opening.upgrade(place.url, clock=SystemClock()) == [2, 3]
+            monkeypatch.setattr(migrate, "current_version", version_and_then_an_upgrade)
+        return answers[-1]
+
+    monkeypatch.setattr(migrate, "current_version", version_and_then_an_upgrade)
+
+    if command == "check":
+        assert opening.schema(place.url, clock=SystemClock()) == (LATEST, LATEST, [])
+    else:
+        assert opening.upgrade(place.url, clock=SystemClock()) == []
+    assert answers == [1, LATEST]
 
 
 def check(url: str) -> subprocess.CompletedProcess[str]:
