@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.installed
 SAMPLE := samples/code_census
-ROOMS := engine stores executors stepwell cli
+ROOMS := engine stores executors stepwell testing cli
 # The folders outside the rooms that hold Python.
 OTHERS = $(foreach folder,tests tools samples benchmarks,$(if $(shell find $(folder) -name '*.py' 2>/dev/null),$(folder)))
 

@@ -20,7 +20,7 @@ from benchmarks.package import bench
 from benchmarks.workloads import LATENCY_WARM_UP, latencies, submit
 from stepwell import Runtime, connect
 from stepwell.engine.clock import SystemClock
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 
 # How it is executed, the statement, and its values.
 Call = tuple[str, str, Any]

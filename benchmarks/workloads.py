@@ -18,7 +18,7 @@ from benchmarks.memory import peak
 from benchmarks.package import DIAMOND, bench
 from benchmarks.place import running
 from stepwell import RunStatus, Runtime, Settings
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 
 LONGEST = 1_500.0
 LATENCY_WARM_UP = 20

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import InvalidInput
-from stepwell.engine.points import Point, reach
 
 
 def write_file(source: BinaryIO, path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from stepwell.engine.errors import InvalidInput, InvalidPayload
-from stepwell.engine.payload import encode, parse
-from stepwell.engine.payload_types import payload_type
+from stepwell.engine.payloads.payload import encode, parse
+from stepwell.engine.payloads.types import payload_type
 
 # A word up to this length is repeated with quotes, where it should have had them.
 QUOTABLE = 60

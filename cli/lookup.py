@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepwell.engine.errors import InvalidInput, NotFound
 from stepwell.engine.model import Run
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 
 LAST = "last"
 SHORTEST = 4

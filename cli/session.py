@@ -28,7 +28,7 @@ from stepwell.stores.sqlite_url import file_of
 
 if TYPE_CHECKING:
     from stepwell.cli.apps import Apps
-    from stepwell.engine.runtime import Runtime
+    from stepwell.engine.runtime.runtime import Runtime
 
 # How soon and how late a server that cannot be reached is tried again, in seconds.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stepwell.cli.deadline import Deadline
 
 if TYPE_CHECKING:
-    from stepwell.engine.runtime import Runtime
+    from stepwell.engine.runtime.runtime import Runtime
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

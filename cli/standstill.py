@@ -9,7 +9,7 @@ from stepwell.cli.session import Session
 from stepwell.cli.waits import Typed
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import QueueStatus, RunProgress, Step, WorkerRow
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import StepStatus
 
 # So many ready steps of a run are looked at.

@@ -13,8 +13,8 @@ from stepwell.cli.lookup import LAST
 from stepwell.cli.session import Session
 from stepwell.engine.errors import InvalidInput, StepwellError
 from stepwell.engine.package import Package
-from stepwell.engine.run_handle import RunHandle
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.run_handle import RunHandle
+from stepwell.engine.runtime.runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from stepwell.cli.output import duration, moment
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import EdgeRow, Step, StepWait
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
 
 # How a command is written for the person who is to type it.

@@ -11,7 +11,7 @@ from stepwell.cli.signals import Interrupted, draining
 from stepwell.cli.waits import why_it_stands
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.model import Run, RunProgress, StepResult
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import RunStatus, StepStatus
 
 EXIT_OF = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.CANCELED: 6}

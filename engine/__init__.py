@@ -8,16 +8,16 @@ from importlib import import_module
 from types import ModuleType
 
 _LAZY = {
-    "waits": "tenacity",
-    "cycles": "networkx",
-    "beside": "concurrent.futures",
-    "durable_async": "asyncio",
-    "described_waits": "many classes",
-    "payload_equality": "pydantic's root models",
+    "backoff": "backoff",  # tenacity
+    "cycle_search": "graph.cycle_search",  # networkx
+    "background": "durable.background",  # concurrent.futures
+    "coroutines": "durable.coroutines",  # asyncio
+    "described_waits": "durable.described_waits",  # many classes
+    "equality": "payloads.equality",  # pydantic's root models
 }
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"{__name__}.{_LAZY[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from stepwell.engine.errors import StepError, StepwellError
 from stepwell.engine.model import Failure
-from stepwell.engine.payload import encode
+from stepwell.engine.payloads.payload import encode
 
 MAX_CAUSE = 8_000
 MAX_MESSAGE = 2_000

@@ -9,7 +9,7 @@ from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import Conflict, InvalidInput, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import KeyValue
-from stepwell.engine.payload import DEFAULT_LIMIT, encode
+from stepwell.engine.payloads.payload import DEFAULT_LIMIT, encode
 from stepwell.engine.ports import KeyValues
 
 # The longest time an entry can be given, and so as good as for ever.

@@ -10,16 +10,16 @@ from functools import update_wrapper
 from importlib import import_module
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
-from stepwell.engine.graph import check_priority, check_timeout
+from stepwell.engine.graph.builder import RunBuilder
+from stepwell.engine.graph.graph import check_priority, check_timeout
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.ports import Executor
-from stepwell.engine.queues import check_queue
+from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.retry import Retry
 from stepwell.engine.signature import Signature, is_coroutine_function, name_of
+from stepwell.engine.step.context import StepContext
 
 P = ParamSpec("P")
 R = TypeVar("R")

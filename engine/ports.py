@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
-from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.model import (
     Arrival,

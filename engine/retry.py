@@ -17,7 +17,7 @@ from stepwell.engine.errors import (
     StepError,
     shown,
 )
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payloads.payload import decode, encode
 
 MAX_WAIT = MAX_DELAY.total_seconds()
 
@@ -70,7 +70,7 @@ class Retry:
     def delay(self, attempt: int, chance: float) -> timedelta:
         """The wait after failed attempt number `attempt` (from 1); `chance` is from [0, 1)."""
         initial, maximum = _seconds(self.initial, "initial"), _seconds(self.maximum, "maximum")
-        wait: float = engine.waits.seconds(self.wait, attempt, initial, maximum, self.multiplier)
+        wait: float = engine.backoff.seconds(self.wait, attempt, initial, maximum, self.multiplier)
         return timedelta(seconds=min(wait * (1 + self.jitter * chance), MAX_WAIT))
 
     def covers(self, error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import ClaimedStep, NewRun

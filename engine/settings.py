@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from stepwell.engine.errors import InvalidSettings, nearest, shown
-from stepwell.engine.payload import DEFAULT_LIMIT
+from stepwell.engine.payloads.payload import DEFAULT_LIMIT
 
 
 def _range(low: float, high: float, unit: str, text: str) -> Any:

@@ -10,9 +10,9 @@ from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from stepwell.engine.errors import InvalidPackage, InvalidPayload, shown
-from stepwell.engine.payload import decode, encode
-from stepwell.engine.payload_checks import LEAVES
-from stepwell.engine.payload_types import PayloadType
+from stepwell.engine.payloads.checks import LEAVES
+from stepwell.engine.payloads.payload import decode, encode
+from stepwell.engine.payloads.types import PayloadType
 
 _RAW = (Any, object, inspect.Parameter.empty, NoReturn, Never)
 # What a plain function may return for the engine to await.

@@ -9,7 +9,7 @@ from types import ModuleType
 _LAZY = {
     "awaitables": "awaitables",  # asyncio
     "tasks": "pools.tasks",  # asyncio
-    "processes": "pools.processes",  # multiprocessing
+    "processes": "pools.process.pool",  # multiprocessing
     "shell": "kinds.shell",  # multiprocessing
     "subrun": "kinds.subrun",
     "wait": "kinds.wait",

@@ -9,9 +9,9 @@ import stepwell.executors as executors
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
-from stepwell.engine.payload import encode
+from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Executor
-from stepwell.engine.queues import check_queue
+from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.signature import Signature, is_coroutine_function, signature_of
 from stepwell.executors.kinds import BUILT_IN, missing_library
 

@@ -14,8 +14,8 @@ from stepwell.defaults import VERSION as __version__
 
 if TYPE_CHECKING:
     from stepwell.composition import connect
-    from stepwell.engine.builder import RunBuilder
-    from stepwell.engine.checkpoint import (
+    from stepwell.engine.checkpoints.capabilities import pause_in_checkpoint, unpause_in_checkpoint
+    from stepwell.engine.checkpoints.checkpoint import (
         AtomicCheckpointer,
         Checkpoint,
         Checkpointer,
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
         JournalingCheckpointer,
         Operation,
     )
-    from stepwell.engine.checkpoint_fence import fenced
-    from stepwell.engine.checkpoint_text import dump as dump_checkpoint
-    from stepwell.engine.checkpoint_text import parse as parse_checkpoint
-    from stepwell.engine.checkpointing import pause_in_checkpoint, unpause_in_checkpoint
+    from stepwell.engine.checkpoints.fence import fenced
+    from stepwell.engine.checkpoints.text import dump as dump_checkpoint
+    from stepwell.engine.checkpoints.text import parse as parse_checkpoint
     from stepwell.engine.clock import Clock, SystemClock, VirtualClock
-    from stepwell.engine.context import StepContext
     from stepwell.engine.errors import (
         Canceled,
         CheckpointCorrupt,
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from stepwell.engine.events import Event, EventType
+    from stepwell.engine.graph.builder import RunBuilder
     from stepwell.engine.key_values import KeyValueStore
     from stepwell.engine.model import (
         Approval,
@@ -85,10 +84,11 @@ if TYPE_CHECKING:
         Transaction,
     )
     from stepwell.engine.retry import Retry
-    from stepwell.engine.run_handle import RunHandle
-    from stepwell.engine.runtime import Runtime
+    from stepwell.engine.runtime.run_handle import RunHandle
+    from stepwell.engine.runtime.runtime import Runtime
     from stepwell.engine.settings import Settings
     from stepwell.engine.states import Condition, RunStatus, StepStatus
+    from stepwell.engine.step.context import StepContext
     from stepwell.engine.verification import Verification, Violation
     from stepwell.stores.checkpoints.opening import open_checkpointer
 
@@ -97,13 +97,13 @@ _PLACES = {
     "Approval": "engine.model",
     "ArtifactRef": "engine.model",
     "ArtifactStore": "engine.ports",
-    "AtomicCheckpointer": "engine.checkpoint",
+    "AtomicCheckpointer": "engine.checkpoints.checkpoint",
     "Canceled": "engine.errors",
-    "Checkpoint": "engine.checkpoint",
+    "Checkpoint": "engine.checkpoints.checkpoint",
     "CheckpointCorrupt": "engine.errors",
-    "CheckpointUpdate": "engine.checkpoint",
+    "CheckpointUpdate": "engine.checkpoints.checkpoint",
     "CheckpointVersionError": "engine.errors",
-    "Checkpointer": "engine.checkpoint",
+    "Checkpointer": "engine.checkpoints.checkpoint",
     "Clock": "engine.clock",
     "Condition": "engine.states",
     "Conflict": "engine.errors",
@@ -119,7 +119,7 @@ _PLACES = {
     "InvalidPackage": "engine.errors",
     "InvalidPayload": "engine.errors",
     "InvalidSettings": "engine.errors",
-    "JournalingCheckpointer": "engine.checkpoint",
+    "JournalingCheckpointer": "engine.checkpoints.checkpoint",
     "KeyValue": "engine.model",
     "KeyValueStore": "engine.key_values",
     "Lease": "engine.model",
@@ -127,7 +127,7 @@ _PLACES = {
     "Message": "engine.model",
     "NoCheckpoint": "engine.errors",
     "NotFound": "engine.errors",
-    "Operation": "engine.checkpoint",
+    "Operation": "engine.checkpoints.checkpoint",
     "Package": "engine.package",
     "Permanent": "engine.errors",
     "Projection": "engine.ports",
@@ -141,15 +141,15 @@ _PLACES = {
     "RetryAfter": "engine.errors",
     "Retryable": "engine.errors",
     "Run": "engine.model",
-    "RunBuilder": "engine.builder",
-    "RunHandle": "engine.run_handle",
+    "RunBuilder": "engine.graph.builder",
+    "RunHandle": "engine.runtime.run_handle",
     "RunStatus": "engine.states",
     "RunStore": "engine.ports",
-    "Runtime": "engine.runtime",
+    "Runtime": "engine.runtime.runtime",
     "RuntimeClosed": "engine.errors",
     "Settings": "engine.settings",
     "Step": "engine.model",
-    "StepContext": "engine.context",
+    "StepContext": "engine.step.context",
     "StepError": "engine.errors",
     "StepHandle": "engine.model",
     "StepResult": "engine.model",
@@ -167,12 +167,12 @@ _PLACES = {
     "WaitTimeout": "engine.errors",
     "Workflow": "engine.package",
     "connect": "composition",
-    "dump_checkpoint": "engine.checkpoint_text:dump",
-    "fenced": "engine.checkpoint_fence",
+    "dump_checkpoint": "engine.checkpoints.text:dump",
+    "fenced": "engine.checkpoints.fence",
     "open_checkpointer": "stores.checkpoints.opening",
-    "parse_checkpoint": "engine.checkpoint_text:parse",
-    "pause_in_checkpoint": "engine.checkpointing",
-    "unpause_in_checkpoint": "engine.checkpointing",
+    "parse_checkpoint": "engine.checkpoints.text:parse",
+    "pause_in_checkpoint": "engine.checkpoints.capabilities",
+    "unpause_in_checkpoint": "engine.checkpoints.capabilities",
 }
 
 

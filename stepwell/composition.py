@@ -10,14 +10,14 @@ from typing import Any
 
 import stepwell.stores as stores
 from stepwell.defaults import DEFAULT_HOME, DEFAULT_STORE, MEMORY, VERSION
-from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, NotFound, StoreError, shown
 from stepwell.engine.events import Observers, log_event, wants_log
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
-from stepwell.engine.runtime import Runtime, RuntimeParts
+from stepwell.engine.runtime.runtime import Runtime, RuntimeParts
 from stepwell.engine.settings import Settings
 from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry
@@ -170,7 +170,7 @@ def _projections(
         root = home / "projections"
     else:
         root = _folder(given, "projections", "file:///folder, memory:// or postgresql://…")
-    made: ProjectionStore = stores.projections.SqliteProjectionStore(
+    made: ProjectionStore = stores.sqlite_projections.SqliteProjectionStore(
         root, durability=settings.durability, clock=clock
     )
     return made
@@ -178,7 +178,7 @@ def _projections(
 
 def _postgres_projections(url: str, settings: Settings) -> ProjectionStore:
     try:
-        made: ProjectionStore = stores.projections_postgres.PostgresProjectionStore(
+        made: ProjectionStore = stores.postgres_projections.PostgresProjectionStore(
             url, durability=settings.durability
         )
     except ImportError:

@@ -1,6 +1,6 @@
 """Descriptions of waits for `step.wait_any` and `step.wait_all`, and what those give."""
 
-from stepwell.engine.descriptions import (
+from stepwell.engine.durable.descriptions import (
     Answer,
     Approval,
     Description,

@@ -8,10 +8,10 @@ from types import ModuleType
 
 _LAZY = {
     "opening": "opening",  # sqlalchemy
-    "postgres": "sql.postgres",  # psycopg
+    "postgres": "sql.connection.postgres",  # psycopg
     "postgres_url": "postgres_url",  # psycopg
-    "projections": "projections",
-    "projections_postgres": "projections_postgres",  # psycopg
+    "sqlite_projections": "projections.sqlite",
+    "postgres_projections": "projections.postgres",  # psycopg
     "artifact_files": "artifacts.file",
 }
 

@@ -10,12 +10,12 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.errors import InvalidInput, StoreError, nearest
 from stepwell.engine.events import Observers
 from stepwell.stores.sql import shape
-from stepwell.stores.sql.checkpoints import OwnSqlCheckpointer
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.migrate import examine, migrate, upgrade_sql
-from stepwell.stores.sql.migrations import LATEST
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.roles.checkpoints import OwnSqlCheckpointer
+from stepwell.stores.sql.schema.migrations import LATEST
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.stores.sqlite_url import file_of
 

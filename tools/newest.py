@@ -28,7 +28,7 @@ QUICK = (
     "tests/executors",
     "tests/stores/test_run_store_sqlite.py",
     "tests/stores/test_sqlite.py",
-    "tests/stores/test_write_queue.py",
+    "tests/stores/test_group_commit.py",
     "tests/stores/test_projections.py",
 )
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")

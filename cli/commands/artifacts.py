@@ -14,7 +14,7 @@ from stepwell.cli.options import Command
 from stepwell.cli.session import Session
 from stepwell.engine.errors import InvalidInput, NotFound, nearest
 from stepwell.engine.model import ArtifactRef
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 
 READABLE = ("text/", "application/json", "application/xml", "image/svg+xml")
 

@@ -10,7 +10,7 @@ from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command
 from stepwell.cli.output import json_cell, json_text
 from stepwell.cli.session import Session
-from stepwell.engine.checkpoint import Checkpoint, CheckpointWait, Operation
+from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointWait, Operation
 
 
 @click.command(cls=Command)

@@ -10,7 +10,7 @@ from stepwell.cli.output import Output, json_text, moment
 from stepwell.cli.session import Session
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.events import Event
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 
 PAGE = 1_000
 LOOK_EVERY = 0.2

@@ -13,7 +13,7 @@ from stepwell.cli.output import Output, duration, moment, plain
 from stepwell.cli.session import Session
 from stepwell.cli.standstill import living, seen_since, wall_time
 from stepwell.engine.model import QueueStatus, WorkerRow
-from stepwell.engine.queues import most_per_period
+from stepwell.engine.queue_rules import most_per_period
 
 
 @click.command(cls=Command)

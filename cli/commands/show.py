@@ -22,7 +22,7 @@ from stepwell.cli.waits import (
     who_paused,
 )
 from stepwell.engine.model import Failure, Run, RunProgress, Step
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import StepStatus
 
 

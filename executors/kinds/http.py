@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 import stepwell.executors as executors
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Permanent, StoreError
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.payload_types import UNSHOWN
+from stepwell.engine.payloads.types import UNSHOWN
+from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.shortage import passing
 from stepwell.executors.kinds.sources import Source

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import aiohttp
 
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Permanent, Retryable, RetryAfter, StepError, one_line
 from stepwell.engine.model import ArtifactRef
+from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds.http import HttpFetch
 from stepwell.executors.kinds.http_address import PublicOnly
 from stepwell.executors.kinds.http_decoding import Undecodable, decode, encodings_of

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import Canceled, Permanent, Retryable, StepError, StoreError
-from stepwell.engine.graph import MAX_TIMEOUT
+from stepwell.engine.graph.graph import MAX_TIMEOUT
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.payload_types import UNSHOWN
+from stepwell.engine.payloads.types import UNSHOWN
+from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command, Unwatched
 from stepwell.executors.kinds.shortage import is_passing, passing

@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import NotFound, nearest
+from stepwell.engine.step.context import StepContext
 
 
 class ArtifactOf(BaseModel):

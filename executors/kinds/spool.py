@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 
-from stepwell.engine.context import StepContext
 from stepwell.engine.model import ArtifactRef
+from stepwell.engine.step.context import StepContext
 
 # What is read back to be offered as an inline artifact.
 SMALL = 64 * 1024

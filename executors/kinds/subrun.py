@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import StepError, Suspend
 from stepwell.engine.model import Wait
 from stepwell.engine.package import ExecutorFunction
+from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN
 
 _ENDED_BADLY = ("failed", "canceled")

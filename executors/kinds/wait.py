@@ -11,12 +11,12 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidInput, Suspend, WaitTimeout
 from stepwell.engine.model import Wait
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.payload import decode
-from stepwell.engine.waiting import MAX_WAIT, approval_topic, check_moment, check_topic
+from stepwell.engine.payloads.payload import decode
+from stepwell.engine.step.context import StepContext
+from stepwell.engine.wait_rules import MAX_WAIT, approval_topic, check_moment, check_topic
 from stepwell.executors.kinds import BUILT_IN
 
 OPERATION = "wait"

@@ -18,9 +18,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import CorruptData, NotFound, StoreError
 from stepwell.engine.model import Blob
-from stepwell.engine.points import Point, reach
 from stepwell.stores.artifacts.content import CHUNK, check_digest, chunks
 
 _TEMPORARY = "tmp"

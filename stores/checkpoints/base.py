@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
-from stepwell.engine.checkpoint import CHECKPOINT_VERSION, Checkpoint, CheckpointUpdate
-from stepwell.engine.checkpoint_text import (
+from stepwell.engine.checkpoints.capabilities import apply
+from stepwell.engine.checkpoints.checkpoint import CHECKPOINT_VERSION, Checkpoint, CheckpointUpdate
+from stepwell.engine.checkpoints.text import (
     Document,
     Pieces,
     check_execution_id,
@@ -19,7 +20,6 @@ from stepwell.engine.checkpoint_text import (
     take_apart_update,
     version_of,
 )
-from stepwell.engine.checkpointing import apply
 from stepwell.engine.errors import InvalidInput, NoCheckpoint, RefusedByState
 
 T = TypeVar("T")

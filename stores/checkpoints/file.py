@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
-from stepwell.engine.checkpoint import CHECKPOINT_VERSION
-from stepwell.engine.checkpoint_text import Document, Pieces, version_of
+from stepwell.engine.checkpoints.checkpoint import CHECKPOINT_VERSION
+from stepwell.engine.checkpoints.text import Document, Pieces, version_of
+from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import StoreError
-from stepwell.engine.points import Point, reach
 from stepwell.stores.checkpoints.base import PRESENT, OpenedCheckpointer, Place, refuse_newer
 from stepwell.stores.checkpoints.folder import Folder, LockedFile, Stamp
 from stepwell.stores.checkpoints.lines import Contents, news, read, whole_file

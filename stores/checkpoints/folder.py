@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import StoreError
 from stepwell.engine.forks import Lineage
-from stepwell.engine.points import Point, reach
 from stepwell.stores.artifacts.file import make_folder
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -16,8 +16,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from stepwell.engine.checkpoint import Operation
-from stepwell.engine.checkpoint_text import Document, Pieces, damaged, read_object, version_of
+from stepwell.engine.checkpoints.checkpoint import Operation
+from stepwell.engine.checkpoints.text import Document, Pieces, damaged, read_object, version_of
 from stepwell.engine.errors import CheckpointVersionError
 from stepwell.stores.checkpoints.base import assemble
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from stepwell.engine.checkpoint_text import Document, Pieces, read_object
+from stepwell.engine.checkpoints.text import Document, Pieces, read_object
 from stepwell.engine.errors import StoreError
 from stepwell.engine.forks import Lineage
 from stepwell.stores.checkpoints.base import PRESENT, OpenedCheckpointer, Place, refuse_newer

@@ -6,13 +6,13 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import StoreError, StoreVersionError
-from stepwell.engine.points import Write
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.shape import differences, wrong_shape
-from stepwell.stores.sql.statements import Transaction
 
 
 def migrate(database: Database, *, apply: bool) -> list[int]:

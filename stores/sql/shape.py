@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cache
 
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.migrations import MIGRATIONS
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.sqlite_shape import shape_of
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.schema.migrations import MIGRATIONS
+from stepwell.stores.sql.schema.sqlite_shape import shape_of
 
 # How many differences a refusal tells.
 MOST_TOLD = 3

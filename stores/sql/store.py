@@ -8,6 +8,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_micros
+from stepwell.engine.crash_points import Point, Write, reach
 from stepwell.engine.errors import Conflict, InvalidInput, one_line
 from stepwell.engine.events import Observers
 from stepwell.engine.model import (
@@ -27,31 +28,30 @@ from stepwell.engine.model import (
     RunInfo,
     WorkerRow,
 )
-from stepwell.engine.payload import encode
-from stepwell.engine.points import Point, Write, reach
+from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Watch
-from stepwell.stores.sql import schema
-from stepwell.stores.sql.checkpoints import CheckpointStatements, SqlCheckpointer
-from stepwell.stores.sql.claim import Claims
-from stepwell.stores.sql.claims_sql import ClaimStatements
-from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.fused import keys_array
-from stepwell.stores.sql.handing_on import HandedOn
-from stepwell.stores.sql.holds import Holds
-from stepwell.stores.sql.key_values import KeyValues
-from stepwell.stores.sql.leases import MAX_WOKEN
-from stepwell.stores.sql.ledger import Ledger
-from stepwell.stores.sql.mailbox import Mailbox
+from stepwell.stores.sql.connection.corruption import first_number, reads_stored
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.claim import Claims
+from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
+from stepwell.stores.sql.exchange.fused_sql import keys_array
+from stepwell.stores.sql.exchange.handoff import HandedOn
+from stepwell.stores.sql.exchange.leases import MAX_WOKEN
+from stepwell.stores.sql.exchange.new_runs import created_run, info_of
+from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
+from stepwell.stores.sql.exchange.settle import Settlement, other_runs
 from stepwell.stores.sql.migrate import migrate
-from stepwell.stores.sql.new_runs import created_run, info_of
-from stepwell.stores.sql.operators import Operators, OperatorStatements
-from stepwell.stores.sql.queues import QueueLimits, QueueStatements
-from stepwell.stores.sql.readable import first_number, reads_stored
-from stepwell.stores.sql.rows import schema_version_of
-from stepwell.stores.sql.settle import Settlement, other_runs
-from stepwell.stores.sql.spread import Spread
-from stepwell.stores.sql.statements import Statement, Transaction, bind
-from stepwell.stores.sql.values import Values
+from stepwell.stores.sql.roles.checkpoints import CheckpointStatements, SqlCheckpointer
+from stepwell.stores.sql.roles.holds import Holds
+from stepwell.stores.sql.roles.key_values import KeyValues
+from stepwell.stores.sql.roles.messages import Mailbox
+from stepwell.stores.sql.roles.operators import Operators, OperatorStatements
+from stepwell.stores.sql.roles.rows import schema_version_of
+from stepwell.stores.sql.roles.values import Values
+from stepwell.stores.sql.schema import tables
 
 
 def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
@@ -71,7 +71,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         self.database.forget = self._claims.forget
         self._operators = Operators(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
-        workers = schema.workers
+        workers = tables.workers
         self._put_worker = Statement(
             dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
         )

@@ -1,12 +1,14 @@
 """A clone can be imported from its folder, whatever the Python knows of it."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 import pytest
 
-from tests.architecture.product import ROOT
+from tests.architecture.product import FACE, ROOT, rooms
 
 # Without site no .pth file is read: what is installed is there, but no clone is.
 START = f"""
@@ -66,3 +68,23 @@ def test_its_command_line_runs_too() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("stepwell ")
+
+
+def test_what_an_older_clone_left_in_the_face_hides_no_room(tmp_path: Path) -> None:
+    for name, folder in rooms().items():
+        if name == FACE:
+            shutil.copytree(folder, tmp_path / FACE, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (tmp_path / folder.name).symlink_to(folder)
+    (tmp_path / FACE / "testing" / "__pycache__").mkdir(parents=True)
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", START + WORK],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "engine" / "ports.py")

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "stores": {"engine"},
     "executors": {"engine"},
     "stepwell": {"engine", "stores", "executors"},
+    "testing": {"engine", "stores", "executors", "stepwell"},
     "cli": {"engine", "stores", "executors", "stepwell"},
 }
 

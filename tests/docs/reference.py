@@ -14,8 +14,8 @@ from typing import Any
 
 from stepwell import KeyValueStore, RunHandle, Runtime
 from stepwell.engine import errors, events, settings, verification
-from stepwell.engine.queries import RunFilters
-from stepwell.engine.run_factory import StartOptions
+from stepwell.engine.runtime.queries import RunFilters
+from stepwell.engine.runtime.run_factory import StartOptions
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stepwell.engine.points import POINTS
+from stepwell.engine.crash_points import POINTS
 from tests.docs.pages import ROOT
 from tests.planted.faults import exists, faults
 from tests.trust.clocks.test_storms import STORMS

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.context import StepContext
-from stepwell.engine.execution import Execution
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import ClaimedStep, NewStep, Outcome, Queue
 from stepwell.engine.package import Package
-from stepwell.engine.run_factory import RunFactory
+from stepwell.engine.runtime.run_factory import RunFactory
 from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
+from stepwell.engine.step.context import StepContext
+from stepwell.engine.step.execution import Execution
 from stepwell.executors.pools.attempt import perform
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
-from stepwell.stores.projections import SqliteProjectionStore
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.projections.sqlite import SqliteProjectionStore
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import new_step
 from stepwell.testing.run_store.case import Bench

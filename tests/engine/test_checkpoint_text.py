@@ -14,9 +14,9 @@ from stepwell import (
     dump_checkpoint,
     parse_checkpoint,
 )
-from stepwell.engine import checkpoint_text
-from stepwell.engine.checkpoint import CHECKPOINT_VERSION, Checkpoint
-from stepwell.engine.checkpoint_text import upcast
+from stepwell.engine.checkpoints import text
+from stepwell.engine.checkpoints.checkpoint import CHECKPOINT_VERSION, Checkpoint
+from stepwell.engine.checkpoints.text import upcast
 from stepwell.testing.checkpointers.case import checkpoint, full, operation
 
 
@@ -97,12 +97,12 @@ def test_names_that_end_like_another_s_id_are_refused_together() -> None:
 class TestUpcast:
     @pytest.fixture(autouse=True)
     def three_versions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(checkpoint_text, "CHECKPOINT_VERSION", CHECKPOINT_VERSION + 2)
+        monkeypatch.setattr(text, "CHECKPOINT_VERSION", CHECKPOINT_VERSION + 2)
         steps = {
             CHECKPOINT_VERSION: lambda old: {**old, "way": [*old["way"], "second"]},
             CHECKPOINT_VERSION + 1: lambda old: {**old, "way": [*old["way"], "third"]},
         }
-        monkeypatch.setattr(checkpoint_text, "UPCASTERS", steps)
+        monkeypatch.setattr(text, "UPCASTERS", steps)
 
     def test_steps_go_in_order(self) -> None:
         document = {"schema_version": CHECKPOINT_VERSION, "way": ["first"]}

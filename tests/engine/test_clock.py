@@ -52,6 +52,6 @@ def test_system_clock_goes_on() -> None:
 
 
 def test_seam_gives_only_what_it_names() -> None:
-    assert engine.cycles.find_cycle([("a", "b"), ("b", "a")]) is not None
+    assert engine.cycle_search.find_cycle([("a", "b"), ("b", "a")]) is not None
     with pytest.raises(AttributeError, match="no attribute 'nowhere'"):
         engine.nowhere  # noqa: B018  # that is the point

@@ -13,7 +13,6 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     InvalidGraph,
     InvalidInput,
@@ -22,8 +21,9 @@ from stepwell.engine.errors import (
     StepwellError,
 )
 from stepwell.engine.model import Edge, StepHandle
-from stepwell.engine.payload import decode, encode
+from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import Condition
+from stepwell.engine.step.context import StepContext
 from stepwell.testing.builders import completed, failed, new_step, subtree, suspended
 from tests.engine.desk import Desk
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from stepwell.composition import connect
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidGraph
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.package import Package
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
+from stepwell.engine.step.context import StepContext
 
 PATIENCE = 20.0
 LIMIT = 5

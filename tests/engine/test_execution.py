@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, model_serializer
 
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     Canceled,
     NotFound,
@@ -18,10 +17,11 @@ from stepwell.engine.errors import (
     StepError,
     Suspend,
 )
-from stepwell.engine.execution import fail
 from stepwell.engine.failures import MAX_CAUSE, MAX_MESSAGE
 from stepwell.engine.model import Completed, Failed, Outcome, Suspended, Wait
 from stepwell.engine.retry import Retry
+from stepwell.engine.step.context import StepContext
+from stepwell.engine.step.execution import fail
 from stepwell.testing.builders import new_step
 from tests.engine.desk import Desk
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell.engine.errors import InvalidGraph, InvalidInput, InvalidPayload, NotFound
-from stepwell.engine.graph import Graph
+from stepwell.engine.graph.graph import Graph
 from stepwell.engine.model import Dependency, Edge, NewStep, Queue, StepHandle
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
@@ -208,7 +208,7 @@ class TestTaken:
     def test_graph_that_points_back_is_not_searched(
         self, graph: Graph, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("stepwell.engine.cycles.find_cycle", lambda edges: 1 / 0)
+        monkeypatch.setattr("stepwell.engine.graph.cycle_search.find_cycle", lambda edges: 1 / 0)
         last = add(graph)
         for _ in range(50):
             last = add(graph, after=last)

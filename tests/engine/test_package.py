@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidGraph, InvalidInput, InvalidPackage, NotFound
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import Package, check_executor
 from stepwell.engine.retry import Retry
+from stepwell.engine.step.context import StepContext
 from stepwell.executors.registry import Registry
 
 shop = Package("shop", title="Web shop")

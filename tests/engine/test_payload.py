@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from stepwell.engine.errors import InvalidPayload
-from stepwell.engine.payload import decode, encode, parse
-from stepwell.engine.payload_checks import MAX_DEPTH
+from stepwell.engine.payloads.checks import MAX_DEPTH
+from stepwell.engine.payloads.payload import decode, encode, parse
 
 
 class Model(BaseModel):

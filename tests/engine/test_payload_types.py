@@ -33,8 +33,8 @@ from pydantic import (
 )
 
 from stepwell.engine.errors import InvalidPayload
-from stepwell.engine.payload import encode
-from stepwell.engine.payload_types import PayloadType, payload_type
+from stepwell.engine.payloads.payload import encode
+from stepwell.engine.payloads.types import PayloadType, payload_type
 
 LIMIT = 1 << 20
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
 
 from stepwell import InvalidPayload, Package, Retry, RunBuilder, Runtime, StepContext, connect
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.run_handle import RunHandle
+from stepwell.engine.runtime.run_handle import RunHandle
 
 TIMEOUT = 30
 

@@ -11,9 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell.composition import connect
-from stepwell.engine.builder import RunBuilder
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import (
     Conflict,
     InvalidInput,
@@ -26,10 +24,12 @@ from stepwell.engine.errors import (
     StoreError,
     WaitTimeout,
 )
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.model import Queue
 from stepwell.engine.package import Package
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.settings import Settings
+from stepwell.engine.step.context import StepContext
 from stepwell.stores.opening import open_run_store
 
 shop = Package("shop")

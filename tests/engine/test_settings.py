@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.engine.errors import InvalidInput, InvalidSettings
 from stepwell.engine.model import Queue
-from stepwell.engine.queues import check_queue
+from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.settings import Settings
 
 NUMBERS = [field for field in dataclasses.fields(Settings) if "low" in field.metadata]

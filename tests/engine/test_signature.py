@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from stepwell.engine.builder import RunBuilder
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import InvalidPackage, InvalidPayload
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.signature import Signature
+from stepwell.engine.step.context import StepContext
 
 
 class Order(BaseModel):

@@ -11,7 +11,7 @@ import pytest
 
 from stepwell import EventType, Package, RunBuilder, RunStatus, Runtime, connect
 from stepwell.engine.errors import Conflict, StoreError
-from stepwell.engine.worker import LOOK, Worker
+from stepwell.engine.worker.worker import LOOK, Worker
 from stepwell.stores.sql.store import SqlRunStore
 
 LENGTH = 60

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import stepwell.waits as waits
-from stepwell.engine.context import StepContext
 from stepwell.engine.errors import NotFound, WaitTimeout
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
+from stepwell.engine.step.context import StepContext
 
 durable = Package("durable")
 

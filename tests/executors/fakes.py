@@ -7,7 +7,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
 from stepwell.engine.errors import NotFound
-from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
     ArtifactRef,
     Blob,
@@ -23,11 +22,12 @@ from stepwell.engine.model import (
     StepResult,
 )
 from stepwell.engine.package import ExecutorFunction
-from stepwell.engine.payload import encode
+from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import ProjectionStore, Task
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
-from stepwell.engine.surroundings import Surroundings
+from stepwell.engine.step.context_variables import Surroundings
+from stepwell.engine.step.execution import Execution
 from stepwell.executors.registry import Registry
 
 PATIENCE = 30.0

@@ -11,7 +11,7 @@ import pytest
 
 from stepwell import ArtifactRef, RunHandle, Runtime, connect
 from stepwell.engine.errors import CorruptData, InvalidInput, NotFound
-from stepwell.engine.execution import Execution
+from stepwell.engine.step.execution import Execution
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from tests.executors.fakes import FakeReads, claimed, services

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.errors import InvalidPayload, Permanent, Retryable, RetryAfter, StepError
-from stepwell.engine.execution import Execution
+from stepwell.engine.step.execution import Execution
 from stepwell.executors import kinds
 from tests.executors.fakes import FakeArtifacts, artifacts_of, claimed, services
 

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import ClientOSError
 
 from stepwell.engine.errors import InvalidPayload, NotFound, Permanent, Retryable, StepError
-from stepwell.engine.execution import Execution
 from stepwell.engine.model import Failed
+from stepwell.engine.step.execution import Execution
 from stepwell.executors.kinds import http_address
 from stepwell.executors.kinds.http import HttpFetch, fetch_url
 from stepwell.executors.kinds.http_address import is_public

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.engine.execution import Execution
-from stepwell.executors.pools import child_main
-from stepwell.executors.pools.channel import Garbled, Incoming, framed
-from stepwell.executors.pools.child_process import ChildProcess
-from stepwell.executors.pools.processes import ProcessPool
-from stepwell.executors.pools.snapshot import Setup
-from stepwell.executors.pools.wire import pack, pack_outcome, unpack
+from stepwell.engine.step.execution import Execution
+from stepwell.executors.pools.process import child_main
+from stepwell.executors.pools.process.channel import Garbled, Incoming, framed
+from stepwell.executors.pools.process.child_process import ChildProcess
+from stepwell.executors.pools.process.pool import ProcessPool
+from stepwell.executors.pools.process.snapshot import Setup
+from stepwell.executors.pools.process.wire import pack, pack_outcome, unpack
 from stepwell.executors.registry import Registry
 from stepwell.testing.builders import completed
 from tests.executors import bodies
@@ -168,8 +168,8 @@ def test_a_live_child_is_buried_at_once() -> None:
 def test_a_keeper_that_is_stuck_does_not_hold_up_the_shutdown(
     outbox: Outbox, ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepwell.executors.pools.processes.LAST_WAIT", 0.1)
-    monkeypatch.setattr("stepwell.executors.pools.processes._Pressure.press", lambda *_: None)
+    monkeypatch.setattr("stepwell.executors.pools.process.pool.LAST_WAIT", 0.1)
+    monkeypatch.setattr("stepwell.executors.pools.process.pool._Pressure.press", lambda *_: None)
     pool = ProcessPool(1, outbox, services(Registry([bodies.pack]), kill_grace=0), "worker1")
     pool.submit([task("test.stubborn", ears.path)])
     child, grandchild = map(int, ears.line().split())

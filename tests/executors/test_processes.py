@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from stepwell.engine.errors import NotFound
-from stepwell.engine.execution import Execution
 from stepwell.engine.model import (
     Completed,
     Edge,
@@ -26,7 +25,8 @@ from stepwell.engine.model import (
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.services import Services
 from stepwell.engine.states import StepStatus
-from stepwell.executors.pools.processes import ProcessPool
+from stepwell.engine.step.execution import Execution
+from stepwell.executors.pools.process.pool import ProcessPool
 from stepwell.executors.registry import Registry
 from tests.executors import bodies
 from tests.executors.ears import Ears, wait_until_gone
@@ -359,10 +359,10 @@ def test_a_kind_registered_later_gets_a_new_child(outbox: Outbox) -> None:
 
 PROGRAM = """
 import os, sys
-from stepwell.engine.context import StepContext
-from stepwell.engine.execution import Execution
+from stepwell.engine.step.context import StepContext
+from stepwell.engine.step.execution import Execution
 from stepwell.engine.package import Package
-from stepwell.executors.pools.processes import ProcessPool
+from stepwell.executors.pools.process.pool import ProcessPool
 from stepwell.executors.registry import Registry
 from tests.executors.fakes import Outbox, claimed, services
 

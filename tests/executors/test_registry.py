@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell import connect
-from stepwell.engine.builder import RunBuilder
 from stepwell.engine.errors import InvalidInput, InvalidPackage, InvalidPayload, NotFound
+from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package
 from stepwell.executors import kinds

@@ -20,7 +20,7 @@ from stepwell.engine.errors import (
     Retryable,
     StepError,
 )
-from stepwell.engine.execution import Execution
+from stepwell.engine.step.execution import Execution
 from stepwell.executors.kinds.shell import ShellRun, run, run_shell
 from stepwell.executors.kinds.sources import ArtifactOf
 from stepwell.executors.kinds.spool import Spool

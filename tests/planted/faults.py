@@ -123,7 +123,7 @@ def exists(node: str, root: Path = ROOT) -> bool:
 
 def _of_suites(root: Path) -> set[str]:
     """The tests that a class may have from the conformance suites."""
-    files = (root / "stepwell" / "testing").rglob("*.py")
+    files = (root / "testing").rglob("*.py")
     return {name for file in files for name in _DEFINED.findall(file.read_text())}
 
 

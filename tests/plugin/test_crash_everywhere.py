@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from stepwell import InvalidInput, Package, Permanent, RunBuilder, RunHandle, StepContext
 from stepwell.cli.main import command_line
-from stepwell.engine.points import Stage
+from stepwell.engine.crash_points import Stage
 from stepwell.testing import CrashEverywhere, VirtualRuntime
 from stepwell.testing.crashes import crash_everywhere as crash_in_a_folder_of_its_own
 from tests.plugin.packages import Order, ask, bank, careful, careless, patient

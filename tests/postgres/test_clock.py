@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
-from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, new_run, new_step
 from tests.postgres.server import ask

@@ -16,7 +16,7 @@ import pytest
 
 from stepwell import EventType, RunStatus, Runtime, StoreError, connect
 from stepwell.engine.events import Observers
-from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from tests.postgres.conftest import PATIENCE, Spawn
 from tests.postgres.server import OwnServer, ask, figure, terminate_backends, wait_until

@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StoreError
-from stepwell.stores.sql.postgres import MOST_LOOKS, PostgresDialect, PostgresWatch
+from stepwell.stores.sql.connection.postgres import MOST_LOOKS, PostgresDialect, PostgresWatch
 
 
 class Full(PostgresDialect):

@@ -15,9 +15,9 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import Conflict
 from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Outcome, Queue
 from stepwell.engine.states import RunStatus
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.statements import Transaction
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, completed, new_run, new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR

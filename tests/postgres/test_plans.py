@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stepwell.stores.sql.claims_sql import ClaimStatements
-from stepwell.stores.sql.fused import FusedStatements
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.statements import Statement
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.statements import Statement
+from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
+from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 
 FEW_ROWS = {"meta", "queues"}
 # All there ever are in it are few.

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from stepwell import Package, Queue, RunBuilder, StepContext, StoreError, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
-from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
 from tests.conftest import url_of
 from tests.postgres.test_refusals import stepwell
 

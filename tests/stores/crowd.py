@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.statements import Transaction
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.statements import Transaction
 
 LONGEST = 30
 

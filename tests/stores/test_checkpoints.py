@@ -16,7 +16,7 @@ from stepwell import (
     open_checkpointer,
     parse_checkpoint,
 )
-from stepwell.engine.checkpoint import Checkpointer
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.testing.checkpointers import (
     CheckpointerSuite,

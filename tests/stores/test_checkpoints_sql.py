@@ -27,7 +27,11 @@ from stepwell import (
     open_checkpointer,
     pause_in_checkpoint,
 )
-from stepwell.engine.checkpoint import AtomicCheckpointer, Checkpointer, JournalingCheckpointer
+from stepwell.engine.checkpoints.checkpoint import (
+    AtomicCheckpointer,
+    Checkpointer,
+    JournalingCheckpointer,
+)
 from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.stores.checkpoints.base import OpenedCheckpointer

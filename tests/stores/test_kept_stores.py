@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 from stepwell import connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
-from stepwell.stores.sql.migrations import LATEST
+from stepwell.stores.sql.schema.migrations import LATEST
 from tests.conftest import url_of
 from tests.stores.kept import work
 from tests.stores.kept.work import PATIENCE, kept

@@ -15,9 +15,9 @@ from psycopg.sql import SQL, Identifier
 from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.model import NewMessage
 from stepwell.stores import opening
-from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import suspended
 from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, check_counts

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from stepwell import CorruptData, Package, Retry, RunBuilder, Runtime, StepContext, connect
-from stepwell.engine.checkpoint_fence import fenced
+from stepwell.engine.checkpoints.fence import fenced
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
-from stepwell.stores.sql import claim, rows
-from stepwell.stores.sql.claim import Claims
-from stepwell.stores.sql.graphs import Graphs
-from stepwell.stores.sql.ledger import Ledger
-from stepwell.stores.sql.operators import Operators
-from stepwell.stores.sql.settle import Settlement
+from stepwell.stores.sql.exchange import claim
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.claim import Claims
+from stepwell.stores.sql.exchange.graphs import Graphs
+from stepwell.stores.sql.exchange.settle import Settlement
+from stepwell.stores.sql.roles import rows
+from stepwell.stores.sql.roles.operators import Operators
 
 PATIENCE = 60
 LEASE = 1.0

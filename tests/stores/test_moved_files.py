@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 
 from stepwell import Package, RunStatus, Runtime, StepContext, connect, open_checkpointer
-from stepwell.engine.checkpoint import Checkpoint
+from stepwell.engine.checkpoints.checkpoint import Checkpoint
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import NoCheckpoint, StoreError, StoreGone
 from stepwell.engine.model import DEFAULT_QUEUE, Queue, RunFilter
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.projections import SqliteProjection
+from stepwell.stores.projections.sqlite import SqliteProjection
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.stores.sqlite_file import SqliteFile
 from stepwell.testing.builders import claim_request, new_run, new_step

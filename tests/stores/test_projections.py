@@ -17,7 +17,7 @@ import pytest
 from stepwell.engine.clock import VirtualClock, to_micros
 from stepwell.engine.errors import InvalidInput, InvalidSettings, StoreError
 from stepwell.engine.ports import Transaction
-from stepwell.stores.projections import SqliteProjection, SqliteProjectionStore
+from stepwell.stores.projections.sqlite import SqliteProjection, SqliteProjectionStore
 from stepwell.testing.projections import OpenStore, ProjectionSuite, SharedProjectionSuite
 from stepwell.testing.projections.case import sell, total
 
@@ -390,7 +390,7 @@ def test_a_database_that_may_not_be_written_is_the_stores_error(file: SqliteProj
     script = (
         "import os, sys\n"
         "from stepwell.engine.errors import StoreError\n"
-        "from stepwell.stores.projections import SqliteProjection\n"
+        "from stepwell.stores.projections.sqlite import SqliteProjection\n"
         "if os.geteuid() == 0:\n"
         "    os.setegid(65534)\n"
         "    os.seteuid(65534)\n"
@@ -426,7 +426,7 @@ def test_a_disk_that_takes_no_more_is_the_stores_error(file: SqliteProjection) -
 FULL_DISK = """
 import subprocess, sys
 from stepwell.engine.errors import StoreError
-from stepwell.stores.projections import SqliteProjection
+from stepwell.stores.projections.sqlite import SqliteProjection
 
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", sys.argv[1]], check=True)
 projection = SqliteProjection(sys.argv[1] + "/a.db")

@@ -22,9 +22,9 @@ import stepwell.stores as stores
 from stepwell import connect
 from stepwell.engine.errors import InvalidInput, InvalidSettings, StoreError
 from stepwell.engine.ports import Projection, Transaction
-from stepwell.stores.projection_pool import MAX_CONNECTIONS
-from stepwell.stores.projection_sql import prepare
-from stepwell.stores.projections_postgres import PostgresProjectionStore, schema_of
+from stepwell.stores.projections.postgres import PostgresProjectionStore, schema_of
+from stepwell.stores.projections.postgres_pool import MAX_CONNECTIONS
+from stepwell.stores.projections.postgres_sql import prepare
 from stepwell.testing.projections import OpenStore, SharedProjectionSuite
 from stepwell.testing.projections.case import TABLE, sell, total
 
@@ -503,7 +503,7 @@ def test_connect_takes_a_place_of_their_own(url: str, tmp_path: Path) -> None:
 
 
 def test_connect_without_the_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "stepwell.stores.projections_postgres")
+    monkeypatch.delitem(sys.modules, "stepwell.stores.projections.postgres")
     monkeypatch.delattr(stores, "projections_postgres")
     monkeypatch.setitem(sys.modules, "psycopg", None)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store import RunStoreSuite
 from stepwell.testing.run_store.case import OpenStore

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store import RunStoreSuite, TransientRunStoreSuite
 from stepwell.testing.run_store.case import OpenStore

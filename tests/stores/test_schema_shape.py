@@ -20,11 +20,12 @@ from stepwell import StoreError, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.stores import opening
 from stepwell.stores.checkpoints.opening import open_checkpointer
-from stepwell.stores.sql import migrate, shape, shape_lines, sqlite_shape
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.sql import migrate, shape
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.schema import shape_lines, sqlite_shape
+from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from tests.conftest import VARIABLE, url_of
 
 # A migration that was released is never changed: stores that it made are out there, and tell

@@ -29,14 +29,15 @@ from stepwell.engine.errors import (
 from stepwell.engine.events import Event, Observers
 from stepwell.engine.model import Queue, RunFilter, StepFilter
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.sql import schema, sqlite
-from stepwell.stores.sql.database import Database
+from stepwell.stores.sql.connection import sqlite
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.group_commit import MAX_GROUP
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
 from stepwell.stores.sql.migrate import migrate, upgrade_sql
-from stepwell.stores.sql.migrations import LATEST, MIGRATIONS
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.statements import Statement, Transaction, bind
+from stepwell.stores.sql.schema import tables
+from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.store import SqlRunStore
-from stepwell.stores.sql.write_queue import MAX_GROUP
 from stepwell.testing.builders import completed, new_artifact, new_run, new_step
 from stepwell.testing.run_store.case import Bench
 from tests.stores.crowd import write_together
@@ -85,7 +86,7 @@ class TestSchema:
         engine = sa.create_engine(f"sqlite:///{path}")
         inspector = sa.inspect(engine)
 
-        tables = {
+        found = {
             name: [
                 (column["name"], column["type"]._type_affinity)
                 for column in inspector.get_columns(name)
@@ -94,9 +95,9 @@ class TestSchema:
         }
         engine.dispose()
 
-        assert tables == {
+        assert found == {
             name: [(column.name, column.type._type_affinity) for column in table.columns]
-            for name, table in schema.METADATA.tables.items()
+            for name, table in tables.METADATA.tables.items()
         }
 
     def test_script_for_people_makes_the_same_database(self, path: Path, tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ class TestSchema:
             SqlRunStore.open(ServerDialect(path, clock=VirtualClock()))
 
     def test_statement_with_a_parameter_it_does_not_have(self, path: Path) -> None:
-        statement = Statement(sa.select(schema.meta.c.name), "unused")
+        statement = Statement(sa.select(tables.meta.c.name), "unused")
 
         with pytest.raises(AssertionError, match=r"no parameters \{'unused'\}"):
             statement(Transaction(None, SqliteDialect(path, clock=VirtualClock()), 0))
@@ -286,7 +287,7 @@ class TestRefusedFiles:
             if len(waits) == 20:
                 other.execute("ROLLBACK")
 
-        monkeypatch.setattr("stepwell.stores.sql.sqlite.pause", wait)
+        monkeypatch.setattr("stepwell.stores.sql.connection.sqlite.pause", wait)
 
         # when
         run = store.create_run(new_run("r", new_step("a")))
@@ -306,7 +307,8 @@ class TestRefusedFiles:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         monkeypatch.setattr(
-            "stepwell.stores.sql.sqlite.pause", lambda _: signal.raise_signal(signal.SIGINT)
+            "stepwell.stores.sql.connection.sqlite.pause",
+            lambda _: signal.raise_signal(signal.SIGINT),
         )
 
         with pytest.raises(KeyboardInterrupt):

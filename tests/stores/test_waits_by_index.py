@@ -13,10 +13,10 @@ import pytest
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.sql.leases import LeaseStatements
-from stepwell.stores.sql.ledger import LedgerStatements
-from stepwell.stores.sql.messages import MessageStatements
-from stepwell.stores.sql.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.connection.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.exchange.changes import LedgerStatements
+from stepwell.stores.sql.exchange.leases import LeaseStatements
+from stepwell.stores.sql.exchange.messages import MessageStatements
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import new_run, new_step
 

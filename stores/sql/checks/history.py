@@ -12,7 +12,7 @@ from stepwell.stores.sql.checks.check import (
     Check,
     listed,
 )
-from stepwell.stores.sql.run_ends import END_EVENTS
+from stepwell.stores.sql.exchange.run_ends import END_EVENTS
 
 _RUN_ENDS = listed(END_EVENTS.values())
 _LAST_ENDS = (

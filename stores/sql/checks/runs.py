@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stepwell.engine.states import RUN_ENDED, RunStatus, run_end
 from stepwell.stores.sql.checks.check import ENDED, RETRIES, Check, listed
-from stepwell.stores.sql.queues import LIMITS_GRACE, LIMITS_SET
-from stepwell.stores.sql.run_ends import END_EVENTS
+from stepwell.stores.sql.exchange.queue_limits import LIMITS_GRACE, LIMITS_SET
+from stepwell.stores.sql.exchange.run_ends import END_EVENTS
 
 _ENDED_RUN = listed(RUN_ENDED)
 _RUN_ENDS = listed(END_EVENTS.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stepwell.engine.events import EventType
 from stepwell.engine.states import RUN_ENDED, RunStatus
-from stepwell.stores.sql import waiting
 from stepwell.stores.sql.checks.check import Check, listed
+from stepwell.stores.sql.exchange import wait_names
 
-_RUN = waiting.run_end("")
+_RUN = wait_names.run_end("")
 _FROZEN = f"(s.held = 1 OR r.status = '{RunStatus.PAUSED}')"
 
 
@@ -26,7 +26,7 @@ _COME = (
     'FROM "values" v JOIN runs o ON o.id = v.run_key WHERE v.seq = 1 '
     f"UNION ALL SELECT '{_RUN}' || run_id FROM runs WHERE status IN {listed(RUN_ENDED)})"
 )
-_BESIDE = listed(waiting.SIDE_BY_SIDE)
+_BESIDE = listed(wait_names.SIDE_BY_SIDE)
 
 # Waits for any or all of several names.
 SIDE_BY_SIDE: tuple[Check, ...] = (
@@ -49,13 +49,13 @@ SIDE_BY_SIDE: tuple[Check, ...] = (
         "waits for any of several things, and one of them came ({0})",
         "SELECT r.run_id, s.step_id, w.name FROM waits w JOIN steps s ON s.id = w.step "
         "JOIN runs r ON r.id = s.run_key WHERE s.status = 'waiting' "
-        f"AND s.wait_for = '{waiting.ANY}' AND w.name IN {_COME}",
+        f"AND s.wait_for = '{wait_names.ANY}' AND w.name IN {_COME}",
     ),
     Check(
         "waits",
         "waits for all of several things, and all of them came",
         "SELECT r.run_id, s.step_id FROM steps s JOIN runs r ON r.id = s.run_key "
-        f"WHERE s.status = 'waiting' AND s.wait_for = '{waiting.ALL}' AND s.wake_at IS NULL "
+        f"WHERE s.status = 'waiting' AND s.wait_for = '{wait_names.ALL}' AND s.wake_at IS NULL "
         "AND s.wait_left IS NULL AND EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id) "
         "AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id "
         f"AND w.name NOT IN {_COME})",

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell import InvalidInput, Permanent, Retry, StepContext, StepError
-from stepwell.engine.replay import digest
+from stepwell.engine.durable.replay import digest
 from tests.engine.durable.lab import Lab
 
 

@@ -19,8 +19,8 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from stepwell import Permanent, StepContext, StepError
-from stepwell.engine.checkpoint import OperationError
-from stepwell.engine.operation_errors import from_value
+from stepwell.engine.checkpoints.checkpoint import OperationError
+from stepwell.engine.durable.operation_errors import from_value
 from tests.engine.durable.lab import Lab
 
 # Of built-in errors what is in fields of their own, besides the arguments.

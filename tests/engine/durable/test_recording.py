@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stepwell import Checkpoint, Package, Retry, RunBuilder, StepContext, StepError, connect
-from stepwell.engine.outbox import sent_key
-from stepwell.engine.waiting import MAX_MESSAGE_KEY
+from stepwell.engine.durable.outbox import sent_key
+from stepwell.engine.wait_rules import MAX_MESSAGE_KEY
 from tests.engine.durable.lab import Lab, Memory
 
 TWICE = Retry(max_attempts=2, initial=0, jitter=0)

@@ -20,7 +20,7 @@ IMPORTED = (
     "stepwell.cli.main",
     "stepwell.cli.commands.run",
     "stepwell.stores.opening",
-    "stepwell.engine.graph",
+    "stepwell.engine.graph.graph",
     "sqlalchemy",
     "networkx",
     "tests.trust.disk.work",

@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from stepwell import Conflict, Package, Retry, RunBuilder, StepContext, StepwellError, connect
-from stepwell.engine.checkpoint import Checkpoint, CheckpointUpdate
+from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointUpdate
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.ports import Transaction
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import RunStatus
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.checkpoints.file import FileCheckpointer
 from stepwell.stores.checkpoints.folder import Folder
 from stepwell.stores.checkpoints.lines import seal
-from stepwell.stores.projections import SqliteProjection
-from stepwell.stores.sql.sqlite import SqliteDialect
+from stepwell.stores.projections.sqlite import SqliteProjection
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.checkpointers.case import checkpoint, operation
 

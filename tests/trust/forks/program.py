@@ -19,7 +19,7 @@ from typing import Any
 
 from stepwell import Package, Runtime, StepContext, connect
 from stepwell.engine import forks
-from stepwell.engine.checkpoint import Checkpoint
+from stepwell.engine.checkpoints.checkpoint import Checkpoint
 from stepwell.engine.errors import RefusedByState, StoreError
 from stepwell.engine.ports import Transaction
 

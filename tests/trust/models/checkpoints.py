@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from stepwell.engine.checkpoint import (
+from stepwell.engine.checkpoints.checkpoint import (
     Checkpoint,
     Checkpointer,
     CheckpointUpdate,

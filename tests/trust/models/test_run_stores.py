@@ -9,7 +9,7 @@ import pytest
 
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.sql.postgres import PostgresDialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store.case import WallClock
 from tests.trust.models.model import NARROW

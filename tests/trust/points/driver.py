@@ -27,7 +27,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from stepwell import Runtime
-from stepwell.engine.points import Write, armed
+from stepwell.engine.crash_points import Write, armed
 from tests.trust.points.scenarios import SCENARIOS, Scenario
 from tests.trust.points.site import Opener, Site, committed, end_of, forgotten
 

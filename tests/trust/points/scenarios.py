@@ -24,9 +24,9 @@ from stepwell import (
     StoreError,
 )
 from stepwell.cli.files import write_file
-from stepwell.engine.checkpoint import Checkpoint
+from stepwell.engine.checkpoints.checkpoint import Checkpoint
+from stepwell.engine.crash_points import Point, Write
 from stepwell.engine.model import ClaimRequest, Lane
-from stepwell.engine.points import Point, Write
 from stepwell.stores import opening
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.checkpoints.folder import Folder

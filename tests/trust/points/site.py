@@ -18,12 +18,12 @@ from typing import Any
 from stepwell import Package, Runtime, connect
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import NoCheckpoint
-from stepwell.stores.sql.database import Database
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.connection.database import Database
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.statements import Statement
 from stepwell.stores.sql.migrate import migrate
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.statements import Statement
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.end_state import end_state
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stepwell.engine.points import POINTS
+from stepwell.engine.crash_points import POINTS
 from tests.architecture.product import report
 from tests.trust.points.scenarios import SCENARIOS, Scenario
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from stepwell.engine.runtime import Runtime
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import RunStatus
 from stepwell.testing.simulator.faults import Faults
 from stepwell.testing.simulator.script import Script, Start

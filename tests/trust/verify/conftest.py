@@ -14,11 +14,11 @@ import pytest
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.verification import Verification
 from stepwell.stores import opening
-from stepwell.stores.sql.dialect import Dialect
-from stepwell.stores.sql.postgres import PostgresDialect
-from stepwell.stores.sql.sqlite import SqliteDialect
-from stepwell.stores.sql.statements import Transaction
-from stepwell.stores.sql.verify import Inspection
+from stepwell.stores.sql.checks.verify import Inspection
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.connection.sqlite import SqliteDialect
+from stepwell.stores.sql.connection.statements import Transaction
 from tests.conftest import url_of
 from tests.trust.verify.scene import build
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue, Several, Wait
-from stepwell.stores.sql.dialect import Dialect
+from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import (
     completed,

@@ -1,0 +1,1 @@
+"""What a durable function has recorded: document, text, fence, and what a checkpointer can do."""

@@ -1,0 +1,78 @@
+"""Checkpoints that are kept elsewhere than in the store, so that nobody forgets where.
+
+The store's own checkpoint of such a step only says where its operations are. Whoever opens the
+store without that checkpointer is refused, instead of doing everything again.
+"""
+
+from __future__ import annotations
+
+from stepwell.engine.checkpoints.capabilities import load, record
+from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer, CheckpointUpdate
+from stepwell.engine.checkpoints.fence import fenced
+from stepwell.engine.errors import NoCheckpoint, ReplayMismatch
+from stepwell.engine.model import ClaimedStep
+from stepwell.engine.ports import RunStore
+
+
+class Elsewhere:
+    """The checkpointer for one execution of `step`, fenced by its lease in the store."""
+
+    def __init__(self, checkpointer: Checkpointer, store: RunStore, step: ClaimedStep) -> None:
+        self._there = fenced(checkpointer, lambda: store.holds(step))
+        self._here = store.checkpointer(step)
+        self._place = getattr(checkpointer, "address", None) or type(checkpointer).__qualname__
+        self._told = False
+
+    def load_checkpoint(self, execution_id: str) -> Checkpoint:
+        """As `Checkpointer`. Raises ReplayMismatch when the operations are in another place."""
+        try:
+            found = load(self._there, execution_id)
+        except NoCheckpoint:
+            self._check_other_places(execution_id)
+            raise
+        self._told = True
+        return found
+
+    def _check_other_places(self, execution_id: str) -> None:
+        try:
+            here = self._here.load_checkpoint(execution_id)
+        except NoCheckpoint:
+            return
+        self._told = True
+        if here.elsewhere != self._place:
+            raise recorded_elsewhere(execution_id, here.elsewhere or "the store itself")
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """As `Checkpointer`."""
+        self._tell(checkpoint)
+        self._there.save_checkpoint(checkpoint)
+
+    def delete_checkpoint(self, execution_id: str) -> None:
+        """As `Checkpointer`."""
+        self._there.delete_checkpoint(execution_id)
+
+    def record(self, update: CheckpointUpdate) -> bool:
+        """As `JournalingCheckpointer`, in the best way the other one can."""
+        self._tell(update.head)
+        return record(self._there, update)
+
+    def _tell(self, head: Checkpoint) -> None:
+        """Leave word in the store, before anything is recorded elsewhere."""
+        if not self._told:
+            word = Checkpoint(
+                id=head.id,
+                execution_id=head.execution_id,
+                run_id=head.run_id,
+                step_id=head.step_id,
+                elsewhere=self._place,
+            )
+            record(self._here, CheckpointUpdate(word))
+            self._told = True
+
+
+def recorded_elsewhere(execution_id: str, place: str) -> ReplayMismatch:
+    """What an execution is told whose operations are not where it looked for them."""
+    return ReplayMismatch(
+        f"{execution_id}: its operations are recorded in {place}; open the store with "
+        "connect(checkpoints=…) as they were recorded, then retry the step"
+    )

@@ -1,0 +1,102 @@
+"""What an entrypoint builds a run with."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, Unpack, overload
+
+from stepwell.engine.errors import InvalidGraph, InvalidInput, shown
+from stepwell.engine.graph.graph import Graph, StepOptions
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import NewRun, StepHandle
+from stepwell.engine.payloads.payload import decode, encode
+from stepwell.engine.ports import Catalog, Executor
+
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Typed(Protocol[R_co]):
+    """An executor whose result type is known from the function it was made from."""
+
+    @property
+    def kind(self) -> str: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
+
+
+class RunBuilder:
+    """A run under construction: set its name, metadata and tags, and add its first steps."""
+
+    def __init__(
+        self, catalog: Catalog, *, run_id: str, package: str, raw_input: str, limit: int
+    ) -> None:
+        self.id = run_id
+        self.package = package
+        self.name = package
+        self.metadata: dict[str, Any] = {}
+        self.tags: list[str] = []
+        self.raw_input = raw_input
+        self._limit = limit
+        self._graph = Graph(catalog, "run", limit=limit, site=package)
+
+    @property
+    def input(self) -> Any:
+        """The run's input as plain JSON values."""
+        return decode(self.raw_input)
+
+    @overload
+    def step(
+        self,
+        executor: Typed[Coroutine[Any, Any, R]],
+        input: Any = None,
+        **options: Unpack[StepOptions],
+    ) -> StepHandle[R]: ...
+    @overload
+    def step(
+        self, executor: Typed[R], input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[R]: ...
+    @overload
+    def step(
+        self, executor: Executor | str, input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[Any]: ...
+    def step(
+        self, executor: Any, input: Any = None, **options: Unpack[StepOptions]
+    ) -> StepHandle[Any]:
+        """Add a step: an executor (or the name of its kind), its input, and `StepOptions`.
+
+        Raises InvalidInput naming the step, the field, what was got and what would be right.
+        """
+        return self._graph.add(executor, input, options)
+
+    def limit_recoveries(self, step_id: str, most: int) -> None:
+        """Run a step again at most so often after its worker died."""
+        steps = self._graph.steps
+        for place, step in enumerate(steps):
+            if step.id == step_id:
+                steps[place] = replace(step, max_recoveries=most)
+
+    def finish(self, entrypoint: str) -> NewRun:
+        """The run to be stored. Raises InvalidGraph for a graph that cannot be."""
+        steps = self._graph.finish()
+        if not steps:
+            raise InvalidGraph(
+                f"entrypoint {entrypoint!r} of package {self.package!r} made no step; "
+                "call run.step(...) at least once"
+            )
+        check_id(self.name, "run.name")
+        if not isinstance(self.metadata, dict):
+            raise InvalidInput(f"run.metadata: must be a dict, got {shown(self.metadata)}")
+        if not isinstance(self.tags, list):
+            raise InvalidInput(f"run.tags: must be a list of strings, got {shown(self.tags)}")
+        tags = [check_id(tag, "run.tags") for tag in self.tags]
+        return NewRun(
+            id=self.id,
+            package=self.package,
+            entrypoint=entrypoint,
+            name=self.name,
+            input=self.raw_input,
+            metadata=encode(self.metadata, "run.metadata", self._limit),
+            tags=encode(tags, "run.tags", self._limit),
+            steps=steps,
+        )

@@ -1,0 +1,1 @@
+"""What steps take and return: conversion between Python values and plain JSON, and its checks."""

@@ -1,0 +1,1 @@
+"""The runtime: runs are started, asked, told and operated here."""

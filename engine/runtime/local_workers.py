@@ -1,0 +1,25 @@
+"""The workers of a runtime in this process."""
+
+from __future__ import annotations
+
+from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.worker.worker import Worker
+
+
+class WorkersHere(list[Worker], Told):
+    """The workers that are at work. A fork begins with none: they are its parent's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Lineage.tell(self)
+
+    def remove(self, worker: Worker) -> None:
+        """It has ended; one that is not here is its parent's."""
+        if worker in self:
+            super().remove(worker)
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`."""
+        for worker in self:
+            worker.disown()
+        self.clear()

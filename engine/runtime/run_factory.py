@@ -1,0 +1,117 @@
+"""Building a run: from a package's name and an input to the graph that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
+from stepwell.engine.graph.builder import RunBuilder
+from stepwell.engine.ids import check_id
+from stepwell.engine.model import NewRun, Run
+from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
+from stepwell.engine.ports import Catalog
+from stepwell.engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunLabels:
+    """What the caller adds to what the entrypoint sets; `name` replaces its name."""
+
+    name: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    tags: Sequence[str] = ()
+
+
+_NO_LABELS = RunLabels()
+
+
+class StartOptions(TypedDict, total=False):
+    """What `start_run` takes besides the package and the input.
+
+    `entrypoint`: where the package has several. `run_id`: made when left out. `name` replaces
+    the name that the entrypoint sets; `metadata` and `tags` are added to what it sets.
+    """
+
+    entrypoint: str | None
+    run_id: str | None
+    name: str | None
+    metadata: Mapping[str, Any] | None
+    tags: Sequence[str]
+
+
+def labels_of(options: StartOptions) -> RunLabels:
+    """The labels among the options. Raises InvalidInput for an unknown option."""
+    known = StartOptions.__annotations__.keys()
+    for option in options:
+        if option not in known:
+            raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
+    tags = options.get("tags")
+    return RunLabels(options.get("name"), options.get("metadata"), () if tags is None else tags)
+
+
+def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
+    """The names of a package and its entrypoint, of what was given to start."""
+    if isinstance(package, Workflow):
+        if entrypoint not in (None, package.name):
+            raise InvalidInput(
+                f"entrypoint: workflow {package.kind!r} is one itself, got {shown(entrypoint)}"
+            )
+        return package.package, package.name
+    return (package.name if isinstance(package, Package) else package), entrypoint
+
+
+class RunFactory:
+    """Calls entrypoints. `packages` may grow while it is used."""
+
+    def __init__(
+        self, catalog: Catalog, packages: Mapping[str, Package], settings: Settings
+    ) -> None:
+        self._catalog = catalog
+        self._packages = packages
+        self._limit = settings.payload_limit
+
+    def build(
+        self,
+        package: str,
+        input: Any,
+        entrypoint: str | None,
+        run_id: str,
+        labels: RunLabels = _NO_LABELS,
+    ) -> NewRun:
+        """The run to be stored. Raises InvalidInput or NotFound; nothing is stored here."""
+        found = self._find(package).find_entrypoint(entrypoint)
+        builder = RunBuilder(
+            self._catalog,
+            run_id=run_id,
+            package=package,
+            raw_input=found.signature.encode_input(input, "input", self._limit),
+            limit=self._limit,
+        )
+        if labels.metadata is not None:
+            if not isinstance(labels.metadata, Mapping):
+                raise InvalidInput(f"metadata: must be a mapping, got {shown(labels.metadata)}")
+            builder.metadata.update(labels.metadata)
+        if isinstance(labels.tags, str) or not isinstance(labels.tags, Sequence):
+            raise InvalidInput(f"tags: must be a list of strings, got {shown(labels.tags)}")
+        builder.tags.extend(labels.tags)
+        found.build(builder)
+        if labels.name is not None:
+            builder.name = check_id(labels.name, "name")
+        return builder.finish(found.name)
+
+    def workflow(self, run: Run) -> Workflow[Any, Any] | None:
+        """The workflow that a run is one of, or None, also for one of an unknown package."""
+        package = self._packages.get(run.package)
+        entrypoint = package.entrypoints.get(run.entrypoint) if package else None
+        return entrypoint.workflow if isinstance(entrypoint, WorkflowEntrypoint) else None
+
+    def _find(self, name: Any) -> Package:
+        package = self._packages.get(name) if isinstance(name, str) else None
+        if package is None:
+            raise NotFound(
+                f"there is no package {shown(name)}{nearest(name, self._packages)}"
+                + ("" if self._packages else "; none is registered: use --app or packages=[…]")
+            )
+        return package

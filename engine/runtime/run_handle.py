@@ -1,0 +1,105 @@
+"""A started run, as whoever started it sees it."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from stepwell.engine.errors import InvalidInput, StepError
+from stepwell.engine.model import EdgeRow, Failure, Run, Step, StepResult
+from stepwell.engine.payloads.payload import encode
+from stepwell.engine.payloads.types import PayloadType
+from stepwell.engine.states import RunStatus, StepStatus
+
+R = TypeVar("R")
+
+
+class Watcher(Protocol):
+    """What a handle needs of its runtime."""
+
+    def run(self, run_id: str) -> Run: ...
+    def wait(self, run_id: str, timeout: float | None = None) -> Run: ...
+    def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int: ...
+    def step(self, run_id: str, step_id: str) -> Step: ...
+    def steps(self, run_id: str, *, status: StepStatus | str | None = None) -> list[Step]: ...
+    def edges(self, run_id: str) -> list[EdgeRow]: ...
+    def result(self, run_id: str, step_id: str) -> StepResult: ...
+
+
+class RunHandle(Generic[R]):
+    """A started run. `wait()` blocks until it ends, whoever does the work.
+
+    `R` is the type of its result, where the run is a workflow's.
+    """
+
+    def __init__(
+        self,
+        runtime: Watcher,
+        run: Run,
+        step: str | None = None,
+        result_type: PayloadType | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._step = step
+        self._type = result_type
+        self.id = run.id
+        self.package = run.package
+        self.name = run.name
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} of {self.package}>"
+
+    def status(self) -> RunStatus:
+        """The run's status now."""
+        return self._runtime.run(self.id).status
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """The run, once it has ended. Raises WaitTimeout after `timeout` seconds (None: never)."""
+        return self._runtime.wait(self.id, timeout)
+
+    def result(self, timeout: float | None = None) -> R:
+        """What the workflow returned, or the run's one last step, once the run has ended.
+
+        Raises:
+            WaitTimeout: after `timeout` seconds (None: never).
+            StepError: the run failed or was canceled; with the code of the step that failed.
+            InvalidInput: the run has several last steps; `runtime.result` gives those of each.
+        """
+        run = self.wait(timeout)
+        if run.status is not RunStatus.SUCCEEDED:
+            raise self._failure(run)
+        found = self._runtime.result(self.id, self._step or self._last_step())
+        value = found.value
+        if found.error is not None:  # a failure that the run could do without
+            raise self._described(found.step_id, found.error)
+        if self._type is not None:
+            text = encode(value, "result", limit=1 << 40)
+            value = self._type.read(text, f"result of run {self.id!r}")
+        typed: R = value
+        return typed
+
+    def cancel(self, *, by: str = "operator", reason: str = "") -> int:
+        """Cancel the run; returns how many steps that ended."""
+        return self._runtime.cancel_run(self.id, by=by, reason=reason)
+
+    def _last_step(self) -> str:
+        """The only step that no other one depends on."""
+        needed = {edge.target for edge in self._runtime.edges(self.id)}
+        last = [step.id for step in self._runtime.steps(self.id) if step.id not in needed]
+        if len(last) != 1:
+            raise InvalidInput(
+                f"run {self.id!r} has {len(last)} last steps ({', '.join(map(repr, last[:5]))}"
+                f"{', …' if len(last) > 5 else ''}) and so no one result; "
+                "ask for that of a step: runtime.result(run_id, step_id)"
+            )
+        return last[0]
+
+    def _failure(self, run: Run) -> StepError:
+        failed = self._runtime.steps(self.id, status=StepStatus.FAILED)
+        errors = [(step.id, step.error) for step in failed if step.error and not step.allow_failure]
+        if run.status is RunStatus.CANCELED or not errors:
+            return StepError(f"run_{run.status}", f"run {self.id!r} was {run.status}")
+        return self._described(*errors[0])
+
+    def _described(self, step_id: str, error: Failure) -> StepError:
+        message = f"run {self.id!r} failed: step {step_id!r}: {error.message}"
+        return StepError(error.code, message, details=error.details)

@@ -1,0 +1,217 @@
+"""One step's execution, in stages: load, prepare, invoke, collect; the worker then settles.
+
+An execution always ends in an outcome, whatever the body raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from stepwell.engine.clock import duration_micros
+from stepwell.engine.errors import (
+    Canceled,
+    InvalidPayload,
+    Suspend,
+)
+from stepwell.engine.failures import describe
+from stepwell.engine.ids import jitter
+from stepwell.engine.model import ClaimedStep, Completed, Failed, Failure, Outcome, Suspended, Wait
+from stepwell.engine.payloads.payload import encode
+from stepwell.engine.ports import Catalog, Executor
+from stepwell.engine.retry import Retry, retry_delay
+from stepwell.engine.services import Services
+from stepwell.engine.signature import signature_of
+from stepwell.engine.step.batched_reads import ClaimedTogether
+from stepwell.engine.step.context import StepContext
+from stepwell.engine.step.context_variables import Surroundings
+
+
+class Execution:
+    """One attempt of one step: made by the worker, run by a pool, ended by an outcome."""
+
+    __slots__ = (
+        "_chance",
+        "_context",
+        "_surroundings",
+        "_ticket",
+        "_worker_id",
+        "claimed_with",
+        "deadline",
+        "executor",
+        "on_begin",
+        "services",
+        "started",
+        "step",
+    )
+
+    def __init__(
+        self,
+        step: ClaimedStep,
+        worker_id: str,
+        services: Services,
+        on_begin: Callable[[Execution], None] | None = None,
+        chance: Callable[[], float] = jitter,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self.step = step
+        self.services = services
+        self.on_begin = on_begin
+        self.started = False
+        self.deadline: float | None = None
+        self.claimed_with: ClaimedTogether | None = None
+        self._chance = chance
+        self._worker_id = worker_id
+        self._surroundings = surroundings
+        self._context: StepContext | None = None
+        # Whoever takes the one ticket decides whether the body runs: deleting it is atomic.
+        self._ticket = True
+        # load
+        self.executor: Executor = services.catalog.executor(step.kind)
+
+    @property
+    def kind(self) -> str:
+        return self.step.kind
+
+    @property
+    def context(self) -> StepContext:
+        """What the body sees; made (prepare) when it is about to begin.
+
+        Of a thousand steps that were claimed most wait for a thread, and each object that lives
+        for long costs the garbage collector time.
+        """
+        if self._context is None:
+            self._context = StepContext(self.step, self._worker_id, self.services)
+            self._context.claimed_with = self.claimed_with
+        return self._context
+
+    def fresh_variables(self) -> Context:
+        """A copy of its worker's context variables, or of the caller's where it has none."""
+        return (self._surroundings or Surroundings()).fresh()
+
+    def begin(self) -> bool:
+        """Mark the start of the body; False when it was withdrawn or canceled before."""
+        context = self.context  # there before the ticket is gone: `cancel` needs it from then on
+        if context.cancelled or not self._take_ticket():
+            return False
+        self.started = True
+        if self.on_begin is not None:
+            self.on_begin(self)
+        return True
+
+    def withdraw(self) -> bool:
+        """Keep the body from running; False when it has begun already."""
+        return self._take_ticket()
+
+    def _take_ticket(self) -> bool:
+        try:
+            del self._ticket
+        except AttributeError:
+            return False
+        return True
+
+    def invoke(self) -> Any:
+        """Call the executor. May raise anything, and may return an awaitable."""
+        context = self.context
+        if self.step.wait is not None:
+            context.stay_paused()
+        context.enter()
+        value = self.executor.execute(context)
+        return context.guarded(value) if hasattr(value, "__await__") else value
+
+    @property
+    def saves(self) -> bool:
+        """Whether its end is saved in a checkpoint, which an event loop must not wait for."""
+        return self.context.journal is not None
+
+    def completed(self, value: Any) -> Outcome:
+        """Collect what the body returned and made. What cannot be stored fails the attempt."""
+        context = self.context
+        try:
+            if context.journal is not None:
+                context.join()
+            if context.returned is not None and value is not None:
+                raise InvalidPayload("result: set by step.result() and returned, too")
+            outcome = Completed(
+                self.step,
+                self._encoded(value),
+                *context.kept,
+                context.finish_emitted(),
+                context.messages,
+            )
+            context.close()
+            if context.journal is not None:
+                context.journal.completed()
+        except BaseException as error:
+            return self.failed(error)
+        return outcome
+
+    def _encoded(self, value: Any) -> str:
+        """The result as JSON text, held to its annotation."""
+        set_ = self.context.returned
+        limit, signature = self.services.settings.payload_limit, signature_of(self.executor)
+        if signature is not None:
+            result, returned = (value, True) if set_ is None else (set_, False)
+            return signature.encode_result(result, "result", limit, returned=returned)
+        return encode(value if set_ is None else set_, "result", limit)
+
+    def failed(self, error: BaseException) -> Outcome:
+        """The outcome of a body that raised, with the decision whether to try again."""
+        context = self.context
+        if context.journal is not None:
+            context.join()
+        context.close()
+        if context.journal is None:
+            return self._outcome(error)
+        return context.journal.ended_by(error, self._outcome)
+
+    def expired(self, error: BaseException) -> Outcome:
+        """The outcome of a body that is still running and will not be waited for."""
+        self.context.close()
+        return self._outcome(error)
+
+    def _outcome(self, error: BaseException) -> Suspended | Failed:
+        if isinstance(error, Suspend) and isinstance(error.wait, Wait):
+            return Suspended(self.step, error.wait, self.context.messages, self.context.sent_mark)
+        if isinstance(error, Canceled) and error.lost is not None:
+            error = error.lost
+        if isinstance(error, Canceled):
+            return Failed(self.step, Failure("canceled", "the step was canceled"))
+        return fail(self.step, error, self.policy(), self._chance)
+
+    def policy(self) -> Retry | None:
+        """The step's own retry policy, or the executor's."""
+        return policy_of(self.step, self.services.catalog)
+
+    def cancel(self) -> None:
+        """Set `step.cancelled`; the body decides what to make of it, if it has begun."""
+        self._take_ticket()
+        self.context.cancel()
+
+
+def policy_of(step: ClaimedStep, catalog: Catalog) -> Retry | None:
+    """The step's own retry policy, or that of its kind; None for one this code cannot read."""
+    if step.retry is not None:
+        try:
+            return Retry.from_json(step.retry)
+        except Exception:  # stored by another version
+            return None
+    retry = catalog.options(step.kind).retry
+    return retry if isinstance(retry, Retry) else None
+
+
+def fail(
+    step: ClaimedStep,
+    error: BaseException,
+    policy: Retry | None,
+    chance: Callable[[], float] = jitter,
+) -> Failed:
+    """The outcome of an attempt that ended with `error`. Never raises."""
+    try:
+        delay = retry_delay(error, policy, step.failures, chance)
+    except Exception:  # whatever decides must not cost the outcome
+        delay = None
+    return Failed(
+        step, describe(error, delay), None if delay is None else max(0, duration_micros(delay))
+    )

@@ -1,0 +1,182 @@
+"""What waits are given and how they are stored: topics, times, and the checkpoint's wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from stepwell.engine.checkpoints.checkpoint import CheckpointWait
+from stepwell.engine.clock import duration_micros, to_datetime, to_micros
+from stepwell.engine.errors import InvalidInput, shown
+from stepwell.engine.ids import MAX_ID_BYTES, check_id
+from stepwell.engine.model import ClaimedStep, Several, Wait
+from stepwell.engine.payloads.payload import decode
+
+# Topics and keys of messages that begin like this are the engine's own.
+RESERVED = "stepwell."
+# Topics of decisions, and their keys, begin like this.
+APPROVAL = f"{RESERVED}approval:"
+# Fields of a `Several` besides its waits.
+_OF_SEVERAL = ("sleep", "limit", "place", "slept")
+# The longest key of a message, in bytes.
+MAX_MESSAGE_KEY = MAX_ID_BYTES
+# The longest wait that can be asked for.
+MAX_WAIT = timedelta(days=36_600)
+
+
+def check_topic(topic: object, field: str = "topic") -> str:
+    """A topic that may be sent and received on. Raises InvalidInput."""
+    return _not_reserved(check_id(topic, field), field, "topic")
+
+
+def check_message_key(key: object, field: str = "key") -> str:
+    """A key that a message may be sent with. Raises InvalidInput."""
+    return _not_reserved(check_id(key, field, MAX_MESSAGE_KEY), field, "key")
+
+
+def _not_reserved(text: str, field: str, what: str) -> str:
+    if text.startswith(RESERVED):
+        raise InvalidInput(
+            f"{field}: {text!r} begins with {RESERVED!r}, which is the engine's own; "
+            f"choose another {what}"
+        )
+    return text
+
+
+def approval_topic(step_id: str, operation: str) -> str:
+    """The topic that the decision for an operation of a step comes on."""
+    return f"{APPROVAL}{step_id}:{operation}"
+
+
+# The latest time that can be waited for (epoch µs): a pause can still move it on for long.
+FOREVER = to_micros(datetime(9000, 1, 1, tzinfo=UTC))
+
+
+def check_wait(value: Any, field: str) -> int:
+    """A time to wait, in microseconds: a timedelta or seconds from 0 on. Raises InvalidInput."""
+    try:
+        wait = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    except (TypeError, ValueError, OverflowError):
+        wait = None
+    if wait is None or isinstance(value, bool) or not timedelta(0) <= wait <= MAX_WAIT:
+        raise InvalidInput(
+            f"{field}: must be a timedelta or seconds, from 0 to {MAX_WAIT.days} days, "
+            f"got {shown(value)}"
+        )
+    return duration_micros(wait)
+
+
+def check_moment(value: Any, field: str) -> int:
+    """An aware datetime as epoch microseconds. Raises InvalidInput."""
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"{field}: must be an aware datetime, got {shown(value)}")
+    if value.utcoffset() is None:
+        raise InvalidInput(
+            f"{field}: a time needs a zone, got the naive {value.isoformat()}; "
+            "use datetime.now(UTC) and the like"
+        )
+    try:
+        micros = to_micros(value)
+    except OverflowError:
+        micros = FOREVER + 1
+    if micros > FOREVER:
+        raise InvalidInput(
+            f"{field}: must be before {to_datetime(FOREVER).date()}, got {value.isoformat()}"
+        )
+    return micros
+
+
+def told_of(wait: Wait) -> dict[str, Any]:
+    """A wait as plain values, without what goes along with it; see `wait_from`."""
+    told: dict[str, Any] = {
+        "kind": wait.kind,
+        "operation": wait.operation,
+        "run_id": wait.run_id,
+        "topic": wait.topic,
+        "value": wait.value,
+        "until": wait.until,
+    }
+    several = wait.several
+    if several is not None:
+        told["waits"] = [told_of(one) for one in several.waits]
+        told |= {name: getattr(several, name) for name in _OF_SEVERAL}
+    return told
+
+
+def wait_from(told: Mapping[str, Any]) -> Wait:
+    """The wait that `told_of` made these of."""
+    several = None
+    if told.get("waits"):
+        waits = tuple(wait_from(one) for one in told["waits"])
+        several = Several(waits, **{name: told[name] for name in _OF_SEVERAL})
+    value = told.get("value")
+    return Wait(
+        run_id=told.get("run_id"),
+        until=told.get("until"),
+        topic=told.get("topic"),
+        value=None if value is None else (value[0], value[1]),
+        kind=told.get("kind", "run"),
+        operation=told.get("operation"),
+        several=several,
+    )
+
+
+def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:
+    """A wait as it stands in the checkpoint; with `paused_at`, by the time it has left."""
+    wake_at = None if wait.until is None else to_datetime(wait.until)
+    topic = wait.topic or (None if wait.value is None else "/".join(wait.value))
+    stored = CheckpointWait(
+        kind=wait.kind, operation=wait.operation or wait.kind, topic=topic, wake_at=wake_at
+    )
+    if wait.several is not None:
+        stored = CheckpointWait(**{**dict(stored), "several": told_of(wait)})
+    if paused_at is not None and wake_at is not None:
+        stored.remaining = max(timedelta(0), wake_at - paused_at).total_seconds()
+        stored.wake_at = None
+    return stored
+
+
+def began_waits(
+    claimed: ClaimedStep, kept: CheckpointWait | None, now: Callable[[], int], operation: str
+) -> list[tuple[int | None, Wait]]:
+    """The wait that an operation began in earlier executions, in each place where it stands.
+
+    Each goes with the time that its `until` has become since, by pauses.
+    """
+    began: list[tuple[int | None, Wait]] = []
+    waited = decode(claimed.wait) if claimed.wait else {}
+    if waited.get("operation") == operation:
+        wait = wait_from(waited)
+        began.append((wait.until if claimed.wake_at is None else claimed.wake_at, wait))
+    if kept is not None and kept.operation == operation:
+        at = None if kept.wake_at is None else to_micros(kept.wake_at)
+        if at is None and kept.remaining is not None:
+            at = now() + int(kept.remaining * 1e6)
+        began.append((at, wait_from((kept.model_extra or {}).get("several", {}))))
+    return began
+
+
+def moved_times(began: Sequence[tuple[int | None, Wait]]) -> Several | None:
+    """The times of several waits, from `began_waits`; None where they did not begin.
+
+    What stands in two places is the same wait, of which the later times hold.
+    """
+    found = []
+    for at, wait in began:
+        if wait.several is not None:
+            moved = 0 if at is None or wait.until is None else at - wait.until
+            sleep, limit = (
+                None if time is None else time + moved
+                for time in (wait.several.sleep, wait.several.limit)
+            )
+            found.append(replace(wait.several, sleep=sleep, limit=limit))
+    if not found:
+        return None
+    return replace(
+        found[0],
+        sleep=max((one.sleep for one in found if one.sleep is not None), default=None),
+        limit=max((one.limit for one in found if one.limit is not None), default=None),
+        slept=any(one.slept for one in found),
+    )

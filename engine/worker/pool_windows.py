@@ -1,0 +1,173 @@
+"""A worker's pools, and how many steps it claims ahead for each.
+
+The window of a pool is its slots and as many steps as it finishes in `AHEAD` seconds, measured: the
+next step is there when a slot falls free, fast work never starves, and slow work is not hoarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stepwell.engine.model import Lane
+from stepwell.engine.ports import Catalog, Pool
+from stepwell.engine.settings import Settings
+from stepwell.engine.step.execution import Execution
+
+# Makes a pool: its name and its slots.
+LanePool = Callable[[str, int], Pool]
+
+AHEAD = 0.05
+SMOOTHING = 0.5
+SAMPLE_STEPS = 64
+# How long what was told to end may still take in a pool that cannot kill it, in seconds.
+UNWIND = 0.5
+
+
+class _LaneState:
+    """One pool with the kinds it runs, what is claimed for it, and how fast it is.
+
+    The rate is steps finished per second in which there was something to do: once the last of them
+    has ended, a slow store does not make the pool slow.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self.kinds: list[str] = []
+        self.pool: Pool | None = None
+        self.claimed = 0
+        self.finished = 0
+        self.rate = 0.0
+        # When the last body ended, as told by the pool's threads.
+        self.ended_at = 0.0
+        self._busy = 0.0
+        self._busy_since: float | None = None
+
+    def add(self, count: int, now: float) -> None:
+        """`count` more steps are claimed."""
+        if self._busy_since is None:
+            self._busy_since = now
+        self.claimed += count
+
+    def measure(self, now: float) -> None:
+        """Take a sample of the rate, once it says something."""
+        if self._busy_since is not None:
+            until = now if self.claimed else min(now, max(self._busy_since, self.ended_at))
+            self._busy += until - self._busy_since
+            self._busy_since = now if self.claimed else None
+        enough = self.finished >= SAMPLE_STEPS or self._busy >= AHEAD
+        if enough and self._busy > 0:
+            self.rate += (self.finished / self._busy - self.rate) * SMOOTHING
+            self.finished, self._busy = 0, 0.0
+
+    def window(self, limit: int) -> int:
+        """How many steps may be claimed for this pool."""
+        return max(self.size, min(limit, self.size + int(self.rate * AHEAD)))
+
+
+class Lanes:
+    """The pools of one worker; used by whoever has its turn, but for `ended`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        make_pool: LanePool,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._make_pool = make_pool
+        self._monotonic = monotonic
+        self._lanes: dict[str, _LaneState] = {}
+        self._of_kind: dict[str, _LaneState] = {}
+        self._known = 0
+
+    def _learn_kinds(self) -> None:
+        """Kinds may be registered at any time."""
+        kinds = self._catalog.kinds()
+        if len(kinds) == self._known:
+            return
+        self._known = len(kinds)
+        for kind in kinds:
+            if kind in self._of_kind:
+                continue
+            name = self._catalog.pool_name(kind)
+            if name not in self._lanes:
+                self._lanes[name] = _LaneState(name, self._size(name))
+            lane = self._of_kind[kind] = self._lanes[name]
+            lane.kinds.append(kind)
+
+    def _size(self, name: str) -> int:
+        sizes = {
+            "inline": 1,
+            "thread": self._settings.threads,
+            "asyncio": self._settings.tasks,
+            "process": self._settings.processes,
+        }
+        return sizes[name]
+
+    def requests(self) -> tuple[Lane, ...]:
+        """What can be claimed now, for each pool with room."""
+        self._learn_kinds()
+        limit = self._settings.claim_limit
+        return tuple(
+            Lane(tuple(lane.kinds), free)
+            for lane in self._lanes.values()
+            if (free := lane.window(limit) - lane.claimed) > 0
+        )
+
+    def submit(self, kind: str, executions: Sequence[Execution]) -> None:
+        """Hand executions of one kind to their pool, which is made when first needed."""
+        lane = self._of_kind[kind]
+        if lane.pool is None:
+            lane.pool = self._make_pool(lane.name, lane.size)
+        lane.add(len(executions), self._monotonic())
+        lane.pool.submit(executions)
+
+    def ended(self, kind: str) -> None:
+        """A body of this kind ended; called in the pool's thread."""
+        self._of_kind[kind].ended_at = self._monotonic()
+
+    def freed(self, kind: str) -> None:
+        """An execution of this kind ended, one way or another."""
+        lane = self._of_kind[kind]
+        lane.claimed -= 1
+        lane.finished += 1
+
+    def measure(self) -> None:
+        """Take a sample of each pool's rate."""
+        now = self._monotonic()
+        for lane in self._lanes.values():
+            lane.measure(now)
+
+    def surplus(self) -> dict[str, int]:
+        """How many more are claimed than the window allows, by the name of the pool."""
+        self.measure()
+        limit = self._settings.claim_limit
+        return {
+            lane.name: extra
+            for lane in self._lanes.values()
+            if (extra := lane.claimed - lane.window(limit)) > 0
+        }
+
+    def pool_of(self, kind: str) -> str:
+        """The name of the pool that runs this kind."""
+        return self._of_kind[kind].name
+
+    def cancel(self, execution: Execution) -> None:
+        """Stop an execution as far as its pool can."""
+        pool = self._of_kind[execution.step.kind].pool
+        if pool is not None:
+            pool.cancel(execution)
+
+    def shutdown(self, grace: float) -> None:
+        """Stop all pools; all in them was told to end before.
+
+        Children have `grace` seconds. What runs in this process cannot be killed, and longer waits
+        for it would change nothing.
+        """
+        for lane in self._lanes.values():
+            if lane.pool is not None:
+                lane.pool.shutdown(grace if lane.name == "process" else min(grace, UNWIND))
+                lane.pool = None

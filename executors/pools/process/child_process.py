@@ -1,0 +1,258 @@
+"""One child process, as its parent holds it: start, talk, end."""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import os
+import select
+import signal
+import threading
+from contextlib import suppress
+from multiprocessing import process
+from multiprocessing.connection import wait
+from typing import Any
+
+from stepwell.engine.errors import StepError
+from stepwell.engine.forks import Lineage, Told
+from stepwell.executors.pools.process.channel import Garbled, NimbleEnd, frame_limit
+from stepwell.executors.pools.process.child_main import CUT_OFF, main
+from stepwell.executors.pools.process.snapshot import Setup
+from stepwell.executors.pools.process.wire import pack, unpack
+from stepwell.executors.supervisor import Supervisor
+
+# How long a child may take to import the program and be ready, in seconds.
+START_GRACE = 60.0
+# How long a child may take to leave when it is told to stop, in seconds.
+STOP_GRACE = 2.0
+# How long the end of a killed child is waited for, in seconds. Only the system can delay it.
+DEATH_GRACE = 10.0
+
+_log = logging.getLogger("stepwell.pool")
+
+
+class _Family(Told):
+    """What all children of this process have in common. A fork begins with none."""
+
+    def __init__(self) -> None:
+        # multiprocessing looks after all children whenever it starts one, and must not meet itself
+        # there.
+        self.lock = threading.Lock()
+        methods = multiprocessing.get_all_start_methods()
+        self.method = "forkserver" if "forkserver" in methods else "spawn"
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`. Its server may be one of the parent's, which serves nobody else."""
+        self.lock = threading.Lock()
+        self.method = "spawn"
+
+
+_family = _Family()
+
+
+class ChildProcess:
+    """A started child. Raises StepError when it cannot be started.
+
+    `kinds` is how many kinds it knows, to tell a child that is too old for what it should run.
+    One thread holds it; `kill` alone may be called from any.
+    """
+
+    def __init__(self, name: str, setup: Setup) -> None:
+        Lineage.tell(_family)
+        self.kinds = len(setup.catalog.kinds())
+        context: Any = multiprocessing.get_context(_family.method)
+        ours, theirs = context.Pipe()
+        # Not a daemon, because those may have no children of their own.
+        self._process = context.Process(target=main, args=(theirs, setup), name=name, daemon=False)
+        try:
+            with _family.lock:
+                self._process.start()
+        except Exception as error:
+            ours.close()
+            raise StepError(
+                "process_start", f"cannot start a child process: {_reason(error)}"
+            ) from error
+        finally:
+            theirs.close()
+        self.pid: int = self._process.pid
+        self._sentinel: int = self._process.sentinel
+        self._channel = NimbleEnd(ours, frame_limit(setup.settings))
+        self._watch = _watched(self.pid)
+        self._ending = threading.Lock()
+        self._gone = False
+        self._killed = False
+        self._cut_off = False
+
+    def is_ready(self) -> bool:
+        """Wait until the child takes steps; False when it died on the way, and is gone."""
+        wait([self._channel.fileno(), self._sentinel], START_GRACE)
+        with suppress(EOFError, Garbled):
+            if self.receive() is not None:
+                return True
+        self.end()
+        return False
+
+    def is_idle(self) -> bool:
+        """Whether the child is there and silent, as one without a step has to be."""
+        return not self._channel.has_unread and not wait(
+            [self._channel.fileno(), self._sentinel], 0
+        )
+
+    def send(self, header: dict[str, Any]) -> None:
+        """Send a message; one to a child that just died is lost, as its end will tell."""
+        self._channel.send(pack(header))
+
+    def await_news(self, bell: int, timeout: float | None) -> bool:
+        """Wait until the child said something or ended, or the bell rings; False after `timeout`.
+
+        Meanwhile it goes on sending what the child was slow to take.
+        """
+        poll = select.poll()
+        writing = select.POLLOUT if self._channel.has_unsent else 0
+        poll.register(self._channel, select.POLLIN | writing)
+        poll.register(self._sentinel, select.POLLIN)
+        poll.register(bell, select.POLLIN)
+        ready = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        if writing:
+            self._channel.flush()
+        return bool(ready)
+
+    def has_ended(self) -> bool:
+        """Whether the process is no more; what it said before can still be received."""
+        return bool(wait([self._sentinel], 0))
+
+    def receive(self) -> tuple[dict[str, Any], list[bytes]] | None:
+        """A message that is there whole, or None.
+
+        Raises EOFError when the child closed its end, and Garbled when a body wrote to it.
+        """
+        frame = self._channel.receive()
+        if frame is None:
+            return None
+        try:
+            return unpack(frame)
+        except Exception as error:
+            raise Garbled("a message that cannot be read") from error
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the child alone, whose body may clean up."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL to the child and all it started."""
+        with self._ending:
+            if self._gone:
+                return
+            if not wait([self._sentinel], 0):
+                self._killed = True
+                # First itself: it may not have come as far as a group of its own.
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+            self._kill_group()
+
+    def leave_to_parent(self) -> None:
+        """In a fork: it is the parent's child, which must notice when that is gone."""
+        self._channel.close()
+        # At its end a program joins all that are in there, and fails with those of others.
+        getattr(process, "_children", set()).discard(self._process)
+
+    def stop(self) -> None:
+        """Let an idle child leave, and end it if it does not."""
+        self.send({"type": "stop"})
+        wait([self._sentinel], STOP_GRACE)
+        self.bury()
+
+    def end(self) -> StepError:
+        """Why a child that is dying, or does not talk any more and is killed, ended."""
+        if not wait([self._sentinel], STOP_GRACE):
+            self._cut_off = not self._killed
+        code = self.bury()
+        if self._cut_off or code == CUT_OFF:
+            return StepError(
+                "process_died",
+                "the body closed or read its child process's connection to the worker; "
+                "it must leave file descriptors alone that it did not open",
+            )
+        return _describe_end(code, self._killed)
+
+    def bury(self) -> int:
+        """End the child and give everything back; its exit code, or minus a signal."""
+        self.kill()
+        if not wait([self._sentinel], DEATH_GRACE):
+            _log.warning(
+                "child process %d was killed and is still there; it is left to the system",
+                self.pid,
+                extra={"action": "pool.child_left"},
+            )
+            self._channel.close()
+            if self._watch is not None:
+                self._watch.close()  # and so it is killed once more
+            return -signal.SIGKILL
+        with self._ending, _family.lock:
+            self._gone = True
+            self._process.join()
+            code: int = self._process.exitcode
+            self._process.close()
+            self._channel.close()
+            self._kill_group()  # what it started until its last moment
+            if self._watch is not None:
+                Supervisor.forget(self._watch)
+        return code
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _watched(pid: int) -> Any:
+    """Have the child ended with this process even if its body lets no other thread run in it.
+
+    Without a descriptor or process to spare, it is left to end by itself.
+    """
+    try:
+        return Supervisor.watch(pid)
+    except OSError as error:
+        _log.warning(
+            "child process %d is not watched: %s", pid, error, extra={"action": "pool.unwatched"}
+        )
+        return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RuntimeError) and "bootstrapping" in str(error):
+        return (
+            "the program starts work while it is imported by a child; "
+            'put that below `if __name__ == "__main__":`'
+        )
+    return f"{type(error).__name__}: {error}"
+
+
+def garbled(error: Garbled) -> StepError:
+    """The failure of an attempt on whose connection something else was found."""
+    return StepError(
+        "process_died",
+        f"the child process was ended: its connection to the worker carried {error}; "
+        "a body must leave file descriptors alone that it did not open",
+    )
+
+
+def _describe_end(code: int, killed: bool) -> StepError:
+    """The failure of an attempt whose process ended with this code."""
+    if code >= 0:
+        return StepError(
+            "process_died",
+            f"the child process ended with exit code {code} while it ran the step",
+            details={"exit_code": code},
+        )
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ""
+    if name == "SIGKILL":
+        hint = " as it did not end when told to" if killed else " (out of memory?)"
+    return StepError(
+        "process_died", f"the child process was killed by {name}{hint}", details={"signal": name}
+    )

@@ -1,0 +1,338 @@
+"""Runs steps in child processes: for bodies that hold the interpreter, crash, or must be killed.
+
+A canceled body is asked, then told, then killed::
+
+    step.cancelled ── kill_grace ──▶ SIGTERM, which raises Canceled ── TERM_GRACE ──▶ SIGKILL
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from stepwell.engine.clock import Clock, SystemClock
+from stepwell.engine.crash_points import Point, reach
+from stepwell.engine.errors import StepError
+from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.model import Failed, Outcome
+from stepwell.engine.ports import Task
+from stepwell.engine.services import Services
+from stepwell.executors.pools.attempt import Deliver, failure, hand_over, refuse
+from stepwell.executors.pools.process.answers import answer
+from stepwell.executors.pools.process.channel import Garbled
+from stepwell.executors.pools.process.child_process import ChildProcess, garbled
+from stepwell.executors.pools.process.snapshot import Setup
+from stepwell.executors.pools.process.wire import pack_error, unpack_outcome
+
+# From SIGTERM to SIGKILL, in seconds; less when the setting kill_grace is less.
+TERM_GRACE = 1.0
+# How long, beyond its grace, a shutdown waits for a thread that attends a child, in seconds; and
+# again after the child was killed from outside. Then the thread is left behind.
+LAST_WAIT = 5.0
+
+
+class _Keeper:
+    """A thread of the parent that keeps at most one child, and runs its steps."""
+
+    def __init__(self, name: str, services: Services, worker_id: str, clock: Clock) -> None:
+        self.name = name
+        self.task: Task | None = None
+        self.canceled: Task | None = None
+        self.child: ChildProcess | None = None
+        self.grace = services.settings.kill_grace
+        self._services = services
+        self._worker_id = worker_id
+        self._clock = clock
+        self._number = 0
+        self._closed = False
+        self._hanging = threading.Lock()
+        self._bell, self._rope = os.pipe()
+        os.set_blocking(self._rope, False)
+        os.set_blocking(self._bell, False)
+
+    def ring(self) -> None:
+        """Wake the thread, so that it looks at `canceled`."""
+        with self._hanging, suppress(BlockingIOError):  # then it has been rung often enough
+            if not self._closed:
+                os.write(self._rope, b"!")
+
+    def run(self, task: Task) -> Outcome | None:
+        """The outcome of a task, whatever becomes of the child."""
+        try:
+            able = self._able_child()
+            if not task.begin():
+                return None
+            self._number += 1
+            reach(Point.BEFORE_HAND_OVER)
+            able.send({"type": "run", "number": self._number, "step": task.step})
+            reach(Point.AFTER_HAND_OVER)
+            return self._attend(task, able)
+        except BaseException as error:
+            child, self.child = self.child, None
+            if child is not None:
+                child.bury()  # who knows what it is at
+            return failure(task, error)
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        child, self.child = self.child, None
+        if child is not None:
+            child.stop()
+        with self._hanging:
+            self._closed = True
+            os.close(self._rope)
+            os.close(self._bell)
+
+    def _able_child(self) -> ChildProcess:
+        """A child that is there and knows every kind; a new one where there was none."""
+        child = self.child
+        if child is not None:
+            if not child.is_idle():
+                self.child = None
+                child.bury()  # dead, or with words of a body that is long over
+            elif child.kinds != len(self._services.catalog.kinds()):
+                self.child = None
+                child.stop()
+        for _ in range(2):  # the first may die of a signal that was meant for the worker
+            if self.child is not None:
+                break
+            child = ChildProcess(self.name, Setup.of(self._services, self._worker_id))
+            if child.is_ready():
+                self.child = child
+        if self.child is None:
+            raise StepError(
+                "process_start",
+                "the child process ended before it could take a step; it says why on stderr",
+            )
+        return self.child
+
+    def _attend(self, task: Task, child: ChildProcess) -> Outcome:
+        """Serve the child while it runs the step."""
+        pressure = _Pressure(child, self._number, self.grace, self._clock)
+        timeout, heard = None, False
+        while True:
+            # One message a turn, so that a child that never stops talking is canceled, too.
+            happened = child.await_news(self._bell, 0 if heard else timeout) or heard
+            ended = child.has_ended()  # before its last words are read, so that none are missed
+            try:
+                message = child.receive()
+                outcome = None if message is None else self._heed(task, child, *message)
+            except EOFError:
+                ended, message, outcome = True, None, None
+            except Garbled as error:
+                self.child = None
+                child.bury()
+                return failure(task, garbled(error))
+            if outcome is not None:
+                if pressure.is_hard or _has_run_out(outcome):
+                    self.child = None
+                    child.bury()
+                return outcome
+            heard = message is not None
+            if ended and not heard:
+                self.child = None
+                return failure(task, child.end())
+            self._listen()
+            timeout = pressure.press(not happened) if self.canceled is task else None
+
+    def _heed(
+        self, task: Task, child: ChildProcess, header: dict[str, Any], bodies: list[bytes]
+    ) -> Outcome | None:
+        """Answer a call of the child, or take its outcome. Raises Garbled."""
+        try:
+            if header["type"] == "outcome":
+                if header["number"] != self._number:
+                    raise Garbled("the outcome of another step")
+                return unpack_outcome(task.step, header, bodies)
+            reply = self._answer(task, header)
+        except (LookupError, TypeError, ValueError, StopIteration) as error:
+            raise Garbled("a message that cannot be read") from error
+        child.send(reply)
+        return None
+
+    def _listen(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._bell, 4096)
+
+    def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
+        """The reply to a child's call: what it may ask of the store and the packages."""
+        reply: dict[str, Any] = {"type": "reply", "call": header["call"]}
+        try:
+            reply["value"] = answer(self._services, task.step, header)
+        except Exception as error:
+            reply |= pack_error(error)
+        return reply
+
+
+def _has_run_out(outcome: Outcome) -> bool:
+    """Whether the child was short of memory: what it keeps must not cost the next step, too."""
+    return isinstance(outcome, Failed) and outcome.failure.code in ("MemoryError", "indescribable")
+
+
+class _Pressure:
+    """How far a child was pressed to end a canceled step."""
+
+    def __init__(self, child: ChildProcess, number: int, grace: float, clock: Clock) -> None:
+        self._child = child
+        self._clock = clock
+        self._deadline: float | None = clock.monotonic()
+        self._number = number
+        self._stages: Iterator[tuple[Callable[[], None], float | None]] = iter(
+            (
+                (self._tell, grace),
+                (self._terminate, min(grace, TERM_GRACE)),
+                (child.kill, None),
+            )
+        )
+        self.is_hard = False
+
+    def press(self, waited: bool) -> float | None:
+        """Do what is due; returns the seconds until more is, or None when all was done.
+
+        `waited` says that the seconds of the last call are over, whatever the clock says.
+        """
+        while self._deadline is not None:
+            left = self._deadline - self._clock.monotonic()
+            if left > 0 and not waited:
+                return left
+            waited = False
+            act, patience = next(self._stages)
+            act()
+            self._deadline = None if patience is None else self._clock.monotonic() + patience
+        return None
+
+    def _tell(self) -> None:
+        self._child.send({"type": "cancel", "number": self._number})
+
+    def _terminate(self) -> None:
+        self.is_hard = True
+        self._child.terminate()
+
+
+class ProcessPool(Told):
+    """`size` child processes, started when there is work for them and used again.
+
+    They are started fresh ("forkserver", else "spawn"), so a program that uses them needs the
+    usual `if __name__ == "__main__":`. A child that dies costs its step the attempt, no more.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        deliver: Deliver,
+        services: Services,
+        worker_id: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self.size = size
+        self._deliver = deliver
+        self._services = services
+        self._worker_id = worker_id
+        self._clock = clock or SystemClock()
+        self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._open: dict[Task, None] = {}
+        self._keepers: dict[_Keeper, threading.Thread] = {}
+        self._lock = threading.Lock()
+        Lineage.tell(self)
+
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+        """See `forks.Told`. The children are the parent's."""
+        atexit.unregister(self._kill_all)
+        keepers, self._keepers = self._keepers, {}
+        for keeper in keepers:
+            if keeper.child is not None:
+                keeper.child.leave_to_parent()
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self._open[task] = None
+        try:
+            with self._lock:
+                while len(self._keepers) < min(self.size, len(self._open)):
+                    self._hire()
+        except (RuntimeError, OSError) as error:  # no thread, or no descriptors
+            if not self._keepers:  # with some the work goes on, only slower
+                refuse(tasks, self._refused, error)
+                return
+        for task in tasks:
+            self._queue.put(task)
+
+    def free_slots(self) -> int:
+        return max(0, self.size - len(self._open))
+
+    def cancel(self, task: Task) -> None:
+        task.cancel()
+        with self._lock:
+            for keeper in self._keepers:
+                if keeper.task is task:
+                    keeper.canceled = task
+                    keeper.ring()
+                    return
+        self._open.pop(task, None)
+
+    def shutdown(self, grace: float) -> None:
+        self._queue.put(None)
+        with self._lock:
+            keepers, self._keepers = self._keepers, {}
+        self._join(keepers.values(), grace)
+        for task in tuple(self._open):
+            task.cancel()
+        for keeper in keepers:
+            if keeper.task is not None:
+                keeper.canceled = keeper.task
+                keeper.ring()
+        patience = max((keeper.grace for keeper in keepers), default=0.0)
+        self._join(keepers.values(), patience + TERM_GRACE + LAST_WAIT)
+        for keeper, thread in keepers.items():
+            if thread.is_alive() and (child := keeper.child) is not None:
+                child.kill()  # from here, as its thread does not come to it
+        self._join(keepers.values(), LAST_WAIT)
+        atexit.unregister(self._kill_all)
+
+    def _join(self, threads: Iterable[threading.Thread], patience: float) -> None:
+        deadline = self._clock.monotonic() + patience
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def _hire(self) -> None:
+        if not self._keepers:
+            # Before multiprocessing's own, which would wait for our children to end by themselves.
+            atexit.register(self._kill_all)
+        name = f"stepwell-process-{len(self._keepers) + 1}"
+        keeper = _Keeper(name, self._services, self._worker_id, self._clock)
+        thread = threading.Thread(target=self._work, args=(keeper,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            keeper.close()
+            raise
+        self._keepers[keeper] = thread
+
+    def _refused(self, task: Task, outcome: Outcome) -> None:
+        self._open.pop(task, None)
+        hand_over(task, outcome, self._deliver)
+
+    def _work(self, keeper: _Keeper) -> None:
+        try:
+            while (task := self._queue.get()) is not None:
+                keeper.task = task
+                outcome = keeper.run(task) if task in self._open else None
+                self._open.pop(task, None)
+                keeper.task = None
+                if outcome is not None:
+                    reach(Point.CHILD_DONE)
+                    hand_over(task, outcome, self._deliver)
+                outcome = None
+            self._queue.put(None)  # for the next thread
+        finally:
+            keeper.close()
+
+    def _kill_all(self) -> None:
+        for keeper in tuple(self._keepers):
+            if keeper.child is not None:
+                keeper.child.kill()

@@ -1,0 +1,1 @@
+"""Projection stores: a SQLite file for each projection, or a schema of PostgreSQL."""

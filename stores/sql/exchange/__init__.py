@@ -1,0 +1,1 @@
+"""What a worker's exchange does in one transaction: settle, propagate, claim."""

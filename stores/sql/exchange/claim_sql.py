@@ -1,0 +1,136 @@
+"""Statements that find ready steps and take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.states import Act, RunStatus
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    becomes,
+    bind,
+    may,
+    still_may,
+)
+from stepwell.stores.sql.exchange.fused_claim_sql import CLAIMED, claim_together, start_together
+from stepwell.stores.sql.schema import tables
+
+
+class ClaimStatements(Statements):
+    """Finding ready steps and taking them."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        steps = tables.steps
+        columns = [steps.c[name] for name in CLAIMED]
+        ready = may(Act.CLAIM, steps.c.status)
+        self.together = claim_together(dialect) if dialect.fuses else None
+        self.find_ready = Statement(
+            sa.select(*columns)
+            .where(
+                ready,
+                steps.c.queue == bind("queue"),
+                steps.c.kind == bind("kind"),
+                steps.c.ready_at <= bind("now"),
+                steps.c.lost_leases < bind("suspect_from"),
+            )
+            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
+            .limit(bind("limit")),
+            *("queue", "kind", "now", "suspect_from", "limit"),
+        )
+        self.find_suspect = Statement(
+            sa.select(*columns)
+            .where(
+                ready,
+                # The partial index of suspects: there are hardly ever any.
+                steps.c.lost_leases > sa.literal_column("0"),
+                steps.c.lost_leases >= bind("suspect_from"),
+                steps.c.queue.in_(dialect.texts("queues")),
+                steps.c.kind.in_(dialect.texts("kinds")),
+                steps.c.ready_at <= bind("now"),
+            )
+            .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True),
+            *("suspect_from", "queues", "kinds", "now"),
+        )
+        self.ready_kinds = Statement(_ready_kinds(steps), "queue")
+        self._taking(dialect)
+
+    def _taking(self, dialect: Any) -> None:
+        steps, runs = tables.steps, tables.runs
+        self.take = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.CLAIM),
+                token=steps.c.token + 1,
+                attempt=steps.c.attempt + 1,
+                worker=bind("worker"),
+                started_at=bind("now"),
+                expires_at=bind("expires"),
+            )
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.CLAIM, steps.c.status)),
+            *("worker", "now", "expires", "keys"),
+        )
+        of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
+        columns = [runs.c[name] for name in (*of_run, "created_at", "parent_run")]
+        self.load_runs = Statement(
+            sa.select(runs.c.status, *columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
+        )
+        # As if this transaction had not taken them: nobody was told of their tokens.
+        self.give_back = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.RELEASE),
+                expires_at=None,
+                worker=None,
+                token=steps.c.token - 1,
+                attempt=steps.c.attempt - 1,
+                started_at=sa.case((steps.c.token > 1, steps.c.started_at), else_=sa.null()),
+            )
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.RELEASE, steps.c.status)),
+            "keys",
+        )
+        pending = sa.select(runs.c.id).where(
+            runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
+        )
+        if dialect.concurrent:
+            # Steps are held here already, so nothing is waited for: see the room's lock order.
+            locked = pending.with_for_update(skip_locked=True, key_share=True).cte("locked")
+            pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
+        start = sa.update(runs).values(
+            status=RunStatus.RUNNING.value,
+            started_at=sa.func.coalesce(runs.c.started_at, bind("now", sa.BigInteger)),
+        )
+        start = start.where(runs.c.id.in_(pending))
+        told = start_together(start, columns) if dialect.fuses else start.returning(*columns)
+        self.start_runs = Statement(told, *("now", "keys"))
+        self.step_names = Statement(
+            sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
+            "keys",
+        )
+
+
+def _ready_kinds(steps: sa.Table) -> Any:
+    """The kinds that are ready in a queue: the index read from one kind to the next one.
+
+    With each, whether there are suspects in the queue, of any kind.
+    """
+
+    def first(*after: Any) -> Any:
+        return sa.select(sa.func.min(steps.c.kind).label("kind")).where(
+            may(Act.CLAIM, steps.c.status), steps.c.queue == bind("queue"), *after
+        )
+
+    kinds = first().cte("kinds", recursive=True)
+    following = first(steps.c.kind > kinds.c.kind).correlate(kinds).scalar_subquery()
+    kinds = kinds.union_all(sa.select(following).where(kinds.c.kind.is_not(None)))
+    suspects = sa.exists().where(
+        may(Act.CLAIM, steps.c.status),
+        steps.c.lost_leases > sa.literal_column("0"),
+        steps.c.queue == bind("queue"),
+    )
+    return sa.select(kinds.c.kind, suspects).where(kinds.c.kind.is_not(None))

@@ -1,0 +1,166 @@
+"""A whole claim in one statement, for databases that can change rows within WITH."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.events import EventType
+from stepwell.engine.states import Act
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.statements import Statement, becomes, bind, may
+from stepwell.stores.sql.schema import tables
+
+steps = tables.steps
+
+ONE: sa.ColumnElement[int] = sa.literal_column("1")
+
+# What a claim tells of each step.
+CLAIMED = (
+    *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
+    *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
+    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
+)
+# What a claim adds one to.
+_COUNTED = ("attempt", "token")
+
+_ORDER = (steps.c.priority, steps.c.ready_at, steps.c.id)
+
+
+def as_found() -> list[Any]:
+    """The columns of a step that was taken in the same statement, as they were before that.
+
+    So they are told where steps are found first and then taken.
+    """
+    columns = [steps.c[name] for name in CLAIMED]
+    return [column - ONE if column.name in _COUNTED else column for column in columns]
+
+
+def taking() -> dict[str, Any]:
+    """What a claim sets; needs the parameters `worker`, `now` and `expires`."""
+    return {
+        "status": becomes(Act.CLAIM),
+        "token": steps.c.token + ONE,
+        "attempt": steps.c.attempt + ONE,
+        "worker": bind("worker"),
+        "started_at": bind("now", sa.BigInteger),
+        "expires_at": bind("expires", sa.BigInteger),
+    }
+
+
+def claim_together(dialect: Dialect) -> Statement:
+    """Find the best ready steps for every lane, and take them.
+
+    `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
+    claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
+    Returns the columns of `as_found`, in no order, and with each how many steps were
+    locked: those that were not taken were hidden from others for a moment.
+    """
+    wanted = sa.select(
+        dialect.rows(
+            "wanted",
+            queue=sa.Text,
+            kind=sa.Text,
+            limit=sa.BigInteger,
+            lane=sa.BigInteger,
+            budget=sa.BigInteger,
+        )
+    ).cte("wanted")
+    candidates = sa.union_all(sa.select(_found(wanted)), sa.select(_suspect(wanted)))
+    locked = candidates.cte("locked")
+    best = _best(locked)
+    taken = (
+        sa.update(steps)
+        .values(taking())
+        .where(
+            steps.c.id == best.c.id,
+            sa.or_(best.c.budget.is_(None), best.c.turn <= best.c.budget),
+        )
+        .returning(*as_found())
+        .cte("taken")
+    )
+    count = sa.select(sa.func.count()).select_from(locked).scalar_subquery()
+    return Statement(
+        sa.select(taken, count),
+        *("worker", "now", "expires", "suspect_from", "suspects", "wanted"),
+    )
+
+
+def start_together(start: Any, columns: Sequence[Any]) -> Any:
+    """Start runs, with an event each; returns the columns and, last, the number of its event."""
+    runs, events = tables.runs, tables.events
+    started = (
+        start.values(event_seq=runs.c.event_seq + ONE)
+        .returning(*columns, runs.c.event_seq)
+        .cte("started")
+    )
+    told = sa.insert(events).from_select(
+        [events.c.run_key, events.c.seq, events.c.type, events.c.at],
+        sa.select(
+            started.c.id,
+            started.c.event_seq,
+            sa.literal_column(f"'{EventType.RUN_STARTED}'"),
+            bind("now", sa.BigInteger),
+        ),
+    )
+    return sa.select(started).add_cte(told.cte("told"))
+
+
+def _fits(wanted: Any) -> tuple[Any, ...]:
+    return (
+        may(Act.CLAIM, steps.c.status),
+        steps.c.queue == wanted.c.queue,
+        steps.c.kind == wanted.c.kind,
+        steps.c.ready_at <= bind("now"),
+    )
+
+
+def _shares(wanted: Any) -> list[Any]:
+    return [wanted.c[name] for name in ("lane", "limit", "queue", "budget")]
+
+
+def _found(wanted: Any) -> Any:
+    """The best of each queue and kind, locked, passing over what others have locked."""
+    each = (
+        sa.select(*_ORDER)
+        .where(*_fits(wanted), steps.c.lost_leases < bind("suspect_from"))
+        .order_by(*_ORDER)
+        .limit(sa.func.least(wanted.c.limit, wanted.c.budget))
+        .with_for_update(skip_locked=True)
+        .lateral("each")
+    )
+    # Materialized, so that rows are locked once and limits mean what they say, whatever plan is
+    # chosen.
+    found = sa.select(*each.columns, *_shares(wanted)).select_from(wanted.join(each, sa.true()))
+    return found.cte("found").prefix_with("MATERIALIZED")
+
+
+def _suspect(wanted: Any) -> Any:
+    """The first of those that may be what killed their workers."""
+    return (
+        sa.select(*_ORDER, *_shares(wanted))
+        .where(
+            *_fits(wanted),
+            # The partial index of suspects: there are hardly ever any.
+            steps.c.lost_leases > sa.literal_column("0"),
+            steps.c.lost_leases >= bind("suspect_from"),
+        )
+        .order_by(*_ORDER)
+        .limit(bind("suspects"))
+        .with_for_update(of=steps, skip_locked=True)
+        .cte("suspect")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _best(locked: Any) -> Any:
+    """The best of each lane, up to its limit, with each one's `turn` in its queue."""
+    order = (locked.c.priority, locked.c.ready_at, locked.c.id)
+    place = sa.func.row_number().over(partition_by=locked.c.lane, order_by=order)
+    placed = sa.select(locked, place.label("place")).subquery("placed")
+    order = (placed.c.priority, placed.c.ready_at, placed.c.id)
+    turn = sa.func.row_number().over(partition_by=placed.c.queue, order_by=order)
+    best = sa.select(placed, turn.label("turn")).where(placed.c.place <= placed.c.limit)
+    return best.cte("best")

@@ -1,0 +1,169 @@
+"""The hot path in few round trips, for databases that can change rows within WITH.
+
+Each statement here does what several of the others do one after another; the rules are theirs.
+All parts of a statement see the moment before it, so nothing here reads what it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from stepwell.engine.states import Act
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.statements import Statement, Statements, bind, may, still_may
+from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.fused_settle_sql import succeed_together
+from stepwell.stores.sql.exchange.run_ends import END_EVENTS, ending
+from stepwell.stores.sql.exchange.steps_sql import NEW_STEP_COLUMNS
+from stepwell.stores.sql.schema import tables
+
+steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
+
+# What a row of `FusedStatements.end_runs` tells.
+ENDED, WOKEN, BESIDE = 0, 1, 2
+
+
+def keys_array(keys: Iterable[int]) -> str:
+    """Keys as the parameter of `lock_runs`."""
+    return "{" + ",".join(map(str, keys)) + "}"
+
+
+class FusedStatements(Statements):
+    """Made only where `Dialect.fuses`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self.lock_runs = self._lock_runs()
+        self.succeed = succeed_together(dialect)
+        self.count = self._count()
+        self.end_runs = self._end_runs()
+        self.add_graphs = self._add_graphs()
+
+    def _lock_runs(self) -> Statement:
+        """Lock runs in the order of keys; returns the control number with each.
+
+        The number is of the moment before the locks were waited for: what changed it meanwhile
+        is noticed one exchange late.
+        """
+        meta = tables.meta
+        control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
+        keys = sa.cast(bind("keys"), postgresql.ARRAY(sa.BigInteger))
+        return Statement(
+            sa.select(control.scalar_subquery(), runs.c.id)
+            .where(runs.c.id == sa.any_(keys))
+            .order_by(runs.c.id)
+            .with_for_update(of=runs, key_share=True),
+            "keys",
+        )
+
+    def _add_graphs(self) -> Statement:
+        """Insert runs, steps, the edges between them, and the runs' first events."""
+
+        def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
+            kinds: dict[str, Any] = {name: table.c[name].type for name in names}
+            rows = self.dialect.rows(parameter, **kinds)
+            return sa.insert(table).from_select(list(names), sa.select(rows))
+
+        new_runs = insert("runs", runs, [column.name for column in runs.columns])
+        new_steps = insert("steps", steps, NEW_STEP_COLUMNS)
+        edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
+        events = insert("events", tables.events, [column.name for column in tables.events.columns])
+        added = edges.add_cte(
+            new_runs.cte("new_runs"), new_steps.cte("new_steps"), events.cte("new_events")
+        )
+        return Statement(added, *("runs", "steps", "edges", "events"))
+
+    def _end_runs(self) -> Statement:
+        """End runs with an event each, and wake the steps that wait for it.
+
+        Those that wait for something beside it are told of.
+        """
+        ended = (
+            ending(self.dialect.scalars("keys"))
+            .values(event_seq=runs.c.event_seq + 1)
+            .returning(runs.c.id, runs.c.run_id, runs.c.status, runs.c.event_seq)
+            .cte("ended")
+        )
+        events = tables.events
+        kinds = {status.value: event.value for status, event in END_EVENTS.items()}
+        told = sa.insert(events).from_select(
+            [events.c.run_key, events.c.seq, events.c.type, events.c.at, events.c.data],
+            sa.select(
+                ended.c.id,
+                ended.c.event_seq,
+                sa.case(kinds, value=ended.c.status),
+                bind("now"),
+                sa.cast(bind("data"), sa.Text),
+            ),
+        )
+        name = sa.literal(wait_names.run_end("")) + ended.c.run_id
+        sleeper = steps.alias("sleeper")
+        # Looked up for each run: a planner that believes nobody waits would read all who do.
+        each = (
+            sa.select(sleeper.c.id)
+            .where(may(Act.WAKE, sleeper.c.status), sleeper.c.wait_for == name)
+            .offset(sa.literal_column("0"))
+            .lateral("each")
+        )
+        among = sa.select(tables.waits.c.step).where(tables.waits.c.name == name)
+        beside = among.offset(sa.literal_column("0")).lateral("beside")
+        found = sa.select(each.c.id, ended.c.run_id).select_from(ended.join(each, sa.true()))
+        sleepers = found.cte("sleepers").prefix_with("MATERIALIZED")
+        woken = (
+            sa.update(steps)
+            .values(wait_names.wakes())
+            .where(steps.c.id == sleepers.c.id, still_may(Act.WAKE, steps.c.status))
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt, sleepers.c.run_id)
+            .cte("woken")
+        )
+        nothing = sa.cast(sa.null(), sa.BigInteger)
+        rows = sa.union_all(
+            sa.select(
+                sa.literal_column(str(ENDED)),
+                *(ended.c.id, ended.c.run_id, ended.c.status, ended.c.event_seq, nothing),
+            ),
+            sa.select(
+                sa.literal_column(str(WOKEN)),
+                *(woken.c.id, woken.c.run_id, sa.cast(sa.null(), sa.Text)),
+                *(woken.c.attempt, woken.c.run_key),
+            ),
+            sa.select(
+                sa.literal_column(str(BESIDE)),
+                *(beside.c.step, ended.c.run_id, sa.cast(sa.null(), sa.Text), nothing, nothing),
+            ).select_from(ended.join(beside, sa.true())),
+        )
+        return Statement(rows.add_cte(told.cte("told")), *("now", "data", "keys"))
+
+    def _count(self) -> Statement:
+        """Count what changed in runs, and add the events that this gives numbers to."""
+        given = self.dialect.rows(
+            "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
+        )
+        counted = (
+            sa.update(runs)
+            .values(
+                total_steps=runs.c.total_steps + given.c.total,
+                open_steps=runs.c.open_steps + given.c.open,
+                event_seq=runs.c.event_seq + given.c.events,
+            )
+            .where(runs.c.id == given.c.id)
+            .returning(
+                *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+            )
+            .cte("counted")
+        )
+        events = tables.events
+        kinds: dict[str, Any] = {column.name: column.type for column in events.columns}
+        new = self.dialect.rows("events", **kinds)
+        told = sa.select(
+            *(
+                counted.c.event_seq - column if column.name == "seq" else column
+                for column in new.columns
+            )
+        ).where(counted.c.id == new.c.run_key)
+        added = sa.insert(events).from_select(list(kinds), told)
+        return Statement(sa.select(counted).add_cte(added.cte("added")), *("rows", "events"))

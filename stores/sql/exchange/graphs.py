@@ -1,0 +1,364 @@
+"""Storing new runs and emitted steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepwell.engine.errors import Conflict
+from stepwell.engine.model import ClaimedStep, Edge, NewRun, NewStep
+from stepwell.engine.states import Condition, RunStatus, Verdict, verdict
+from stepwell.stores.sql.connection.corruption import decodes, stored_status
+from stepwell.stores.sql.connection.statements import (
+    MAX_ROWS,
+    MAX_ROWS_JSON,
+    Transaction,
+    rows_json,
+)
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.emissions import Emission, Emissions, Target
+from stepwell.stores.sql.exchange.fused_sql import FusedStatements
+from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.repeats import Repeats, RepeatStatements
+from stepwell.stores.sql.exchange.steps_sql import (
+    NEW_STEP_COLUMNS,
+    GraphStatements,
+    SettleStatements,
+)
+
+_CONDITIONS = {condition: condition.value for condition in Condition}
+# The place of a step's status in its row.
+_STATUS = NEW_STEP_COLUMNS.index("status")
+
+
+@dataclass(slots=True)
+class _Placement:
+    """New steps on their way into a run, and what comes of their edges.
+
+    `unsettled` are steps that ended in this transaction and whose end was not followed yet:
+    they count as unmet, because following them will count them down. So do the `late` joins, see
+    `Emission`, until all that they wait for is known.
+    """
+
+    steps: Sequence[NewStep]
+    parent: ClaimedStep | None = None
+    targets: dict[str, Target] = field(default_factory=dict)
+    unsettled: frozenset[int] = frozenset()
+    index: dict[str, int] = field(default_factory=dict)
+    edges: list[tuple[int, int, str, int]] = field(default_factory=list)
+    dropped: list[tuple[Verdict, int, int]] = field(default_factory=list)
+    late: list[tuple[int, Condition, int]] = field(default_factory=list)
+
+
+class Graphs(Emissions):
+    """Writes graphs in a transaction given by the caller."""
+
+    def __init__(
+        self, sql: GraphStatements, settle: SettleStatements, fused: FusedStatements | None
+    ) -> None:
+        super().__init__(sql, settle)
+        self._fused = fused
+        self._repeat_sql = RepeatStatements(sql.dialect)
+
+    def reserve(self, tx: Transaction, runs: int, steps: int) -> tuple[int, int]:
+        """The first of so many fresh keys of runs, and of steps; keys are never given twice.
+
+        It locks the counters of both, whatever is asked for: a transaction that came back for
+        the other one could meet another that did so the other way round.
+        """
+        return _first(self._sql.reserve_graphs(tx, runs, steps).fetchall(), runs, steps)
+
+    def taken(self, tx: Transaction, run_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that runs have. The others stay free until this transaction ends."""
+        if not run_ids:
+            return set()
+        if tx.dialect.concurrent:
+            self.reserve(tx, 0, 0)  # others that create runs wait from here on
+        return {row[0] for row in self._sql.taken(tx, rows_json(list(run_ids))).fetchall()}
+
+    def lock_runs(self, tx: Transaction, keys: Iterable[int], *, to_end: bool = False) -> None:
+        """Where transactions run side by side, let only one at a time change these runs.
+
+        A run is locked before its steps, always and in the order of keys, as the room's docstring
+        says: no deadlocks, and no edge to a step whose end was followed a moment ago.
+
+        With `to_end` also the runs that started these: the end of a run wakes a step there.
+        """
+        locked = set(keys)
+        if tx.dialect.concurrent and locked:
+            if to_end:
+                locked |= {row[0] for row in self._sql.parents(tx, rows_json(sorted(locked)))}
+            self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
+
+    def add_run(
+        self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
+    ) -> int:
+        """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
+        (added,) = self.add_runs(tx, ledger, (run,), parent)
+        if isinstance(added, Conflict):
+            raise added
+        return added
+
+    def add_runs(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        runs: Sequence[NewRun],
+        parent: ClaimedStep | None = None,
+    ) -> list[int | Conflict]:
+        """Store runs with their steps; for each its key, or that its id is taken."""
+        first, rows = self._reserve_and_look(tx, runs)
+        taken = {row[0] for row in rows}
+        added: list[int | Conflict] = []
+        new: list[NewRun] = []
+        for run in runs:
+            if run.id in taken:
+                added.append(id_is_taken(run.id))
+            else:
+                added.append(first[0] + len(new))
+                taken.add(run.id)
+                new.append(run)
+        if new:
+            self._add_new_runs(tx, ledger, new, parent, first)
+        return added
+
+    def _reserve_and_look(
+        self, tx: Transaction, runs: Sequence[NewRun]
+    ) -> tuple[tuple[int, int], list[Any]]:
+        """The first fresh keys for these runs, and which of their ids are taken.
+
+        Others that create runs wait from then on, so that an id cannot be taken in between.
+        """
+        counts = len(runs), sum(len(run.steps) for run in runs)
+        reserved = self._sql.reserve_graphs(tx, *counts)
+        # Where there is one cursor for all, its rows are gone with the next statement; else both
+        # are asked for before either is waited for.
+        after = reserved.fetchall() if self._fused is None else None
+        taken = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
+        return _first(reserved.fetchall() if after is None else after, *counts), taken
+
+    def _add_new_runs(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        runs: Sequence[NewRun],
+        parent: ClaimedStep | None,
+        first: tuple[int, int],
+    ) -> None:
+        parents = (parent.run.key, parent.key) if parent else (None, None)
+        first_run, first_step = first
+        rows, step_rows, edges, events = [], [], [], []
+        for key, run in enumerate(runs, first_run):
+            placement = _Placement(run.steps)
+            step_rows += self._place(tx, key, run.package, placement, first_step)
+            edges += placement.edges
+            # With their counts and their first events: nothing needs to be asked for.
+            count = len(run.steps)
+            rows.append(_row(key, run, (count, count, 1), parents, tx.now))
+            events.append(ledger.created(key, {"steps": count, "package": run.package}))
+            if not count:
+                ledger.steps_opened(key, 0)  # it ends at once
+            first_step += count
+        if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
+            texts = (rows_json(step_rows), rows_json(edges))
+            if sum(map(len, texts)) <= MAX_ROWS_JSON:
+                tx.made_ready.update(_ready(step_rows))
+                self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
+                return
+        tx.news = tx.more_ready = True
+        self._sql.add_run.many(tx, rows)
+        self._insert(tx, step_rows, edges)
+        ledger.add(events)
+
+    def add_emissions(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        emissions: Sequence[Emission],
+        spread: Spread,
+        unsettled: frozenset[int],
+    ) -> None:
+        """Store what several executions emitted, as if one after the other."""
+        repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), spread, unsettled)
+        repeats.store(emissions)
+        # A step stored here may wait for all below another one of these, which emits here, too.
+        entangled = len(emissions) > 1 and any(item.awaits_subtrees for item in emissions)
+        for emission in emissions:
+            if entangled:
+                key = emission.parent.key
+                emission.joins = self._joins(tx, [key]).get(key, [])
+            self._add_emission(tx, ledger, emission, spread, unsettled)
+        repeats.join(emissions)
+
+    def _add_emission(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        emission: Emission,
+        spread: Spread,
+        unsettled: frozenset[int],
+    ) -> None:
+        """Store emitted steps. `unsettled` ended in this transaction and were not followed yet."""
+        run = emission.parent.run
+        placement = _Placement(emission.steps, emission.parent, emission.targets, unsettled)
+        keys = self._add_steps(tx, ledger, run.key, run.package, placement)
+        for ruling, key, origin in placement.dropped:
+            spread.drop(ruling, key, origin)
+        emission.late = placement.late
+        if emission.joins and keys:
+            self._settle.add_edges.many(
+                tx,
+                [(key, step, condition, 1) for step, condition in emission.joins for key in keys],
+            )
+            rows = [(step, len(keys)) for step, _ in emission.joins]
+            self._settle.count_up(tx, rows_json(rows))
+
+    def _add_steps(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        run_key: int,
+        package: str,
+        placement: _Placement,
+    ) -> range:
+        """Insert the placement's steps and edges; returns the keys of the steps."""
+        count = len(placement.steps)
+        if not count:
+            return range(0)
+        _, first = self.reserve(tx, 0, count)
+        rows = self._place(tx, run_key, package, placement, first)
+        self._insert(tx, rows, placement.edges)
+        tx.made_ready.update(_ready(rows))
+        keys = range(first, first + count)
+        ledger.steps_added(run_key, count, count)
+        ledger.readied(keys)
+        return keys
+
+    def _insert(
+        self,
+        tx: Transaction,
+        steps: Sequence[tuple[Any, ...]],
+        edges: Sequence[tuple[int, int, str, int]],
+    ) -> None:
+        self._settle.add_steps.many(tx, steps)
+        if edges:
+            self._settle.add_edges.many(tx, edges)
+
+    def _place(
+        self, tx: Transaction, run_key: int, package: str, placement: _Placement, first: int
+    ) -> list[tuple[Any, ...]]:
+        """The rows of the placement's steps, with keys from `first` on; notes their edges in it."""
+        steps = placement.steps
+        placement.index = {new.id: key for key, new in enumerate(steps, first)}
+        parent = placement.parent.key if placement.parent else None
+        now = tx.now
+        rows = []
+        for key, new in enumerate(steps, first):
+            pending = self._place_edges(tx, key, new, placement) if new.edges else 0
+            rows.append(
+                (  # flat, as there may be a million
+                    key,
+                    run_key,
+                    new.id,
+                    new.kind,
+                    new.queue,
+                    "pending" if pending else "ready",
+                    new.priority,
+                    now,
+                    pending,
+                    0,
+                    0,
+                    0,
+                    new.max_attempts,
+                    new.timeout,
+                    new.retry,
+                    int(new.allow_failure),
+                    new.input,
+                    new.metadata,
+                    new.dedup_key,
+                    None if new.site == package else new.site,
+                    parent,
+                    0,
+                    now,
+                    new.max_recoveries,
+                )
+            )
+        return rows
+
+    def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:
+        """Note the edges of a new step, to subtrees too; returns how many are unmet."""
+        index = placement.index
+        pending = 0
+        seen: dict[int, int] = {}
+        for edge in new.edges:
+            target = index.get(edge.target)
+            if target is None:
+                pending += self._place_stored_edge(tx, key, edge, placement, seen)
+            else:
+                condition = _CONDITIONS[edge.condition]
+                placement.edges.append((target, key, condition, int(edge.subtree)))
+                pending += 1
+        return pending
+
+    def _place_stored_edge(
+        self, tx: Transaction, key: int, edge: Edge, placement: _Placement, seen: dict[int, int]
+    ) -> int:
+        """Note an edge to a stored step, or to it and all below it; returns how many are unmet.
+
+        `seen` are the places of the edges that this step has already, by their targets.
+        """
+        pending = 0
+        below = [placement.targets[edge.target]]
+        if edge.subtree:
+            top = below[0][0]
+            rows = self._sql.descendants(tx, rows_json([top])).fetchall()
+            below += [(row[0], stored_status(row[1])) for row in rows if row[0] != top]
+            if any(row[2] for row in rows):
+                placement.late.append((key, edge.condition, top))
+                pending += 1
+        for target, status in below:
+            if (place := seen.get(target)) is not None:
+                if edge.subtree:  # what the target emits is waited for, too
+                    placement.edges[place] = (*placement.edges[place][:3], 1)
+                continue
+            seen[target] = len(placement.edges)
+            condition = _CONDITIONS[edge.condition]
+            placement.edges.append((target, key, condition, int(edge.subtree)))
+            ruling = verdict(edge.condition, status)
+            if target in placement.unsettled or ruling is Verdict.WAIT:
+                pending += 1
+            elif ruling is not Verdict.MET:
+                pending += 1
+                placement.dropped.append((ruling, key, target))
+        return pending
+
+
+def _ready(rows: Iterable[Sequence[Any]]) -> Iterator[int]:
+    """The keys of the steps among these rows that are ready."""
+    return (row[0] for row in rows if row[_STATUS] == "ready")
+
+
+@decodes
+def _first(after: Sequence[Any], runs: int, steps: int) -> tuple[int, int]:
+    """The first of so many fresh keys, from the counters as they are after them."""
+    counters: dict[str, int] = dict(after)
+    return counters["next_run"] - runs, counters["next_step"] - steps
+
+
+def _row(
+    key: int,
+    run: NewRun,
+    counts: tuple[int, int, int],
+    parents: tuple[int | None, int | None],
+    now: int,
+) -> tuple[Any, ...]:
+    """The row of a new run; `counts` are its steps, those that are open, and its events."""
+    about = (key, run.id, run.package, run.entrypoint, run.name, RunStatus.PENDING.value)
+    payloads = (run.input, run.metadata, run.tags)
+    return (*about, *payloads, *counts, *parents, now, None, None, 0)
+
+
+def id_is_taken(run_id: str) -> Conflict:
+    """The error of a second run with the same id."""
+    return Conflict(f"run {run_id!r} exists already; choose another run_id, or read that run")

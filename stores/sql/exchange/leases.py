@@ -1,0 +1,308 @@
+"""Leases between claim and settle: renewing them, and taking back those that lapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.events import EventType
+from stepwell.engine.model import ClaimedStep, LostLease
+from stepwell.engine.payloads.payload import encode
+from stepwell.engine.states import Act, StepStatus
+from stepwell.stores.sql.connection.corruption import decodes
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    becomes,
+    bind,
+    literal,
+    may,
+    rows_json,
+    still_may,
+)
+from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.schema import tables
+
+steps = tables.steps
+
+# Key and run key of a step whose time is up, and what it waits for besides.
+Due = tuple[int, int, str | None]
+# So many due waits are over in one transaction; the others follow in the next ones.
+MAX_WOKEN = 5_000
+
+
+class LeaseStatements(Statements):
+    """Renewals, lapses and due waits."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self._renewals(dialect)
+        self._lapses(dialect)
+        self._due(dialect)
+        self._times()
+
+    def _renewals(self, dialect: Any) -> None:
+        held = dialect.rows("rows", id=sa.BigInteger, token=sa.BigInteger)
+        running = steps.c.status == literal(StepStatus.RUNNING)
+        mine = (
+            steps.c.id == held.c.id,
+            steps.c.token == held.c.token,
+            steps.c.worker == bind("worker"),
+            running,
+        )
+        renew = sa.update(steps).values(expires_at=bind("until"))
+        renew = renew.returning(steps.c.id, steps.c.token)
+        names = ("until", "worker", "rows")
+        self.renew_waiting = Statement(renew.where(*mine), *names)
+        self.renew = self.renew_waiting
+        if dialect.concurrent:
+            mine_now = sa.select(steps.c.id).where(*mine)
+            mine_now = mine_now.with_for_update(of=steps, skip_locked=True)
+            free = mine_now.cte("free").prefix_with("MATERIALIZED")
+            self.renew = Statement(renew.where(steps.c.id == free.c.id), *names)
+        self.runs_held = Statement(
+            sa.select(steps.c.run_key)
+            .distinct()
+            .where(may(Act.RELEASE, steps.c.status), steps.c.worker == bind("worker")),
+            "worker",
+        )
+        self.release_others = Statement(
+            sa.update(steps)
+            .values(status=becomes(Act.RELEASE), expires_at=None, attempt=steps.c.attempt - 1)
+            .where(
+                may(Act.RELEASE, steps.c.status),
+                steps.c.worker == bind("worker"),
+                steps.c.id.not_in(dialect.scalars("keep")),
+            )
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
+            *("worker", "keep"),
+        )
+        self.held = Statement(
+            sa.select(steps.c.id)
+            .where(steps.c.id == bind("key"), steps.c.token == bind("token"), running)
+            .with_for_update(),
+            *("key", "token"),
+        )
+        self.status_of = Statement(
+            sa.select(steps.c.id, steps.c.status, steps.c.token).where(
+                steps.c.id.in_(dialect.scalars("keys"))
+            ),
+            "keys",
+        )
+
+    def _lapses(self, dialect: Any) -> None:
+        running = steps.c.status == literal(StepStatus.RUNNING)
+        columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
+        self._lapsed = lapsed = (running, steps.c.expires_at <= bind("now"))
+        times = sa.cast(steps.c.lost_leases + 1, sa.Text)
+        # No index fits this: what lapsed is few, and a run may have many steps.
+        run_key = sa.func.coalesce(steps.c.run_key, sa.literal_column("0"))
+        in_runs = run_key.in_(dialect.scalars("runs"))
+        self.lose = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.LOSE),
+                lost_leases=steps.c.lost_leases + 1,
+                expires_at=None,
+                ended_at=bind("now"),
+                error=bind("before") + times + bind("after"),
+            )
+            .where(
+                *lapsed,
+                in_runs,
+                steps.c.lost_leases + 1
+                >= sa.func.coalesce(steps.c.max_recoveries + 1, bind("most")),
+            )
+            .returning(*columns, steps.c.worker),
+            *("now", "before", "after", "most", "runs"),
+        )
+        self.lapse = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.LAPSE),
+                lost_leases=steps.c.lost_leases + 1,
+                expires_at=None,
+                ready_at=bind("now"),
+            )
+            .where(*lapsed, in_runs)
+            .returning(*columns, steps.c.worker),
+            *("now", "runs"),
+        )
+        self.lapsed_runs = Statement(sa.select(steps.c.run_key).where(*lapsed).distinct(), "now")
+
+    def _due(self, dialect: Any) -> None:
+        due = (may(Act.WAKE, steps.c.status), steps.c.wake_at <= bind("now"))
+        self.find_due = Statement(
+            sa.select(steps.c.id, steps.c.run_key, steps.c.wait_for)
+            .where(*due)
+            .order_by(steps.c.wake_at)
+            .limit(bind("most")),
+            *("now", "most"),
+        )
+        self.wake = Statement(
+            sa.update(steps)
+            .values(wait_names.wakes())
+            .where(
+                steps.c.id.in_(dialect.scalars("keys")),
+                still_may(Act.WAKE, steps.c.status),
+                steps.c.wake_at <= bind("now"),
+            )
+            .returning(steps.c.id, steps.c.run_key, steps.c.attempt),
+            *("now", "keys"),
+        )
+        self.anything_due = Statement(
+            sa.select(
+                sa.or_(
+                    sa.exists().where(*self._lapsed).correlate(None),
+                    sa.exists().where(*due).correlate(None),
+                )
+            ),
+            "now",
+        )
+
+    def _times(self) -> None:
+        running = steps.c.status == literal(StepStatus.RUNNING)
+        ready = steps.c.status == literal(StepStatus.READY)
+        self.next_due = Statement(
+            sa.select(
+                sa.select(sa.func.min(steps.c.expires_at)).where(running).scalar_subquery(),
+                sa.select(sa.func.min(steps.c.wake_at))
+                .where(steps.c.status == literal(StepStatus.WAITING), steps.c.wake_at.is_not(None))
+                .scalar_subquery(),
+                sa.select(sa.func.min(steps.c.ready_at))
+                .where(ready, steps.c.ready_at > bind("after"))
+                .scalar_subquery(),
+            ),
+            "after",
+        )
+
+
+class Leases:
+    """Works in a transaction given by the caller."""
+
+    def __init__(self, sql: LeaseStatements) -> None:
+        self._sql = sql
+
+    def renew(
+        self,
+        tx: Transaction,
+        worker_id: str,
+        steps: Sequence[ClaimedStep],
+        lease: int,
+        *,
+        wait: bool = False,
+    ) -> tuple[list[LostLease], list[ClaimedStep]]:
+        """Extend the leases, and the values' `expires_at`; returns those that are gone.
+
+        Besides, without `wait`, the steps that others hold at the moment, and may be changing.
+        """
+        until = tx.now + lease
+        rows = rows_json([(step.key, step.token) for step in steps])
+        renew = self._sql.renew_waiting if wait else self._sql.renew
+        held = {tuple(row) for row in renew(tx, until, worker_id, rows).fetchall()}
+        gone = []
+        for step in steps:
+            if (step.key, step.token) in held:
+                step.expires_at = until
+            else:
+                gone.append(step)
+        if not gone:
+            return [], []
+        keys = rows_json([step.key for step in gone])
+        now_in = {key: (status, token) for key, status, token in self._sql.status_of(tx, keys)}
+        lost, locked = [], []
+        for step in gone:
+            status, token = now_in.get(step.key, ("", 0))
+            if not wait and status == StepStatus.RUNNING and token == step.token:
+                locked.append(step)
+            else:
+                lost.append(LostLease(step, "canceled" if status == "canceled" else "lapsed"))
+        return lost, locked
+
+    def is_held(self, tx: Transaction, step: ClaimedStep) -> bool:
+        """Whether the lease is held, and will be until this transaction ends."""
+        return self._sql.held(tx, step.key, step.token).fetchone() is not None
+
+    def runs_held(self, tx: Transaction, worker_id: str) -> list[int]:
+        """The runs of the steps that the worker holds."""
+        return [row[0] for row in self._sql.runs_held(tx, worker_id).fetchall()]
+
+    def release_others(
+        self, tx: Transaction, ledger: Ledger, worker_id: str, keep: Sequence[ClaimedStep]
+    ) -> int:
+        """Give back what the worker holds besides `keep`; returns how many steps.
+
+        The runs of `runs_held` are locked.
+        """
+        keys = rows_json([step.key for step in keep])
+        released = self._sql.release_others(tx, worker_id, keys).fetchall()
+        for key, run_key, attempt in released:
+            data = {"reason": "the claim was not acknowledged"}
+            ledger.event(run_key, EventType.STEP_RELEASED, key, attempt + 1, data=data)
+        return len(released)
+
+    def is_anything_due(self, tx: Transaction) -> bool:
+        """Whether reaping would do anything; needs no write."""
+        return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
+
+    def lapsed_runs(self, tx: Transaction) -> list[int]:
+        """The runs with steps whose leases lapsed."""
+        return [row[0] for row in self._sql.lapsed_runs(tx, tx.now).fetchall()]
+
+    def due(self, tx: Transaction) -> list[Due]:
+        """The steps whose waits are over by time, but no more than `MAX_WOKEN`."""
+        rows: list[Due] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
+        return rows
+
+    def reap(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, most: int, runs: Sequence[int]
+    ) -> int:
+        """Take back lapsed leases in these runs, which are locked; returns how many steps moved."""
+        in_runs = rows_json(runs)
+        error = {
+            "code": "lease_lost",
+            "message": "lost its lease # times: its worker died or hung each time",
+        }
+        before, after = encode(error, "error").split("#")
+        lost = self._sql.lose(tx, tx.now, before, after, most, in_runs).fetchall()
+        for key, run_key, attempt, lost_leases, worker in lost:
+            ledger.step_ended(run_key)
+            ledger.event(
+                *(run_key, EventType.STEP_FAILED, key, attempt, worker),
+                data={"code": "lease_lost", "lost_leases": lost_leases},
+            )
+        spread.ended(StepStatus.FAILED, [row[0] for row in lost])
+        lapsed = self._sql.lapse(tx, tx.now, in_runs).fetchall()
+        for key, run_key, attempt, lost_leases, worker in lapsed:
+            data = {"worker": worker, "lost_leases": lost_leases}
+            ledger.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
+        spread.follow()
+        return len(lost) + len(lapsed)
+
+    def wake(self, tx: Transaction, ledger: Ledger, due: Sequence[Due]) -> int:
+        """Wake those of these steps whose waits are over; returns how many moved."""
+        keys = [key for key, _, name in due if name not in wait_names.SIDE_BY_SIDE]
+        beside = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
+        waits_on = 0
+        if beside:
+            over = ledger.due_side_by_side(beside)
+            waits_on = len(beside) - len(over)
+            keys += over
+        woken = self._sql.wake(tx, tx.now, rows_json(keys)).fetchall()
+        for key, run_key, attempt in woken:
+            ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
+        return len(woken) + waits_on
+
+    def next_due(self, tx: Transaction, after: int) -> int | None:
+        """When something falls due by itself (epoch µs), or None."""
+        return _earliest(self._sql.next_due(tx, after).fetchone())
+
+
+@decodes
+def _earliest(times: Sequence[int | None]) -> int | None:
+    return min((time for time in times if time is not None), default=None)

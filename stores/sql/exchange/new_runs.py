@@ -1,0 +1,31 @@
+"""A run as it is when it was just stored, without reading it."""
+
+from __future__ import annotations
+
+from stepwell.engine.clock import to_datetime
+from stepwell.engine.model import NewRun, Run, RunInfo
+from stepwell.engine.payloads.payload import decode
+from stepwell.engine.states import RunStatus
+
+
+def info_of(run: NewRun, key: int, now: int) -> RunInfo:
+    """What executions know of a run that was just stored."""
+    about = (run.id, run.package, run.entrypoint, run.name)
+    return RunInfo(key, *about, decode(run.metadata), tuple(decode(run.tags)), run.input, now)
+
+
+def created_run(run: NewRun, now: int) -> Run:
+    """The run as it is when it was just stored."""
+    return Run(
+        id=run.id,
+        package=run.package,
+        entrypoint=run.entrypoint,
+        name=run.name,
+        status=RunStatus.PENDING,
+        input=decode(run.input),
+        metadata=decode(run.metadata),
+        tags=tuple(decode(run.tags)),
+        total_steps=len(run.steps),
+        open_steps=len(run.steps),
+        created_at=to_datetime(now),
+    )

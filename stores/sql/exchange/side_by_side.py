@@ -1,0 +1,151 @@
+"""Waits side by side: steps that wait for any or all of several names.
+
+    suspended ──▶ names in `waits` ──▶ any came, or all ──▶ woken; its names are gone
+                                  └──▶ the last sleep of all is over ──▶ waits on, up to its limit
+
+A step's row is locked before it is looked at what has come for it: of two that bring something at
+the same time, the second one sees what the first brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.model import Suspended, Wait
+from stepwell.engine.payloads.payload import decode, encode
+from stepwell.engine.states import Act
+from stepwell.engine.wait_rules import told_of, wait_from
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    bind,
+    insert,
+    rows_json,
+    still_may,
+)
+from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.arrivals import ArrivalStatements, look
+from stepwell.stores.sql.schema import tables
+
+runs, steps, waits = tables.runs, tables.steps, tables.waits
+
+
+class _SideBySideStatements(Statements):
+    """Keeping the names of waits, and reading who waits for them."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self.add = insert(dialect, waits)
+        self.forget = Statement(
+            sa.delete(waits).where(waits.c.step.in_(dialect.scalars("keys"))), "keys"
+        )
+        of_steps = sa.select(steps.c.run_key).where(steps.c.id.in_(dialect.scalars("keys")))
+        self.lock_runs = Statement(
+            sa.select(runs.c.id)
+            .where(runs.c.id.in_(of_steps))
+            .order_by(runs.c.id)
+            .with_for_update(),
+            "keys",
+        )
+        self.standing = Statement(
+            sa.select(steps.c.id, steps.c.run_key, steps.c.wait, steps.c.wake_at)
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.WAKE, steps.c.status))
+            .order_by(steps.c.id)
+            .with_for_update(),
+            "keys",
+        )
+        self.wait_on = Statement(
+            sa.update(steps)
+            .values(wait=bind("wait"), wake_at=bind("wake_at"))
+            .where(steps.c.id == bind("step")),
+            *("wait", "wake_at", "step"),
+        )
+
+
+class SideBySide:
+    """Works in a transaction given by the caller, who wakes the steps that this tells of."""
+
+    def __init__(self, dialect: Any) -> None:
+        self._sql = _SideBySideStatements(dialect)
+        self._arrivals = ArrivalStatements(dialect)
+
+    def begin(self, tx: Transaction, suspended: Sequence[Suspended]) -> list[int]:
+        """Keep what these steps wait for; returns the keys of those that have it already."""
+        over, rows = [], []
+        for outcome in suspended:
+            step, wait = outcome.step, outcome.wait
+            if self._is_there(tx, step.key, step.run.key, wait):
+                over.append(step.key)
+            elif wait_names.registered(step, wait) in wait_names.SIDE_BY_SIDE:
+                assert wait.several is not None
+                names = wait_names.names(step.run.key, wait.several.waits)
+                rows += [(step.key, name) for name in names]
+        if rows:
+            self._sql.add.many(tx, rows)
+        return over
+
+    def arrived(self, tx: Transaction, keys: Iterable[int]) -> list[int]:
+        """Something came for these steps: the keys of those that have what they wait for."""
+        over = [
+            key
+            for key, run_key, told, _ in self._standing(tx, keys)
+            if self._is_there(tx, key, run_key, wait_from(told))
+        ]
+        self.forget(tx, over)
+        return over
+
+    def due(self, tx: Transaction, keys: Iterable[int]) -> list[int]:
+        """The time of these steps is up: the keys of those that do not wait on for the rest."""
+        over = []
+        for key, run_key, told, wake_at in self._standing(tx, keys):
+            wait = wait_from(told)
+            rest = _without_sleeps(wait)
+            if rest is None or self._is_there(tx, key, run_key, rest):
+                over.append(key)
+                continue
+            left = None if rest.until is None else rest.until - (wait.until or 0)
+            at = None if left is None or wake_at is None else wake_at + left
+            text = encode({**told, **told_of(rest)}, "wait", limit=1 << 40)
+            self._sql.wait_on(tx, text, at, key)
+        self.forget(tx, over)
+        return over
+
+    def forget(self, tx: Transaction, keys: Sequence[int]) -> None:
+        """These steps do not wait any more."""
+        if keys:
+            self._sql.forget(tx, rows_json(keys))
+
+    def _standing(
+        self, tx: Transaction, keys: Iterable[int]
+    ) -> list[tuple[int, int, dict[str, Any], int | None]]:
+        """Key, run, stored wait and time of those that wait still, locked."""
+        text = rows_json(sorted(keys))
+        if tx.dialect.concurrent:
+            self._sql.lock_runs(tx, text).fetchall()
+        rows = self._sql.standing(tx, text).fetchall()
+        return [(key, run, decode(wait), at) for key, run, wait, at in rows]
+
+    def _is_there(self, tx: Transaction, key: int, run_key: int, wait: Wait) -> bool:
+        """Whether enough has come for it to go on, whatever its sleeps do."""
+        several = wait.several
+        assert several is not None
+        named = [one for one in several.waits if wait_names.named(run_key, one) is not None]
+        found = look(tx, self._arrivals, key, run_key, named)
+        if wait.kind == wait_names.ANY:
+            return any(one is not None for one in found)
+        return (several.sleep is None or several.slept) and None not in found
+
+
+def _without_sleeps(wait: Wait) -> Wait | None:
+    """A wait for all whose last sleep is over, as it goes on; None where its time is up."""
+    several = wait.several
+    if wait.kind != wait_names.ALL or several is None or several.slept:
+        return None
+    if several.sleep is None or several.sleep != wait.until:
+        return None
+    return replace(wait, until=several.limit, several=replace(several, slept=True))

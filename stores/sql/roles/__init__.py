@@ -1,0 +1,1 @@
+"""What else the store does: reads, operators, messages, values, checkpoints."""

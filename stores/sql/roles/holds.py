@@ -1,0 +1,181 @@
+"""Paused runs and held steps: what is held back is not claimed, and its waits stand still.
+
+`steps.held` is the flag of one step, set and taken away by operators. `runs.holds` counts a run's
+flags, and one more if it is paused: only where it is not zero does `Ledger.write` look whether
+steps that became ready are to be held back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.crash_points import Write
+from stepwell.engine.errors import RefusedByState
+from stepwell.engine.events import EventType, Observers
+from stepwell.engine.model import Operator
+from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus
+from stepwell.stores.sql.connection.corruption import reads_stored
+from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    bind,
+    may,
+    still_may,
+)
+from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.roles.writer import Writer
+from stepwell.stores.sql.schema import tables
+
+runs, steps = tables.runs, tables.steps
+
+_MAY_BE_HELD = (StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING, StepStatus.HELD)
+
+
+class HoldStatements(Statements):
+    """Holding back and letting go, of a run or of one step."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self.set_run = Statement(
+            sa.update(runs)
+            .values(status=bind("status"), holds=runs.c.holds + bind("count"))
+            .where(runs.c.id == bind("run_key")),
+            *("status", "count", "run_key"),
+        )
+        self.was_started = Statement(
+            sa.select(runs.c.started_at.is_not(None)).where(runs.c.id == bind("run_key")), "run_key"
+        )
+        self.flag = Statement(
+            sa.update(steps)
+            .values(held=bind("held"))
+            .where(steps.c.id == bind("step"), steps.c.held != bind("held"))
+            .returning(steps.c.id),
+            *("held", "step"),
+        )
+        self.add_hold = Statement(
+            sa.update(runs)
+            .values(holds=runs.c.holds + bind("count"))
+            .where(runs.c.id == bind("run_key")),
+            *("count", "run_key"),
+        )
+        self._changes()
+
+    def _changes(self) -> None:
+        step = steps.c.id == bind("step")
+        of_run = steps.c.run_key == bind("run_key")
+        freeze = sa.update(steps).values(wait_names.freezes()).returning(steps.c.status)
+        thaw = (
+            sa.update(steps)
+            .values(wait_names.thaws())
+            .where(steps.c.held == sa.literal_column("0"))
+            .returning(steps.c.status)
+        )
+        ready_or_waiting = [
+            sa.or_(guard(Act.HOLD, steps.c.status), guard(Act.WAKE, steps.c.status))
+            for guard in (may, still_may)
+        ]
+        held_or_waiting = [
+            sa.or_(guard(Act.UNHOLD, steps.c.status), guard(Act.WAKE, steps.c.status))
+            for guard in (may, still_may)
+        ]
+        self.freeze_run = Statement(freeze.where(of_run, ready_or_waiting[0]), "now", "run_key")
+        self.freeze_step = Statement(freeze.where(step, ready_or_waiting[1]), "now", "step")
+        self.thaw_run = Statement(thaw.where(of_run, held_or_waiting[0]), "now", "run_key")
+        self.thaw_step = Statement(thaw.where(step, held_or_waiting[1]), "now", "step")
+
+
+class Holds(Writer):
+    """The holds of the role `ports.Operators`."""
+
+    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
+        super().__init__(dialect, observers)
+        self._hold_sql = HoldStatements(dialect)
+
+    @reads_stored
+    def pause_run(self, run_id: str, by: Operator) -> int:
+        """See `ports.Operators`."""
+        sql = self._hold_sql
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            run_key, status = self._locked_run(tx, run_id)
+            if status == RunStatus.PAUSED:
+                return 0
+            if status in RUN_ENDED:
+                raise RefusedByState(f"run {run_id!r} is {status}; it cannot be paused any more")
+            sql.set_run(tx, RunStatus.PAUSED.value, 1, run_key)
+            frozen = sql.freeze_run(tx, tx.now, run_key).fetchall()
+            held = len([row for row in frozen if row[0] == StepStatus.HELD])
+            data = {"by": by.by, "reason": by.reason, "steps": held}
+            ledger.event(run_key, EventType.RUN_PAUSED, data=data)
+            return held
+
+        return self._act(work, Write.PAUSE_RUN)
+
+    @reads_stored
+    def resume_run(self, run_id: str, by: Operator) -> int:
+        """See `ports.Operators`."""
+        sql = self._hold_sql
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            run_key, status = self._locked_run(tx, run_id)
+            if status != RunStatus.PAUSED:
+                raise RefusedByState(f"run {run_id!r} is {status}, not paused")
+            (started,) = sql.was_started(tx, run_key).fetchone()
+            back = RunStatus.RUNNING if started else RunStatus.PENDING
+            sql.set_run(tx, back.value, -1, run_key)
+            thawed = sql.thaw_run(tx, tx.now, run_key).fetchall()
+            ready = len([row for row in thawed if row[0] == StepStatus.READY])
+            data = {"by": by.by, "reason": by.reason, "steps": ready}
+            ledger.event(run_key, EventType.RUN_RESUMED, data=data)
+            return ready
+
+        return self._act(work, Write.RESUME_RUN)
+
+    @reads_stored
+    def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        """See `ports.Operators`."""
+        sql = self._hold_sql
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            run_key, _ = self._locked_run(tx, run_id)
+            key, _, status, _ = self.step_row(tx, run_id, step_id)
+            if status not in _MAY_BE_HELD:
+                raise RefusedByState(
+                    f"step {step_id!r} is {status}; only pending, ready and waiting steps can be "
+                    "held"
+                )
+            if sql.flag(tx, 1, key).fetchone() is None:
+                return 0
+            sql.add_hold(tx, 1, run_key)
+            sql.freeze_step(tx, tx.now, key)
+            data = {"by": by.by, "reason": by.reason}
+            ledger.event(run_key, EventType.STEP_HELD, key, data=data)
+            return 1
+
+        self._act(work, Write.HOLD_STEP)
+
+    @reads_stored
+    def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        """See `ports.Operators`."""
+        sql = self._hold_sql
+
+        def work(tx: Transaction, ledger: Ledger) -> int:
+            run_key, run_status = self._locked_run(tx, run_id)
+            key, _, status, _ = self.step_row(tx, run_id, step_id)
+            if sql.flag(tx, 0, key).fetchone() is None:
+                paused = run_status == RunStatus.PAUSED
+                hint = f"; run {run_id!r} is paused: resume it" if paused else ""
+                raise RefusedByState(f"step {step_id!r} is {status} and not held by itself{hint}")
+            sql.add_hold(tx, -1, run_key)
+            if run_status != RunStatus.PAUSED:
+                sql.thaw_step(tx, tx.now, key)
+            data = {"by": by.by, "reason": by.reason}
+            ledger.event(run_key, EventType.STEP_UNHELD, key, data=data)
+            return 1
+
+        self._act(work, Write.RELEASE_STEP)

@@ -1,0 +1,341 @@
+"""Acts of people on stored runs: retry a step, retry a run, cancel a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.errors import RefusedByState
+from stepwell.engine.events import EventType
+from stepwell.engine.model import Operator
+from stepwell.engine.payloads.payload import encode
+from stepwell.engine.states import (
+    RUN_ENDED,
+    Act,
+    RunStatus,
+    StepStatus,
+    Verdict,
+    verdict,
+)
+from stepwell.stores.sql.connection.corruption import stored_condition, stored_status
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    Transaction,
+    becomes,
+    bind,
+    literal,
+    may,
+    rows_json,
+    status_in,
+    still_may,
+    unsuccessful,
+)
+from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.graphs import Graphs
+from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.schema import tables
+
+# A stored step: key, id, status, error (JSON text).
+StepRow = tuple[int, str, str, str | None]
+
+
+steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
+
+
+class OperatorStatements(Statements):
+    """What operators' acts need beyond settling."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        self._look(dialect)
+        self._reopen(dialect)
+        self._reopen_run()
+        self._cancel()
+
+    def _look(self, dialect: Any) -> None:
+        row = (steps.c.id, steps.c.step_id, steps.c.status, steps.c.error)
+        self.unsuccessful = Statement(
+            sa.select(*row, steps.c.cause).where(
+                steps.c.run_key == bind("run_key"),
+                unsuccessful(steps.c.status),
+            ),
+            "run_key",
+        )
+        self.caught = Statement(
+            sa.select(dependencies.c.needs).where(
+                dependencies.c.needs.in_(dialect.scalars("keys")),
+                dependencies.c.condition == sa.literal_column("'failed'"),
+            ),
+            "keys",
+        )
+        target = steps.alias("target")
+        self.edges_into = Statement(
+            sa.select(
+                dependencies.c.step,
+                dependencies.c.condition,
+                dependencies.c.needs,
+                target.c.status,
+            )
+            .select_from(dependencies.join(target, target.c.id == dependencies.c.needs))
+            .where(dependencies.c.step.in_(dialect.scalars("keys"))),
+            "keys",
+        )
+        self.open_dependents = Statement(
+            sa.select(steps.c.id)
+            .distinct()
+            .select_from(dependencies.join(steps, steps.c.id == dependencies.c.step))
+            .where(
+                dependencies.c.needs.in_(dialect.scalars("keys")),
+                status_in(steps.c.status, (StepStatus.PENDING, StepStatus.READY, StepStatus.HELD)),
+            ),
+            "keys",
+        )
+
+    def _reopen(self, dialect: Any) -> None:
+        self.reopen = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.REOPEN),
+                failures=0,
+                lost_leases=0,
+                ended_at=None,
+                error=None,
+                cause=None,
+                wait=None,
+                wait_for=None,
+                wake_at=None,
+                wait_left=None,
+                held=0,
+            )
+            .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.REOPEN, steps.c.status)),
+            "keys",
+        )
+        counts = dialect.rows("rows", id=sa.BigInteger, pending=sa.BigInteger)
+        waiting_for = sa.case(
+            (counts.c.pending > 0, becomes(Act.UNREADY)),
+            (steps.c.status == literal(StepStatus.PENDING), becomes(Act.READY)),
+            else_=steps.c.status,
+        )
+        self.recount = Statement(
+            sa.update(steps)
+            .values(
+                pending=counts.c.pending,
+                ready_at=sa.case(
+                    (steps.c.status == literal(StepStatus.PENDING), bind("now")),
+                    else_=steps.c.ready_at,
+                ),
+                status=waiting_for,
+            )
+            .where(steps.c.id == counts.c.id),
+            *("now", "rows"),
+        )
+
+    def _reopen_run(self) -> None:
+        flags = sa.select(sa.func.count()).where(
+            steps.c.run_key == bind("run_key"), steps.c.held == sa.literal_column("1")
+        )
+        self.recount_holds = Statement(
+            sa.update(runs)
+            .values(
+                holds=flags.scalar_subquery()
+                + sa.case((runs.c.status == RunStatus.PAUSED.value, 1), else_=0)
+            )
+            .where(runs.c.id == bind("run_key")),
+            "run_key",
+        )
+        self.reopen_run = Statement(
+            sa.update(runs)
+            .values(
+                status=sa.case(
+                    (runs.c.started_at.is_(None), RunStatus.PENDING.value),
+                    else_=RunStatus.RUNNING.value,
+                ),
+                ended_at=None,
+            )
+            .where(runs.c.id == bind("run_key"), status_in_text(runs.c.status, RUN_ENDED)),
+            "run_key",
+        )
+
+    def _cancel(self) -> None:
+        self.cancel_open = Statement(
+            sa.update(steps)
+            .values(
+                status=becomes(Act.CANCEL),
+                ended_at=bind("now"),
+                expires_at=None,
+                wait_for=None,
+                wake_at=None,
+                wait_left=None,
+                error=bind("error"),
+            )
+            .where(steps.c.run_key == bind("run_key"), may(Act.CANCEL, steps.c.status))
+            .returning(steps.c.id),
+            *("now", "error", "run_key"),
+        )
+        waits = tables.waits
+        self.forget_waits = Statement(
+            sa.delete(waits).where(waits.c.step.in_(self.dialect.scalars("keys"))), "keys"
+        )
+        self.open_below = Statement(_open_below(), "run_key")
+
+
+def _open_below() -> Any:
+    """The runs that steps of a run started, and theirs, as far as they have not ended."""
+
+    def started_by(parent: Any) -> Any:
+        # The first condition is the partial index's own.
+        is_open = ~status_in_text(runs.c.status, RUN_ENDED)
+        return sa.select(runs.c.id).where(
+            runs.c.parent_run.is_not(None), runs.c.parent_run == parent, is_open
+        )
+
+    below = started_by(bind("run_key")).cte("below", recursive=True)
+    below = below.union_all(started_by(below.c.id))
+    return sa.select(below.c.id).order_by(below.c.id)
+
+
+def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus]) -> Any:
+    """`column` is one of these run statuses, as literals."""
+    return column.in_([sa.literal_column(f"'{status}'") for status in sorted(statuses)])
+
+
+class Operators:
+    """Works in a transaction given by the caller."""
+
+    def __init__(self, sql: OperatorStatements, graphs: Graphs) -> None:
+        self._sql = sql
+        self._graphs = graphs
+
+    def retry_step(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        spread: Spread,
+        run: tuple[int, str],
+        step: StepRow,
+        by: Operator,
+    ) -> int:
+        """Reopen one failed or canceled step and all that its end dropped."""
+        run_key, _ = run
+        key, step_id, status, error = step
+        if status not in (StepStatus.FAILED, StepStatus.CANCELED):
+            raise RefusedByState(
+                f"step {step_id!r} is {status}; only failed and canceled steps can be retried"
+            )
+        rows = self._sql.unsuccessful(tx, run_key).fetchall()
+        cause = next(row[4] for row in rows if row[0] == key)
+        if cause is not None:
+            root = next((row[1] for row in rows if row[0] == cause), "an earlier step")
+            raise RefusedByState(
+                f"step {step_id!r} was canceled because step {root!r} did not succeed; "
+                f"retry {root!r}, and it comes along"
+            )
+        names = {row[0]: row[1] for row in rows}
+        for _, condition, needs, ended in self._sql.edges_into(tx, rows_json([key])).fetchall():
+            if verdict(stored_condition(condition), stored_status(ended)) is Verdict.CANCEL:
+                raise RefusedByState(
+                    f"step {step_id!r} needs step {names[needs]!r}, which is {ended}; "
+                    f"retry {names[needs]!r} first, or the whole run"
+                )
+        keys = [key, *(row[0] for row in rows if row[4] == key)]
+        # Told before what comes of it: a reopened step may be canceled again at once.
+        ledger.event(
+            run_key,
+            EventType.STEP_RETRIED,
+            key,
+            data={"by": by.by, "reason": by.reason, "reopened": len(keys), "error": error},
+        )
+        return self._reopen(tx, ledger, spread, run_key, keys)
+
+    def retry_run(
+        self,
+        tx: Transaction,
+        ledger: Ledger,
+        spread: Spread,
+        run: tuple[int, str],
+        run_id: str,
+        by: Operator,
+    ) -> int:
+        """Reopen what keeps the run from having succeeded."""
+        run_key, status = run
+        rows = self._sql.unsuccessful(tx, run_key).fetchall()
+        failed = [row[0] for row in rows if row[2] == StepStatus.FAILED]
+        caught = {row[0] for row in self._sql.caught(tx, rows_json(failed)).fetchall()}
+        roots = {key for key in failed if key not in caught}
+        # Canceled by an operator, and not because of another step.
+        roots |= {row[0] for row in rows if row[2] == StepStatus.CANCELED and row[4] is None}
+        if not roots:
+            raise RefusedByState(
+                f"run {run_id!r} is {status} and has no failed or canceled step to retry"
+            )
+        keys = [row[0] for row in rows if row[0] in roots or row[4] in roots]
+        data = {"by": by.by, "reason": by.reason, "steps": len(keys)}
+        ledger.event(run_key, EventType.RUN_RETRIED, data=data)
+        return self._reopen(tx, ledger, spread, run_key, keys)
+
+    def _reopen(
+        self, tx: Transaction, ledger: Ledger, spread: Spread, run_key: int, keys: list[int]
+    ) -> int:
+        sql = self._sql
+        sql.reopen_run(tx, run_key)
+        sql.reopen(tx, rows_json(keys))
+        ledger.steps_opened(run_key, len(keys))
+        touched = {*keys, *(row[0] for row in sql.open_dependents(tx, rows_json(keys)))}
+        pending = dict.fromkeys(touched, 0)
+        dropped: dict[int, tuple[Verdict, int]] = {}
+        for step, condition, needs, status in sql.edges_into(tx, rows_json(list(touched))):
+            ruling = verdict(stored_condition(condition), stored_status(status))
+            if ruling is not Verdict.MET:
+                pending[step] += 1
+            if ruling in (Verdict.CANCEL, Verdict.SKIP):
+                dropped.setdefault(step, (ruling, needs))
+        sql.recount(tx, tx.now, rows_json(list(pending.items())))
+        ledger.readied(pending)
+        sql.recount_holds(tx, run_key)
+        for step, (ruling, needs) in dropped.items():
+            spread.drop(ruling, step, needs)
+        spread.follow()
+        return len(keys)
+
+    def cancel_run(
+        self, tx: Transaction, ledger: Ledger, run: tuple[int, str], run_id: str, by: Operator
+    ) -> int:
+        """Cancel a run and, below it, the runs that its steps started and wait for."""
+        run_key, status = run
+        if status == RunStatus.CANCELED:
+            return 0
+        if status in RUN_ENDED:
+            raise RefusedByState(f"run {run_id!r} is {status}; it cannot be canceled any more")
+        error = encode({"code": "canceled", "message": _why(by)}, "error")
+        total = 0
+        for key in (run_key, *self._locked_below(tx, run_key)):
+            canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
+            if canceled:
+                self._sql.forget_waits(tx, rows_json([row[0] for row in canceled]))
+            for (step,) in canceled:
+                ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
+            ledger.steps_opened(key, -len(canceled))
+            ledger.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
+            total += len(canceled)
+        return total
+
+    def _locked_below(self, tx: Transaction, run_key: int) -> list[int]:
+        """The open runs below one that is locked, locked themselves.
+
+        They are read again after they were waited for: some may have ended, or started others.
+        Those have greater keys, so that the order of locks is kept.
+        """
+        locked: set[int] = set()
+        while True:
+            below = [row[0] for row in self._sql.open_below(tx, run_key).fetchall()]
+            if locked.issuperset(below):
+                return below
+            self._graphs.lock_runs(tx, set(below) - locked)
+            locked.update(below)
+
+
+def _why(by: Operator) -> str:
+    return f"canceled by {by.by}" + (f": {by.reason}" if by.reason else "")

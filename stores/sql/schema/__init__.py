@@ -1,0 +1,1 @@
+"""Tables, migrations, and the shape that each database says it has."""

@@ -1,0 +1,169 @@
+"""The engine as a simulated process has it: the real runtime, worker and store, on fibers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import Empty
+from typing import Any
+
+from stepwell.composition import connect
+from stepwell.engine.model import ClaimRequest, Exchange, Outcome, WorkerRow
+from stepwell.engine.package import Package
+from stepwell.engine.ports import ArtifactStore, ProjectionStore, Task
+from stepwell.engine.runtime.runtime import Runtime, RuntimeParts
+from stepwell.engine.settings import Settings
+from stepwell.engine.step.execution import Execution
+from stepwell.engine.worker.worker import Worker
+from stepwell.executors.pools.attempt import Deliver, attempt
+from stepwell.testing.simulator.faults import drawn_work
+from stepwell.testing.simulator.fibers import FiberLock, Inbox
+from stepwell.testing.simulator.world import Process, outcome_tokens
+
+
+class SimulatedRuntime(Runtime):
+    """A runtime of one process. Its worker runs as in production; only its waits are fibers'."""
+
+    def __init__(self, parts: RuntimeParts, process: Process) -> None:
+        def make_pool(name: str, size: int, deliver: Deliver, *_: object) -> FiberPool:
+            return FiberPool(process, name, size, deliver)
+
+        super().__init__(replace(parts, make_pool=make_pool))
+        self.process = process
+
+    @contextmanager
+    def _worker(
+        self,
+        queues: Sequence[str] | None,
+        labels: Sequence[str] = (),
+        poll_interval: float | None = None,
+    ) -> Iterator[Worker]:
+        process = self.process
+        with super()._worker(queues, labels, poll_interval) as worker:
+            inbox: Any = Inbox(process.world.fibers, Empty, self.settings.lease / 6)
+            turn: Any = FiberLock(process.world.fibers)
+            assert {"_inbox", "_turn"} <= vars(worker).keys()
+            worker.id = process.name
+            worker._inbox, worker._turn = inbox, turn
+            yield worker
+
+
+class FiberPool:
+    """Each body in a fiber: as many at the same time as there are slots."""
+
+    def __init__(self, process: Process, name: str, size: int, deliver: Deliver) -> None:
+        self.size = size
+        self._process = process
+        self._name = name
+        self._deliver = deliver
+        self._tasks: deque[Task] = deque()
+        self._busy = 0
+        self._started = 0
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        self._tasks.extend(tasks)
+        for _ in range(min(self.size - self._busy, len(self._tasks))):
+            self._busy += 1
+            self._started += 1
+            self._process.start(f"{self._name}{self._started}", self._work)
+
+    def free_slots(self) -> int:
+        return max(0, self.size - self._busy - len(self._tasks))
+
+    def cancel(self, task: Task) -> None:
+        task.cancel()
+
+    def shutdown(self, grace: float) -> None:  # noqa: ARG002  # nobody waits for a fiber
+        """Start no more bodies; those that run end as threads do, with nobody to tell."""
+        self._tasks.clear()
+
+    def _work(self) -> None:
+        try:
+            while self._tasks:
+                task = self._tasks.popleft()
+                what = f"step {task.step.id!r}"
+                self._process.reach(f"the start of {what}")
+                if isinstance(task, Execution):
+                    self._adopt(task)
+                attempt(task, self._deliver)
+                self._process.reach(f"the end of {what}")
+        finally:
+            self._busy -= 1
+
+    def _adopt(self, task: Execution) -> None:
+        """Whatever waits in the execution waits as a fiber does, and its body takes time."""
+        world, begun = self._process.world, task.on_begin
+
+        def begin(execution: Execution) -> None:
+            if begun is not None:
+                begun(execution)
+            world.nap(drawn_work(world.chance, world.lease))
+
+        task.on_begin = begin
+        vars(task.context)["_rest"] = self._rest_of(task)
+        together: Any = task.context.claimed_with
+        if together is not None and not isinstance(together._lock, FiberLock):
+            together._lock = FiberLock(self._process.world.fibers)
+
+    def _rest_of(self, task: Execution) -> Callable[[float], bool]:
+        """How a body waits in its place: while others go on."""
+
+        def rest(seconds: float) -> bool:
+            if seconds > 0 and not task.context.cancelled:
+                self._process.world.nap(seconds)
+            return task.context.cancelled
+
+        return rest
+
+
+class SettlingStore:
+    """A process's store, which tells which outcomes it is settling, and that its worker began."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._store = process.store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
+        process = self._process
+        process.settling = outcome_tokens(settle)
+        try:
+            exchanged: Exchange = self._store.exchange(settle, claim)
+        finally:
+            process.settling = {}
+        return exchanged
+
+    def record_worker(self, worker: WorkerRow) -> None:
+        self._store.record_worker(worker)
+        self._process.is_working = True
+
+
+class Places:
+    """What all processes of a world share besides the database."""
+
+    def __init__(self, artifacts: ArtifactStore, projections: ProjectionStore) -> None:
+        self.artifacts = artifacts
+        self.projections = projections
+
+
+def open_runtime(
+    process: Process, packages: Sequence[Package], places: Places, settings: Settings, app: Any
+) -> SimulatedRuntime:
+    """What `connect()` does when the process starts. Raises StoreError, as it does there."""
+    store: Any = SettlingStore(process)
+    composed = connect(
+        store,
+        artifacts=places.artifacts,
+        projections=places.projections,
+        settings=settings,
+        app=app,
+        clock=process.clock,
+    )
+    runtime = SimulatedRuntime(composed._parts, process)
+    for package in packages:
+        runtime.register_package(package)
+    return runtime
