@@ -462,7 +462,7 @@ class ClaimedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class PoolRequest:
     """Kinds that share free slots: claim at most `limit` steps of them."""
 
     kinds: tuple[str, ...]
@@ -479,7 +479,7 @@ class ClaimRequest:
 
     worker_id: str
     queues: tuple[str, ...] | None
-    lanes: tuple[Lane, ...]
+    pools: tuple[PoolRequest, ...]
     lease: int
     suspects: bool = True
     suspect_from: int = 1

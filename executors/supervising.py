@@ -70,26 +70,26 @@ class Supervisor:
 
     def serve(self) -> None:
         """Serve the worker until it is gone; then kill all that is left."""
-        rung, bell = os.pipe()
-        for end in (rung, bell):
+        wake_read, wake_write = os.pipe()
+        for end in (wake_read, wake_write):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         # Handlers, as programs would inherit it if a signal were ignored. What is ignored already
         # (under nohup) stays so.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, lambda *_: None)
         self._selector.register(self._line, selectors.EVENT_READ, None)
-        self._selector.register(rung, selectors.EVENT_READ, None)
+        self._selector.register(wake_read, selectors.EVENT_READ, None)
         # The worker itself: a fork of it may hold the line open.
         lives = self._watch_worker()
         while lives:
             for key, _ in self._selector.select():
                 if isinstance(key.data, Watched):
                     self._heed(key.data)
-                elif key.fd == rung:
+                elif key.fd == wake_read:
                     with suppress(BlockingIOError):
-                        os.read(rung, 4096)
+                        os.read(wake_read, 4096)
                     self._reap()
                 elif key.fileobj is not self._line or not self._take():
                     lives = False

@@ -19,12 +19,12 @@ from stepwell.engine.model import (
     Edge,
     Failed,
     Failure,
-    Lane,
     NewArtifact,
     NewMessage,
     NewRecord,
     NewRun,
     NewStep,
+    PoolRequest,
     Released,
     Suspended,
     Wait,
@@ -79,11 +79,11 @@ def claim_request(
     lease: timedelta = LEASE,
     suspects: bool = True,
 ) -> ClaimRequest:
-    """A claim of up to `limit` steps of these kinds in one lane."""
+    """A claim of up to `limit` steps of these kinds in one pool."""
     return ClaimRequest(
         worker_id=worker,
         queues=None if queues is None else tuple(queues),
-        lanes=(Lane(tuple(kinds), limit),),
+        pools=(PoolRequest(tuple(kinds), limit),),
         lease=duration_micros(lease),
         suspects=suspects,
     )

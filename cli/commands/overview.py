@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from stepwell.cli.not_claimed import living, seen_since, wall_time
 from stepwell.cli.options import Command
 from stepwell.cli.output import Output, duration, moment, plain
 from stepwell.cli.session import Session
-from stepwell.cli.standstill import living, seen_since, wall_time
 from stepwell.engine.model import QueueStatus, WorkerRow
 from stepwell.engine.queue_rules import most_per_period
 

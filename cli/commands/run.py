@@ -9,9 +9,9 @@ import click
 from stepwell.cli.logs import show_log
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import SECONDS, Command, settings_options
+from stepwell.cli.run_loop import work_until_end
 from stepwell.cli.session import Session
 from stepwell.cli.starting import Start, start_options
-from stepwell.cli.working import work_until_end
 
 
 @click.command(cls=Command)

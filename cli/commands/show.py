@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from stepwell.cli.lookup import find_run
+from stepwell.cli.not_claimed import seen_since, why_nobody_goes_on, why_nobody_takes
 from stepwell.cli.options import Command, limit_option
 from stepwell.cli.output import counted, json_cell
 from stepwell.cli.session import Session
-from stepwell.cli.standstill import seen_since, why_nobody_goes_on, why_nobody_takes
 from stepwell.cli.waits import (
     held_by,
     needs_of,

@@ -37,7 +37,7 @@ class _Operation(Future[Any]):
         return super().exception(timeout)
 
 
-class Beside:
+class BackgroundTasks:
     """The functions one body has started and not yet waited for."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Beside:
     def _hire(self, future: _Operation) -> None:
         """One thread more. Raises RuntimeError where there is none to be had, and none for it."""
         try:
-            threading.Thread(target=self._work, name="stepwell-beside", daemon=True).start()
+            threading.Thread(target=self._work, name="stepwell-background", daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self._threads -= 1

@@ -14,7 +14,7 @@ from stepwell.engine.model import ClaimedStep
 from stepwell.engine.ports import RunStore
 
 
-class Elsewhere:
+class CheckpointsElsewhere:
     """The checkpointer for one execution of `step`, fenced by its lease in the store."""
 
     def __init__(self, checkpointer: Checkpointer, store: RunStore, step: ClaimedStep) -> None:

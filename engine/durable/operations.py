@@ -87,10 +87,10 @@ class Durable:
     _closed: bool
     journal: Journal | None = None
     _names: _Names | None = None
-    _beside: Any = None
+    _background_tasks: Any = None
     _tasks: set[Any] | None = None
     _failed_tasks: tuple[tuple[Exception, int], ...] = ()
-    _bell: threading.Event | None = None
+    _canceled_event: threading.Event | None = None
     # Where the body runs: its thread, and its task if it is a coroutine.
     _thread: int | None = None
     _task: Any = None
@@ -192,10 +192,10 @@ class Durable:
             engine.coroutines.require_loop(work.request.label)
             if self._tasks is None:
                 self._tasks = set()
-            return engine.coroutines.start(work, self._tasks, self._failed_beside)
-        if self._beside is None:
-            self._beside = engine.background.Beside()
-        return self._beside.start(lambda: perform(work), work.request.label)
+            return engine.coroutines.start(work, self._tasks, self._failed_in_background)
+        if self._background_tasks is None:
+            self._background_tasks = engine.background.BackgroundTasks()
+        return self._background_tasks.start(lambda: perform(work), work.request.label)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Durable:
 
     # --- for the waits and the engine -------------------------------------------------------
 
-    def _failed_beside(self, error: Exception) -> None:
+    def _failed_in_background(self, error: Exception) -> None:
         """Note when a task failed: how much the body had asked for until then."""
         assert self._names is not None
         self._failed_tasks = (*self._failed_tasks, (error, self._names.asked))
@@ -286,10 +286,10 @@ class Durable:
         """Wait for so long, or until the step is canceled; whether it is."""
         if seconds <= 0 or self._cancelled:
             return self._cancelled
-        if self._bell is None:
-            self._bell = threading.Event()
-            self.on_cancel(self._bell.set)
-        self._bell.wait(seconds)
+        if self._canceled_event is None:
+            self._canceled_event = threading.Event()
+            self.on_cancel(self._canceled_event.set)
+        self._canceled_event.wait(seconds)
         return self._cancelled
 
     def enter(self) -> None:
@@ -326,9 +326,9 @@ class Durable:
 
     def join(self) -> None:
         """Wait for what runs beside the body, unless the step is canceled."""
-        if self._beside is not None:
-            self._beside.join(lambda: self._cancelled)
-            unread = self._beside.log_unread(self.idempotency_key)
+        if self._background_tasks is not None:
+            self._background_tasks.join(lambda: self._cancelled)
+            unread = self._background_tasks.log_unread(self.idempotency_key)
             if self.journal is not None:
                 self.journal.unread += unread
 

@@ -7,14 +7,14 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.model import Operator
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import RunStore
-from stepwell.engine.runtime.run_ends import Endings
+from stepwell.engine.runtime.run_ends import RunEnds
 
 
 class Operating:
     """The acting half of a runtime."""
 
     _store: RunStore
-    _endings: Endings
+    _run_ends: RunEnds
 
     def retry_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
@@ -32,7 +32,7 @@ class Operating:
         Running steps see `step.cancelled`; what they still produce is refused.
         """
         canceled = self._acted(self._store.cancel_run(run_id, operator(by, reason)))
-        self._endings.tell([run_id])
+        self._run_ends.tell([run_id])
         return canceled
 
     def pause_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from stepwell.engine.forks import Lineage, Told
 
 
-class Endings(Told):
+class RunEnds(Told):
     """Told by the workers of a runtime; runs that end in other processes are not heard of."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
-from stepwell.engine.durable.checkpoints_elsewhere import Elsewhere
+from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
 from stepwell.engine.events import Observer, Observers
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
@@ -22,7 +22,7 @@ from stepwell.engine.runtime.local_workers import WorkersHere
 from stepwell.engine.runtime.messaging import Messaging
 from stepwell.engine.runtime.operators import Operating
 from stepwell.engine.runtime.queries import Queries
-from stepwell.engine.runtime.run_ends import Endings
+from stepwell.engine.runtime.run_ends import RunEnds
 from stepwell.engine.runtime.run_factory import RunFactory, StartOptions, labels_of, target_of
 from stepwell.engine.runtime.run_handle import RunHandle
 from stepwell.engine.services import DurableServices, Services
@@ -91,7 +91,7 @@ class Runtime(Queries, Messaging, Operating):
             ),
         )
         self._workers = WorkersHere()
-        self._endings = Endings()
+        self._run_ends = RunEnds()
         self._closed = False
 
     def __enter__(self) -> Runtime:
@@ -109,7 +109,7 @@ class Runtime(Queries, Messaging, Operating):
         checkpoints = self._parts.checkpoints
         if checkpoints is None:
             return self._store.checkpointer(step)
-        return Elsewhere(checkpoints, self._store, step)
+        return CheckpointsElsewhere(checkpoints, self._store, step)
 
     # --- what is registered ---------------------------------------------------------------
 
@@ -243,8 +243,8 @@ class Runtime(Queries, Messaging, Operating):
                 if run_id is None:
                     return timed_out or worker.is_idle()
                 # It ends here, which is told, or in another process, which is looked for.
-                if seen != self._endings.count or now - looked_at >= WAIT_IDLE:
-                    seen, looked_at = self._endings.count, now
+                if seen != self._run_ends.count or now - looked_at >= WAIT_IDLE:
+                    seen, looked_at = self._run_ends.count, now
                     if RunStatus(self._store.run_status(run_id) or "failed").ended:
                         return True
                 return timed_out
@@ -336,7 +336,7 @@ class Runtime(Queries, Messaging, Operating):
                 clock=parts.clock,
                 observers=parts.observers,
                 make_pool=parts.make_pool,
-                on_ended=self._endings.tell,
+                on_ended=self._run_ends.tell,
                 version=parts.version,
             ),
             None if queues is None else tuple(queues),
@@ -362,7 +362,7 @@ class Runtime(Queries, Messaging, Operating):
         begun = monotonic()
         told = False
         while True:
-            seen = self._endings.count
+            seen = self._run_ends.count
             status = None if told else self._store.run_status(run_id)
             if status is None or RunStatus(status).ended:
                 run = self.run(run_id)
@@ -375,7 +375,7 @@ class Runtime(Queries, Messaging, Operating):
                 if waited >= timeout:
                     raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
                 pause = min(pause, timeout - waited)
-            told = self._endings.wait(run_id, seen, pause)
+            told = self._run_ends.wait(run_id, seen, pause)
 
     # --- the end --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ MAX_STEPS = 64
 MAX_EACH = 64
 
 
-class ClaimedTogether:
+class BatchedReads:
     """One for the steps of a kind in one claim. Safe to use from many threads.
 
     The first step that asks brings the answers for the next ones along: many small joins cost a

@@ -45,7 +45,7 @@ from stepwell.engine.services import Services
 from stepwell.engine.signature import signature_of
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step.artifact_reads import ArtifactReads
-from stepwell.engine.step.batched_reads import ClaimedTogether
+from stepwell.engine.step.batched_reads import BatchedReads
 from stepwell.engine.step.effects import ArtifactLabel, Effects
 from stepwell.engine.step.step_views import StepLogger, StepProjection
 
@@ -73,7 +73,7 @@ class StepContext(ArtifactReads, DurableSeveral):
     _logger: StepLogger | None = None
     _effects: Effects | None = None
     _on_cancel: list[Callable[[], object]] | None = None
-    claimed_with: ClaimedTogether | None = None
+    claimed_with: BatchedReads | None = None
     returned: Any = None
 
     def __init__(self, claimed: ClaimedStep, worker_id: str, services: Services) -> None:

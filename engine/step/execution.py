@@ -23,7 +23,7 @@ from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
 from stepwell.engine.services import Services
 from stepwell.engine.signature import signature_of
-from stepwell.engine.step.batched_reads import ClaimedTogether
+from stepwell.engine.step.batched_reads import BatchedReads
 from stepwell.engine.step.context import StepContext
 from stepwell.engine.step.context_variables import Surroundings
 
@@ -60,7 +60,7 @@ class Execution:
         self.on_begin = on_begin
         self.started = False
         self.deadline: float | None = None
-        self.claimed_with: ClaimedTogether | None = None
+        self.claimed_with: BatchedReads | None = None
         self._chance = chance
         self._worker_id = worker_id
         self._surroundings = surroundings

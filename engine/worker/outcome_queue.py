@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Inbox(Generic[T]):
+class OutcomeQueue(Generic[T]):
     """A queue with one reader; anything may write, a signal handler too.
 
     Not a `queue.SimpleQueue`: its timed `get` waits for ever if a signal's handler runs during it
@@ -19,15 +19,15 @@ class Inbox(Generic[T]):
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._bell = threading.Lock()  # locked: nothing came since the reader looked
-        self._bell.acquire()
+        self._empty = threading.Lock()  # locked: nothing came since the reader looked
+        self._empty.acquire()
 
     def put(self, item: T) -> None:
         """Add an item; wakes the reader."""
         self._items.append(item)
-        if self._bell.locked():
+        if self._empty.locked():
             try:
-                self._bell.release()
+                self._empty.release()
             except RuntimeError:  # another writer did
                 return
 
@@ -44,4 +44,4 @@ class Inbox(Generic[T]):
                 if not rang:
                     raise Empty from None
             # It may have rung for what was taken before: then the wait begins anew, once.
-            rang = self._bell.acquire(timeout=-1 if timeout is None else timeout)
+            rang = self._empty.acquire(timeout=-1 if timeout is None else timeout)

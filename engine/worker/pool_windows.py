@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stepwell.engine.model import Lane
+from stepwell.engine.model import PoolRequest
 from stepwell.engine.ports import Catalog, Pool
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution
 
 # Makes a pool: its name and its slots.
-LanePool = Callable[[str, int], Pool]
+MakePool = Callable[[str, int], Pool]
 
 AHEAD = 0.05
 SMOOTHING = 0.5
@@ -23,7 +23,7 @@ SAMPLE_STEPS = 64
 UNWIND = 0.5
 
 
-class _LaneState:
+class _PoolWindow:
     """One pool with the kinds it runs, what is claimed for it, and how fast it is.
 
     The rate is steps finished per second in which there was something to do: once the last of them
@@ -60,27 +60,27 @@ class _LaneState:
             self.rate += (self.finished / self._busy - self.rate) * SMOOTHING
             self.finished, self._busy = 0, 0.0
 
-    def window(self, limit: int) -> int:
+    def most_claimed(self, limit: int) -> int:
         """How many steps may be claimed for this pool."""
         return max(self.size, min(limit, self.size + int(self.rate * AHEAD)))
 
 
-class Lanes:
+class PoolWindows:
     """The pools of one worker; used by whoever has its turn, but for `ended`."""
 
     def __init__(
         self,
         catalog: Catalog,
         settings: Settings,
-        make_pool: LanePool,
+        make_pool: MakePool,
         monotonic: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._settings = settings
         self._make_pool = make_pool
         self._monotonic = monotonic
-        self._lanes: dict[str, _LaneState] = {}
-        self._of_kind: dict[str, _LaneState] = {}
+        self._windows: dict[str, _PoolWindow] = {}
+        self._of_kind: dict[str, _PoolWindow] = {}
         self._known = 0
 
     def _learn_kinds(self) -> None:
@@ -93,10 +93,10 @@ class Lanes:
             if kind in self._of_kind:
                 continue
             name = self._catalog.pool_name(kind)
-            if name not in self._lanes:
-                self._lanes[name] = _LaneState(name, self._size(name))
-            lane = self._of_kind[kind] = self._lanes[name]
-            lane.kinds.append(kind)
+            if name not in self._windows:
+                self._windows[name] = _PoolWindow(name, self._size(name))
+            window = self._of_kind[kind] = self._windows[name]
+            window.kinds.append(kind)
 
     def _size(self, name: str) -> int:
         sizes = {
@@ -107,23 +107,23 @@ class Lanes:
         }
         return sizes[name]
 
-    def requests(self) -> tuple[Lane, ...]:
+    def requests(self) -> tuple[PoolRequest, ...]:
         """What can be claimed now, for each pool with room."""
         self._learn_kinds()
         limit = self._settings.claim_limit
         return tuple(
-            Lane(tuple(lane.kinds), free)
-            for lane in self._lanes.values()
-            if (free := lane.window(limit) - lane.claimed) > 0
+            PoolRequest(tuple(window.kinds), free)
+            for window in self._windows.values()
+            if (free := window.most_claimed(limit) - window.claimed) > 0
         )
 
     def submit(self, kind: str, executions: Sequence[Execution]) -> None:
         """Hand executions of one kind to their pool, which is made when first needed."""
-        lane = self._of_kind[kind]
-        if lane.pool is None:
-            lane.pool = self._make_pool(lane.name, lane.size)
-        lane.add(len(executions), self._monotonic())
-        lane.pool.submit(executions)
+        window = self._of_kind[kind]
+        if window.pool is None:
+            window.pool = self._make_pool(window.name, window.size)
+        window.add(len(executions), self._monotonic())
+        window.pool.submit(executions)
 
     def ended(self, kind: str) -> None:
         """A body of this kind ended; called in the pool's thread."""
@@ -131,24 +131,24 @@ class Lanes:
 
     def freed(self, kind: str) -> None:
         """An execution of this kind ended, one way or another."""
-        lane = self._of_kind[kind]
-        lane.claimed -= 1
-        lane.finished += 1
+        window = self._of_kind[kind]
+        window.claimed -= 1
+        window.finished += 1
 
     def measure(self) -> None:
         """Take a sample of each pool's rate."""
         now = self._monotonic()
-        for lane in self._lanes.values():
-            lane.measure(now)
+        for window in self._windows.values():
+            window.measure(now)
 
     def surplus(self) -> dict[str, int]:
         """How many more are claimed than the window allows, by the name of the pool."""
         self.measure()
         limit = self._settings.claim_limit
         return {
-            lane.name: extra
-            for lane in self._lanes.values()
-            if (extra := lane.claimed - lane.window(limit)) > 0
+            window.name: extra
+            for window in self._windows.values()
+            if (extra := window.claimed - window.most_claimed(limit)) > 0
         }
 
     def pool_of(self, kind: str) -> str:
@@ -167,7 +167,7 @@ class Lanes:
         Children have `grace` seconds. What runs in this process cannot be killed, and longer waits
         for it would change nothing.
         """
-        for lane in self._lanes.values():
-            if lane.pool is not None:
-                lane.pool.shutdown(grace if lane.name == "process" else min(grace, UNWIND))
-                lane.pool = None
+        for window in self._windows.values():
+            if window.pool is not None:
+                window.pool.shutdown(grace if window.name == "process" else min(grace, UNWIND))
+                window.pool = None

@@ -56,12 +56,12 @@ from stepwell.engine.model import (
 from stepwell.engine.ports import Pool, RunStore
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
-from stepwell.engine.step.batched_reads import ClaimedTogether
+from stepwell.engine.step.batched_reads import BatchedReads
 from stepwell.engine.step.context_variables import Surroundings
 from stepwell.engine.step.execution import Execution, fail, policy_of
 from stepwell.engine.worker.in_flight import InFlight, Tally, within
-from stepwell.engine.worker.outcome_queue import Inbox
-from stepwell.engine.worker.pool_windows import Lanes
+from stepwell.engine.worker.outcome_queue import OutcomeQueue
+from stepwell.engine.worker.pool_windows import PoolWindows
 
 _log = logging.getLogger("stepwell.worker")
 
@@ -130,7 +130,7 @@ class Worker:
         self._labels = labels
         self._lease = int(parts.settings.lease * 1e6)
         # Outcomes; None: there may be something to claim; LOOK: something has changed.
-        self._inbox: Inbox[tuple[Execution, Outcome] | object | None] = Inbox()
+        self._outcomes: OutcomeQueue[tuple[Execution, Outcome] | object | None] = OutcomeQueue()
         # Held by whoever uses the store and what follows here; once running, free only while
         # `_wait` waits. An interrupt may come at any moment of that, so it can be taken twice.
         self._turn = threading.RLock()
@@ -142,7 +142,7 @@ class Worker:
         self._suspect_from = max(1, parts.settings.max_lost_leases - 1)
         self._in_flight = InFlight(self._suspect_from)
         self._unsettled: list[Outcome] = []
-        self._lanes = Lanes(
+        self._windows = PoolWindows(
             parts.services.catalog,
             parts.settings,
             self._make_pool,
@@ -182,7 +182,7 @@ class Worker:
 
     def wake(self) -> None:
         """There may be something to claim."""
-        self._inbox.put(None)
+        self._outcomes.put(None)
 
     def stop(self, grace: float | None = None) -> None:
         """Claim no more; let running steps finish within `grace` seconds (None: the setting's).
@@ -191,7 +191,7 @@ class Worker:
         """
         grace = self._settings.grace if grace is None else grace
         self._stop_grace = grace if self._stop_grace is None else min(grace, self._stop_grace)
-        self._inbox.put(None)
+        self._outcomes.put(None)
 
     def disown(self) -> None:
         """In a fork: its parent goes on with it. Who is in `run` here gets RefusedByState."""
@@ -207,8 +207,8 @@ class Worker:
 
     def _deliver(self, task: Any, outcome: Outcome) -> None:
         """Pools hand outcomes in from their own threads."""
-        self._lanes.ended(task.kind)
-        self._inbox.put((task, outcome))
+        self._windows.ended(task.kind)
+        self._outcomes.put((task, outcome))
 
     def _step_in(self, task: Any, outcome: Outcome) -> None:
         """The same from a thread that may take the turn for a cycle, if nothing else is going on.
@@ -219,7 +219,7 @@ class Worker:
         if not alone or not self._turn.acquire(blocking=False):
             self._deliver(task, outcome)
             return
-        self._lanes.ended(task.kind)
+        self._windows.ended(task.kind)
         try:
             self._take(((task, outcome),))
             self._cycle()
@@ -228,7 +228,7 @@ class Worker:
         finally:
             self._stepped_in = True
             if self._failure is not None or self.draining or not self._in_flight:
-                self._inbox.put(LOOK)
+                self._outcomes.put(LOOK)
             self._turn.release()
 
     def start_run(self, run: NewRun) -> Run | None:
@@ -256,7 +256,7 @@ class Worker:
             raise
         except BaseException:
             self._uncertain = True  # it may have been stored, and claimed
-            self._inbox.put(None)
+            self._outcomes.put(None)
             raise
         try:
             self._exchanged([], request, exchanged, before)
@@ -267,7 +267,7 @@ class Worker:
         finally:
             self._stepped_in = True
             if self._failure is not None or self._hungry or self._unsettled:
-                self._inbox.put(LOOK)
+                self._outcomes.put(LOOK)
         return created
 
     # --- running ----------------------------------------------------------------------------
@@ -332,7 +332,7 @@ class Worker:
 
     def is_idle(self) -> bool:
         """Whether nothing is in flight and nothing will fall due."""
-        busy = self._in_flight or self._unsettled or self._hungry or not self._inbox.empty()
+        busy = self._in_flight or self._unsettled or self._hungry or not self._outcomes.empty()
         return not busy and self._wake_at is None and self._store.next_due(self._looked_at) is None
 
     def run_once(self) -> CycleResult:
@@ -355,7 +355,7 @@ class Worker:
         finally:
             if not self._inherited:
                 self._give_back_all()
-                self._lanes.shutdown(0)
+                self._windows.shutdown(0)
                 self._watch.close()
         return tally.result()
 
@@ -389,7 +389,7 @@ class Worker:
     def _collect(self, block: float = 0.0) -> list[tuple[Execution, Outcome]]:
         """What the pools delivered; waits up to `block` seconds for a first message."""
         items: list[Any] = []
-        get = self._inbox.get
+        get = self._outcomes.get
         try:
             item: Any = get(True, block) if block else get(False)
             while True:
@@ -415,20 +415,20 @@ class Worker:
 
     def _take(self, items: Iterable[tuple[Execution, Outcome]]) -> None:
         """Outcomes of executions that still count go on to be settled; late ones are dropped."""
-        remove, freed, settle = self._in_flight.remove, self._lanes.freed, self._unsettled.append
+        remove, freed, settle = self._in_flight.remove, self._windows.freed, self._unsettled.append
         for execution, outcome in items:
             if remove(execution):
                 freed(execution.step.kind)
                 settle(outcome)
 
     def _request(self) -> ClaimRequest | None:
-        lanes = self._lanes.requests()
-        if not lanes:
+        requests = self._windows.requests()
+        if not requests:
             return None
         return ClaimRequest(
             self.id,
             self._queues,
-            lanes,
+            requests,
             self._lease,
             suspects=not self._in_flight.has_suspect,
             suspect_from=self._suspect_from,
@@ -465,7 +465,7 @@ class Worker:
         if outcomes or claimed:  # else nothing was written: the disk may still be full
             self._store_trouble = 0.0
         after = self._last_work = self._clock.monotonic()
-        asked = sum(lane.limit for lane in request.lanes) if request else 0
+        asked = sum(pool.limit for pool in request.pools) if request else 0
         # With less than asked for, there is nothing more until something changes.
         self._hungry = bool(claimed) and len(claimed) >= asked
         moved = len(outcomes) + len(claimed)
@@ -484,16 +484,16 @@ class Worker:
         self._store_ahead = exchanged.now - after * 1e6
         self._unsettled = self._unsettled[len(outcomes) :]
         if self._unsettled:
-            self._inbox.put(None)
+            self._outcomes.put(None)
         self._release_unknown(exchanged)
         if self._tally is not None:
             self._tally.add(outcomes, exchanged)
-        self._lanes.measure()
+        self._windows.measure()
         if not self._in_flight:
             self._renewed = before
         for refusal in exchanged.refused:
             self._unsettled.append(self._refused(refusal.step, refusal.error))
-            self._inbox.put(None)
+            self._outcomes.put(None)
         if exchanged.control != self._control:
             self._control = exchanged.control
             self._renew()
@@ -546,10 +546,10 @@ class Worker:
             self._in_flight.add(executions)
             if len(executions) > 1:
                 steps = [execution.step for execution in executions]
-                together = ClaimedTogether(self._store, steps)
+                together = BatchedReads(self._store, steps)
                 for execution in executions:
                     execution.claimed_with = together
-            self._lanes.submit(kind, executions)
+            self._windows.submit(kind, executions)
 
     def _on_begin(self, execution: Execution) -> None:
         """In the pool's thread, right before the body."""
@@ -705,7 +705,7 @@ class Worker:
             seconds = (execution.step.timeout or 0) / 1e6
             error = StepError("timeout", f"ran longer than its timeout of {seconds:g} s")
             outcome = execution.expired(error)
-            self._lanes.cancel(execution)
+            self._windows.cancel(execution)
             self._take(((execution, outcome),))
         return bool(overdue)
 
@@ -713,18 +713,18 @@ class Worker:
         """Stop an execution that is not ours any more; what it makes is refused anyway."""
         self._in_flight.remove(execution)
         if not execution.withdraw():
-            self._lanes.cancel(execution)
-        self._lanes.freed(execution.step.kind)
+            self._windows.cancel(execution)
+        self._windows.freed(execution.step.kind)
         self._hungry = True
 
     def _give_back_surplus(self) -> None:
         """Release what was claimed ahead when the work turned out slower than before."""
-        for pool, surplus in self._lanes.surplus().items():
+        for pool, surplus in self._windows.surplus().items():
             left = surplus
             for execution in reversed(tuple(self._in_flight)):
                 if left == 0:
                     break
-                if self._lanes.pool_of(execution.step.kind) == pool and execution.withdraw():
+                if self._windows.pool_of(execution.step.kind) == pool and execution.withdraw():
                     self._take(((execution, Released(execution.step, "claimed too many ahead")),))
                     left -= 1
 
@@ -813,7 +813,7 @@ class Worker:
         except (StoreError, RuntimeClosed) as error:
             _log.warning("%s; leases will lapse", error, extra={"action": "store_trouble"})
         finally:
-            self._lanes.shutdown(self._settings.kill_grace)
+            self._windows.shutdown(self._settings.kill_grace)
             self._watch.close()
             reach(Point.STOPPED)
             self._announce(EventType.WORKER_STOPPED)
@@ -823,7 +823,7 @@ class Worker:
         for execution in self._in_flight:
             outcome = Released(execution.step, "worker stopped")
             if not execution.withdraw():
-                self._lanes.cancel(execution)
+                self._windows.cancel(execution)
             self._take(((execution, outcome),))
         if self._unsettled and not self._broken:
             reach(Point.BEFORE_RELEASE)

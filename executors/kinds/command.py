@@ -46,7 +46,7 @@ class Command:
         self._exit_code: int | None = None
         with ExitStack() as on_failure:
             # All that may be short is there before the program is.
-            self._bell, self._rope = _pipe(on_failure)
+            self._wake_read, self._wake_write = _pipe(on_failure)
             self._out, out = _pipe(on_failure)
             self._err, err = _pipe(on_failure)
             with tempfile.TemporaryFile() as text:
@@ -78,7 +78,7 @@ class Command:
         """Give everything back; a program that runs is killed, as nobody watches it any more."""
         with self._lock:
             self._open = False
-            for end in (self._bell, self._rope, self._out, self._err):
+            for end in (self._wake_read, self._wake_write, self._out, self._err):
                 os.close(end)
             self._channel.close()
 
@@ -92,7 +92,7 @@ class Command:
         self._canceled = True
         with self._lock:
             if self._open:
-                os.write(self._rope, b"!")
+                os.write(self._wake_write, b"!")
 
     def watch(
         self, out: Spool, err: Spool, timeout: float | None, grace: float, clock: Clock
@@ -105,7 +105,7 @@ class Command:
         deadline = None if timeout is None else clock.monotonic() + timeout
         end = EXITED
         with selectors.DefaultSelector() as selector:
-            selector.register(self._bell, selectors.EVENT_READ, None)
+            selector.register(self._wake_read, selectors.EVENT_READ, None)
             selector.register(self._channel, selectors.EVENT_READ, None)
             for pipe, spool in ((self._out, out), (self._err, err)):
                 os.set_blocking(pipe, False)
@@ -151,13 +151,13 @@ class Command:
             selector.unregister(self._channel)
         for key, _ in selector.select(0) if self._has_ended() else events:
             if key.data is None:
-                if key.fd == self._bell:
-                    os.read(self._bell, 1024)
+                if key.fd == self._wake_read:
+                    os.read(self._wake_read, 1024)
                 continue
             while data := _read(key.fd):
                 key.data.write(data)
                 if not self._has_ended():
-                    break  # fairly: the other pipe, the bell and the deadline have their turn
+                    break  # fairly: the other pipe, the waking and the deadline have their turn
             if data == b"":
                 selector.unregister(key.fileobj)
 

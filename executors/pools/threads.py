@@ -40,7 +40,7 @@ class ThreadPool:
         self._tasks: deque[Task] = deque()
         # Wakes one thread that has nothing to do; one that finds more tasks than its own rings it
         # on. Threads that are not needed are left asleep, and short tasks need few of them.
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._closing = False
         # Tasks that hold a slot. Whoever takes one out, its thread or `cancel`, freed the slot:
         # a single dictionary operation, so that the way of a step needs no lock.
@@ -65,7 +65,7 @@ class ThreadPool:
                     return
         self._tasks.extend(tasks)
         if tasks:
-            self._bell.put(None)
+            self._wakeups.put(None)
 
     def free_slots(self) -> int:
         return max(0, self.size - len(self._open))
@@ -90,7 +90,7 @@ class ThreadPool:
     def shutdown(self, grace: float) -> None:
         deadline = self._clock.monotonic() + grace
         self._closing = True
-        self._bell.put(None)
+        self._wakeups.put(None)
         with self._lock:
             seats = tuple(self._seats)
         for seat in seats:
@@ -141,20 +141,20 @@ class ThreadPool:
             task = outcome = None
         if seat.next is not None:
             self._tasks.append(seat.next)
-            self._bell.put(None)
+            self._wakeups.put(None)
 
     def _wait(self) -> Task | None:
         """The next task; None when the pool is shut down and there is none."""
-        tasks, bell = self._tasks, self._bell
+        tasks, wakeups = self._tasks, self._wakeups
         while True:
             try:
                 task = tasks.popleft()
             except IndexError:
                 if self._closing:
-                    bell.put(None)  # for the next thread
+                    wakeups.put(None)  # for the next thread
                     return None
-                bell.get()
+                wakeups.get()
                 continue
-            if tasks and bell.empty():
-                bell.put(None)
+            if tasks and wakeups.empty():
+                wakeups.put(None)
             return task

@@ -33,14 +33,14 @@ from stepwell.engine.ports import Watch
 from stepwell.stores.sql.connection.corruption import first_number, reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim import Claims
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.fused_sql import keys_array
-from stepwell.stores.sql.exchange.handoff import HandedOn
+from stepwell.stores.sql.exchange.handoff import Handoff
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
 from stepwell.stores.sql.exchange.new_runs import created_run, info_of
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
 from stepwell.stores.sql.exchange.settle import Settlement, other_runs
 from stepwell.stores.sql.migrate import migrate
@@ -100,24 +100,24 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     @reads_stored
     def create_run(self, run: NewRun) -> Run:
         """See `ports.Runs`."""
-        created, ledger = self.database.write_with_others(self._create_runs, run, Write.START_RUN)
-        self._publish(ledger)
+        created, changes = self.database.write_with_others(self._create_runs, run, Write.START_RUN)
+        self._publish(changes)
         if isinstance(created, Conflict):
             raise created
         return created
 
     def _create_runs(
         self, tx: Transaction, items: Sequence[NewRun]
-    ) -> list[tuple[Run | Conflict, Ledger | None]]:
+    ) -> list[tuple[Run | Conflict, Changes | None]]:
         """Create what several threads ask for at the same moment; one of them tells of it."""
-        ledger = Ledger(tx, self._ledger_sql, self._fused)
-        added = self._graphs.add_runs(tx, ledger, items)
-        ledger.write()
+        changes = Changes(tx, self._changes_sql, self._fused)
+        added = self._graphs.add_runs(tx, changes, items)
+        changes.write()
         created = [
             key if isinstance(key, Conflict) else created_run(run, tx.now)
             for run, key in zip(items, added, strict=True)
         ]
-        return [(made, None if place else ledger) for place, made in enumerate(created)]
+        return [(made, None if place else changes) for place, made in enumerate(created)]
 
     @reads_stored
     def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
@@ -140,35 +140,37 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     ) -> Exchange:
         fresh: list[RunInfo] = []
 
-        def work(tx: Transaction, ledger: Ledger) -> Exchange:
+        def work(tx: Transaction, changes: Changes) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
             result, control = Exchange(), self._lock_runs(tx, settle)
-            handed_on, created = HandedOn(), None
+            handoffs, created = Handoff(), None
             if create is not None:
-                key = self._graphs.add_run(tx, ledger, create)
-                ledger.write()
+                key = self._graphs.add_run(tx, changes, create)
+                changes.write()
                 created = info_of(create, key, tx.now)
             if settle:
                 statements = (self._settle_sql, self._graph_sql, self._fused)
                 offer = self._claims.offer(claim, control)
-                settlement = Settlement(tx, statements, self._graphs, self._messages, ledger, offer)
+                settlement = Settlement(
+                    tx, statements, self._graphs, self._messages, changes, offer
+                )
                 settlement.settle(settle, result)
-                handed_on = settlement.handed_on
+                handoffs = settlement.handoffs
             result.now, result.control = tx.now, control()
             if settle:
                 # The end of a run may wake a step, which can be claimed at once.
-                ledger.write()
+                changes.write()
             if claim is not None:
                 if settle:
                     reach(Point.SETTLED)
-                fresh[:] = self._claims.claim(tx, ledger, claim, result, handed_on, created)
+                fresh[:] = self._claims.claim(tx, changes, claim, result, handoffs, created)
                 tx.made_ready.difference_update(step.key for step in result.claimed)
             claimed = (step.queue for step in result.claimed)
             freed = (outcome.step.queue for outcome in settle)
             tx.news = tx.news or self._queues.has_room(tx, freed, claimed)
-            ledger.write()
-            result.ended_runs, result.hinted = ledger.ended_runs, tx.is_news
+            changes.write()
+            result.ended_runs, result.hinted = changes.ended_runs, tx.is_news
             return result
 
         try:
@@ -238,9 +240,9 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
         """See `ports.Claims`."""
 
-        def release(tx: Transaction, ledger: Ledger) -> int:
+        def release(tx: Transaction, changes: Changes) -> int:
             self._graphs.lock_runs(tx, self._leases.runs_held(tx, worker_id))
-            return self._leases.release_others(tx, ledger, worker_id, keep)
+            return self._leases.release_others(tx, changes, worker_id, keep)
 
         return self._write(release, Write.RELEASE_OTHERS)
 
@@ -251,16 +253,16 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if not self._leases.is_anything_due(tx):
                 return 0
 
-        def take_back(tx: Transaction, ledger: Ledger) -> int:
-            spread = Spread(tx, self._settle_sql, ledger)
+        def take_back(tx: Transaction, changes: Changes) -> int:
+            propagation = Propagation(tx, self._settle_sql, changes)
             runs = self._leases.lapsed_runs(tx)
             self._graphs.lock_runs(tx, runs, to_end=True)
-            return self._leases.reap(tx, ledger, spread, max_lost_leases, runs)
+            return self._leases.reap(tx, changes, propagation, max_lost_leases, runs)
 
-        def wake(tx: Transaction, ledger: Ledger) -> int:
+        def wake(tx: Transaction, changes: Changes) -> int:
             due = self._leases.due(tx)
             self._graphs.lock_runs(tx, {run_key for _, run_key, _ in due})
-            return self._leases.wake(tx, ledger, due)
+            return self._leases.wake(tx, changes, due)
 
         moved, woken = self._write(take_back, Write.REAP), MAX_WOKEN
         while woken == MAX_WOKEN:
@@ -276,12 +278,12 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
-            spread = Spread(tx, self._settle_sql, ledger)
+            propagation = Propagation(tx, self._settle_sql, changes)
             key, name, status, error = self.step_row(tx, run_id, step_id)
             step = (key, name, status, error)
-            return self._operators.retry_step(tx, ledger, spread, run, step, by)
+            return self._operators.retry_step(tx, changes, propagation, run, step, by)
 
         return self._act(work, Write.RETRY_STEP)
 
@@ -289,10 +291,10 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def retry_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
-            spread = Spread(tx, self._settle_sql, ledger)
-            return self._operators.retry_run(tx, ledger, spread, run, run_id, by)
+            propagation = Propagation(tx, self._settle_sql, changes)
+            return self._operators.retry_run(tx, changes, propagation, run, run_id, by)
 
         return self._act(work, Write.RETRY_RUN)
 
@@ -300,8 +302,8 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def cancel_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
         return self._act(
-            lambda tx, ledger: self._operators.cancel_run(
-                tx, ledger, self._locked_run(tx, run_id, to_end=True), run_id, by
+            lambda tx, changes: self._operators.cancel_run(
+                tx, changes, self._locked_run(tx, run_id, to_end=True), run_id, by
             ),
             Write.CANCEL_RUN,
         )

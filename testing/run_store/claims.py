@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.errors import Conflict
-from stepwell.engine.model import ClaimRequest, Lane, Queue
+from stepwell.engine.model import ClaimRequest, PoolRequest, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import (
@@ -100,9 +100,9 @@ class ClaimTests(RunStoreCase):
         # given: a queue that lets two through, and kinds that share a slot
         store.define_queues([Queue("narrow", max_in_flight=2)])
         bench.create(*(new_step(kind, kind=kind, queue="narrow") for kind in ("x", "y", "z")))
-        lanes = (Lane(("x", "y"), 1), Lane(("z",), 1))
+        pools = (PoolRequest(("x", "y"), 1), PoolRequest(("z",), 1))
 
-        claimed = store.exchange((), ClaimRequest("w1", None, lanes, 30_000_000)).claimed
+        claimed = store.exchange((), ClaimRequest("w1", None, pools, 30_000_000)).claimed
 
         assert sorted(step.id for step in claimed) == ["x", "z"]
 
@@ -124,9 +124,9 @@ class ClaimTests(RunStoreCase):
             *(new_step(f"x{number}", kind="x") for number in range(3)),
             *(new_step(f"y{number}", kind="y") for number in range(3)),
         )
-        lanes = (Lane(("x",), 1), Lane(("y",), 2))
+        pools = (PoolRequest(("x",), 1), PoolRequest(("y",), 2))
 
-        claimed = bench.store.exchange((), ClaimRequest("w1", None, lanes, 1_000_000)).claimed
+        claimed = bench.store.exchange((), ClaimRequest("w1", None, pools, 1_000_000)).claimed
 
         assert sorted(step.id for step in claimed) == ["x0", "y0", "y1"]
 

@@ -334,8 +334,8 @@ class FiberLock:
         self.release()
 
 
-class Inbox:
-    """A worker's inbox: an empty one lets others run until something comes, or is committed.
+class OutcomeQueue:
+    """A worker's outcome queue: an empty one lets others run until something comes or commits.
 
     A wait may take longer than asked for, as on a slow machine: longer and longer while nothing
     happens, up to `patience` seconds.

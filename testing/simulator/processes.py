@@ -19,7 +19,7 @@ from stepwell.engine.step.execution import Execution
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.testing.simulator.faults import drawn_work
-from stepwell.testing.simulator.fibers import FiberLock, Inbox
+from stepwell.testing.simulator.fibers import FiberLock, OutcomeQueue
 from stepwell.testing.simulator.world import Process, outcome_tokens
 
 
@@ -42,11 +42,11 @@ class SimulatedRuntime(Runtime):
     ) -> Iterator[Worker]:
         process = self.process
         with super()._worker(queues, labels, poll_interval) as worker:
-            inbox: Any = Inbox(process.world.fibers, Empty, self.settings.lease / 6)
+            outcomes: Any = OutcomeQueue(process.world.fibers, Empty, self.settings.lease / 6)
             turn: Any = FiberLock(process.world.fibers)
-            assert {"_inbox", "_turn"} <= vars(worker).keys()
+            assert {"_outcomes", "_turn"} <= vars(worker).keys()
             worker.id = process.name
-            worker._inbox, worker._turn = inbox, turn
+            worker._outcomes, worker._turn = outcomes, turn
             yield worker
 
 

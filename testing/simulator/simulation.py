@@ -16,12 +16,12 @@ from stepwell.engine.settings import Settings
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.projections.sqlite import SqliteProjectionStore
 from stepwell.testing.simulator.audit import Audit
+from stepwell.testing.simulator.clients import Client, ClientActs
 from stepwell.testing.simulator.faults import Faults, drawn_delay
 from stepwell.testing.simulator.fibers import Fiber, Hung
-from stepwell.testing.simulator.people import Deeds, Person
+from stepwell.testing.simulator.invariants import invariants
 from stepwell.testing.simulator.processes import Places, SimulatedRuntime, open_runtime
 from stepwell.testing.simulator.script import Script
-from stepwell.testing.simulator.standing import standing
 from stepwell.testing.simulator.world import Process, Shop, World
 
 # How long everything may take to end once there are no faults any more, in seconds.
@@ -81,7 +81,7 @@ class Simulation:
         self._places = Places(
             MemoryArtifactStore(), SqliteProjectionStore(None, clock=_RealTime(self._world))
         )
-        self._deeds = Deeds(self._world, script)
+        self._deeds = ClientActs(self._world, script)
 
     def play(self) -> Played:
         """Let it happen."""
@@ -127,7 +127,7 @@ class Simulation:
         finally:
             world.fibers.stop()
 
-    def _faults(self, people: Sequence[Person]) -> None:
+    def _faults(self, people: Sequence[Client]) -> None:
         world = self._world
         strike = world.faults.strike
         while world.time.elapsed() < world.faults.seconds and not self._deeds.is_over():
@@ -139,7 +139,7 @@ class Simulation:
             if strike is not None:
                 self._strike()
 
-    def _health(self, people: Sequence[Person]) -> None:
+    def _health(self, people: Sequence[Client]) -> None:
         """From here on nothing goes wrong any more, so everything has to end."""
         world = self._world
         world.healthy = True
@@ -174,7 +174,7 @@ class Simulation:
                 raise AssertionError("a worker does not stop though it was told to")
         for seat in self._seats:
             self._read_error(seat)
-        for rule in standing(world.connection, world.audit):
+        for rule in invariants(world.connection, world.audit):
             raise AssertionError(rule)
         if self._script.check is not None:
             judge = self._person("judge", self._script.check)
@@ -184,8 +184,8 @@ class Simulation:
                 if judge.error is not None:
                     raise AssertionError(str(judge.error)) from judge.error
 
-    def _person(self, name: str, act: Callable[[Runtime], object]) -> Person:
-        return Person(name, act, self._world.process, self._open)
+    def _person(self, name: str, act: Callable[[Runtime], object]) -> Client:
+        return Client(name, act, self._world.process, self._open)
 
     # --- workers ----------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.killing_lane import EXPECTED, OPERATIONS, open_runtime
+from tests.acceptance.kill_run import EXPECTED, OPERATIONS, open_runtime
 
-LANES = 4
+RUNS = 4
 KILLS = 50
 KILLS_PER_RUN = 10
 _DONE = re.compile(r"(run-\d+) (\d+) ([0-9a-f]{16})\n")
@@ -21,16 +21,16 @@ _DONE = re.compile(r"(run-\d+) (\d+) ([0-9a-f]{16})\n")
 # Two hundred processes start, on as many cores as there are: its own patience holds.
 @pytest.mark.timeout(400)
 def test_two_hundred_kills(tmp_path: Path) -> None:
-    # given: lanes with a store each, side by side
-    folders = [tmp_path / f"lane-{number}" for number in range(LANES)]
+    # given: programs with a store each, side by side
+    folders = [tmp_path / f"run-{number}" for number in range(RUNS)]
     for folder in folders:
         folder.mkdir()
 
     # when: who works them off is killed again and again
-    lanes = [
+    programs = [
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.acceptance.killing_lane", str(folder), str(seed)),
+                *(sys.executable, "-m", "tests.acceptance.kill_run", str(folder), str(seed)),
                 *(str(KILLS), str(KILLS_PER_RUN)),
             ],
             stdout=subprocess.PIPE,
@@ -39,15 +39,15 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
         )
         for seed, folder in enumerate(folders)
     ]
-    told = [lane.communicate(timeout=300)[0].split() for lane in lanes]
+    told = [program.communicate(timeout=300)[0].split() for program in programs]
 
     # then: every run ended as if nothing had happened
     assert all(int(killed) >= KILLS for _, killed in told)
     for folder, (runs, _) in zip(folders, told, strict=True):
-        check_lane(folder, int(runs))
+        check_run(folder, int(runs))
 
 
-def check_lane(folder: Path, runs: int) -> None:
+def check_run(folder: Path, runs: int) -> None:
     """The results are right, and what was recorded was never done again."""
     times: dict[tuple[str, str], list[str]] = defaultdict(list)
     # Who is killed in the middle of a write may leave a part of a line, before the next one.

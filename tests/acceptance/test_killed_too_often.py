@@ -11,14 +11,14 @@ from typing import Any
 from click.testing import CliRunner
 
 from stepwell.cli.main import command_line
-from tests.acceptance import deadly
-from tests.acceptance.deadly import middle, opened, url_of
+from tests.acceptance import crash_program
+from tests.acceptance.crash_program import middle, opened, url_of
 
 
 def begin(home: Path, run_id: str) -> subprocess.Popen[str]:
     """A worker in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, deadly.__file__, str(home), run_id],
+        [sys.executable, crash_program.__file__, str(home), run_id],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

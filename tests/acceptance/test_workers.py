@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from stepwell import EventType, RunHandle, RunStatus, Runtime, connect
-from tests.acceptance.factory import factory
+from tests.acceptance.worker_program import sample
 
-PROGRAM = Path(__file__).with_name("factory.py")
+PROGRAM = Path(__file__).with_name("worker_program.py")
 PATIENCE = 60
 
 
@@ -72,7 +72,7 @@ def spawn(tmp_path: Path, runtime: Runtime) -> Iterator[Spawn]:
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
     url = f"sqlite:///{tmp_path / 'engine.db'}"
-    with connect(url, home=tmp_path, packages=[factory]) as runtime:
+    with connect(url, home=tmp_path, packages=[sample]) as runtime:
         yield runtime
 
 
@@ -87,7 +87,7 @@ def start(runtime: Runtime, folder: Path, count: int, pipe: Path | None = None) 
     order = {"count": str(count), "log": str(folder / "log")}
     if pipe is not None:
         order["pipe"] = str(pipe)
-    return runtime.start_run("factory", order)
+    return runtime.start_run("sample", order)
 
 
 def commits(runtime: Runtime, run_id: str) -> Counter[str | None]:
@@ -166,4 +166,4 @@ def test_two_workers_share_one_file(runtime: Runtime, spawn: Spawn, tmp_path: Pa
     assert set(commits(runtime, run.id).values()) == {1}
     assert bodies(tmp_path) == Counter({f"press:{n}": 1 for n in range(1_000)} | {"last": 1})
     assert len({step.worker for step in runtime.steps(run.id)}) == 2
-    assert len(runtime.records("factory", "pressed")) == 1_001
+    assert len(runtime.records("sample", "pressed")) == 1_001

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from stepwell import connect
 from stepwell.cli.main import command_line
-from tests.cli.desk import desk
+from tests.cli.waiting_package import waiting
 
 STEPWELL = Path(sys.executable).with_name("stepwell")
-YARD = f"{Path(__file__).with_name('yard.py')}:yard"
-DESK = f"{Path(__file__).with_name('desk.py')}:desk"
+SAMPLE = f"{Path(__file__).with_name('sample_package.py')}:sample"
+WAITING = f"{Path(__file__).with_name('waiting_package.py')}:waiting"
 
 
 def clean_environment() -> dict[str, str]:
@@ -31,19 +31,19 @@ class CommandLine:
     def __call__(self, *args: str, input: str | None = None) -> Result:
         return CliRunner().invoke(command_line, list(args), input=input)
 
-    def yard(self, *args: str, input: str | None = None) -> Result:
-        return self("--app", YARD, *args, input=input)
+    def sample(self, *args: str, input: str | None = None) -> Result:
+        return self("--app", SAMPLE, *args, input=input)
 
-    def desk(self, **waits: Any) -> None:
-        """Start the run `r` of the desk's steps, and let them come as far as they can."""
+    def waiting(self, **waits: Any) -> None:
+        """Start the run `r` of the waiting's steps, and let them come as far as they can."""
         fields = [part for k, v in waits.items() for part in ("--set", f"{k}={json.dumps(v)}")]
-        started = self("--app", DESK, "start", "desk:start", "--run-id", "r", *fields)
+        started = self("--app", WAITING, "start", "waiting:start", "--run-id", "r", *fields)
         assert started.exit_code == 0, started.stderr
         self.work()
 
     def work(self) -> None:
         """Work until nothing can go on any more."""
-        with connect(packages=[desk]) as runtime:
+        with connect(packages=[waiting]) as runtime:
             while runtime.run_once().processed:
                 pass
 
@@ -53,9 +53,9 @@ class CommandLine:
         return json.loads(result.stdout)
 
     def run(self, *assignments: str, code: int = 0) -> str:
-        """Run the yard's package; returns the run's id."""
+        """Run the sample's package; returns the run's id."""
         fields = [part for assignment in assignments for part in ("--set", assignment)]
-        result = self.yard("run", "yard:start", *(fields or ["--set", "ok=1"]), "--json")
+        result = self.sample("run", "sample:start", *(fields or ["--set", "ok=1"]), "--json")
         assert result.exit_code == code, result.stderr
         return str(json.loads(result.stdout)["run"]["id"])
 

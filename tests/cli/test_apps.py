@@ -9,7 +9,7 @@ import pytest
 from stepwell.cli import apps
 from stepwell.cli.apps import load_app, load_apps
 from stepwell.engine.errors import InvalidPackage
-from tests.cli.conftest import YARD, CommandLine
+from tests.cli.conftest import SAMPLE, CommandLine
 
 pytestmark = pytest.mark.usefixtures("cli")
 
@@ -34,15 +34,15 @@ def test_a_module_of_the_working_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_list_of_packages() -> None:
-    assert [p.name for p in load_app(YARD.replace(":yard", ":both"))] == ["yard", "twin"]
+    assert [p.name for p in load_app(SAMPLE.replace(":sample", ":both"))] == ["sample", "twin"]
 
 
 def test_the_same_package_named_twice_counts_once(installed: Installed) -> None:
     installed()
 
-    found = load_apps([YARD, YARD.replace(":yard", ":both")], lambda _: None)
+    found = load_apps([SAMPLE, SAMPLE.replace(":sample", ":both")], lambda _: None)
 
-    assert found.names == ["yard", "twin"]
+    assert found.names == ["sample", "twin"]
 
 
 def test_an_input_without_a_schema_hides_no_other_package(cli: CommandLine, tmp_path: Path) -> None:
@@ -60,15 +60,15 @@ def test_an_input_without_a_schema_hides_no_other_package(cli: CommandLine, tmp_
         "def start(run: RunBuilder, order: Order) -> None: ...\n"
     )
 
-    listed = cli("--app", "money.py:package", "--app", YARD, "packages")
+    listed = cli("--app", "money.py:package", "--app", SAMPLE, "packages")
 
     assert listed.exit_code == 0, listed.stderr
     assert "money" in listed.stdout
-    assert "yard" in listed.stdout
+    assert "sample" in listed.stdout
 
 
 def test_a_run_that_nobody_could_find_is_not_started(cli: CommandLine) -> None:
-    started = cli.yard("--store", "memory://", "start", "yard:start")
+    started = cli.sample("--store", "memory://", "start", "sample:start")
 
     assert started.exit_code == 8
     assert "memory:// keeps nothing from one command to the next" in started.stderr
@@ -134,9 +134,9 @@ def test_broken_installed_packages_are_reported_and_the_others_load(
 
 
 def test_a_named_package_takes_the_place_of_an_installed_one(installed: Installed) -> None:
-    installed(yard="tests.cli.yard:yard")
+    installed(sample="tests.cli.sample_package:sample")
 
-    found = load_apps([YARD], lambda _: None)
+    found = load_apps([SAMPLE], lambda _: None)
 
-    assert [package.name for package in found.named] == ["yard"]
+    assert [package.name for package in found.named] == ["sample"]
     assert found.installed == ()

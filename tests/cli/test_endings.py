@@ -14,9 +14,9 @@ import pytest
 
 from stepwell import connect
 from tests.cli.conftest import Shell, clean_environment
-from tests.cli.endless import endless
+from tests.cli.endless_workflows import endless
 
-APP = ("--app", f"{Path(__file__).with_name('endless.py')}:endless")
+APP = ("--app", f"{Path(__file__).with_name('endless_workflows.py')}:endless")
 SHORT = ("--grace", "0.2", "--kill-grace", "0.1")
 PATIENCE = 60
 LATE = "behind_a_success"
@@ -126,7 +126,7 @@ def test_a_run_that_has_ended_ends_its_command(shell: Shell) -> None:
 EMBEDDED = """
 import os, signal, threading
 from stepwell import connect
-from tests.cli.endless import endless
+from tests.cli.endless_workflows import endless
 
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -219,9 +219,9 @@ def test_the_command_writes_each_format(cli: CommandLine, tmp_path: Path) -> Non
     run_id = cli.run("fail=1", code=1)
 
     assert cli("graph", "last").stdout.splitlines() == [
-        f"yard {run_id} failed",
-        "└─ fail:0  failed  yard.fail",
-        "   └─ after  canceled  yard.ok",
+        f"sample {run_id} failed",
+        "└─ fail:0  failed  sample.fail",
+        "   └─ after  canceled  sample.ok",
     ]
     assert cli("graph", "last", "--format", "dot").stdout.startswith("digraph run {\n")
     assert cli("graph", "last", "--format", "mermaid").stdout.startswith("flowchart LR\n")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import STEPWELL, YARD, Gate, Shell, clean_environment, through
+from tests.cli.conftest import SAMPLE, STEPWELL, Gate, Shell, clean_environment, through
 
-APP = ("--app", YARD)
+APP = ("--app", SAMPLE)
 PATIENCE = 60
 NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
 # A child leaves a grandchild behind, which ends, and is reaped when nothing has its number.
@@ -45,7 +45,7 @@ sys.stdout.flush()
 
 def test_a_worker_that_is_hung_up_drains(shell: Shell, gates: list[Gate]) -> None:
     # given a worker in the middle of a step
-    shell(*APP, "start", "yard:start", "--set", through(gates))
+    shell(*APP, "start", "sample:start", "--set", through(gates))
     process = shell.start(*APP, "worker", "--json")
     gates[0].wait()
 
@@ -64,7 +64,7 @@ def test_a_worker_that_is_hung_up_drains(shell: Shell, gates: list[Gate]) -> Non
 
 
 def test_a_run_that_is_hung_up_says_how_to_go_on(shell: Shell, gates: list[Gate]) -> None:
-    process = shell.start(*APP, "run", "yard:start", "--set", through(gates))
+    process = shell.start(*APP, "run", "sample:start", "--set", through(gates))
     gates[0].wait()
 
     process.send_signal(signal.SIGHUP)
@@ -80,7 +80,7 @@ def test_a_run_that_is_hung_up_says_how_to_go_on(shell: Shell, gates: list[Gate]
 def test_under_nohup_it_goes_on(shell: Shell, gates: list[Gate]) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which programs inherit
     try:
-        process = shell.start(*APP, "run", "yard:start", "--set", through(gates[:1]))
+        process = shell.start(*APP, "run", "sample:start", "--set", through(gates[:1]))
     finally:
         signal.signal(signal.SIGHUP, before)
     gates[0].wait()
@@ -123,7 +123,7 @@ def test_process_one_reaps_orphans_and_ends_with_the_exit_code(then: str, code: 
 
 @pytest.mark.usefixtures("_may_unshare")
 def test_a_worker_as_process_one_drains(shell: Shell, gates: list[Gate]) -> None:
-    shell(*APP, "start", "yard:start", "--set", through(gates))
+    shell(*APP, "start", "sample:start", "--set", through(gates))
     with subprocess.Popen(
         [*NAMESPACE, STEPWELL, *APP, "worker"],
         cwd=shell.folder,

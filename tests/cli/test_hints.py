@@ -10,7 +10,7 @@ import pytest
 from stepwell.cli.logs import LineFormatter
 from stepwell.cli.session import Session
 from stepwell.stores.postgres_url import typed
-from tests.cli.conftest import DESK, YARD, CommandLine
+from tests.cli.conftest import SAMPLE, WAITING, CommandLine
 
 STORE = ("--store", "sqlite:///else.db")
 HOME = ("--home", "else where")
@@ -20,24 +20,28 @@ HOME = ("--home", "else where")
 @pytest.mark.parametrize(
     ("start", "command", "hint"),
     [
-        (("yard:start", "--set", "fail=12"), "show r --limit 2", "show r --limit 2 --after fail:1"),
-        (("yard:start", "--set", "ok=1"), "show r", f"--app {YARD} worker"),
-        (("yard:start", "--set", "ok=1"), "pause r", "resume r"),
-        (("yard:start", "--set", "ok=1"), "hold r ok:0", "release r ok:0"),
+        (
+            ("sample:start", "--set", "fail=12"),
+            "show r --limit 2",
+            "show r --limit 2 --after fail:1",
+        ),
+        (("sample:start", "--set", "ok=1"), "show r", f"--app {SAMPLE} worker"),
+        (("sample:start", "--set", "ok=1"), "pause r", "resume r"),
+        (("sample:start", "--set", "ok=1"), "hold r ok:0", "release r ok:0"),
     ],
 )
 def test_hints_name_the_store(
     cli: CommandLine, named: tuple[str, str], start: tuple[str, ...], command: str, hint: str
 ) -> None:
-    cli("--app", YARD, *named, "start", *start, "--run-id", "r")
+    cli("--app", SAMPLE, *named, "start", *start, "--run-id", "r")
 
-    told = cli("--app", YARD, *named, *command.split())
+    told = cli("--app", SAMPLE, *named, *command.split())
 
     assert f"stepwell {shlex.join(named)} {hint}" in told.stdout + told.stderr
 
 
 def test_run_names_the_store_in_what_it_tells_of_its_end(cli: CommandLine) -> None:
-    start = ("--app", YARD, *STORE, "run", "yard:start", "--run-id", "r", "-q")
+    start = ("--app", SAMPLE, *STORE, "run", "sample:start", "--run-id", "r", "-q")
 
     told = cli(*start, "--set", "fail=12").stderr
     files = cli(*start[:-2], "f", "-q", "--set", "files=true").stderr
@@ -47,8 +51,18 @@ def test_run_names_the_store_in_what_it_tells_of_its_end(cli: CommandLine) -> No
 
 
 def test_what_waits_names_the_store(cli: CommandLine) -> None:
-    cli("--app", DESK, *STORE, "start", "desk:start", "--run-id", "r", "--set", 'approvals=["ask"]')
-    while '"processed": 0' not in cli("--app", DESK, *STORE, "run-once", "--json").stdout:
+    cli(
+        "--app",
+        WAITING,
+        *STORE,
+        "start",
+        "waiting:start",
+        "--run-id",
+        "r",
+        "--set",
+        'approvals=["ask"]',
+    )
+    while '"processed": 0' not in cli("--app", WAITING, *STORE, "run-once", "--json").stdout:
         pass
 
     assert f"give it: stepwell {shlex.join(STORE)} approve r ask" in cli(*STORE, "show", "r").stdout

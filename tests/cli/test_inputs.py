@@ -32,8 +32,8 @@ def test_input(text: str | None, assignments: list[str], value: Any) -> None:
 def test_input_from_a_file_and_from_stdin(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "input.json").write_text('{"ok": 1}')
 
-    cli.yard("start", "yard:start", "--input", "@input.json")
-    cli.yard("start", "yard:start", "--input", "-", input='{"ok": 2}')
+    cli.sample("start", "sample:start", "--input", "@input.json")
+    cli.sample("start", "sample:start", "--input", "-", input='{"ok": 2}')
 
     assert [run["input"] for run in cli.json("list")] == [{"ok": 2}, {"ok": 1}]
 
@@ -115,7 +115,7 @@ def test_fields_are_settled_apart_and_given_input_is_left_alone() -> None:
 
 
 def test_a_text_field_of_a_run(cli: CommandLine) -> None:
-    cli.yard("start", "yard:start", "--set", "note=1", "--set", "ok=1")
+    cli.sample("start", "sample:start", "--set", "note=1", "--set", "ok=1")
 
     (run,) = cli.json("list")
     assert run["input"] == {"note": "1", "ok": 1}
@@ -142,7 +142,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(
     cli: CommandLine, tmp_path: Path, marked: bytes
 ) -> None:
     (tmp_path / "input.json").write_bytes(marked + b'{"ok": 1}')
-    cli.yard("start", "yard:start", "--input", "@input.json", "--run-id", "r")
+    cli.sample("start", "sample:start", "--input", "@input.json", "--run-id", "r")
     cli("kv", "set", "key", "@input.json")
 
     assert cli.json("show", "r")["run"]["input"] == {"ok": 1}

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from stepwell import connect
+from stepwell.cli.run_loop import work_until_end
 from stepwell.cli.session import Session
 from stepwell.cli.signals import Interrupted
-from stepwell.cli.working import work_until_end
-from tests.cli.yard import yard
+from tests.cli.sample_package import sample
 
 
 def test_it_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # given: a run that was just started, and a signal that came before anybody works on it
     session = Session()
     session.interrupts.append(signal.SIGINT)
-    with connect(home=tmp_path, packages=[yard]) as runtime:
-        started = runtime.start_run("yard", entrypoint="two", run_id="r")
+    with connect(home=tmp_path, packages=[sample]) as runtime:
+        started = runtime.start_run("sample", entrypoint="two", run_id="r")
 
         # when
         with pytest.raises(Interrupted) as interrupted:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import STEPWELL, YARD, Gate, Shell, clean_environment, through
+from tests.cli.conftest import SAMPLE, STEPWELL, Gate, Shell, clean_environment, through
 
-APP = ("--app", YARD)
+APP = ("--app", SAMPLE)
 AT_ONCE = ("--grace", "0", "--kill-grace", "0")
 
 
 def test_an_interrupted_run_drains_and_is_resumed(shell: Shell, gates: list[Gate]) -> None:
     # given a run in the middle of the first of its two gates
-    process = shell.start(*APP, "run", "yard:start", "--set", through(gates), "--run-id", "r")
+    process = shell.start(*APP, "run", "sample:start", "--set", through(gates), "--run-id", "r")
     gates[0].wait()
 
     # when it is interrupted, its running step may finish
@@ -50,7 +50,7 @@ def test_an_interrupted_run_drains_and_is_resumed(shell: Shell, gates: list[Gate
 
 def test_a_second_interrupt_gives_running_steps_back(shell: Shell, gates: list[Gate]) -> None:
     process = shell.start(
-        *(*APP, "run", "yard:start", "--set", through(gates[:1])), "--kill-grace", "0"
+        *(*APP, "run", "sample:start", "--set", through(gates[:1])), "--kill-grace", "0"
     )
     gates[0].wait()
 
@@ -67,7 +67,7 @@ def test_a_second_interrupt_gives_running_steps_back(shell: Shell, gates: list[G
 
 
 def test_a_terminated_worker_drains_and_exits_with_0(shell: Shell, gates: list[Gate]) -> None:
-    shell(*APP, "start", "yard:start", "--set", through(gates))
+    shell(*APP, "start", "sample:start", "--set", through(gates))
     process = shell.start(*APP, "worker", "--json")
     gates[0].wait()
 
@@ -87,7 +87,7 @@ def test_a_terminated_worker_drains_and_exits_with_0(shell: Shell, gates: list[G
 def test_a_second_signal_stops_a_worker_at_once(
     shell: Shell, gates: list[Gate], second: signal.Signals, code: int
 ) -> None:
-    shell(*APP, "start", "yard:start", "--set", through(gates))
+    shell(*APP, "start", "sample:start", "--set", through(gates))
     process = shell.start(*APP, "worker", "--kill-grace", "0")
     gates[0].wait()
 
@@ -157,7 +157,7 @@ def test_a_signal_in_a_finalizer_ends_the_program_without_a_word(shell: Shell) -
 
 def test_run_gives_up_after_its_timeout(shell: Shell, gates: list[Gate]) -> None:
     process = shell.start(
-        *(*APP, "run", "yard:start", "--set", through(gates), "--run-id", "r"),
+        *(*APP, "run", "sample:start", "--set", through(gates), "--run-id", "r"),
         *("--timeout", "0.05", *AT_ONCE, "--quiet"),
     )
     gates[0].wait()
@@ -172,7 +172,7 @@ def test_run_gives_up_after_its_timeout(shell: Shell, gates: list[Gate]) -> None
 
 def test_run_ends_when_another_process_cancels_it(shell: Shell, gates: list[Gate]) -> None:
     process = shell.start(
-        *APP, "run", "yard:start", "--set", through(gates), "--kill-grace", "0", "--quiet"
+        *APP, "run", "sample:start", "--set", through(gates), "--kill-grace", "0", "--quiet"
     )
     gates[0].wait()
 
@@ -185,7 +185,7 @@ def test_run_ends_when_another_process_cancels_it(shell: Shell, gates: list[Gate
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_following_ends_with_the_signal(shell: Shell, signum: signal.Signals, code: int) -> None:
-    shell(*APP, "start", "yard:two")
+    shell(*APP, "start", "sample:two")
     process = shell.start("events", "last", "--follow")
     assert process.stdout is not None
     process.stdout.readline()
@@ -209,7 +209,7 @@ def by_sh(shell: Shell, command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
-    shell(*APP, "run", "yard:start", "--set", "ok=300", "--quiet")
+    shell(*APP, "run", "sample:start", "--set", "ok=300", "--quiet")
     read, write = os.pipe()
     os.close(read)
 
@@ -221,7 +221,7 @@ def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
 
 
 def test_a_stdout_that_was_closed_before_is_quiet(shell: Shell) -> None:
-    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+    shell(*APP, "run", "sample:start", "--set", "ok=1", "--quiet")
 
     ended = by_sh(shell, "list >&-")
 
@@ -240,7 +240,7 @@ def test_a_run_whose_output_is_lost_says_so_and_ends_as_the_run_did(
     shell: Shell, target: str, said: str, steps: str, code: int
 ) -> None:
     ended = by_sh(
-        shell, f"--app {YARD} run yard:start --set {steps}=1 --run-id r -q --json {target}"
+        shell, f"--app {SAMPLE} run sample:start --set {steps}=1 --run-id r -q --json {target}"
     )
 
     assert ended.returncode == code
@@ -250,7 +250,7 @@ def test_a_run_whose_output_is_lost_says_so_and_ends_as_the_run_did(
 
 
 def test_a_start_whose_output_is_lost_names_its_run(shell: Shell) -> None:
-    ended = by_sh(shell, f"--app {YARD} start yard:two >&-")
+    ended = by_sh(shell, f"--app {SAMPLE} start sample:two >&-")
 
     (run,) = json.loads(shell("list", "--json").stdout)
     assert ended.returncode == 0
@@ -260,13 +260,13 @@ def test_a_start_whose_output_is_lost_names_its_run(shell: Shell) -> None:
 
 
 def test_a_worker_without_output_loses_none(shell: Shell) -> None:
-    ended = by_sh(shell, f"--app {YARD} worker --max-cycles 1 -q >&-")
+    ended = by_sh(shell, f"--app {SAMPLE} worker --max-cycles 1 -q >&-")
 
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_id_that_is_not_unicode_is_refused_in_a_line(shell: Shell) -> None:
-    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+    shell(*APP, "run", "sample:start", "--set", "ok=1", "--quiet")
 
     process = shell.start("show", b"\xff\xfe\xff\xfe".decode(errors="surrogateescape"))
     _, err = process.communicate()
@@ -281,7 +281,9 @@ def test_a_stderr_that_nobody_reads_changes_nothing(shell: Shell, steps: str, co
     read, write = os.pipe()
     os.close(read)
 
-    process = shell.start(*APP, "run", "yard:start", "--set", f"{steps}=1", "--json", stderr=write)
+    process = shell.start(
+        *APP, "run", "sample:start", "--set", f"{steps}=1", "--json", stderr=write
+    )
     os.close(write)
     out, _ = process.communicate()
 
@@ -300,7 +302,7 @@ def test_a_full_stdout_is_one_line_and_an_exit_code(shell: Shell) -> None:
 
 
 def test_followed_events_come_as_they_happen(shell: Shell, gates: list[Gate]) -> None:
-    run = shell.start(*APP, "run", "yard:start", "--set", through(gates[:1]), "--quiet")
+    run = shell.start(*APP, "run", "sample:start", "--set", through(gates[:1]), "--quiet")
     gates[0].wait()
     environment = {"PYTHONUNBUFFERED": ""}
     following = shell.start("events", "last", "--follow", "--json", env=environment)
@@ -316,14 +318,14 @@ def test_followed_events_come_as_they_happen(shell: Shell, gates: list[Gate]) ->
 
 
 def test_a_closed_stdin_is_no_input(shell: Shell) -> None:
-    ended = by_sh(shell, f"--app {YARD} start yard:start --input - <&-")
+    ended = by_sh(shell, f"--app {SAMPLE} start sample:start --input - <&-")
 
     assert ended.returncode == 2
     assert ended.stderr == "error: --input: cannot read '-': stdin is closed\n"
 
 
 def test_output_goes_into_a_pipe_and_through_a_link(shell: Shell) -> None:
-    shell(*APP, "run", "yard:start", "--set", "ok=1", "--quiet")
+    shell(*APP, "run", "sample:start", "--set", "ok=1", "--quiet")
     os.mkfifo(shell.folder / "fifo")
     (shell.folder / "target").write_text("old")
     (shell.folder / "link").symlink_to("target")
@@ -344,7 +346,7 @@ def test_a_closed_pipe_does_not_hide_that_the_run_failed(shell: Shell) -> None:
     os.close(read)
 
     process = shell.start(
-        *(*APP, "run", "yard:start", "--set", "fail=1", "--set", "ok=1", "--quiet"), stdout=write
+        *(*APP, "run", "sample:start", "--set", "fail=1", "--set", "ok=1", "--quiet"), stdout=write
     )
     os.close(write)
     process.communicate()
@@ -374,7 +376,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*[1-9][0-9;]*m")
 
 
 def test_a_terminal_gets_a_live_display_and_colours(tmp_path: Path) -> None:
-    code, output = on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=20")
+    code, output = on_terminal(tmp_path, *APP, "run", "sample:start", "--set", "ok=20")
 
     assert code == 0
     assert "20 of 20 steps" in output
@@ -384,7 +386,7 @@ def test_a_terminal_gets_a_live_display_and_colours(tmp_path: Path) -> None:
 
 
 def test_no_color(tmp_path: Path) -> None:
-    _, output = on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=20", NO_COLOR="1")
+    _, output = on_terminal(tmp_path, *APP, "run", "sample:start", "--set", "ok=20", NO_COLOR="1")
 
     assert "20 of 20 steps" in output
     assert not COLOUR.search(output.replace("\x1b[2m", "").replace("\x1b[1m", ""))
@@ -392,7 +394,7 @@ def test_no_color(tmp_path: Path) -> None:
 
 
 def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
-    _, output = on_terminal(tmp_path, *APP, "run", "yard:two", TERM="dumb")
+    _, output = on_terminal(tmp_path, *APP, "run", "sample:two", TERM="dumb")
 
     assert "\x1b" not in output
     assert "succeeded 100 %, 2 of 2 steps" in output
@@ -400,9 +402,9 @@ def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
 
 def test_a_table_is_cut_to_the_terminal(tmp_path: Path) -> None:
     note = "x" * 200
-    on_terminal(tmp_path, *APP, "run", "yard:start", "--set", "ok=1", "--set", f"note={note}")
+    on_terminal(tmp_path, *APP, "run", "sample:start", "--set", "ok=1", "--set", f"note={note}")
 
-    _, output = on_terminal(tmp_path, "records", "yard", "notes")
+    _, output = on_terminal(tmp_path, "records", "sample", "notes")
 
     line = output.splitlines()[1]
     assert len(line) == 100
@@ -410,7 +412,7 @@ def test_a_table_is_cut_to_the_terminal(tmp_path: Path) -> None:
 
 
 def test_binary_is_not_written_to_a_terminal(shell: Shell) -> None:
-    shell(*APP, "run", "yard:start", "--set", "files=true")
+    shell(*APP, "run", "sample:start", "--set", "files=true")
     note, raw = json.loads(shell("artifacts", "last", "--json").stdout)
 
     assert on_terminal(shell.folder, "artifact", note["id"]) == (0, "a note\r\n")
@@ -429,12 +431,12 @@ def test_python_m_stepwell_is_the_same(shell: Shell) -> None:
 
 
 def test_a_terminal_that_knows_ascii_only(shell: Shell) -> None:
-    shell(*APP, "run", "yard:two", "--name", "naïve")
+    shell(*APP, "run", "sample:two", "--name", "naïve")
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
 
     tree = shell("graph", "last", env=ascii_only).stdout
     data = json.loads(shell("show", "last", "--json", env=ascii_only).stdout)
 
-    assert tree.splitlines()[1] == "`- first  succeeded  yard.ok"
+    assert tree.splitlines()[1] == "`- first  succeeded  sample.ok"
     assert data["run"]["name"] == "naïve"
     assert "na\\xefve" in shell("list", env=ascii_only).stdout

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from stepwell import Queue, connect
-from tests.cli.conftest import DESK, YARD, CommandLine
-from tests.cli.yard import yard
+from tests.cli.conftest import SAMPLE, WAITING, CommandLine
+from tests.cli.sample_package import sample
 
 
 def test_run_prints_the_results_of_its_last_steps(cli: CommandLine) -> None:
-    result = cli.yard("run", "yard:two")
+    result = cli.sample("run", "sample:two")
 
     assert result.exit_code == 0
     assert result.stdout == "second:\ntwo\nlines\n"
-    assert " of yard started\n" in result.stderr
+    assert " of sample started\n" in result.stderr
     assert "succeeded 100 %, 2 of 2 steps" in result.stderr
     assert result.stderr.endswith(" s, 2 steps\n")
 
 
 def test_run_names_the_artifacts_of_its_last_steps(cli: CommandLine) -> None:
-    result = cli.yard("run", "yard:start", "--set", "files=true", "--quiet")
+    result = cli.sample("run", "sample:start", "--set", "files=true", "--quiet")
 
     note = cli.json("artifacts", "last")[0]["id"]
     assert result.stdout == "files  null\n"
@@ -32,7 +32,7 @@ def test_run_names_the_artifacts_of_its_last_steps(cli: CommandLine) -> None:
 
 
 def test_run_as_json(cli: CommandLine) -> None:
-    result = cli.yard("run", "yard:start", "--set", "ok=2", "--json", "--quiet", "--tag", "a")
+    result = cli.sample("run", "sample:start", "--set", "ok=2", "--json", "--quiet", "--tag", "a")
 
     data = json.loads(result.stdout)
     assert data["results"] == {"ok:0": "value 0", "ok:1": "value 1"}
@@ -43,7 +43,7 @@ def test_run_as_json(cli: CommandLine) -> None:
 
 
 def test_a_failed_run_tells_why_and_exits_with_1(cli: CommandLine) -> None:
-    result = cli.yard("run", "yard:start", "--set", "fail=12", "--quiet")
+    result = cli.sample("run", "sample:start", "--set", "fail=12", "--quiet")
 
     assert result.exit_code == 1
     assert "step fail:0 failed: broken: it \\x1b[31mbroke\\nin two\n" in result.stderr
@@ -52,19 +52,19 @@ def test_a_failed_run_tells_why_and_exits_with_1(cli: CommandLine) -> None:
 
 
 def test_start_prints_the_id_and_run_once_works_on_it(cli: CommandLine) -> None:
-    started = cli.yard("start", "yard:two")
+    started = cli.sample("start", "sample:two")
 
     assert started.stderr == ""
     assert cli.json("show", started.stdout.strip())["run"]["status"] == "pending"
-    cycle = json.loads(cli.yard("run-once", "--json").stdout)
+    cycle = json.loads(cli.sample("run-once", "--json").stdout)
     assert cycle["processed"] == cycle["succeeded"] == 1
     assert cli.json("show", "last")["progress"]["succeeded"] == 1
 
 
 def test_a_worker_for_some_cycles(cli: CommandLine) -> None:
-    cli.yard("start", "yard:two")
+    cli.sample("start", "sample:two")
 
-    result = cli.yard("worker", "--max-cycles", "1", "--json")
+    result = cli.sample("worker", "--max-cycles", "1", "--json")
 
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"stopped_by": None, "drained": True}
@@ -72,32 +72,32 @@ def test_a_worker_for_some_cycles(cli: CommandLine) -> None:
 
 
 def test_resume_goes_on_with_a_run(cli: CommandLine) -> None:
-    run_id = cli.yard("start", "yard:two").stdout.strip()
+    run_id = cli.sample("start", "sample:two").stdout.strip()
 
-    result = cli.yard("run", "--resume", run_id[:12])
+    result = cli.sample("run", "--resume", run_id[:12])
 
     assert result.exit_code == 0
     assert cli.json("show", run_id)["run"]["status"] == "succeeded"
 
 
 def test_resume_needs_the_run_s_package(cli: CommandLine) -> None:
-    run_id = cli.yard("start", "yard:two").stdout.strip()
+    run_id = cli.sample("start", "sample:two").stdout.strip()
 
     result = cli("run", "--resume", run_id)
 
     assert result.exit_code == 3
-    assert result.stderr.startswith("error: there is no package 'yard'")
+    assert result.stderr.startswith("error: there is no package 'sample'")
 
 
 def test_list_filters_and_pages(cli: CommandLine) -> None:
     first = cli.run("ok=1")
     second = cli.run("fail=1", code=1)
-    cli.yard("start", "yard:two", "--name", "third", "--tag", "red")
+    cli.sample("start", "sample:two", "--name", "third", "--tag", "red")
 
     assert [run["id"] for run in cli.json("list")][1:] == [second, first]
     assert [run["id"] for run in cli.json("list", "--status", "failed")] == [second]
     assert [run["name"] for run in cli.json("list", "--name", "third")] == ["third"]
-    assert len(cli.json("list", "--tag", "red", "--package", "yard")) == 1
+    assert len(cli.json("list", "--tag", "red", "--package", "sample")) == 1
     assert [run["id"] for run in cli.json("list", "--limit", "1", "--before", second)] == [first]
     assert cli.json("list", "--package", "twin") == []
     page = cli("list", "--limit", "1")
@@ -111,8 +111,8 @@ def test_last_is_the_newest_and_a_run_named_so_goes_first(cli: CommandLine) -> N
     newest = cli.run("ok=1")
 
     assert cli.json("show", "last")["run"]["id"] == newest
-    with connect(packages=[yard]) as runtime:
-        runtime.start_run("yard", entrypoint="two", run_id="last")
+    with connect(packages=[sample]) as runtime:
+        runtime.start_run("sample", entrypoint="two", run_id="last")
     cli.run("ok=1")
     assert cli.json("show", "last")["run"]["id"] == "last"
 
@@ -125,7 +125,7 @@ def test_show_a_run(cli: CommandLine) -> None:
     assert f"run         {run_id}\n" in text
     assert "status      failed\n" in text
     assert "steps       3 in all, 1 succeeded, 1 failed, 1 canceled\n" in text
-    assert "fail:0  failed     yard.fail  1        broken: it \\x1b[31mbroke\n" in text
+    assert "fail:0  failed     sample.fail  1        broken: it \\x1b[31mbroke\n" in text
     data = cli.json("show", run_id, "--status", "failed", "--limit", "1")
     assert [step["id"] for step in data["steps"]] == ["fail:0"]
     assert data["steps"][0]["error"]["details"] == {"part": "axle"}
@@ -219,28 +219,30 @@ def test_result(cli: CommandLine) -> None:
 def test_records(cli: CommandLine) -> None:
     run_id = cli.run("ok=2", "note=hi\x1b")
 
-    assert cli.json("records", "yard", "notes") == {
+    assert cli.json("records", "sample", "notes") == {
         "ok:0": {"note": "hi\x1b"},
         "ok:1": {"note": "hi\x1b"},
     }
-    record = cli.json("records", "yard", "notes", "ok:1")
+    record = cli.json("records", "sample", "notes", "ok:1")
     assert (record["run_id"], record["step_id"], record["key"]) == (run_id, "ok:1", "ok:1")
     assert record["updated_at"].endswith("Z")
-    assert cli("records", "yard", "notes").stdout.splitlines()[1] == ('ok:0  {"note": "hi\\u001b"}')
-    assert "updated  20" in cli("records", "yard", "notes", "ok:1").stdout
-    assert cli("records", "yard", "none").stderr == "no records in yard/none\n"
+    assert cli("records", "sample", "notes").stdout.splitlines()[1] == (
+        'ok:0  {"note": "hi\\u001b"}'
+    )
+    assert "updated  20" in cli("records", "sample", "notes", "ok:1").stdout
+    assert cli("records", "sample", "none").stderr == "no records in sample/none\n"
 
 
 def test_records_of_a_package_by_collection(cli: CommandLine) -> None:
     cli.run("ok=2")
 
-    assert cli.json("records", "yard") == {"notes": 2}
-    assert cli("records", "yard").stdout == "COLLECTION  RECORDS\nnotes       2\n"
+    assert cli.json("records", "sample") == {"notes": 2}
+    assert cli("records", "sample").stdout == "COLLECTION  RECORDS\nnotes       2\n"
     assert cli("records", "twin").stderr == "no records of package 'twin'\n"
 
 
 def test_show_a_step_that_depends_on_many(cli: CommandLine) -> None:
-    cli("--app", DESK, "start", "desk:start", "--set", "many=13")
+    cli("--app", WAITING, "start", "waiting:start", "--set", "many=13")
 
     lines = cli("show", "last", "gather").stdout.splitlines()
 
@@ -251,7 +253,7 @@ def test_show_a_step_that_depends_on_many(cli: CommandLine) -> None:
 
 
 def test_show_tells_what_is_met_from_what_is_waited_for(cli: CommandLine) -> None:
-    cli("--app", DESK, "start", "desk:start", "--run-id", "r", "--set", "many=3")
+    cli("--app", WAITING, "start", "waiting:start", "--run-id", "r", "--set", "many=3")
     cli("hold", "r", "note:1")
     cli.work()
 
@@ -320,13 +322,13 @@ def test_retry_and_cancel_are_audited(cli: CommandLine) -> None:
     acts = [event["data"] for event in cli.json("events", run_id) if event["data"].get("by")]
     assert (acts[0]["by"], acts[0]["reason"]) == ("ada", "mended")
     assert acts[1]["by"] == "bob"
-    resumed = cli.yard("run", "--resume", run_id)
+    resumed = cli.sample("run", "--resume", run_id)
     assert resumed.exit_code == 6
 
 
 def test_status_and_queues(cli: CommandLine) -> None:
     cli.run("ok=1")
-    cli.yard("start", "yard:two")
+    cli.sample("start", "sample:two")
 
     status = cli.json("status")
     assert status["runs"] == {"pending": 1, "succeeded": 1}
@@ -369,15 +371,15 @@ def test_looking_does_not_change_the_limits_of_queues(cli: CommandLine, tmp_path
 
 
 def test_packages(cli: CommandLine) -> None:
-    result = cli.yard("packages", "--json")
+    result = cli.sample("packages", "--json")
 
-    (package,) = (item for item in json.loads(result.stdout) if item["name"] == "yard")
-    assert package["title"] == "The yard"
-    assert package["kinds"] == ["yard.ok", "yard.fail", "yard.gate", "yard.files"]
+    (package,) = (item for item in json.loads(result.stdout) if item["name"] == "sample")
+    assert package["title"] == "The sample"
+    assert package["kinds"] == ["sample.ok", "sample.fail", "sample.gate", "sample.files"]
     start, two = package["entrypoints"]
     assert start["input_schema"]["properties"]["ok"]["type"] == "integer"
     assert (two["takes_input"], two["input_schema"]) == (False, None)
-    text = cli.yard("packages").stdout
+    text = cli.sample("packages").stdout
     assert (
         "entrypoints  start(ok?: integer, fail?: integer, gates?: string[], files?: boolean, "
         "note?: string)\n             two()\n" in text
@@ -416,7 +418,7 @@ def test_version(cli: CommandLine) -> None:
 
 
 def test_memory_store_for_a_run_that_need_not_last(cli: CommandLine, tmp_path: Path) -> None:
-    result = cli.yard("--store", "memory://", "run", "yard:two", "--quiet")
+    result = cli.sample("--store", "memory://", "run", "sample:two", "--quiet")
 
     assert result.exit_code == 0
     assert list(tmp_path.iterdir()) == []
@@ -424,8 +426,8 @@ def test_memory_store_for_a_run_that_need_not_last(cli: CommandLine, tmp_path: P
 
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_shared_options_stand_before_or_after(cli: CommandLine, place: str) -> None:
-    shared = ("--app", YARD, "--home", "elsewhere", "--json")
-    own = ("start", "yard:two", "--run-id", "r")
+    shared = ("--app", SAMPLE, "--home", "elsewhere", "--json")
+    own = ("start", "sample:two", "--run-id", "r")
 
     result = cli(*shared, *own) if place == "before" else cli(*own, *shared)
 

@@ -115,7 +115,7 @@ def test_a_misspelt_variable_is_reported(cli: CommandLine, monkeypatch: pytest.M
 def test_a_setting_reaches_the_engine(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "stepwell.toml").write_text("payload_limit = 30\n")
 
-    result = cli.yard("start", "yard:start", "--set", f"note={'x' * 30}")
+    result = cli.sample("start", "sample:start", "--set", f"note={'x' * 30}")
 
     assert "over the limit of 30" in result.stderr
     assert result.exit_code == 2

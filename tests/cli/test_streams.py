@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import STEPWELL, CommandLine, Shell, clean_environment
-from tests.cli.noisy import PLACES, WAYS
+from tests.cli.printing_package import PLACES, WAYS
 
-NOISY = f"{Path(__file__).with_name('noisy.py')}:noisy"
-APP = ("--app", NOISY)
-RESULTS = {f"noisy.{name}": name for name in ("inline", "thread", "asyncio", "process")}
+PRINTING = f"{Path(__file__).with_name('printing_package.py')}:printing"
+APP = ("--app", PRINTING)
+RESULTS = {f"printing.{name}": name for name in ("inline", "thread", "asyncio", "process")}
 
 
 def missing(told: str, places: tuple[str, ...] = PLACES) -> list[str]:
@@ -36,7 +36,7 @@ def by_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_run_in_json(shell: Shell) -> None:
-    done = shell(*APP, "run", "noisy", "--json")
+    done = shell(*APP, "run", "printing", "--json")
 
     assert json.loads(done.stdout)["results"] == RESULTS
     assert missing(done.stderr) == []
@@ -44,14 +44,14 @@ def test_run_in_json(shell: Shell) -> None:
 
 
 def test_run_for_people(shell: Shell) -> None:
-    done = shell(*APP, "run", "noisy", "--quiet")
+    done = shell(*APP, "run", "printing", "--quiet")
 
     assert done.stdout == "".join(f"{name}: {value}\n" for name, value in RESULTS.items())
     assert missing(done.stderr) == []
 
 
 def test_start_run_once_and_worker(shell: Shell) -> None:
-    started = shell(*APP, "start", "noisy", "--run-id", "r")
+    started = shell(*APP, "start", "printing", "--run-id", "r")
     assert started.stdout == "r\n"
     assert missing(started.stderr, PLACES[:2]) == []
 
@@ -59,16 +59,16 @@ def test_start_run_once_and_worker(shell: Shell) -> None:
     assert json.loads(once.stdout)["processed"] == 4
     assert missing(once.stderr, PLACES[2:]) == []
 
-    assert json.loads(shell(*APP, "start", "noisy", "--json").stdout)["status"] == "pending"
+    assert json.loads(shell(*APP, "start", "printing", "--json").stdout)["status"] == "pending"
     worked = shell(*APP, "worker", "--max-cycles", "1", "--json")
     assert json.loads(worked.stdout) == {"stopped_by": None, "drained": True}
     assert "noise" in worked.stderr
     packages = json.loads(shell(*APP, "packages", "--json").stdout)
-    assert [package["name"] for package in packages] == ["noisy"]
+    assert [package["name"] for package in packages] == ["printing"]
 
 
 def test_id_by_command_substitution(tmp_path: Path) -> None:
-    line = f'id=$({STEPWELL} --app {NOISY} start noisy --run-id r1) && echo "[$id]"'
+    line = f'id=$({STEPWELL} --app {PRINTING} start printing --run-id r1) && echo "[$id]"'
 
     done = by_shell(line, tmp_path)
 
@@ -79,7 +79,7 @@ def test_within_another_process(cli: CommandLine) -> None:
     """As in tests by click's runner: no descriptor of the process is touched."""
     before = os.fstat(1).st_ino, sys.stdout
 
-    result = cli("--app", NOISY, "start", "noisy", "--run-id", "r")
+    result = cli("--app", PRINTING, "start", "printing", "--run-id", "r")
 
     assert result.stdout == "r\n"
     assert "noise of print in an entrypoint" in result.stderr
@@ -123,7 +123,7 @@ def test_a_fork_that_lives_on_does_not_keep_the_data_open(shell: Shell) -> None:
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&-", "2>&-"])
 def test_with_streams_closed_by_the_caller(tmp_path: Path, closed: str) -> None:
-    line = f"{STEPWELL} --app {NOISY} run noisy {closed}"
+    line = f"{STEPWELL} --app {PRINTING} run printing {closed}"
 
     done = by_shell(line, tmp_path)
 
@@ -131,7 +131,7 @@ def test_with_streams_closed_by_the_caller(tmp_path: Path, closed: str) -> None:
 
 
 def test_nobody_reads_the_data(tmp_path: Path) -> None:
-    line = f"{{ {STEPWELL} --app {NOISY} run noisy --json; echo $? >code; }} | true"
+    line = f"{{ {STEPWELL} --app {PRINTING} run printing --json; echo $? >code; }} | true"
 
     done = by_shell(line, tmp_path)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from stepwell.engine.clock import SystemClock, VirtualClock, to_datetime
-from stepwell.engine.model import ClaimRequest, Lane
+from stepwell.engine.model import ClaimRequest, PoolRequest
 from stepwell.stores import opening
 from stepwell.testing.builders import new_run, new_step
-from tests.cli.conftest import DESK, CommandLine
+from tests.cli.conftest import WAITING, CommandLine
 
 
 def status_of(cli: CommandLine, step: str) -> str:
@@ -25,7 +25,7 @@ def status_of(cli: CommandLine, step: str) -> str:
 
 
 def test_a_message_wakes_the_step_that_waits_for_it(cli: CommandLine) -> None:
-    cli.desk(topics={"a": "go"})
+    cli.waiting(topics={"a": "go"})
     assert status_of(cli, "a") == "waiting"
 
     result = cli("send", "r", "go", '{"n": 1}')
@@ -43,7 +43,7 @@ def test_payloads(
     cli: CommandLine, tmp_path: Path, payload: tuple[str, ...], stdin: str | None, value: object
 ) -> None:
     (tmp_path / "p.json").write_text("[1]")
-    cli.desk(topics={"a": "go"})
+    cli.waiting(topics={"a": "go"})
 
     cli("send", "r", "go", *payload, input=stdin)
 
@@ -52,7 +52,7 @@ def test_payloads(
 
 
 def test_send_names_the_topics_that_are_waited_for(cli: CommandLine) -> None:
-    cli.desk(topics={"a": "approved", "b": "other"}, approvals=["ask"])
+    cli.waiting(topics={"a": "approved", "b": "other"}, approvals=["ask"])
 
     result = cli("send", "r", "aproved", "1")
 
@@ -64,7 +64,7 @@ def test_send_names_the_topics_that_are_waited_for(cli: CommandLine) -> None:
 
 
 def test_send_says_when_a_decision_is_waited_for(cli: CommandLine) -> None:
-    cli.desk(approvals=["ask"])
+    cli.waiting(approvals=["ask"])
 
     assert cli("send", "r", "ok").stderr.endswith(
         "; step ask waits for a decision: stepwell approve r ask\n"
@@ -72,7 +72,7 @@ def test_send_says_when_a_decision_is_waited_for(cli: CommandLine) -> None:
 
 
 def test_a_key_is_sent_once(cli: CommandLine) -> None:
-    cli.desk(topics={"a": "go"})
+    cli.waiting(topics={"a": "go"})
 
     first = cli.json("send", "r", "go", "1", "--key", "k")
     again = cli("send", "r", "go", "2", "--key", "k", "--json")
@@ -86,7 +86,7 @@ def test_a_key_is_sent_once(cli: CommandLine) -> None:
 
 
 def test_refused_messages(cli: CommandLine) -> None:
-    cli("--app", DESK, "start", "desk:picky", "--run-id", "r")
+    cli("--app", WAITING, "start", "waiting:picky", "--run-id", "r")
     cli("send", "r", "numbers", '"seven"')
     cli.work()
 
@@ -95,7 +95,7 @@ def test_refused_messages(cli: CommandLine) -> None:
 
 
 def test_messages(cli: CommandLine) -> None:
-    cli.desk(topics={"a": "go"})
+    cli.waiting(topics={"a": "go"})
     assert cli("messages", "r").stderr == "no messages to run r\n"
     cli("send", "r", "go", "1")
     cli("send", "r", "more", '"x\\u001b"')
@@ -117,7 +117,7 @@ def test_messages(cli: CommandLine) -> None:
     ("word", "verb", "approved"), [("approve", "approved", True), ("reject", "rejected", False)]
 )
 def test_a_decision(cli: CommandLine, word: str, verb: str, approved: bool) -> None:
-    cli.desk(approvals=["ask"])
+    cli.waiting(approvals=["ask"])
 
     result = cli(word, "r", "--by", "ada", "--comment", "I looked")
 
@@ -128,7 +128,7 @@ def test_a_decision(cli: CommandLine, word: str, verb: str, approved: bool) -> N
 
 
 def test_a_decision_of_several_is_named_and_made_once(cli: CommandLine) -> None:
-    cli.desk(approvals=["ask", "check"])
+    cli.waiting(approvals=["ask", "check"])
 
     unnamed = cli("approve", "r")
     made = cli.json("reject", "r", "check", "--by", "bob")
@@ -146,7 +146,7 @@ def test_a_decision_of_several_is_named_and_made_once(cli: CommandLine) -> None:
 
 
 def test_show_says_what_is_waited_for_and_how_to_give_it(cli: CommandLine) -> None:
-    cli.desk(topics={"a b": "go on"}, approvals=["ask"], naps=["nap"])
+    cli.waiting(topics={"a b": "go on"}, approvals=["ask"], naps=["nap"])
 
     run = cli("show", "r").stdout
     message = cli("show", "r", "a b").stdout
@@ -163,7 +163,7 @@ def test_show_says_what_is_waited_for_and_how_to_give_it(cli: CommandLine) -> No
 
 
 def test_waits_as_json(cli: CommandLine) -> None:
-    cli.desk(topics={"a": "go"}, naps=["nap"])
+    cli.waiting(topics={"a": "go"}, naps=["nap"])
 
     message = cli.json("show", "r", "a")["step"]["wait"]
     nap = cli.json("show", "r", "nap")["step"]["wait"]
@@ -175,7 +175,7 @@ def test_waits_as_json(cli: CommandLine) -> None:
 
 
 def test_show_names_the_first_of_many(cli: CommandLine) -> None:
-    cli.desk(approvals=[f"ask:{number}" for number in range(12)])
+    cli.waiting(approvals=[f"ask:{number}" for number in range(12)])
 
     text = cli("show", "r").stdout
 
@@ -187,8 +187,8 @@ def test_show_names_the_first_of_many(cli: CommandLine) -> None:
 
 
 def test_pause_and_resume_a_run(cli: CommandLine) -> None:
-    cli.desk(naps=["nap"])
-    cli("--app", DESK, "start", "desk:start", "--run-id", "other", "--set", "many=2")
+    cli.waiting(naps=["nap"])
+    cli("--app", WAITING, "start", "waiting:start", "--run-id", "other", "--set", "many=2")
 
     paused = cli("pause", "other", "--by", "ada", "--reason", "a look")
 
@@ -214,7 +214,7 @@ def test_pause_and_resume_a_run(cli: CommandLine) -> None:
 
 
 def test_a_pause_freezes_a_wait(cli: CommandLine) -> None:
-    cli.desk(naps=["nap"])
+    cli.waiting(naps=["nap"])
 
     assert cli.json("pause", "r") == {"run_id": "r", "steps": 0}
 
@@ -226,7 +226,7 @@ def test_a_pause_freezes_a_wait(cli: CommandLine) -> None:
 
 
 def test_hold_and_release_a_step(cli: CommandLine) -> None:
-    cli("--app", DESK, "start", "desk:start", "--run-id", "r", "--set", "many=1")
+    cli("--app", WAITING, "start", "waiting:start", "--run-id", "r", "--set", "many=1")
 
     held = cli("hold", "r", "note:0", "--by", "ada")
 
@@ -243,7 +243,7 @@ def test_hold_and_release_a_step(cli: CommandLine) -> None:
 
 
 def test_a_waiting_step_that_is_held_is_found_among_the_held(cli: CommandLine) -> None:
-    cli.desk(naps=["nap"], approvals=["ask"])
+    cli.waiting(naps=["nap"], approvals=["ask"])
     cli("hold", "r", "nap", "--by", "ada", "--reason", "not at night")
 
     found = cli.json("show", "r", "--status", "held")["steps"]
@@ -263,7 +263,7 @@ def test_the_login_name_acts(
         return name
 
     monkeypatch.setattr(getpass, "getuser", getuser)
-    cli.desk(naps=["nap"], approvals=["ask"])
+    cli.waiting(naps=["nap"], approvals=["ask"])
 
     # when
     cli("pause", "r")
@@ -278,7 +278,7 @@ def test_the_login_name_acts(
 
 
 def test_a_step_released_in_a_paused_run_is_still_held_back(cli: CommandLine) -> None:
-    cli("--app", DESK, "start", "desk:start", "--run-id", "r")
+    cli("--app", WAITING, "start", "waiting:start", "--run-id", "r")
     cli("hold", "r", "gather")
     cli("pause", "r")
 
@@ -293,7 +293,7 @@ def test_a_step_released_in_a_paused_run_is_still_held_back(cli: CommandLine) ->
 
 def order(cli: CommandLine) -> None:
     """An order that has been asked for its payment."""
-    started = cli("--app", DESK, "start", "desk:order", "--run-id", "r", "--input", '"pen"')
+    started = cli("--app", WAITING, "start", "waiting:order", "--run-id", "r", "--input", '"pen"')
     assert started.exit_code == 0, started.stderr
     cli.work()
 
@@ -338,7 +338,7 @@ def test_dead_runs(cli: CommandLine, tmp_path: Path) -> None:
     clock = VirtualClock(to_datetime(SystemClock().micros()))
     store = opening.open_run_store(f"sqlite:///{tmp_path}/.stepwell/engine.db", clock=clock)
     store.create_run(new_run("dead", new_step("a")))
-    store.exchange([], ClaimRequest("w", None, (Lane(("work",), 1),), lease=1_000_000))
+    store.exchange([], ClaimRequest("w", None, (PoolRequest(("work",), 1),), lease=1_000_000))
     assert cli("list", "--dead").stderr == "no dead runs\n"
     clock.advance(timedelta(seconds=2))
     store.reap(1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import YARD, CommandLine
+from tests.cli.conftest import SAMPLE, CommandLine
 
 USAGE = 2
 CASES: list[tuple[str, int, str]] = [
@@ -19,45 +19,61 @@ CASES: list[tuple[str, int, str]] = [
     ("show", 2, "missing argument 'RUN'; see stepwell show --help"),
     ("show a b c", 2, "got unexpected extra argument (c); see stepwell show --help"),
     ("run", 2, "give either a PACKAGE or --resume RUN; see stepwell run --help"),
-    ("run yard --resume last", 2, "give either a PACKAGE or --resume RUN; see stepwell run"),
+    ("run sample --resume last", 2, "give either a PACKAGE or --resume RUN; see stepwell run"),
     ("run --resume last --set a=1", 2, "--set does not go with --resume; see stepwell run --help"),
     ("run --resume last --tag a", 2, "--tag does not go with --resume; see stepwell run --help"),
-    ("run yard --timeout 0", 2, "invalid value for '--timeout': must be a number of seconds over"),
-    ("run yard --timeout nan", 2, "invalid value for '--timeout': must be a number of seconds"),
+    (
+        "run sample --timeout 0",
+        2,
+        "invalid value for '--timeout': must be a number of seconds over",
+    ),
+    ("run sample --timeout nan", 2, "invalid value for '--timeout': must be a number of seconds"),
     ("worker --queues a,,b", 2, "invalid value for '--queues': must be names with commas between"),
     ("graph last --format gif", 2, "invalid value for '--format': 'gif' is not one of 'tree'"),
     ("events last --after -1", 2, "invalid value for '--after': -1 is not in the range"),
     ("db upgrad", 2, "no such command 'upgrad'"),
     # packages
-    ("run yrd", 3, "there is no package 'yrd'; did you mean 'yard'?"),
-    ("run yard:strat", 3, "package 'yard' has no entrypoint 'strat'; did you mean 'start'?"),
-    ("run yard", 2, "package 'yard' has several entrypoints; choose one of 'start', 'two'"),
-    ("--app nope run yard", 2, "--app 'nope': must be module:attribute or path/to/file.py:attri"),
-    ("--app yrad:yard packages", 2, "--app 'yrad:yard': there is no module 'yrad'"),
+    ("run yrd", 3, "there is no package 'yrd'; did you mean 'sample'?"),
+    ("run sample:strat", 3, "package 'sample' has no entrypoint 'strat'; did you mean 'start'?"),
+    ("run sample", 2, "package 'sample' has several entrypoints; choose one of 'start', 'two'"),
+    ("--app nope run sample", 2, "--app 'nope': must be module:attribute or path/to/file.py:attri"),
+    ("--app yrad:sample packages", 2, "--app 'yrad:sample': there is no module 'yrad'"),
     ("--app HERE.py:yrad packages", 2, "--app 'HERE.py:yrad': 'HERE.py' has no attribute 'yrad'; "),
     ("--app HERE.py:not_a_package packages", 2, "--app 'HERE.py:not_a_package': must be a Package"),
     ("--app nope.py:x packages", 2, "--app 'nope.py:x': there is no file 'nope.py'"),
     # input
-    ("run yard:start --input 7", 2, "input: input should be an object, got 7"),
-    ("run yard:start --input {", 2, "--input: not JSON: Expecting property name"),
-    ('run yard:start --input {"a":1,"a":2}', 2, "--input: the key 'a' is given twice"),
-    ("run yard:start --input NaN", 2, "--input: NaN is not JSON"),
-    ("run yard:start --input @nope.json", 2, "--input: cannot read 'nope.json': No such file or"),
-    ('run yard:start --input {"ok":"x"}', 2, "input.ok: input should be a valid integer, unable"),
-    ("run yard:start --set ok", 2, "--set 'ok': must be a.b=value"),
-    ("run yard:start --set =1", 2, "--set '=1': must be a.b=value"),
-    ("run yard:start --set a..b=1", 2, "--set 'a..b': a part of the path is empty"),
-    ("run yard:start --set a=1 --set a=2", 2, "--set 'a': contradicts --set 'a'"),
-    ("run yard:start --set a.b=1 --set a=2", 2, "--set 'a': contradicts --set 'a.b'"),
-    ('run yard:start --input {"a":1} --set a.b=1', 2, "--set 'a.b': 'a' is a number, not an obj"),
-    ("run yard:start --input [] --set a=1", 2, "--set: the input must be an object for that, got"),
-    ("start yard:start --set ok=x", 2, "input.ok: input should be a valid integer"),
-    ("start yard:two --metadata a", 2, "--metadata 'a': must be key=value"),
-    ("start yard:two --metadata a=1 --metadata a=2", 2, "--metadata 'a': is given twice"),
-    ("start yard:two --run-id " + "x" * 201, 2, "run_id: must have 1 to 200 bytes, got 201 bytes"),
-    ("start yard:start --set note=" + "x" * 99 + " --payload-limit 50", 2, "input: 110 bytes of"),
-    ("start yard:two --run-id last", 2, "--run-id: 'last' names the newest run in all commands; "),
-    ("run yard:two --run-id last", 2, "--run-id: 'last' names the newest run in all commands; "),
+    ("run sample:start --input 7", 2, "input: input should be an object, got 7"),
+    ("run sample:start --input {", 2, "--input: not JSON: Expecting property name"),
+    ('run sample:start --input {"a":1,"a":2}', 2, "--input: the key 'a' is given twice"),
+    ("run sample:start --input NaN", 2, "--input: NaN is not JSON"),
+    ("run sample:start --input @nope.json", 2, "--input: cannot read 'nope.json': No such file or"),
+    ('run sample:start --input {"ok":"x"}', 2, "input.ok: input should be a valid integer, unable"),
+    ("run sample:start --set ok", 2, "--set 'ok': must be a.b=value"),
+    ("run sample:start --set =1", 2, "--set '=1': must be a.b=value"),
+    ("run sample:start --set a..b=1", 2, "--set 'a..b': a part of the path is empty"),
+    ("run sample:start --set a=1 --set a=2", 2, "--set 'a': contradicts --set 'a'"),
+    ("run sample:start --set a.b=1 --set a=2", 2, "--set 'a': contradicts --set 'a.b'"),
+    ('run sample:start --input {"a":1} --set a.b=1', 2, "--set 'a.b': 'a' is a number, not an obj"),
+    (
+        "run sample:start --input [] --set a=1",
+        2,
+        "--set: the input must be an object for that, got",
+    ),
+    ("start sample:start --set ok=x", 2, "input.ok: input should be a valid integer"),
+    ("start sample:two --metadata a", 2, "--metadata 'a': must be key=value"),
+    ("start sample:two --metadata a=1 --metadata a=2", 2, "--metadata 'a': is given twice"),
+    (
+        "start sample:two --run-id " + "x" * 201,
+        2,
+        "run_id: must have 1 to 200 bytes, got 201 bytes",
+    ),
+    ("start sample:start --set note=" + "x" * 99 + " --payload-limit 50", 2, "input: 110 bytes of"),
+    (
+        "start sample:two --run-id last",
+        2,
+        "--run-id: 'last' names the newest run in all commands; ",
+    ),
+    ("run sample:two --run-id last", 2, "--run-id: 'last' names the newest run in all commands; "),
     # messages and keys
     ("send", 2, "missing argument 'RUN'; see stepwell send --help"),
     ("send r go hello", 2, "payload: not JSON: Expecting value at line 1, column 1; a text has qu"),
@@ -73,7 +89,7 @@ CASES: list[tuple[str, int, str]] = [
     ("worker --grace -1", 2, "--grace: must be from 0 to 86400 seconds, got '-1'"),
     ("worker --threads many", 2, "--threads: must be a whole number of steps, got 'many'"),
     (
-        "run yard:two --durability maybe",
+        "run sample:two --durability maybe",
         2,
         "--durability: must be 'full' or 'relaxed', got 'maybe'",
     ),
@@ -101,11 +117,11 @@ CASES: list[tuple[str, int, str]] = [
 def test_wrong_command(
     cli: CommandLine, tmp_path: Path, command: str, code: int, line: str
 ) -> None:
-    yard = YARD.removesuffix(".py:yard")
-    words = [word.replace("HERE", yard) for word in command.split(" ")]
-    line = line.replace("HERE", yard)
+    sample = SAMPLE.removesuffix(".py:sample")
+    words = [word.replace("HERE", sample) for word in command.split(" ")]
+    line = line.replace("HERE", sample)
 
-    result = cli.yard(*words)
+    result = cli.sample(*words)
 
     assert result.stderr.splitlines()[0].startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1
@@ -130,7 +146,7 @@ STORED: list[tuple[str, int, str]] = [
     ("show last --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeed"),
     ("list --status sucede", 2, "status: there is no status 'sucede'; did you mean 'succeeded'?"),
     ("list --before nope", 3, "there is no run 'nope'"),
-    ("records yard notes nope", 3, "there is no record 'nope' in 'yard/notes'"),
+    ("records sample notes nope", 3, "there is no record 'nope' in 'sample/notes'"),
     ("artifact nope", 3, "there is no artifact 'nope'"),
     ("retry run-one", 7, "run 'run-one' is succeeded and has no failed or canceled step to retry"),
     ("retry run-one --step ok:0", 7, "step 'ok:0' is succeeded"),
@@ -155,7 +171,7 @@ STORED: list[tuple[str, int, str]] = [
     ("kv delete nope", 3, "there is no key 'nope'"),
     ("kv set nope 1 --version 3", 4, "kv 'nope': expected version 3, but there is none; nothing"),
     ("result run-two ok:0", 7, "step 'ok:0' is ready; it has no result yet"),
-    ("start yard:two --run-id run-one", 4, "run 'run-one' exists already"),
+    ("start sample:two --run-id run-one", 4, "run 'run-one' exists already"),
     ("worker --queues slwo", 3, "there is no queue 'slwo'; did you mean 'slow'?"),
     ("graph last --output no/x.svg", 2, "--output: cannot write 'no/x.svg': No such file or dire"),
 ]
@@ -163,11 +179,11 @@ STORED: list[tuple[str, int, str]] = [
 
 @pytest.mark.parametrize(("command", "code", "line"), STORED, ids=[case[0] for case in STORED])
 def test_wrong_command_on_a_store(cli: CommandLine, command: str, code: int, line: str) -> None:
-    cli.yard("run", "yard:start", "--run-id", "run-one", "--set", "ok=1")
-    cli.yard("start", "yard:start", "--run-id", "run-two", "--set", "ok=1")
+    cli.sample("run", "sample:start", "--run-id", "run-one", "--set", "ok=1")
+    cli.sample("start", "sample:start", "--run-id", "run-two", "--set", "ok=1")
     before = cli.json("list")
 
-    result = cli.yard(*command.split(" "))
+    result = cli.sample(*command.split(" "))
 
     assert result.stderr.splitlines()[0].startswith(f"error: {line}")
     assert result.exit_code == code
@@ -176,13 +192,13 @@ def test_wrong_command_on_a_store(cli: CommandLine, command: str, code: int, lin
 
 
 def test_with_json_the_error_is_an_object_too(cli: CommandLine) -> None:
-    result = cli.yard("run", "yrd", "--json")
+    result = cli.sample("run", "yrd", "--json")
 
     line, data = result.stderr.splitlines()
-    assert line == "error: there is no package 'yrd'; did you mean 'yard'?"
+    assert line == "error: there is no package 'yrd'; did you mean 'sample'?"
     assert data == (
         '{"error": {"code": "not_found", '
-        "\"message\": \"there is no package 'yrd'; did you mean 'yard'?\"}}"
+        "\"message\": \"there is no package 'yrd'; did you mean 'sample'?\"}}"
     )
     assert result.exit_code == 3
 
@@ -202,7 +218,7 @@ def test_an_unexpected_error_is_one_line(cli: CommandLine, monkeypatch: pytest.M
 
     monkeypatch.setattr("stepwell.connect", broken)
 
-    result = cli.yard("run", "yard:two")
+    result = cli.sample("run", "sample:two")
 
     assert result.stderr == (
         "error: unexpected ZeroDivisionError: division by\\nzero; "
@@ -218,7 +234,7 @@ def test_the_traceback_on_request(cli: CommandLine, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("stepwell.connect", broken)
     monkeypatch.setenv("STEPWELL_DEBUG", "1")
 
-    result = cli.yard("run", "yard:two")
+    result = cli.sample("run", "sample:two")
 
     assert "Traceback" in result.stderr
     assert result.stderr.endswith("error: unexpected ZeroDivisionError\n")

@@ -12,7 +12,7 @@ from tests.trust.damaged_files import test_files, test_store
 from tests.trust.deadly.faults import FAULTS, POOLS
 from tests.trust.disk.test_faults import KINDS, PLACES, WAYS
 from tests.trust.disk.test_power_loss import FILES, ROWS, STORE
-from tests.trust.kills.test_killed_anywhere import KILLS, LANES
+from tests.trust.kills.test_killed_anywhere import KILLS, RUNS
 from tests.trust.models import test_checkpointers, test_run_stores
 from tests.trust.points.scenarios import SCENARIOS
 from tests.trust.points.test_crash_points import TIMES
@@ -49,7 +49,7 @@ def numbers() -> dict[str, int]:
         "seeds of the simulator": SEEDS,
         "crash points": len(POINTS),
         "kills at crash points": crashes,
-        "kills at random moments": KILLS * (LANES + 1),
+        "kills at random moments": KILLS * (RUNS + 1),
         "images of a run store after a power loss": STORE,
         "images of files after a power loss": FILES,
         "images of a projection after a power loss": ROWS,

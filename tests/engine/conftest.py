@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.desk import Desk
+from tests.engine.execution_harness import ExecutionHarness
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.close()
+def harness() -> Iterator[ExecutionHarness]:
+    harness = ExecutionHarness()
+    yield harness
+    harness.close()

@@ -25,7 +25,7 @@ from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import Condition
 from stepwell.engine.step.context import StepContext
 from stepwell.testing.builders import completed, failed, new_step, subtree, suspended
-from tests.engine.desk import Desk
+from tests.engine.execution_harness import ExecutionHarness
 
 
 class Price(BaseModel):
@@ -34,9 +34,9 @@ class Price(BaseModel):
 
 
 @pytest.fixture
-def step(desk: Desk) -> StepContext:
-    desk.executor(lambda: None)
-    return desk.context()
+def step(harness: ExecutionHarness) -> StepContext:
+    harness.executor(lambda: None)
+    return harness.context()
 
 
 def refusal(act: Callable[[], Any], error: type[Exception] = InvalidInput) -> str:
@@ -46,7 +46,7 @@ def refusal(act: Callable[[], Any], error: type[Exception] = InvalidInput) -> st
 
 
 class TestWhatItIs:
-    def test_run_step_and_lease(self, desk: Desk) -> None:
+    def test_run_step_and_lease(self, harness: ExecutionHarness) -> None:
         new = new_step(
             "s",
             kind="tried",
@@ -58,9 +58,9 @@ class TestWhatItIs:
             dedup_key="d",
             allow_failure=True,
         )
-        claimed = desk.claim(step=new, name="nightly", metadata={"m": 1}, tags=["t"])
+        claimed = harness.claim(step=new, name="nightly", metadata={"m": 1}, tags=["t"])
 
-        step = desk.context(claimed)
+        step = harness.context(claimed)
 
         assert (step.run.id, step.run.package, step.run.name) == ("r", "tests", "nightly")
         assert (step.run.metadata, step.run.tags) == ({"m": 1}, ("t",))
@@ -70,11 +70,11 @@ class TestWhatItIs:
         assert (seen.metadata, seen.max_attempts, seen.attempt) == ({"k": 1}, 3, 1)
         assert (seen.timeout, seen.worker) == (timedelta(seconds=2), "w1")
         assert (seen.dedup_key, seen.allow_failure) == ("d", True)
-        assert seen == desk.bench.step("s")
+        assert seen == harness.bench.step("s")
         lease = step.lease
         assert (lease.run_id, lease.step_id, lease.worker_id) == ("r", "s", "w1")
         assert (lease.token, lease.expires_at) == (claimed.token, to_datetime(claimed.expires_at))
-        assert step.now == to_datetime(desk.clock.micros())
+        assert step.now == to_datetime(harness.clock.micros())
         assert (step.raw_input, step.input) == ('{"n":1}', {"n": 1})
         assert (step.attempt, step.idempotency_key) == (1, "r/s")
         assert step.app == "the app"
@@ -93,9 +93,9 @@ class TestWhatItIs:
 
     @pytest.mark.parametrize("id", ["100%", "%s of %d", "%(name)s", "%%"])
     def test_logger_takes_a_percent_sign_in_an_id_for_what_it_is(
-        self, desk: Desk, caplog: pytest.LogCaptureFixture, id: str
+        self, harness: ExecutionHarness, caplog: pytest.LogCaptureFixture, id: str
     ) -> None:
-        logger = desk.context(desk.claim(step=new_step(id, kind="tried"))).logger
+        logger = harness.context(harness.claim(step=new_step(id, kind="tried"))).logger
 
         with caplog.at_level(logging.INFO, "stepwell.step"):
             logger.info("50% done")
@@ -144,10 +144,10 @@ class TestWhatItIs:
 
 class TestDependencies:
     @pytest.fixture
-    def after_three(self, desk: Desk) -> StepContext:
+    def after_three(self, harness: ExecutionHarness) -> StepContext:
         """A step after one that gave a price, one that failed, and a subtree of two."""
-        desk.executor(lambda: None)
-        desk.bench.create(
+        harness.executor(lambda: None)
+        harness.bench.create(
             new_step("price", kind="a"),
             new_step("bad", kind="b", allow_failure=True),
             new_step("tree", kind="c"),
@@ -159,12 +159,12 @@ class TestDependencies:
                 kind="tried",
             ),
         )
-        bench = desk.bench
+        bench = harness.bench
         steps = bench.claim_by_id(kinds=("a", "b", "c"))
         bench.settle(completed(steps["price"], {"item": "pen", "cents": 7}), failed(steps["bad"]))
         bench.settle(completed(steps["tree"], "top", emitted=[new_step("leaf")]))
         bench.complete(bench.claim_one(), "leaf")
-        return desk.context(bench.claim_one(kinds=("tried",)))
+        return harness.context(bench.claim_one(kinds=("tried",)))
 
     def test_value_of_one(self, after_three: StepContext) -> None:
         assert after_three.dependency("price") == {"item": "pen", "cents": 7}
@@ -235,15 +235,15 @@ class TestArtifacts:
         assert (new.id, new.body) == (ref.id, "ä".encode())
 
     def test_large_ones_go_to_the_store(self) -> None:
-        desk = Desk(inline_limit=4)
-        desk.executor(lambda: None)
-        step = desk.context()
+        harness = ExecutionHarness(inline_limit=4)
+        harness.executor(lambda: None)
+        step = harness.context()
 
         small, large = step.artifact("small", b"1234"), step.artifact("large", b"12345")
 
         assert small.uri is None
         assert large.uri == f"memory://{large.sha256}"
-        desk.close()
+        harness.close()
 
     @pytest.mark.parametrize(
         "data", [b"abc", "abc", bytearray(b"abc"), io.BytesIO(b"abc")], ids=lambda value: None
@@ -311,7 +311,7 @@ class TestProjections:
         assert sales.execute_many("INSERT INTO sales VALUES (?, ?)", [("pen", 1), ("ink", 2)]) == 2
         assert sales.query("SELECT sum(cents) AS total FROM sales") == [{"total": 3}]
 
-    def test_once_per_step_and_key(self, desk: Desk, step: StepContext) -> None:
+    def test_once_per_step_and_key(self, harness: ExecutionHarness, step: StepContext) -> None:
         sales, calls = step.projection("sales"), []
 
         assert sales.once(lambda tx: calls.append("first"))
@@ -358,26 +358,26 @@ class TestChildRuns:
         assert (run.id, run.package, run.entrypoint) == ("r.s.1", "tests", "start")
         assert len(run.steps) == 1
 
-    def test_id_stays_an_id_under_long_ones(self, desk: Desk) -> None:
-        desk.executor(lambda: None)
-        desk.bench.create(new_step("s" * 200, kind="tried"), id="r" * 200)
-        step = desk.context(desk.bench.claim_one(kinds=("tried",)))
+    def test_id_stays_an_id_under_long_ones(self, harness: ExecutionHarness) -> None:
+        harness.executor(lambda: None)
+        harness.bench.create(new_step("s" * 200, kind="tried"), id="r" * 200)
+        step = harness.context(harness.bench.claim_one(kinds=("tried",)))
 
         assert len(step.child_run("tests").id) <= 200
 
-    def test_what_it_waited_for(self, desk: Desk) -> None:
-        desk.executor(lambda: None)
-        claimed = desk.claim()
-        assert desk.context(claimed).resumed_wait() is None
-        desk.bench.settle(suspended(claimed, until=desk.clock.micros()))
-        desk.store.reap(3)
+    def test_what_it_waited_for(self, harness: ExecutionHarness) -> None:
+        harness.executor(lambda: None)
+        claimed = harness.claim()
+        assert harness.context(claimed).resumed_wait() is None
+        harness.bench.settle(suspended(claimed, until=harness.clock.micros()))
+        harness.store.reap(3)
 
-        resumed = desk.context(desk.bench.claim_one(kinds=("tried",)))
+        resumed = harness.context(harness.bench.claim_one(kinds=("tried",)))
 
         waited = resumed.resumed_wait()
         assert waited is not None
-        assert (waited["run_id"], waited["until"]) == (None, desk.clock.micros())
-        assert resumed.resumed_deadline() == desk.clock.micros()
+        assert (waited["run_id"], waited["until"]) == (None, harness.clock.micros())
+        assert resumed.resumed_deadline() == harness.clock.micros()
 
     def test_status_of_other_runs(self, step: StepContext) -> None:
         assert step.run_status("r") == "running"

@@ -44,18 +44,18 @@ LOST = Secretive(word=SecretStr("hunter2"))
 Road = Callable[[Any, type[BaseModel]], Any]
 
 
-class Lab:
+class Roads:
     """A package of one body, whose runs are worked off here."""
 
     def __init__(self) -> None:
-        self.package = Package("lab")
+        self.package = Package("roads")
         self.runtime: Runtime | None = None
 
     def run(self, build: Callable[..., None], input: Any = None) -> RunHandle[Any]:
         """Start a run and work until it ends."""
         self.package.entrypoint(name="start")(build)
         self.runtime = connect("memory://", packages=[self.package])
-        handle = self.runtime.start_run("lab", input)
+        handle = self.runtime.start_run("roads", input)
         self.runtime.drain(handle.id, timeout=TIMEOUT)
         return handle
 
@@ -76,14 +76,14 @@ class Lab:
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
+def roads() -> Iterator[Roads]:
+    made = Roads()
     yield made
     if made.runtime is not None:
         made.runtime.close()
 
 
-def by_run_input(lab: Lab, value: Any, of: Any) -> Any:
+def by_run_input(roads: Roads, value: Any, of: Any) -> Any:
     seen = []
 
     def start(run: RunBuilder, order: Any) -> None:
@@ -91,75 +91,75 @@ def by_run_input(lab: Lab, value: Any, of: Any) -> Any:
         run.step("noted")
 
     start.__annotations__["order"] = of
-    lab.package.executor("noted")(lambda: None)
-    lab.run(start, value)
+    roads.package.executor("noted")(lambda: None)
+    roads.run(start, value)
     return seen[0]
 
 
-def by_step_input(lab: Lab, value: Any, of: Any) -> Any:
+def by_step_input(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def take(order: Any) -> None:
         seen.append(order)
 
     take.__annotations__["order"] = of
-    lab.package.executor("take")(take)
-    lab.run(lambda run: run.step("take", value))
+    roads.package.executor("take")(take)
+    roads.run(lambda run: run.step("take", value))
     return seen[0]
 
 
-def by_emitted_input(lab: Lab, value: Any, of: Any) -> Any:
+def by_emitted_input(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def take(order: Any) -> None:
         seen.append(order)
 
     take.__annotations__["order"] = of
-    lab.package.executor("take")(take)
+    roads.package.executor("take")(take)
 
     def body(step: StepContext) -> None:
         step.emit("take", value)
 
-    lab.flow(body)
+    roads.flow(body)
     return seen[0]
 
 
-def by_result(lab: Lab, value: Any, of: Any) -> Any:
+def by_result(roads: Roads, value: Any, of: Any) -> Any:
     def flow() -> Any:
         return value
 
-    lab.package.workflow(_annotated(flow, of))
-    lab.runtime = connect("memory://", packages=[lab.package])
-    handle = lab.runtime.start_run("lab")
-    lab.runtime.drain(handle.id, timeout=TIMEOUT)
-    step = lab.runtime.step(handle.id, "flow")
+    roads.package.workflow(_annotated(flow, of))
+    roads.runtime = connect("memory://", packages=[roads.package])
+    handle = roads.runtime.start_run("roads")
+    roads.runtime.drain(handle.id, timeout=TIMEOUT)
+    step = roads.runtime.step(handle.id, "flow")
     assert step.error is None, step.error.message
     return handle.result()
 
 
-def by_dependency(lab: Lab, value: Any, of: Any) -> Any:
+def by_dependency(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def give() -> Any:
         return value
 
-    made: ExecutorFunction[Any, Any] = lab.package.executor("give")(_annotated(give, of))
+    made: ExecutorFunction[Any, Any] = roads.package.executor("give")(_annotated(give, of))
 
-    @lab.package.executor("take")
+    @roads.package.executor("take")
     def take(step: StepContext) -> None:
         seen.append((step.dependency("give", of), *step.dependencies(made).values()))
 
     def start(run: RunBuilder) -> None:
         run.step("take", id="take", after=run.step(made, id="give"))
 
-    handle = lab.run(start)
-    for step in lab.there.steps(handle.id):
+    handle = roads.run(start)
+    for step in roads.there.steps(handle.id):
         assert step.error is None, step.error.message
     assert seen[0][0] == seen[0][1]
     return seen[0][0]
 
 
-def by_do(lab: Lab, value: Any, of: Any) -> Any:
+def by_do(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def get() -> Any:
@@ -168,26 +168,26 @@ def by_do(lab: Lab, value: Any, of: Any) -> Any:
     def body(step: StepContext) -> None:
         seen.append(step.do("get", _annotated(get, of)))
 
-    lab.flow(body)
+    roads.flow(body)
     return seen[0]
 
 
-def by_message(lab: Lab, value: Any, of: Any) -> Any:
+def by_message(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def ask(step: StepContext) -> None:
         seen.append(step.receive("topic", of))
 
-    lab.package.executor("ask")(ask)
-    lab.package.entrypoint(name="start")(lambda run: run.step("ask"))
-    lab.runtime = connect("memory://", packages=[lab.package])
-    handle = lab.runtime.start_run("lab")
-    lab.runtime.send(handle.id, "topic", value)
-    lab.runtime.drain(handle.id, timeout=TIMEOUT)
+    roads.package.executor("ask")(ask)
+    roads.package.entrypoint(name="start")(lambda run: run.step("ask"))
+    roads.runtime = connect("memory://", packages=[roads.package])
+    handle = roads.runtime.start_run("roads")
+    roads.runtime.send(handle.id, "topic", value)
+    roads.runtime.drain(handle.id, timeout=TIMEOUT)
     return seen[0]
 
 
-def by_message_of_a_step(lab: Lab, value: Any, of: Any) -> Any:
+def by_message_of_a_step(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def send(step: StepContext) -> None:
@@ -196,40 +196,40 @@ def by_message_of_a_step(lab: Lab, value: Any, of: Any) -> Any:
     def ask(step: StepContext) -> None:
         seen.append(step.receive("topic", of))
 
-    lab.package.executor("ask")(ask)
-    lab.package.executor("send")(send)
-    handle = lab.run(lambda run: run.step("ask", after=run.step("send")))
-    for step in lab.there.steps(handle.id, status="failed"):
+    roads.package.executor("ask")(ask)
+    roads.package.executor("send")(send)
+    handle = roads.run(lambda run: run.step("ask", after=run.step("send")))
+    for step in roads.there.steps(handle.id, status="failed"):
         assert step.error is not None
         raise AssertionError(step.error.message)
     return seen[0]
 
 
-def by_record(lab: Lab, value: Any, of: Any) -> Any:
+def by_record(roads: Roads, value: Any, of: Any) -> Any:
     def body(step: StepContext) -> None:
         step.record("orders", "one", value)
 
-    lab.flow(body)
+    roads.flow(body)
     return of.model_validate_json(
-        json.dumps(lab.there.records("lab", "orders")["one"]), by_name=True
+        json.dumps(roads.there.records("roads", "orders")["one"]), by_name=True
     )
 
 
-def by_value(lab: Lab, value: Any, of: Any) -> Any:
+def by_value(roads: Roads, value: Any, of: Any) -> Any:
     seen: list[Any] = []
 
     def body(step: StepContext) -> None:
         step.set_value("order", value)
         seen.append(step.wait_for_value(step.run.id, "order", of))
 
-    lab.flow(body)
+    roads.flow(body)
     return seen[0]
 
 
-def by_key_value(lab: Lab, value: Any, of: Any) -> Any:
-    lab.runtime = connect("memory://", packages=[])
-    lab.runtime.kv.set("order", value)
-    return of.model_validate_json(json.dumps(lab.runtime.kv.get("order")), by_name=True)
+def by_key_value(roads: Roads, value: Any, of: Any) -> Any:
+    roads.runtime = connect("memory://", packages=[])
+    roads.runtime.kv.set("order", value)
+    return of.model_validate_json(json.dumps(roads.runtime.kv.get("order")), by_name=True)
 
 
 def _annotated(function: Callable[..., Any], of: Any) -> Callable[..., Any]:
@@ -253,14 +253,14 @@ ROADS = [
 
 
 @pytest.mark.parametrize("road", ROADS, ids=lambda road: road.__name__)
-def test_arrives_as_it_was_handed_over(lab: Lab, road: Callable[..., Any]) -> None:
-    assert road(lab, ORDER, Order) == ORDER
+def test_arrives_as_it_was_handed_over(roads: Roads, road: Callable[..., Any]) -> None:
+    assert road(roads, ORDER, Order) == ORDER
 
 
 @pytest.mark.parametrize("road", ROADS, ids=lambda road: road.__name__)
-def test_is_refused_where_it_is_handed_over(lab: Lab, road: Callable[..., Any]) -> None:
+def test_is_refused_where_it_is_handed_over(roads: Roads, road: Callable[..., Any]) -> None:
     with pytest.raises((InvalidPayload, AssertionError)) as caught:
-        road(lab, LOST, Secretive)
+        road(roads, LOST, Secretive)
 
     message = str(caught.value).splitlines()[0]
     assert ".word: a SecretStr is written as stars; to store it in full" in message
@@ -279,64 +279,64 @@ class TestResults:
         ids=repr,
     )
     def test_of_another_type_fail_the_attempt(
-        self, lab: Lab, of: Any, value: Any, told: str
+        self, roads: Roads, of: Any, value: Any, told: str
     ) -> None:
-        lab.package.executor("flow")(_annotated(lambda: value, of))
+        roads.package.executor("flow")(_annotated(lambda: value, of))
 
-        handle = lab.run(lambda run: run.step("flow", id="flow"))
+        handle = roads.run(lambda run: run.step("flow", id="flow"))
 
-        step = lab.there.step(handle.id, "flow")
+        step = roads.there.step(handle.id, "flow")
         assert step.error is not None
         assert (step.status, step.error.code) == ("failed", "invalid_payload")
         assert told in step.error.message
 
     @pytest.mark.parametrize("pool", ["thread", "inline", "asyncio"])
-    def test_are_tried_again_by_the_retry_policy(self, lab: Lab, pool: str) -> None:
+    def test_are_tried_again_by_the_retry_policy(self, roads: Roads, pool: str) -> None:
         values: list[Any] = ["abc", "def", 7]
 
-        @lab.package.executor("flow", retry=Retry(max_attempts=5, initial=0), pool=pool)
+        @roads.package.executor("flow", retry=Retry(max_attempts=5, initial=0), pool=pool)
         async def flow() -> int:
             return values.pop(0)  # type: ignore[no-any-return]  # that is what is tested
 
-        handle = lab.run(lambda run: run.step(flow, id="flow"))
+        handle = roads.run(lambda run: run.step(flow, id="flow"))
 
-        assert (lab.there.step(handle.id, "flow").attempt, values) == (3, [])
-        assert lab.there.result(handle.id, "flow").value == 7
+        assert (roads.there.step(handle.id, "flow").attempt, values) == (3, [])
+        assert roads.there.result(handle.id, "flow").value == 7
 
-    def test_set_on_the_context_by_a_function_that_returns_none(self, lab: Lab) -> None:
-        @lab.package.executor("flow")
+    def test_set_on_the_context_by_a_function_that_returns_none(self, roads: Roads) -> None:
+        @roads.package.executor("flow")
         def flow(step: StepContext) -> None:
             step.result(Order.model_validate({"orderNumber": 3}))
 
         taken: list[Any] = []
 
-        @lab.package.executor("take")
+        @roads.package.executor("take")
         def take(step: StepContext) -> None:
             taken.append((step.dependencies(flow), step.dependency("flow", Order).number))
 
-        handle = lab.run(lambda run: run.step(take, after=run.step(flow, id="flow")))
+        handle = roads.run(lambda run: run.step(take, after=run.step(flow, id="flow")))
 
-        assert lab.there.run(handle.id).status == "succeeded"
+        assert roads.there.run(handle.id).status == "succeeded"
         assert taken[0][0]["flow"]["number"] == taken[0][1] == 3
 
-    def test_of_an_annotation_that_pydantic_cannot_read_are_plain(self, lab: Lab) -> None:
+    def test_of_an_annotation_that_pydantic_cannot_read_are_plain(self, roads: Roads) -> None:
         class Foreign:
             pass
 
-        assert lab.flow(lambda: {"a": 1}, Foreign) == {"a": 1}
+        assert roads.flow(lambda: {"a": 1}, Foreign) == {"a": 1}
 
 
 class TestLargeDependencies:
     SIZE, COUNT = 300_000, 20
 
-    def test_are_held_once(self, lab: Lab) -> None:
+    def test_are_held_once(self, roads: Roads) -> None:
         most: list[int] = []
 
-        @lab.package.executor("give")
+        @roads.package.executor("give")
         def give(n: int) -> str:
             return chr(65 + n) * self.SIZE
 
-        @lab.package.executor("join")
+        @roads.package.executor("join")
         def join(step: StepContext) -> int:
             tracemalloc.start()
             values = step.dependencies()
@@ -350,8 +350,8 @@ class TestLargeDependencies:
         def start(run: RunBuilder) -> None:
             run.step(join, id="join", after=[run.step(give, n) for n in range(self.COUNT)])
 
-        handle = lab.run(start)
+        handle = roads.run(start)
 
-        assert lab.there.result(handle.id, "join").value == self.SIZE * self.COUNT
+        assert roads.there.result(handle.id, "join").value == self.SIZE * self.COUNT
         # All texts as they are read, and not more than one or two of them once more.
         assert most[0] < self.SIZE * (self.COUNT + 5)

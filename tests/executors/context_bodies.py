@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from stepwell import Package, Retry, Retryable, RunBuilder, StepContext
-from tests.executors import precise
+from tests.executors import decimal_context
 
 TRACE: ContextVar[str] = ContextVar("trace", default="none")
 CALLED: ContextVar[str] = ContextVar("called", default="none")
@@ -97,7 +97,7 @@ def beside(step: StepContext, name: str) -> list[Any]:
 
 @contexts.executor("contexts.child", pool="process")
 def child(step: StepContext, name: str) -> int:
-    return precise.digits()
+    return decimal_context.digits()
 
 
 @contexts.entrypoint

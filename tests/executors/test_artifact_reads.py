@@ -14,8 +14,8 @@ from stepwell.engine.errors import CorruptData, InvalidInput, NotFound
 from stepwell.engine.step.execution import Execution
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
+from tests.executors.artifact_bodies import LARGE, POOLS, SMALL, Wanted, reading
 from tests.executors.fakes import FakeReads, claimed, services
-from tests.executors.reading import LARGE, POOLS, SMALL, Wanted, reading
 
 PATIENCE = 60
 DIGESTS = [hashlib.sha256(body).hexdigest() for body in (SMALL, LARGE)]

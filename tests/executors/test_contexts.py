@@ -13,8 +13,8 @@ import pytest
 from stepwell import Runtime, connect
 from stepwell.executors.pools import make_pool
 from tests.executors.context_bodies import CALLED, TRACE, contexts, found
+from tests.executors.decimal_context import PRECISION
 from tests.executors.fakes import FakeTask, Outbox, services
-from tests.executors.precise import PRECISION
 
 PATIENCE = 60
 POOLS = ("inline", "thread", "asyncio", "process")

@@ -17,8 +17,8 @@ from stepwell.executors.pools.process.wire import pack, pack_outcome, unpack
 from stepwell.executors.registry import Registry
 from stepwell.testing.builders import completed
 from tests.executors import bodies
-from tests.executors.ears import Ears, wait_until_gone
 from tests.executors.fakes import PATIENCE, Outbox, claimed, services
+from tests.executors.fifo import Fifo, wait_until_gone
 
 SHARED = services(Registry([bodies.pack]), kill_grace=0.2)
 
@@ -37,17 +37,17 @@ def pool(outbox: Outbox) -> Iterator[ProcessPool]:
 
 
 @pytest.fixture
-def fifo(tmp_path: Path) -> str:
+def fork_path(tmp_path: Path) -> str:
     path = tmp_path / "fork"
     os.mkfifo(path)
     return str(path)
 
 
 @pytest.fixture
-def ears(tmp_path: Path) -> Iterator[Ears]:
-    ears = Ears(tmp_path / "fifo")
-    yield ears
-    ears.close()
+def fifo(tmp_path: Path) -> Iterator[Fifo]:
+    fifo = Fifo(tmp_path / "fifo")
+    yield fifo
+    fifo.close()
 
 
 def task(kind: str, input: object = None) -> Execution:
@@ -55,22 +55,22 @@ def task(kind: str, input: object = None) -> Execution:
 
 
 def test_a_fork_that_returns_later_says_nothing(
-    pool: ProcessPool, outbox: Outbox, fifo: str
+    pool: ProcessPool, outbox: Outbox, fork_path: str
 ) -> None:
-    pool.submit([task("test.fork", fifo)])
+    pool.submit([task("test.fork", fork_path)])
     assert outbox.value() == '"child"'
 
-    pool.submit([task("test.meet_fork", fifo), task("test.pid")])
+    pool.submit([task("test.meet_fork", fork_path), task("test.pid")])
 
     assert outbox.value() == '"next"'
     assert int(outbox.value())
     assert outbox.is_empty()
 
 
-def test_a_fork_cannot_ask_about_the_step(pool: ProcessPool, outbox: Outbox, ears: Ears) -> None:
-    pool.submit([task("test.fork_asks", ears.path)])
+def test_a_fork_cannot_ask_about_the_step(pool: ProcessPool, outbox: Outbox, fifo: Fifo) -> None:
+    pool.submit([task("test.fork_asks", fifo.path)])
 
-    assert "a fork of the process" in ears.line()
+    assert "a fork of the process" in fifo.line()
     assert outbox.value() == "null"
 
 
@@ -91,9 +91,9 @@ GARBAGE = {
 
 @pytest.mark.parametrize("text", GARBAGE.values(), ids=GARBAGE.keys())
 def test_what_a_body_writes_to_the_connection_ends_its_child(
-    pool: ProcessPool, outbox: Outbox, ears: Ears, text: str
+    pool: ProcessPool, outbox: Outbox, fifo: Fifo, text: str
 ) -> None:
-    pool.submit([task("test.write_everywhere", [text, ears.path]), task("test.pid")])
+    pool.submit([task("test.write_everywhere", [text, fifo.path]), task("test.pid")])
 
     failure = outbox.failure()
     assert failure.code == "process_died"
@@ -103,13 +103,13 @@ def test_what_a_body_writes_to_the_connection_ends_its_child(
 
 @pytest.mark.parametrize("end", ["cancel", "shutdown"])
 def test_half_a_message_holds_up_neither_cancel_nor_shutdown(
-    outbox: Outbox, ears: Ears, end: str
+    outbox: Outbox, fifo: Fifo, end: str
 ) -> None:
     pool = ProcessPool(1, outbox, SHARED, "worker1")
     half = framed(b"x" * 1000)[:100].hex()
-    stuck = task("test.write_everywhere", [half, ears.path])
+    stuck = task("test.write_everywhere", [half, fifo.path])
     pool.submit([stuck])
-    assert ears.line() == "written"
+    assert fifo.line() == "written"
 
     if end == "cancel":
         pool.cancel(stuck)
@@ -120,12 +120,12 @@ def test_half_a_message_holds_up_neither_cancel_nor_shutdown(
 
 
 def test_late_words_cost_the_child_and_not_the_next_step(
-    pool: ProcessPool, outbox: Outbox, tmp_path: Path, fifo: str
+    pool: ProcessPool, outbox: Outbox, tmp_path: Path, fork_path: str
 ) -> None:
-    done = Ears(tmp_path / "fork.done")
-    pool.submit([task("test.speak_late", fifo)])
+    done = Fifo(tmp_path / "fork.done")
+    pool.submit([task("test.speak_late", fork_path)])
     child = outbox.value().strip('"')
-    bodies.tell(fifo, "speak")
+    bodies.tell(fork_path, "speak")
     assert done.line() == "spoken"
     done.close()
 
@@ -166,13 +166,13 @@ def test_a_live_child_is_buried_at_once() -> None:
 
 
 def test_a_keeper_that_is_stuck_does_not_hold_up_the_shutdown(
-    outbox: Outbox, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, fifo: Fifo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stepwell.executors.pools.process.pool.LAST_WAIT", 0.1)
     monkeypatch.setattr("stepwell.executors.pools.process.pool._Pressure.press", lambda *_: None)
     pool = ProcessPool(1, outbox, services(Registry([bodies.pack]), kill_grace=0), "worker1")
-    pool.submit([task("test.stubborn", ears.path)])
-    child, grandchild = map(int, ears.line().split())
+    pool.submit([task("test.stubborn", fifo.path)])
+    child, grandchild = map(int, fifo.line().split())
 
     pool.shutdown(0)
 

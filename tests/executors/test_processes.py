@@ -29,8 +29,8 @@ from stepwell.engine.step.execution import Execution
 from stepwell.executors.pools.process.pool import ProcessPool
 from stepwell.executors.registry import Registry
 from tests.executors import bodies
-from tests.executors.ears import Ears, wait_until_gone
 from tests.executors.fakes import PATIENCE, FakeReads, Outbox, claimed, services
+from tests.executors.fifo import Fifo, wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE = StepResult(
@@ -41,10 +41,10 @@ BEFORE = StepResult(
 
 
 @pytest.fixture
-def ears(tmp_path: Path) -> Iterator[Ears]:
-    ears = Ears(tmp_path / "fifo")
-    yield ears
-    ears.close()
+def fifo(tmp_path: Path) -> Iterator[Fifo]:
+    fifo = Fifo(tmp_path / "fifo")
+    yield fifo
+    fifo.close()
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def test_a_child_is_used_again(pool: ProcessPool, outbox: Outbox, task: Make) ->
 
 
 def test_children_work_side_by_side(
-    outbox: Outbox, shared: Services, task: Make, ears: Ears
+    outbox: Outbox, shared: Services, task: Make, fifo: Fifo
 ) -> None:
     pool = ProcessPool(2, outbox, shared, "worker1")
-    waiting = [task("test.wait", ears.path), task("test.wait", ears.path)]
+    waiting = [task("test.wait", fifo.path), task("test.wait", fifo.path)]
 
     pool.submit(waiting)
 
-    assert ears.line() != ears.line()
+    assert fifo.line() != fifo.line()
     for each in waiting:
         pool.cancel(each)
     assert [outbox.value(), outbox.value()] == ['"canceled=True"'] * 2
@@ -256,11 +256,11 @@ def test_an_idle_child_that_died_is_replaced(pool: ProcessPool, outbox: Outbox, 
 
 
 def test_a_body_that_heeds_the_cancel_keeps_its_child(
-    pool: ProcessPool, outbox: Outbox, task: Make, ears: Ears
+    pool: ProcessPool, outbox: Outbox, task: Make, fifo: Fifo
 ) -> None:
-    waiting = task("test.wait", ears.path)
+    waiting = task("test.wait", fifo.path)
     pool.submit([waiting])
-    child = ears.line()
+    child = fifo.line()
 
     pool.cancel(waiting)
 
@@ -270,25 +270,25 @@ def test_a_body_that_heeds_the_cancel_keeps_its_child(
 
 
 def test_sigterm_unwinds_a_canceled_body(
-    pool: ProcessPool, outbox: Outbox, task: Make, ears: Ears
+    pool: ProcessPool, outbox: Outbox, task: Make, fifo: Fifo
 ) -> None:
-    stuck = task("test.unwind", ears.path)
+    stuck = task("test.unwind", fifo.path)
     pool.submit([stuck])
-    child = int(ears.line())
+    child = int(fifo.line())
 
     pool.cancel(stuck)
 
-    assert ears.line() == "unwound"
+    assert fifo.line() == "unwound"
     assert outbox.failure().code == "canceled"
     wait_until_gone(child)
 
 
 def test_a_child_that_ignores_everything_is_killed_with_its_children(
-    pool: ProcessPool, outbox: Outbox, task: Make, ears: Ears
+    pool: ProcessPool, outbox: Outbox, task: Make, fifo: Fifo
 ) -> None:
-    stubborn = task("test.stubborn", ears.path)
+    stubborn = task("test.stubborn", fifo.path)
     pool.submit([stubborn])
-    child, grandchild = map(int, ears.line().split())
+    child, grandchild = map(int, fifo.line().split())
 
     pool.cancel(stubborn)
 
@@ -311,10 +311,10 @@ def test_signals_from_elsewhere_do_not_stop_a_child(
 
 
 def test_shutdown_kills_what_does_not_end(
-    pool: ProcessPool, outbox: Outbox, task: Make, ears: Ears
+    pool: ProcessPool, outbox: Outbox, task: Make, fifo: Fifo
 ) -> None:
-    pool.submit([task("test.stubborn", ears.path), task("test.pid")])
-    child, grandchild = map(int, ears.line().split())
+    pool.submit([task("test.stubborn", fifo.path), task("test.pid")])
+    child, grandchild = map(int, fifo.line().split())
 
     pool.shutdown(0)
 
@@ -424,10 +424,10 @@ def test_a_program_that_forgets_to_close_its_pool_still_ends(tmp_path: Path) -> 
     assert (out, err) == ("True\n", "")
 
 
-def test_a_child_dies_with_its_parent(tmp_path: Path, ears: Ears) -> None:
+def test_a_child_dies_with_its_parent(tmp_path: Path, fifo: Fifo) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-    parent = launch(["program.py", ears.path], tmp_path)
-    child = int(ears.line())
+    parent = launch(["program.py", fifo.path], tmp_path)
+    child = int(fifo.line())
 
     parent.kill()
     parent.communicate(timeout=PATIENCE)

@@ -18,8 +18,8 @@ from stepwell.engine.errors import Retryable
 from stepwell.executors.kinds.command import Command
 from stepwell.executors.kinds.spool import Spool
 from stepwell.executors.supervisor import Supervisor
-from tests.executors.ears import Ears, wait_until_gone
 from tests.executors.fakes import PATIENCE
+from tests.executors.fifo import Fifo, wait_until_gone
 from tests.executors.test_shell import result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +30,8 @@ import os, signal, subprocess, sys, time
 for number in (signal.SIGHUP, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-with open(sys.argv[1], "w") as ears:
-    ears.write(f"{os.getpid()} {child.pid}\\n")
+with open(sys.argv[1], "w") as fifo:
+    fifo.write(f"{os.getpid()} {child.pid}\\n")
 time.sleep(600)
 """
 
@@ -39,10 +39,10 @@ Start = Callable[[str, Any], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def ears(tmp_path: Path) -> Iterator[Ears]:
-    ears = Ears(tmp_path / "fifo")
-    yield ears
-    ears.close()
+def fifo(tmp_path: Path) -> Iterator[Fifo]:
+    fifo = Fifo(tmp_path / "fifo")
+    yield fifo
+    fifo.close()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     workers: list[subprocess.Popen[bytes]] = []
 
     def start(kind: str, input: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.executors.working", str(tmp_path), kind]
+        command = [sys.executable, "-m", "tests.executors.worker_program", str(tmp_path), kind]
         workers.append(
             subprocess.Popen([*command, json.dumps(input)], cwd=ROOT, stderr=subprocess.DEVNULL)
         )
@@ -63,19 +63,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
         worker.wait()
 
 
-def family(ears: Ears) -> list[str]:
-    return [sys.executable, "-c", FAMILY, ears.path]
+def family(fifo: Fifo) -> list[str]:
+    return [sys.executable, "-c", FAMILY, fifo.path]
 
 
-def told(ears: Ears) -> list[int]:
-    return [int(word) for word in ears.line().split()]
+def told(fifo: Fifo) -> list[int]:
+    return [int(word) for word in fifo.line().split()]
 
 
 @pytest.mark.parametrize("number", DEADLY)
-def test_a_program_ends_with_its_worker(start: Start, ears: Ears, number: signal.Signals) -> None:
+def test_a_program_ends_with_its_worker(start: Start, fifo: Fifo, number: signal.Signals) -> None:
     # given a worker that runs a program, which started another
-    worker = start("shell.run", {"argv": family(ears), "grace": 600})
-    program, child = told(ears)
+    worker = start("shell.run", {"argv": family(fifo), "grace": 600})
+    program, child = told(fifo)
 
     # when the worker is killed
     worker.send_signal(number)
@@ -88,10 +88,10 @@ def test_a_program_ends_with_its_worker(start: Start, ears: Ears, number: signal
 
 @pytest.mark.parametrize("number", DEADLY)
 def test_a_child_process_that_holds_the_interpreter_ends_with_its_worker(
-    start: Start, ears: Ears, number: signal.Signals
+    start: Start, fifo: Fifo, number: signal.Signals
 ) -> None:
-    worker = start("test.hold", ears.path)
-    child, program = told(ears)
+    worker = start("test.hold", fifo.path)
+    child, program = told(fifo)
 
     worker.send_signal(number)
     worker.wait(PATIENCE)
@@ -100,11 +100,11 @@ def test_a_child_process_that_holds_the_interpreter_ends_with_its_worker(
     wait_until_gone(program)
 
 
-def test_a_fork_of_the_worker_does_not_keep_its_programs_alive(start: Start, ears: Ears) -> None:
+def test_a_fork_of_the_worker_does_not_keep_its_programs_alive(start: Start, fifo: Fifo) -> None:
     # given a body that left a copy of the worker behind, and then a program
-    worker = start("working.forking", [ears.path, *family(ears)])
-    (copy,) = told(ears)
-    program, child = told(ears)
+    worker = start("sample.forking", [fifo.path, *family(fifo)])
+    (copy,) = told(fifo)
+    program, child = told(fifo)
 
     worker.kill()
     worker.wait(PATIENCE)
@@ -117,26 +117,26 @@ def test_a_fork_of_the_worker_does_not_keep_its_programs_alive(start: Start, ear
         os.kill(copy, signal.SIGKILL)
 
 
-def test_a_program_that_ended_leaves_nothing_running(ears: Ears) -> None:
-    source = f'"$0" -c "import time; time.sleep(600)" & echo "$!" > {ears.path}'
+def test_a_program_that_ended_leaves_nothing_running(fifo: Fifo) -> None:
+    source = f'"$0" -c "import time; time.sleep(600)" & echo "$!" > {fifo.path}'
 
     value = result(argv=["sh", "-c", source, sys.executable])
 
     assert value["exit_code"] == 0
-    wait_until_gone(*told(ears))
+    wait_until_gone(*told(fifo))
 
 
-def test_a_program_that_nobody_watches_is_killed(ears: Ears) -> None:
-    with Command(family(ears), None, dict(os.environ), ""):
-        pids = told(ears)
+def test_a_program_that_nobody_watches_is_killed(fifo: Fifo) -> None:
+    with Command(family(fifo), None, dict(os.environ), ""):
+        pids = told(fifo)
 
     for pid in pids:
         wait_until_gone(pid)
 
 
-def test_without_its_supervisor_a_program_is_killed_and_tried_again(ears: Ears) -> None:
-    with Command(family(ears), None, dict(os.environ), "") as command:
-        pids = told(ears)
+def test_without_its_supervisor_a_program_is_killed_and_tried_again(fifo: Fifo) -> None:
+    with Command(family(fifo), None, dict(os.environ), "") as command:
+        pids = told(fifo)
         os.kill(Supervisor._pid, signal.SIGKILL)
 
         with pytest.raises(Exception, match="were killed"), Spool(1) as out, Spool(1) as err:

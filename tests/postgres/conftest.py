@@ -11,14 +11,14 @@ import pytest
 
 from stepwell import Runtime, connect
 from tests.postgres.server import OwnServer, own_server
-from tests.postgres.workshop import workshop
+from tests.postgres.worker_program import sample
 
-PROGRAM = Path(__file__).with_name("workshop.py")
+PROGRAM = Path(__file__).with_name("worker_program.py")
 PATIENCE = 60
 
 
 class WorkerProcess:
-    """A worker of the workshop; what it logs goes to a file."""
+    """A worker of the sample; what it logs goes to a file."""
 
     def __init__(self, url: str, home: Path, log: Path, settings: dict[str, float]) -> None:
         given = [f"{name}={value}" for name, value in settings.items()]
@@ -76,7 +76,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
 @pytest.fixture
 def runtime(postgres_url: str, tmp_path: Path) -> Iterator[Runtime]:
     """Starts runs and looks; does no work."""
-    with connect(postgres_url, home=tmp_path, packages=[workshop]) as runtime:
+    with connect(postgres_url, home=tmp_path, packages=[sample]) as runtime:
         yield runtime
 
 

@@ -20,9 +20,9 @@ from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from tests.postgres.conftest import PATIENCE, Spawn
 from tests.postgres.server import OwnServer, ask, figure, terminate_backends, wait_until
-from tests.postgres.workshop import workshop
+from tests.postgres.worker_program import sample
 
-WORKSHOP = Path(__file__).with_name("workshop.py")
+PROGRAM = Path(__file__).with_name("worker_program.py")
 COMEBACK = 5.0
 STEPS = 4_000
 # Trouble is logged when it begins and not for each try.
@@ -56,7 +56,7 @@ def check_nothing_lost_or_twice(url: str, count: int) -> None:
 def chains(runtime: Runtime) -> list[str]:
     """Runs that keep workers busy for long: one step after another, three times."""
     return [
-        runtime.start_run("workshop", STEPS, entrypoint="chain", run_id=f"chain:{n}").id
+        runtime.start_run("sample", STEPS, entrypoint="chain", run_id=f"chain:{n}").id
         for n in range(3)
     ]
 
@@ -93,7 +93,7 @@ def test_the_server_stopped_and_started_under_load(
 ) -> None:
     # given: two workers under load
     workers = [spawn(server.url, lease=5) for _ in range(2)]
-    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+    with connect(server.url, home=tmp_path, packages=[sample]) as runtime:
         chains(runtime)
 
     # when: the server goes and comes back
@@ -134,8 +134,8 @@ def trouble() -> Iterator[Trouble]:
 def test_a_worker_that_begins_while_the_server_restarts_waits_for_it(
     server: OwnServer, tmp_path: Path, trouble: Trouble
 ) -> None:
-    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
-        run = runtime.start_run("workshop", 3, entrypoint="chain")
+    with connect(server.url, home=tmp_path, packages=[sample]) as runtime:
+        run = runtime.start_run("sample", 3, entrypoint="chain")
         server.stop()
 
         # when a worker begins meanwhile
@@ -152,7 +152,7 @@ def test_a_worker_that_begins_while_the_server_restarts_waits_for_it(
 def test_a_worker_that_never_reached_its_server_stops_when_told(
     server: OwnServer, tmp_path: Path, trouble: Trouble
 ) -> None:
-    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+    with connect(server.url, home=tmp_path, packages=[sample]) as runtime:
         server.stop()
 
         with runtime.worker():
@@ -167,7 +167,7 @@ def test_a_worker_that_never_reached_its_server_stops_when_told(
 def stepwell_worker(url: str, folder: Path) -> subprocess.Popen[str]:
     program = Path(sys.executable).with_name("stepwell")
     return subprocess.Popen(
-        [program, "--store", url, "--home", folder, "--app", f"{WORKSHOP}:workshop", "worker"],
+        [program, "--store", url, "--home", folder, "--app", f"{PROGRAM}:sample", "worker"],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -184,8 +184,8 @@ def test_the_command_waits_for_a_server_that_restarts(server: OwnServer, tmp_pat
 
         # when: it is there again
         server.start()
-        with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
-            run = runtime.start_run("workshop", 3, entrypoint="chain")
+        with connect(server.url, home=tmp_path, packages=[sample]) as runtime:
+            run = runtime.start_run("sample", 3, entrypoint="chain")
             ended = run.wait(timeout=PATIENCE).status
         worker.terminate()
         worker.communicate()
@@ -230,12 +230,12 @@ def test_commits_whose_acknowledgement_is_lost(
     observers = Observers()
     store = SqlRunStore.open(dialect, observers)
     for number in range(20):
-        runtime.start_run("workshop", 20, entrypoint="many", run_id=f"many:{number}")
+        runtime.start_run("sample", 20, entrypoint="many", run_id=f"many:{number}")
     settings = {"lease": 600.0, "poll_interval": 0.1, "threads": 2}
 
     # when: it works
     with (
-        connect(store, home=tmp_path, packages=[workshop], settings=settings) as deaf,
+        connect(store, home=tmp_path, packages=[sample], settings=settings) as deaf,
         deaf.worker(),
     ):
         wait_until(postgres_url, ENDED)
@@ -255,23 +255,23 @@ def test_commits_whose_acknowledgement_is_lost(
 def test_a_program_does_not_see_that_idle_connections_were_lost(
     runtime: Runtime, postgres_url: str, tmp_path: Path
 ) -> None:
-    with connect(postgres_url, home=tmp_path, packages=[workshop]) as idle:
+    with connect(postgres_url, home=tmp_path, packages=[sample]) as idle:
         assert idle.runs() == []
 
         terminate_backends(postgres_url)
 
         assert idle.runs() == []
-        run = idle.start_run("workshop", 1, entrypoint="many")
+        run = idle.start_run("sample", 1, entrypoint="many")
         idle.drain(run.id, timeout=PATIENCE)
         assert run.status() is RunStatus.SUCCEEDED
 
 
 def test_a_program_is_told_when_the_server_is_gone(server: OwnServer, tmp_path: Path) -> None:
-    with connect(server.url, home=tmp_path, packages=[workshop]) as runtime:
+    with connect(server.url, home=tmp_path, packages=[sample]) as runtime:
         server.stop()
 
         with pytest.raises(StoreError, match="check that the server runs"):
-            runtime.start_run("workshop", 1, entrypoint="many")
+            runtime.start_run("sample", 1, entrypoint="many")
         with pytest.raises(StoreError, match="check that the server runs"):
             runtime.runs()
 

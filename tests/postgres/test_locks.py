@@ -22,7 +22,7 @@ from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, completed, new_run, new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR
 from tests.postgres.server import wait_until
-from tests.stores.crowd import write_together
+from tests.stores.contended_writes import write_together
 
 PATIENCE = 30
 SOMEBODY_WAITS = (
@@ -227,7 +227,7 @@ def test_run_that_has_ended_does_not_end_again(
     store.exchange([completed(claim(store)["a"])], None)
     before = list(store.events("r"))
 
-    store._write(lambda tx, ledger: ledger._end([store.run_key(tx, "r")[0]]))
+    store._write(lambda tx, changes: changes._end([store.run_key(tx, "r")[0]]))
 
     assert list(store.events("r")) == before
 

@@ -11,7 +11,7 @@ import pytest
 from stepwell import EventType, Queue, RunStatus, Runtime, connect
 from tests.postgres.conftest import PATIENCE, Spawn
 from tests.postgres.server import ask, figure, wait_until
-from tests.postgres.workshop import workshop
+from tests.postgres.worker_program import sample
 
 ALL_ENDED = "SELECT 1 WHERE NOT EXISTS (SELECT FROM runs WHERE ended_at IS NULL)"
 EVENTS = "SELECT count(*), count(DISTINCT (run_key, step)) FROM events WHERE type = %s"
@@ -30,14 +30,14 @@ def test_eight_workers_share_twenty_thousand_steps(
     with ExitStack() as stack:
         for _ in range(5):
             settings = {"threads": 2, "poll_interval": 0.5}
-            own = connect(postgres_url, home=tmp_path, packages=[workshop], settings=settings)
+            own = connect(postgres_url, home=tmp_path, packages=[sample], settings=settings)
             stack.enter_context(own)
             stack.enter_context(own.worker())
         for _ in range(3):
             spawn(postgres_url, threads=2)
 
         # when: there is one queue of ready steps
-        run = runtime.start_run("workshop", 20_000, entrypoint="many")
+        run = runtime.start_run("sample", 20_000, entrypoint="many")
         ended = run.wait(3 * PATIENCE)  # what counts is who gets what, also on a busy machine
 
     # then: each was claimed and committed once, and nobody went without
@@ -63,7 +63,7 @@ def test_the_end_of_a_run_is_never_missed(
 
     # when: they work on hundreds of runs of two steps
     for _ in range(400):
-        runtime.start_run("workshop", 2, entrypoint="many")
+        runtime.start_run("sample", 2, entrypoint="many")
     wait_until(postgres_url, ALL_ENDED)
 
     # then: each run began once and ended once, many with both workers at work
@@ -92,7 +92,7 @@ def test_no_more_run_at_once_than_a_queue_allows(
     # when: a queue lets three through in all, or two to each worker
     log = tmp_path / "log"
     order = {"count": "150", "queue": queue, "log": str(log)}
-    ended = runtime.start_run("workshop", order, entrypoint="turned").wait(PATIENCE)
+    ended = runtime.start_run("sample", order, entrypoint="turned").wait(PATIENCE)
 
     # then: nobody ever ran more
     assert ended.status is RunStatus.SUCCEEDED
@@ -124,7 +124,7 @@ def test_a_rate_holds_over_all_processes(
 
     # when: more is ready than that
     order = {"count": "100", "queue": "rated", "log": str(tmp_path / "log")}
-    ended = runtime.start_run("workshop", order, entrypoint="turned").wait(PATIENCE)
+    ended = runtime.start_run("sample", order, entrypoint="turned").wait(PATIENCE)
 
     # then: in no stretch of time were more claimed than saved up and refilled in it
     assert ended.status is RunStatus.SUCCEEDED
@@ -141,13 +141,13 @@ def test_a_new_limit_holds_at_once_in_workers_that_knew_none(
     # given: workers that have seen no limit on the default queue
     for _ in range(2):
         spawn(postgres_url, threads=4)
-    runtime.start_run("workshop", 10, entrypoint="many").wait(PATIENCE)
+    runtime.start_run("sample", 10, entrypoint="many").wait(PATIENCE)
 
     # when: another process gives it one
     runtime.define_queue(Queue("default", max_in_flight=1))
     log = tmp_path / "log"
     order = {"count": "60", "queue": "default", "log": str(log)}
-    ended = runtime.start_run("workshop", order, entrypoint="turned").wait(PATIENCE)
+    ended = runtime.start_run("sample", order, entrypoint="turned").wait(PATIENCE)
 
     # then: they keep to it
     assert ended.status is RunStatus.SUCCEEDED

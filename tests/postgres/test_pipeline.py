@@ -11,7 +11,7 @@ import pytest
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.sql.connection.pipeline import RoundTrips
+from stepwell.stores.sql.connection.pipeline import PipelinedCursor
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, completed, new_artifact, new_run, new_step
@@ -23,7 +23,7 @@ NOTED = "SELECT what FROM noted ORDER BY what"
 
 
 @pytest.fixture
-def trips(postgres_url: str) -> Iterator[RoundTrips]:
+def cursor(postgres_url: str) -> Iterator[PipelinedCursor]:
     with psycopg.connect(
         postgres_url,
         autocommit=True,
@@ -31,7 +31,7 @@ def trips(postgres_url: str) -> Iterator[RoundTrips]:
         prepare_threshold=None,
     ) as connection:
         connection.execute("CREATE TEMPORARY TABLE noted (what text UNIQUE)")
-        yield RoundTrips(connection)
+        yield PipelinedCursor(connection)
 
 
 @pytest.fixture
@@ -43,22 +43,22 @@ def store(postgres_url: str) -> Iterator[SqlRunStore]:
     store.close()
 
 
-def warm(trips: RoundTrips, sql: str, *values: object) -> None:
+def warm(cursor: PipelinedCursor, sql: str, *values: object) -> None:
     """From here on the statement is a prepared one."""
     for _ in range(2):
-        trips.execute(sql, values).fetchall()
+        cursor.execute(sql, values).fetchall()
 
 
-def test_waits_for_whoever_reads(trips: RoundTrips) -> None:
+def test_waits_for_whoever_reads(cursor: PipelinedCursor) -> None:
     # given: statements that the server knows
-    warm(trips, ADD, 1, 2)
-    trips.begin("BEGIN")
+    warm(cursor, ADD, 1, 2)
+    cursor.begin("BEGIN")
     # when: two are run, of which the second one's rows are asked for first
-    first, second = trips.execute(ADD, (1, 2)), trips.execute(ADD, (3, 4))
+    first, second = cursor.execute(ADD, (1, 2)), cursor.execute(ADD, (3, 4))
     # then: nothing was sent before, and each has its own
-    sent_before = trips.answered
+    sent_before = cursor.answered
     assert second.fetchone() == (7,)
-    assert (sent_before, trips.answered) == (False, True)
+    assert (sent_before, cursor.answered) == (False, True)
     assert first.fetchall() == [(3,)]
     assert first.fetchone() is None
 
@@ -66,60 +66,60 @@ def test_waits_for_whoever_reads(trips: RoundTrips) -> None:
 @pytest.mark.parametrize(
     "text", ["it's", "a\\b\\'", "$1 %s %% {}", "; DROP TABLE noted; --", "ü€😀\n\t", "", "E'"]
 )
-def test_texts_arrive_as_they_are(trips: RoundTrips, text: str) -> None:
-    warm(trips, ECHO, "plain")
+def test_texts_arrive_as_they_are(cursor: PipelinedCursor, text: str) -> None:
+    warm(cursor, ECHO, "plain")
 
-    assert trips.execute(ECHO, (text,)).fetchall() == [(text,)]
+    assert cursor.execute(ECHO, (text,)).fetchall() == [(text,)]
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, 2**62])
-def test_numbers_and_nothing(trips: RoundTrips, value: int | None) -> None:
-    warm(trips, ADD, 1, 2)
+def test_numbers_and_nothing(cursor: PipelinedCursor, value: int | None) -> None:
+    warm(cursor, ADD, 1, 2)
 
     expected = None if value is None else value + 1
-    assert trips.execute(ADD, (value, 1)).fetchall() == [(expected,)]
+    assert cursor.execute(ADD, (value, 1)).fetchall() == [(expected,)]
 
 
-def test_text_that_cannot_be_one_is_refused(trips: RoundTrips) -> None:
-    warm(trips, ECHO, "plain")
+def test_text_that_cannot_be_one_is_refused(cursor: PipelinedCursor) -> None:
+    warm(cursor, ECHO, "plain")
 
     with pytest.raises(psycopg.DataError, match="NUL"):
-        trips.execute(ECHO, ("a\0b",)).fetchall()
-    assert trips.execute(ECHO, ("after",)).fetchall() == [("after",)]
+        cursor.execute(ECHO, ("a\0b",)).fetchall()
+    assert cursor.execute(ECHO, ("after",)).fetchall() == [("after",)]
 
 
-def test_what_comes_after_a_failure_is_not_done(trips: RoundTrips) -> None:
+def test_what_comes_after_a_failure_is_not_done(cursor: PipelinedCursor) -> None:
     # given: something that is noted already
-    warm(trips, INSERT, None)
-    warm(trips, ADD, 1, 1)
-    trips.execute(INSERT, ("once",))
-    trips.send()
+    warm(cursor, INSERT, None)
+    warm(cursor, ADD, 1, 1)
+    cursor.execute(INSERT, ("once",))
+    cursor.send()
 
     # when: it is noted again in a transaction
-    trips.begin("BEGIN")
-    trips.execute(INSERT, ("before",))
-    trips.execute(INSERT, ("once",))
-    trips.execute(INSERT, ("after",))
+    cursor.begin("BEGIN")
+    cursor.execute(INSERT, ("before",))
+    cursor.execute(INSERT, ("once",))
+    cursor.execute(INSERT, ("after",))
     with pytest.raises(psycopg.errors.UniqueViolation):
-        trips.send("COMMIT")
-    trips.execute("ROLLBACK")
+        cursor.send("COMMIT")
+    cursor.execute("ROLLBACK")
 
     # then: nothing of that is there, and what follows works
-    rows = trips.execute(NOTED, ()).fetchall()
+    rows = cursor.execute(NOTED, ()).fetchall()
     assert [what for (what,) in rows if what] == ["once"]
-    assert trips.execute(ADD, (1, 1)).fetchall() == [(2,)]
+    assert cursor.execute(ADD, (1, 1)).fetchall() == [(2,)]
 
 
-def test_statement_whose_first_use_failed_is_prepared_again(trips: RoundTrips) -> None:
+def test_statement_whose_first_use_failed_is_prepared_again(cursor: PipelinedCursor) -> None:
     # given: a statement that is prepared along with one that fails
-    trips.execute(ADD, (1, 1)).fetchall()
-    trips.execute(INSERT, ("once",)).fetchall()
-    trips.execute(INSERT, ("once",))
+    cursor.execute(ADD, (1, 1)).fetchall()
+    cursor.execute(INSERT, ("once",)).fetchall()
+    cursor.execute(INSERT, ("once",))
     with pytest.raises(psycopg.errors.UniqueViolation):
-        trips.execute(ADD, (1, 1)).fetchall()
+        cursor.execute(ADD, (1, 1)).fetchall()
 
     # then
-    assert trips.execute(ADD, (2, 2)).fetchall() == [(4,)]
+    assert cursor.execute(ADD, (2, 2)).fetchall() == [(4,)]
 
 
 def test_write_on_a_connection_that_was_lost_meanwhile(
@@ -170,8 +170,8 @@ def test_chain_step_takes_two_round_trips(
     for _ in range(3):
         (step,) = store.exchange([completed(step)], claim_request()).claimed
     sent: list[str] = []
-    trips = store.database._cursor
-    monkeypatch.setattr(trips, "_cursor", Recorder(trips._cursor, sent))
+    cursor = store.database._cursor
+    monkeypatch.setattr(cursor, "_cursor", Recorder(cursor._cursor, sent))
 
     # when
     store.exchange([completed(step)], claim_request())
@@ -189,8 +189,8 @@ def test_run_that_is_claimed_as_it_is_stored_takes_three_round_trips(
     for number in range(3):
         store.create_and_claim(new_run(f"r{number}", new_step("a")), claim_request())
     sent: list[str] = []
-    trips = store.database._cursor
-    monkeypatch.setattr(trips, "_cursor", Recorder(trips._cursor, sent))
+    cursor = store.database._cursor
+    monkeypatch.setattr(cursor, "_cursor", Recorder(cursor._cursor, sent))
 
     # when
     _, exchanged = store.create_and_claim(new_run("r", new_step("a")), claim_request())

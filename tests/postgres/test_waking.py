@@ -9,7 +9,7 @@ from statistics import median
 from stepwell import Runtime, connect
 from tests.postgres.conftest import Spawn
 from tests.postgres.server import ask, figure, terminate_backends, wait_until
-from tests.postgres.workshop import workshop
+from tests.postgres.worker_program import sample
 
 # A worker that nobody wakes looks once in this many seconds.
 SELDOM = 30.0
@@ -21,7 +21,7 @@ def delays(runtime: Runtime, url: str, count: int) -> list[float]:
     """Milliseconds from a step's readiness to its claim, one run after the other."""
     found = []
     for _ in range(count):
-        run = runtime.start_run("workshop", 1, entrypoint="many")
+        run = runtime.start_run("sample", 1, entrypoint="many")
         ended = wait_until(
             url,
             "SELECT (steps.started_at - steps.ready_at) / 1000.0 FROM steps "
@@ -66,7 +66,7 @@ def test_fifty_idle_workers_hardly_ask(postgres_url: str, tmp_path: Path) -> Non
     # given: many workers with nothing to do, as they are by default
     with ExitStack() as stack:
         for _ in range(IDLE_WORKERS // 10):
-            own = stack.enter_context(connect(postgres_url, home=tmp_path, packages=[workshop]))
+            own = stack.enter_context(connect(postgres_url, home=tmp_path, packages=[sample]))
             for _ in range(10):
                 stack.enter_context(own.worker())
         wait_until(postgres_url, "SELECT 1 FROM workers HAVING count(*) = 50")

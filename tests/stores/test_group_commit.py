@@ -21,11 +21,11 @@ from stepwell.engine.errors import StoreError
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection import group_commit
 from stepwell.stores.sql.connection.database import Database
-from stepwell.stores.sql.connection.group_commit import Ticket, WriteQueue
+from stepwell.stores.sql.connection.group_commit import GroupCommit, Ticket
 from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
 from stepwell.stores.sql.schema import tables
 from stepwell.stores.sql.store import SqlRunStore
-from tests.stores.crowd import LONGEST, Line, held_up, write_together
+from tests.stores.contended_writes import LONGEST, Line, held_up, write_together
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -240,7 +240,7 @@ def interrupted_at(place: int) -> bool:
                 assert go_on.wait(LONGEST)
             seen.append(ticket.item)
 
-    queue, line = WriteQueue(commit, mixed=True), Line()
+    queue, line = GroupCommit(commit, mixed=True), Line()
     queue._waiting = line
     interruption = Interruption(place)
 
@@ -251,7 +251,7 @@ def interrupted_at(place: int) -> bool:
             # 3.13 only from a function's second call on.
             sys._getframe().f_trace_opcodes = True
             sys.settrace(interruption.trace)
-            WriteQueue(lambda _: None, mixed=True).write(Ticket(lambda tx: None))
+            GroupCommit(lambda _: None, mixed=True).write(Ticket(lambda tx: None))
             interruption.armed = True
         try:
             queue.write(ticket)

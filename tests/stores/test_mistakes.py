@@ -13,7 +13,7 @@ from stepwell import CorruptData, Package, Retry, RunBuilder, Runtime, StepConte
 from stepwell.engine.checkpoints.fence import fenced
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.stores.sql.exchange import claim
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim import Claims
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.settle import Settlement
@@ -112,7 +112,7 @@ def test_a_slip_in_an_exchange_ends_the_worker_with_it(
 
 @pytest.mark.parametrize("call", ["drain", "run_once"])
 @pytest.mark.parametrize(
-    ("at", "name"), [(Claims, "claim"), (Ledger, "write"), (Settlement, "settle")]
+    ("at", "name"), [(Claims, "claim"), (Changes, "write"), (Settlement, "settle")]
 )
 def test_a_slip_ends_the_call_that_worked(
     at: type, name: str, call: str, opened: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch

@@ -375,15 +375,15 @@ class TestProjection:
 
 # --- workers ------------------------------------------------------------------------------------
 
-mill = Package("mill")
+sample = Package("sample")
 
 
-@mill.workflow
+@sample.workflow
 def grind(step: StepContext, number: int) -> int:
     return number + 1
 
 
-@mill.workflow
+@sample.workflow
 def grind_by_hand(step: StepContext, number: int) -> int:
     begun, go_on = step.app
     begun.put(step.attempt)
@@ -393,7 +393,7 @@ def grind_by_hand(step: StepContext, number: int) -> int:
 
 def connected(path: Path, **options: Any) -> Runtime:
     settings = {"poll_interval": 0.1}
-    return connect(f"sqlite:///{path}", packages=[mill], settings=settings, **options)
+    return connect(f"sqlite:///{path}", packages=[sample], settings=settings, **options)
 
 
 def end_of(runtime: Runtime, run_id: str) -> RunStatus:

@@ -6,7 +6,7 @@ import pytest
 
 from stepwell.engine.model import RunInfo
 from stepwell.stores.sql.exchange import run_cache
-from stepwell.stores.sql.exchange.run_cache import KnownRuns
+from stepwell.stores.sql.exchange.run_cache import RunCache
 
 
 def run(key: int, raw_input: str = "null") -> RunInfo:
@@ -15,7 +15,7 @@ def run(key: int, raw_input: str = "null") -> RunInfo:
 
 def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_cache, "MOST_RUNS", 4)
-    known = KnownRuns()
+    known = RunCache()
 
     known.remember(map(run, range(100)))
 
@@ -27,7 +27,7 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_inputs_count_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_cache, "MOST_INPUT", 1_000)
-    known = KnownRuns()
+    known = RunCache()
 
     for key in range(100):
         known.remember([run(key, "x" * 100)])

@@ -40,7 +40,7 @@ from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import completed, new_artifact, new_run, new_step
 from stepwell.testing.run_store.case import Bench
-from tests.stores.crowd import write_together
+from tests.stores.contended_writes import write_together
 
 NOBODY = 65534
 

@@ -14,7 +14,7 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection.statements import Statement, Transaction, rows_json
-from stepwell.stores.sql.exchange.changes import LedgerStatements
+from stepwell.stores.sql.exchange.changes import ChangesStatements
 from stepwell.stores.sql.exchange.leases import LeaseStatements
 from stepwell.stores.sql.exchange.messages import MessageStatements
 from stepwell.stores.sql.store import SqlRunStore
@@ -92,7 +92,7 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
 
 def statements(planner: Planner) -> dict[str, tuple[str, Statement, tuple[Any, ...]]]:
     """By what they find: the index, the statement and its parameters."""
-    leases, ledger = LeaseStatements(planner.dialect), LedgerStatements(planner.dialect)
+    leases, changes = LeaseStatements(planner.dialect), ChangesStatements(planner.dialect)
     messages = MessageStatements(planner.dialect)
     now = 3_000_000_000_000_000
     waits = rows_json([(1, 1, "t", "receive"), (2, 1, "u", "receive")])
@@ -100,16 +100,16 @@ def statements(planner: Planner) -> dict[str, tuple[str, Statement, tuple[Any, .
         "due": ("steps_due", leases.find_due, (now, 100)),
         "anything due": ("steps_due", leases.anything_due, (now,)),
         "next due": ("steps_due", leases.next_due, (now,)),
-        "waiting for a name": ("steps_awaiting", ledger.find_one, ("topic:7:t",)),
-        "waiting for a name beside others": ("waits_by_name", ledger.find_one, ("topic:7:t",)),
+        "waiting for a name": ("steps_awaiting", changes.find_one, ("topic:7:t",)),
+        "waiting for a name beside others": ("waits_by_name", changes.find_one, ("topic:7:t",)),
         "waiting for names": (
             "steps_awaiting",
-            ledger.find_waiting,
+            changes.find_waiting,
             (rows_json(["topic:7:t", "topic:8:t"]),),
         ),
         "waiting for names beside others": (
             "waits_by_name",
-            ledger.find_waiting,
+            changes.find_waiting,
             (rows_json(["topic:7:t", "topic:8:t"]),),
         ),
         "arrived": ("messages_unreceived", messages.arrived, (waits,)),

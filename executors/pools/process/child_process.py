@@ -103,8 +103,8 @@ class ChildProcess:
         """Send a message; one to a child that just died is lost, as its end will tell."""
         self._channel.send(pack(header))
 
-    def await_news(self, bell: int, timeout: float | None) -> bool:
-        """Wait until the child said something or ended, or the bell rings; False after `timeout`.
+    def await_news(self, wake: int, timeout: float | None) -> bool:
+        """Wait until the child says something or ends, or `wake` is readable; False on timeout.
 
         Meanwhile it goes on sending what the child was slow to take.
         """
@@ -112,7 +112,7 @@ class ChildProcess:
         writing = select.POLLOUT if self._channel.has_unsent else 0
         poll.register(self._channel, select.POLLIN | writing)
         poll.register(self._sentinel, select.POLLIN)
-        poll.register(bell, select.POLLIN)
+        poll.register(wake, select.POLLIN)
         ready = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
         if writing:
             self._channel.flush()

@@ -26,7 +26,7 @@ _COME = (
     'FROM "values" v JOIN runs o ON o.id = v.run_key WHERE v.seq = 1 '
     f"UNION ALL SELECT '{_RUN}' || run_id FROM runs WHERE status IN {listed(RUN_ENDED)})"
 )
-_BESIDE = listed(wait_names.SIDE_BY_SIDE)
+_SEVERAL = listed(wait_names.SIDE_BY_SIDE)
 
 # Waits for any or all of several names.
 SIDE_BY_SIDE: tuple[Check, ...] = (
@@ -35,13 +35,13 @@ SIDE_BY_SIDE: tuple[Check, ...] = (
         "is {0} for {1!r}, but still registered to wait for {2!r}",
         "SELECT r.run_id, s.step_id, s.status, coalesce(s.wait_for, ''), w.name FROM waits w "
         "JOIN steps s ON s.id = w.step JOIN runs r ON r.id = s.run_key "
-        f"WHERE s.status <> 'waiting' OR coalesce(s.wait_for, '') NOT IN {_BESIDE}",
+        f"WHERE s.status <> 'waiting' OR coalesce(s.wait_for, '') NOT IN {_SEVERAL}",
     ),
     Check(
         "waits",
         "waits for {0} of several things, but for nothing that can come",
         "SELECT r.run_id, s.step_id, s.wait_for FROM steps s JOIN runs r ON r.id = s.run_key "
-        f"WHERE s.status = 'waiting' AND s.wait_for IN {_BESIDE} "
+        f"WHERE s.status = 'waiting' AND s.wait_for IN {_SEVERAL} "
         "AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.step = s.id)",
     ),
     Check(

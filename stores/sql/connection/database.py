@@ -24,7 +24,7 @@ from stepwell.engine.errors import (
 from stepwell.engine.forks import Inside
 from stepwell.stores.sql.connection.connections import Connections
 from stepwell.stores.sql.connection.dialect import Dialect, Moment
-from stepwell.stores.sql.connection.group_commit import Group, Ticket, WriteQueue
+from stepwell.stores.sql.connection.group_commit import Group, GroupCommit, Ticket
 from stepwell.stores.sql.connection.statements import Transaction
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Database(Connections):
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        self.queue = WriteQueue(self._commit_group, mixed=not dialect.concurrent)
+        self.queue = GroupCommit(self._commit_group, mixed=not dialect.concurrent)
         # Whether the writes of a group are run, which says where an error came from.
         self._working = False
         self.transactions = 0

@@ -72,7 +72,7 @@ class Ticket(Generic[T]):
 Group = list[Ticket[Any]]
 
 
-class WriteQueue:
+class GroupCommit:
     """`commit` writes a group, in whichever thread leads, and sets the tickets' results or errors.
 
     With `mixed`, a group has writes of any kind; else those of one batch only.

@@ -24,10 +24,10 @@ MAX_LITERAL = 16_384
 class Rows:
     """The rows of one statement. Asking for them sends it, if it was not sent yet."""
 
-    __slots__ = ("_next", "_rows", "_trips")
+    __slots__ = ("_cursor", "_next", "_rows")
 
-    def __init__(self, trips: RoundTrips) -> None:
-        self._trips = trips
+    def __init__(self, cursor: PipelinedCursor) -> None:
+        self._cursor = cursor
         self._rows: list[Any] | None = None
         self._next = 0
 
@@ -43,13 +43,13 @@ class Rows:
     def first(self) -> Any:
         """The first row, also if it was fetched already."""
         if self._rows is None:
-            self._trips.send()
+            self._cursor.send()
         return (self._rows or [None])[0]
 
     def fetchall(self) -> list[Any]:
         """All rows that were not fetched yet."""
         if self._rows is None:
-            self._trips.send()
+            self._cursor.send()
         rows = (self._rows or [])[self._next :]
         self._next += len(rows)
         return rows
@@ -57,7 +57,7 @@ class Rows:
     def fetchone(self) -> Any:
         """The next row; None after the last one."""
         if self._rows is None:
-            self._trips.send()
+            self._cursor.send()
         if self._rows is None or self._next >= len(self._rows):
             return None
         self._next += 1
@@ -96,7 +96,7 @@ class BegunAt:
         return f"{self._sql} + {self._later}" if self._later else self._sql
 
 
-class RoundTrips:
+class PipelinedCursor:
     """Used as the cursor of a psycopg connection whose cursors take `$1` and prepare nothing.
 
     The server must read backslashes in literals as they are (`standard_conforming_strings`).

@@ -25,7 +25,7 @@ from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.postgres_url import shown
 from stepwell.stores.sql.connection.dialect import Moment
-from stepwell.stores.sql.connection.pipeline import BegunAt, RoundTrips
+from stepwell.stores.sql.connection.pipeline import BegunAt, PipelinedCursor
 from stepwell.stores.sql.connection.statements import Parameter, bind
 from stepwell.stores.sql.schema.postgres_shape import fingerprint_of, shape_of
 
@@ -189,16 +189,16 @@ class PostgresDialect:
     def inherit(self, connections: Sequence[Any], in_use: bool) -> None:
         disown(connections, in_use)
 
-    def cursor(self, connection: Any) -> RoundTrips:
-        return RoundTrips(connection)
+    def cursor(self, connection: Any) -> PipelinedCursor:
+        return PipelinedCursor(connection)
 
-    def begin(self, cursor: RoundTrips) -> Moment:
+    def begin(self, cursor: PipelinedCursor) -> Moment:
         cursor.begin("BEGIN")
         if self._clock is not None:
             return self._clock.micros()
         return BegunAt(_BEGUN, cursor.execute(_NOW, ()))
 
-    def was_lost(self, cursor: RoundTrips) -> bool:
+    def was_lost(self, cursor: PipelinedCursor) -> bool:
         return not cursor.answered and cursor.connection.closed
 
     def begin_read(self, cursor: Any) -> int:
@@ -208,7 +208,7 @@ class PostgresDialect:
         now = int(cursor.fetchone()[0])
         return now if self._clock is None else self._clock.micros()
 
-    def commit(self, cursor: RoundTrips, *, news: int) -> None:
+    def commit(self, cursor: PipelinedCursor, *, news: int) -> None:
         if not cursor.answered:
             # Alone, so that on a connection which was lost it can be tried again.
             cursor.send()

@@ -55,7 +55,7 @@ EventRow = tuple[str, int, int | None, int | None, str | None, str | None]
 StoredEvent = tuple[int, int, str, int, int | None, int | None, str | None, str | None]
 
 
-class LedgerStatements(Statements):
+class ChangesStatements(Statements):
     """Counters, run ends and events."""
 
     def __init__(self, dialect: Any) -> None:
@@ -131,11 +131,11 @@ class LedgerStatements(Statements):
         )
 
 
-class Ledger:
+class Changes:
     """What one transaction changed, run by run."""
 
     def __init__(
-        self, tx: Transaction, sql: LedgerStatements, fused: FusedStatements | None = None
+        self, tx: Transaction, sql: ChangesStatements, fused: FusedStatements | None = None
     ) -> None:
         self._tx = tx
         self._sql = sql
@@ -354,15 +354,15 @@ class Ledger:
         tx.news = True
         text = encode(dict(data), "event") if data else None
         rows = fused.end_runs(tx, tx.now, text, keys).fetchall()
-        beside: dict[int, dict[str, Any]] = {}
+        several_waits: dict[int, dict[str, Any]] = {}
         for what, key, run_id, status, number, run_key in sorted(rows, key=itemgetter(0, 1)):
             if what == ENDED:
                 event = END_EVENTS[RunStatus(status)].value
                 self.stored.append((key, number, event, tx.now, None, None, None, text))
                 self.ended_runs.append(run_id)
             elif what == BESIDE:
-                beside[key] = {"run_id": run_id}
+                several_waits[key] = {"run_id": run_id}
             else:
                 self.event(run_key, EventType.STEP_WOKEN, key, number, data={"run_id": run_id})
-        if beside:
-            self._arrived(beside)
+        if several_waits:
+            self._arrived(several_waits)

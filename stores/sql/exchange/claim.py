@@ -9,16 +9,16 @@ from operator import itemgetter
 from typing import Any
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, Lane, RunInfo
+from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, PoolRequest, RunInfo
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import Statement, Transaction, rows_json
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, HandedOn, Offer, as_parameter
+from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer, as_parameter
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits
-from stepwell.stores.sql.exchange.run_cache import KnownRuns
+from stepwell.stores.sql.exchange.run_cache import RunCache
 
 # Microseconds until steps are looked for again whose runs could not be begun, as others held them.
 BEGIN_AGAIN = 5_000
@@ -30,16 +30,16 @@ class Claims:
     def __init__(self, sql: ClaimStatements, limits: QueueLimits) -> None:
         self._sql = sql
         self._limits = limits
-        self.runs = KnownRuns()
+        self.runs = RunCache()
 
     def forget(self) -> None:
         """What comes next may be another database."""
-        self.runs = KnownRuns()
+        self.runs = RunCache()
         self._limits.forget()
 
     def offer(self, request: ClaimRequest | None, control: Callable[[], int]) -> Offer:
         """What may be handed on to the worker before it claims; `control` tells that number."""
-        if request is None or not request.lanes:
+        if request is None or not request.pools:
             return NO_OFFER
         known = self._limits.unlimited(request)
         if known is None:
@@ -52,41 +52,41 @@ class Claims:
             request.worker_id,
             request.lease,
             request.suspect_from,
-            as_parameter(tuple(kind for lane in request.lanes for kind in lane.kinds), fused),
+            as_parameter(tuple(kind for pool in request.pools for kind in pool.kinds), fused),
             as_parameter(queues, fused),
-            min(lane.limit for lane in request.lanes),
+            min(pool.limit for pool in request.pools),
             known_at,
         )
 
     def claim(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         request: ClaimRequest,
         result: Exchange,
-        handed_on: HandedOn,
+        handoffs: Handoff,
         created: RunInfo | None = None,
     ) -> Collection[RunInfo]:
-        """Take up to each lane's limit of steps; they are in `result.claimed` afterwards.
+        """Take up to each pool's limit of steps; they are in `result.claimed` afterwards.
 
-        `handed_on` were taken already; `created` is the run that this transaction stores. Returns
+        `handoffs` were taken already; `created` is the run that this transaction stores. Returns
         what `runs` has to remember, once it is committed.
         """
         fresh: Collection[RunInfo] = ()
         budgets = self._limits.budgets(tx, request, result.control)
-        rows = handed_on.rows
-        if not handed_on.all or tx.made_ready or tx.more_ready:
-            lanes = _without(rows, request.lanes)
+        rows = handoffs.rows
+        if not handoffs.all or tx.made_ready or tx.more_ready:
+            pools = _without(rows, request.pools)
             if self._sql.together is None:
-                found = self._choose_and_take(tx, request, lanes, budgets)
+                found = self._choose_and_take(tx, request, pools, budgets)
             else:
-                found = self._take_together(self._sql.together, tx, request, lanes, budgets)
+                found = self._take_together(self._sql.together, tx, request, pools, budgets)
             rows = [*rows, *found]
         # By priority, ready time and creation, as it is promised.
         _sort(rows)
         begun = True
         if rows:
-            fresh, begun = self._add_claimed(tx, ledger, request, rows, result, created)
+            fresh, begun = self._add_claimed(tx, changes, request, rows, result, created)
         result.wake_at = self._limits.next_token(tx)
         if not begun:
             soon = tx.now + BEGIN_AGAIN
@@ -96,7 +96,7 @@ class Claims:
     def _add_claimed(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         request: ClaimRequest,
         rows: list[tuple[Any, ...]],
         result: Exchange,
@@ -104,7 +104,7 @@ class Claims:
     ) -> tuple[Collection[RunInfo], bool]:
         """What was read of runs; and whether all of these steps can be begun."""
         expires = tx.now + request.lease
-        runs, fresh, locked = self._load_runs(tx, ledger, {row[3] for row in rows}, created)
+        runs, fresh, locked = self._load_runs(tx, changes, {row[3] for row in rows}, created)
         if locked:
             left = [row[2] for row in rows if row[3] in locked]
             self._sql.give_back(tx, rows_json(left))
@@ -119,14 +119,14 @@ class Claims:
         together: Statement,
         tx: Transaction,
         request: ClaimRequest,
-        lanes: Sequence[Lane],
+        pools: Sequence[PoolRequest],
         budgets: Mapping[str, int | None],
     ) -> list[tuple[Any, ...]]:
         """Find and take in one statement; returns the rows as they were, in no order."""
         wanted = [
-            (queue, kind, lane.limit, number, budget)
-            for number, lane in enumerate(lanes)
-            for kind in lane.kinds
+            (queue, kind, pool.limit, number, budget)
+            for number, pool in enumerate(pools)
+            for kind in pool.kinds
             for queue, budget in budgets.items()
             if budget != 0
         ]
@@ -148,11 +148,11 @@ class Claims:
         self,
         tx: Transaction,
         request: ClaimRequest,
-        lanes: Sequence[Lane],
+        pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
     ) -> list[tuple[Any, ...]]:
         """The same in several statements."""
-        rows = self._choose(tx, request, lanes, budgets)
+        rows = self._choose(tx, request, pools, budgets)
         if rows:
             keys = rows_json([row[2] for row in rows])
             self._sql.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
@@ -162,10 +162,10 @@ class Claims:
         self,
         tx: Transaction,
         request: ClaimRequest,
-        lanes: Sequence[Lane],
+        pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
     ) -> list[tuple[Any, ...]]:
-        """The rows to take, for each lane the best ones."""
+        """The rows to take, for each pool the best ones."""
         ready: list[tuple[str, str]] = []
         suspects = False
         for queue, budget in budgets.items():
@@ -175,13 +175,13 @@ class Claims:
                     suspects = suspects or bool(some)
         suspect = self._suspect(tx, request, budgets) if suspects and request.suspects else []
         chosen: list[tuple[Any, ...]] = []
-        for lane in lanes:
-            sources = [source for source in ready if source[1] in lane.kinds]
-            mine = [row for row in suspect if row[5] in lane.kinds]
+        for pool in pools:
+            sources = [source for source in ready if source[1] in pool.kinds]
+            mine = [row for row in suspect if row[5] in pool.kinds]
             if len(sources) == 1 and not mine:
                 queue = sources[0][0]
                 budget = budgets[queue]
-                limit = lane.limit if budget is None else min(lane.limit, budget)
+                limit = pool.limit if budget is None else min(pool.limit, budget)
                 rows = self._sql.find_ready(
                     tx, *sources[0], tx.now, request.suspect_from, limit
                 ).fetchall()
@@ -190,10 +190,10 @@ class Claims:
                 chosen += rows
             elif sources or mine:
                 cursors = [
-                    self._sql.find_ready.rows(tx, *source, tx.now, request.suspect_from, lane.limit)
+                    self._sql.find_ready.rows(tx, *source, tx.now, request.suspect_from, pool.limit)
                     for source in sources
                 ]
-                chosen += _best((mine, *cursors), lane.limit, budgets)
+                chosen += _best((mine, *cursors), pool.limit, budgets)
                 for cursor in cursors:  # read only as far as needed
                     cursor.close()
         return chosen
@@ -203,14 +203,14 @@ class Claims:
     ) -> list[tuple[Any, ...]]:
         """The first step, if any, that may be what killed its workers; one is taken at a time."""
         queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
-        kinds = rows_json([kind for lane in request.lanes for kind in lane.kinds])
+        kinds = rows_json([kind for pool in request.pools for kind in pool.kinds])
         rows: list[tuple[Any, ...]] = self._sql.find_suspect(
             tx, request.suspect_from, queues, kinds, tx.now
         ).fetchall()
         return rows
 
     def _load_runs(
-        self, tx: Transaction, ledger: Ledger, keys: set[int], created: RunInfo | None
+        self, tx: Transaction, changes: Changes, keys: set[int], created: RunInfo | None
     ) -> tuple[dict[int, RunInfo], Collection[RunInfo], set[int]]:
         """What executions know of these runs; those of them that were not known before; and the
         keys of those that have to be begun, but are locked by others at the moment.
@@ -219,7 +219,7 @@ class Claims:
         known = self.runs.among(keys)
         fresh: dict[int, RunInfo] = {}
         if created is not None and created.key in keys:
-            self._begin(tx, ledger, created)
+            self._begin(tx, changes, created)
             fresh[created.key] = created
         missing = [key for key in keys if key not in known and key not in fresh]
         if missing:
@@ -227,10 +227,10 @@ class Claims:
             rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
             begun = {row[0] for row in rows}
             if tx.dialect.fuses:
-                rows = [ledger.told(EventType.RUN_STARTED, row) for row in rows]
+                rows = [changes.told(EventType.RUN_STARTED, row) for row in rows]
             else:
                 for key in sorted(begun):
-                    ledger.event(key, EventType.RUN_STARTED)
+                    changes.event(key, EventType.RUN_STARTED)
             others = [key for key in missing if key not in begun]
             if others:
                 for status, *row in self._sql.load_runs(tx, rows_json(others)).fetchall():
@@ -241,16 +241,16 @@ class Claims:
             fresh.update(_infos(rows))
         return {**known, **fresh}, fresh.values(), locked
 
-    def _begin(self, tx: Transaction, ledger: Ledger, run: RunInfo) -> None:
+    def _begin(self, tx: Transaction, changes: Changes, run: RunInfo) -> None:
         """Begin a run that nobody else has seen yet: it need not be asked what is in it."""
         started = self._sql.start_runs(tx, tx.now, rows_json([run.key]))
         if tx.dialect.fuses:
             # Its second event: the first says that it was created. Whoever reads these rows sends
             # a message for them alone; so they go with the commit.
-            ledger.told(EventType.RUN_STARTED, (run.key, 2))
+            changes.told(EventType.RUN_STARTED, (run.key, 2))
         else:
             started.fetchall()
-            ledger.event(run.key, EventType.RUN_STARTED)
+            changes.event(run.key, EventType.RUN_STARTED)
 
     def _parents(self, tx: Transaction, keys: set[int]) -> dict[int, str]:
         if not keys:
@@ -258,13 +258,13 @@ class Claims:
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())
 
 
-def _without(rows: Sequence[Sequence[Any]], lanes: Sequence[Lane]) -> Sequence[Lane]:
-    """What is left of the lanes when these rows were taken."""
+def _without(rows: Sequence[Sequence[Any]], pools: Sequence[PoolRequest]) -> Sequence[PoolRequest]:
+    """What is left of the pools when these rows were taken."""
     if not rows:
-        return lanes
+        return pools
     taken = Counter(row[5] for row in rows)
-    left = [(lane, lane.limit - sum(taken[kind] for kind in lane.kinds)) for lane in lanes]
-    return [Lane(lane.kinds, limit) for lane, limit in left if limit > 0]
+    left = [(pool, pool.limit - sum(taken[kind] for kind in pool.kinds)) for pool in pools]
+    return [PoolRequest(pool.kinds, limit) for pool, limit in left if limit > 0]
 
 
 @decodes

@@ -51,10 +51,10 @@ def taking() -> dict[str, Any]:
 
 
 def claim_together(dialect: Dialect) -> Statement:
-    """Find the best ready steps for every lane, and take them.
+    """Find the best ready steps for every pool, and take them.
 
-    `wanted` has a row of (queue, kind, limit, lane, budget) for each queue and kind that may be
-    claimed: `limit` is the lane's, `budget` the queue's. One suspect is taken, if `suspects`.
+    `wanted` has a row of (queue, kind, limit, pool, budget) for each queue and kind that may be
+    claimed: `limit` is the pool's, `budget` the queue's. One suspect is taken, if `suspects`.
     Returns the columns of `as_found`, in no order, and with each how many steps were
     locked: those that were not taken were hidden from others for a moment.
     """
@@ -64,7 +64,7 @@ def claim_together(dialect: Dialect) -> Statement:
             queue=sa.Text,
             kind=sa.Text,
             limit=sa.BigInteger,
-            lane=sa.BigInteger,
+            pool=sa.BigInteger,
             budget=sa.BigInteger,
         )
     ).cte("wanted")
@@ -118,7 +118,7 @@ def _fits(wanted: Any) -> tuple[Any, ...]:
 
 
 def _shares(wanted: Any) -> list[Any]:
-    return [wanted.c[name] for name in ("lane", "limit", "queue", "budget")]
+    return [wanted.c[name] for name in ("pool", "limit", "queue", "budget")]
 
 
 def _found(wanted: Any) -> Any:
@@ -156,9 +156,9 @@ def _suspect(wanted: Any) -> Any:
 
 
 def _best(locked: Any) -> Any:
-    """The best of each lane, up to its limit, with each one's `turn` in its queue."""
+    """The best of each pool, up to its limit, with each one's `turn` in its queue."""
     order = (locked.c.priority, locked.c.ready_at, locked.c.id)
-    place = sa.func.row_number().over(partition_by=locked.c.lane, order_by=order)
+    place = sa.func.row_number().over(partition_by=locked.c.pool, order_by=order)
     placed = sa.select(locked, place.label("place")).subquery("placed")
     order = (placed.c.priority, placed.c.ready_at, placed.c.id)
     turn = sa.func.row_number().over(partition_by=placed.c.queue, order_by=order)

@@ -12,28 +12,28 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus, verdict
 from stepwell.stores.sql.connection.corruption import stored_condition
 from stepwell.stores.sql.connection.statements import Transaction, rows_json
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.fused_settle_sql import (
     COUNTED,
-    HANDED_ON,
+    HANDOFF,
     HELD,
     MADE_READY,
 )
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
-from stepwell.stores.sql.exchange.handoff import HandedOn, Offer
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.handoff import Handoff, Offer
+from stepwell.stores.sql.exchange.propagation import Propagation
 
 
-class Successes:
-    """Ends executions in one transaction; what was handed on is in `handed_on` afterwards."""
+class FusedSettle:
+    """Ends executions in one transaction; what was handed on is in `handoffs` afterwards."""
 
     def __init__(
-        self, tx: Transaction, ledger: Ledger, spread: Spread, handed_on: HandedOn
+        self, tx: Transaction, changes: Changes, propagation: Propagation, handoffs: Handoff
     ) -> None:
         self._tx = tx
-        self._ledger = ledger
-        self._spread = spread
-        self._handed_on = handed_on
+        self._changes = changes
+        self._propagation = propagation
+        self._handoffs = handoffs
 
     def settle(
         self, fused: FusedStatements, completed: Sequence[Completed], offer: Offer
@@ -58,17 +58,17 @@ class Successes:
             if what == COUNTED:
                 whole = True
                 last, holds, alone = more
-                self._ledger.counted((key, number, last, text, holds), of_run[key])
-                self._handed_on.all = bool(alone)
-            elif what == HANDED_ON:
-                self._handed_on.rows.append(tuple(from_json(text)))
+                self._changes.counted((key, number, last, text, holds), of_run[key])
+                self._handoffs.all = bool(alone)
+            elif what == HANDOFF:
+                self._handoffs.rows.append(tuple(from_json(text)))
             elif what == MADE_READY:
                 self._tx.made_ready.add(key)
-                self._ledger.readied((key,))
+                self._changes.readied((key,))
             elif what == HELD:
                 held.add(key)
             else:
-                self._spread.drop(
+                self._propagation.drop(
                     verdict(stored_condition(text), StepStatus.SUCCEEDED), key, number
                 )
         return None if whole else held

@@ -31,10 +31,10 @@ steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
 # What a row of the statement tells: (what, key, text, and numbers).
 #   HELD        of this step the lease was still held; told only if that is not so of all
 #   MADE_READY  this step is ready now
-#   HANDED_ON   this step was made ready and claimed; text: the claimed row, as JSON
+#   HANDOFF   this step was made ready and claimed; text: the claimed row, as JSON
 #   UNMET       condition (text) of this step on the step of the first number was not met
 #   COUNTED     status (text) of this run, open steps, last event, holds; whether nothing is ready
-HELD, MADE_READY, HANDED_ON, UNMET, COUNTED = range(5)
+HELD, MADE_READY, HANDOFF, UNMET, COUNTED = range(5)
 
 _MET = [
     condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET
@@ -65,7 +65,7 @@ def succeed_together(dialect: Dialect) -> Statement:
     rows = sa.union_all(
         _told(HELD, held.c.id).where(~whole.c.whole),
         _told(MADE_READY, down.c.id).where(ready),
-        _told(HANDED_ON, down.c.id, down.c.claimed).where(handed),
+        _told(HANDOFF, down.c.id, down.c.claimed).where(handed),
         _told(UNMET, dependencies.c.step, dependencies.c.condition, dependencies.c.needs)
         .select_from(unmet)
         .where(~_is_met()),
@@ -222,13 +222,12 @@ def _count_down(dependents: Any) -> Any:
     """Count the dependents down; those that reach 0 are ready, or handed on."""
     left = steps.c.pending - dependents.c.count
     is_ready = left == _ZERO
-    is_handed_on = sa.and_(is_ready, dependents.c.fits)
+    is_handoff = sa.and_(is_ready, dependents.c.fits)
     values = {
-        name: sa.case((is_handed_on, value), else_=steps.c[name])
-        for name, value in taking().items()
+        name: sa.case((is_handoff, value), else_=steps.c[name]) for name, value in taking().items()
     }
     values["status"] = sa.case(
-        (is_handed_on, becomes(Act.CLAIM)),
+        (is_handoff, becomes(Act.CLAIM)),
         (is_ready, becomes(Act.READY)),
         else_=steps.c.status,
     )

@@ -16,10 +16,10 @@ from stepwell.stores.sql.connection.statements import (
     Transaction,
     rows_json,
 )
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission, Emissions, Target
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.repeats import Repeats, RepeatStatements
 from stepwell.stores.sql.exchange.steps_sql import (
     NEW_STEP_COLUMNS,
@@ -92,10 +92,10 @@ class Graphs(Emissions):
             self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
 
     def add_run(
-        self, tx: Transaction, ledger: Ledger, run: NewRun, parent: ClaimedStep | None = None
+        self, tx: Transaction, changes: Changes, run: NewRun, parent: ClaimedStep | None = None
     ) -> int:
         """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
-        (added,) = self.add_runs(tx, ledger, (run,), parent)
+        (added,) = self.add_runs(tx, changes, (run,), parent)
         if isinstance(added, Conflict):
             raise added
         return added
@@ -103,7 +103,7 @@ class Graphs(Emissions):
     def add_runs(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None = None,
     ) -> list[int | Conflict]:
@@ -120,7 +120,7 @@ class Graphs(Emissions):
                 taken.add(run.id)
                 new.append(run)
         if new:
-            self._add_new_runs(tx, ledger, new, parent, first)
+            self._add_new_runs(tx, changes, new, parent, first)
         return added
 
     def _reserve_and_look(
@@ -141,7 +141,7 @@ class Graphs(Emissions):
     def _add_new_runs(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None,
         first: tuple[int, int],
@@ -156,9 +156,9 @@ class Graphs(Emissions):
             # With their counts and their first events: nothing needs to be asked for.
             count = len(run.steps)
             rows.append(_row(key, run, (count, count, 1), parents, tx.now))
-            events.append(ledger.created(key, {"steps": count, "package": run.package}))
+            events.append(changes.created(key, {"steps": count, "package": run.package}))
             if not count:
-                ledger.steps_opened(key, 0)  # it ends at once
+                changes.steps_opened(key, 0)  # it ends at once
             first_step += count
         if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
             texts = (rows_json(step_rows), rows_json(edges))
@@ -169,18 +169,18 @@ class Graphs(Emissions):
         tx.news = tx.more_ready = True
         self._sql.add_run.many(tx, rows)
         self._insert(tx, step_rows, edges)
-        ledger.add(events)
+        changes.add(events)
 
     def add_emissions(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         emissions: Sequence[Emission],
-        spread: Spread,
+        propagation: Propagation,
         unsettled: frozenset[int],
     ) -> None:
         """Store what several executions emitted, as if one after the other."""
-        repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), spread, unsettled)
+        repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), propagation, unsettled)
         repeats.store(emissions)
         # A step stored here may wait for all below another one of these, which emits here, too.
         entangled = len(emissions) > 1 and any(item.awaits_subtrees for item in emissions)
@@ -188,23 +188,23 @@ class Graphs(Emissions):
             if entangled:
                 key = emission.parent.key
                 emission.joins = self._joins(tx, [key]).get(key, [])
-            self._add_emission(tx, ledger, emission, spread, unsettled)
+            self._add_emission(tx, changes, emission, propagation, unsettled)
         repeats.join(emissions)
 
     def _add_emission(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         emission: Emission,
-        spread: Spread,
+        propagation: Propagation,
         unsettled: frozenset[int],
     ) -> None:
         """Store emitted steps. `unsettled` ended in this transaction and were not followed yet."""
         run = emission.parent.run
         placement = _Placement(emission.steps, emission.parent, emission.targets, unsettled)
-        keys = self._add_steps(tx, ledger, run.key, run.package, placement)
+        keys = self._add_steps(tx, changes, run.key, run.package, placement)
         for ruling, key, origin in placement.dropped:
-            spread.drop(ruling, key, origin)
+            propagation.drop(ruling, key, origin)
         emission.late = placement.late
         if emission.joins and keys:
             self._settle.add_edges.many(
@@ -217,7 +217,7 @@ class Graphs(Emissions):
     def _add_steps(
         self,
         tx: Transaction,
-        ledger: Ledger,
+        changes: Changes,
         run_key: int,
         package: str,
         placement: _Placement,
@@ -231,8 +231,8 @@ class Graphs(Emissions):
         self._insert(tx, rows, placement.edges)
         tx.made_ready.update(_ready(rows))
         keys = range(first, first + count)
-        ledger.steps_added(run_key, count, count)
-        ledger.readied(keys)
+        changes.steps_added(run_key, count, count)
+        changes.readied(keys)
         return keys
 
     def _insert(

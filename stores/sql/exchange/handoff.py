@@ -2,7 +2,7 @@
 
 It spares a step a change from pending to ready and one from ready to running, with the entries of
 both in the index of what is ready, and the worker a search. `FusedStatements.succeed` does it where
-statements are fused, `Spread` elsewhere.
+statements are fused, `Propagation` elsewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NO_OFFER = Offer()
 
 
 @dataclass(slots=True)
-class HandedOn:
+class Handoff:
     """What was claimed along with the success of others, as rows of `CLAIMED`.
 
     `all` says that the worker could have claimed nothing besides.

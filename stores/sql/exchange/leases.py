@@ -24,8 +24,8 @@ from stepwell.stores.sql.connection.statements import (
     still_may,
 )
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Ledger
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.schema import tables
 
 steps = tables.steps
@@ -233,7 +233,7 @@ class Leases:
         return [row[0] for row in self._sql.runs_held(tx, worker_id).fetchall()]
 
     def release_others(
-        self, tx: Transaction, ledger: Ledger, worker_id: str, keep: Sequence[ClaimedStep]
+        self, tx: Transaction, changes: Changes, worker_id: str, keep: Sequence[ClaimedStep]
     ) -> int:
         """Give back what the worker holds besides `keep`; returns how many steps.
 
@@ -243,7 +243,7 @@ class Leases:
         released = self._sql.release_others(tx, worker_id, keys).fetchall()
         for key, run_key, attempt in released:
             data = {"reason": "the claim was not acknowledged"}
-            ledger.event(run_key, EventType.STEP_RELEASED, key, attempt + 1, data=data)
+            changes.event(run_key, EventType.STEP_RELEASED, key, attempt + 1, data=data)
         return len(released)
 
     def is_anything_due(self, tx: Transaction) -> bool:
@@ -260,7 +260,12 @@ class Leases:
         return rows
 
     def reap(
-        self, tx: Transaction, ledger: Ledger, spread: Spread, most: int, runs: Sequence[int]
+        self,
+        tx: Transaction,
+        changes: Changes,
+        propagation: Propagation,
+        most: int,
+        runs: Sequence[int],
     ) -> int:
         """Take back lapsed leases in these runs, which are locked; returns how many steps moved."""
         in_runs = rows_json(runs)
@@ -271,31 +276,31 @@ class Leases:
         before, after = encode(error, "error").split("#")
         lost = self._sql.lose(tx, tx.now, before, after, most, in_runs).fetchall()
         for key, run_key, attempt, lost_leases, worker in lost:
-            ledger.step_ended(run_key)
-            ledger.event(
+            changes.step_ended(run_key)
+            changes.event(
                 *(run_key, EventType.STEP_FAILED, key, attempt, worker),
                 data={"code": "lease_lost", "lost_leases": lost_leases},
             )
-        spread.ended(StepStatus.FAILED, [row[0] for row in lost])
+        propagation.ended(StepStatus.FAILED, [row[0] for row in lost])
         lapsed = self._sql.lapse(tx, tx.now, in_runs).fetchall()
         for key, run_key, attempt, lost_leases, worker in lapsed:
             data = {"worker": worker, "lost_leases": lost_leases}
-            ledger.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
-        spread.follow()
+            changes.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
+        propagation.follow()
         return len(lost) + len(lapsed)
 
-    def wake(self, tx: Transaction, ledger: Ledger, due: Sequence[Due]) -> int:
+    def wake(self, tx: Transaction, changes: Changes, due: Sequence[Due]) -> int:
         """Wake those of these steps whose waits are over; returns how many moved."""
         keys = [key for key, _, name in due if name not in wait_names.SIDE_BY_SIDE]
-        beside = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
+        several_waits = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
         waits_on = 0
-        if beside:
-            over = ledger.due_side_by_side(beside)
-            waits_on = len(beside) - len(over)
+        if several_waits:
+            over = changes.due_side_by_side(several_waits)
+            waits_on = len(several_waits) - len(over)
             keys += over
         woken = self._sql.wake(tx, tx.now, rows_json(keys)).fetchall()
         for key, run_key, attempt in woken:
-            ledger.event(run_key, EventType.STEP_WOKEN, key, attempt)
+            changes.event(run_key, EventType.STEP_WOKEN, key, attempt)
         return len(woken) + waits_on
 
     def next_due(self, tx: Transaction, after: int) -> int | None:

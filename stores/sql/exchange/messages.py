@@ -24,7 +24,7 @@ from stepwell.stores.sql.connection.statements import (
     rows_json,
 )
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.schema import tables
 
 messages, runs, steps, values = tables.messages, tables.runs, tables.steps, tables.values
@@ -155,14 +155,19 @@ class Messages:
         self.sql = sql
 
     def add(
-        self, tx: Transaction, ledger: Ledger, run_key: int, message: NewMessage, sender: str | None
+        self,
+        tx: Transaction,
+        changes: Changes,
+        run_key: int,
+        message: NewMessage,
+        sender: str | None,
     ) -> None:
         """Store one message to a run that is locked and open, and wake who waits for it."""
         row = (run_key, message.topic, message.payload, message.key, sender, tx.now)
         self.sql.add(tx, *row)
-        self._tell(ledger, run_key, message, sender)
+        self._tell(changes, run_key, message, sender)
         data = {"topic": message.topic}
-        ledger.wake(wait_names.message_on(run_key, message.topic), data)
+        changes.wake(wait_names.message_on(run_key, message.topic), data)
 
     def is_known(self, tx: Transaction, run_key: int, key: str) -> bool:
         """Whether a message with this key was sent to the run before."""
@@ -174,7 +179,7 @@ class Messages:
         rows = self.sql.runs_named(tx, rows_json(sorted(names))).fetchall()
         return {run_id: (key, status) for run_id, key, status in rows}
 
-    def deliver(self, tx: Transaction, ledger: Ledger, sending: Sequence[Sending]) -> None:
+    def deliver(self, tx: Transaction, changes: Changes, sending: Sequence[Sending]) -> None:
         """Store what steps sent in the transaction that commits them; the runs are locked."""
         named = self.named_runs(
             tx, {message.run_id for outcome in sending for message in outcome.messages}
@@ -185,7 +190,7 @@ class Messages:
             for message in outcome.messages
         ]
         # Known keys first: a repeated message was delivered, also when its run has ended since.
-        fresh = self._to_open_runs(ledger, self._without_known_keys(tx, sent))
+        fresh = self._to_open_runs(changes, self._without_known_keys(tx, sent))
         if not fresh:
             return
         rows = []
@@ -194,12 +199,12 @@ class Messages:
             message, sender = item.message, f"{item.step.run.id}/{item.step.id}"
             row = (item.run_key, message.topic, message.payload, message.key, sender, tx.now)
             rows.append(row)
-            self._tell(ledger, item.run_key, message, sender)
+            self._tell(changes, item.run_key, message, sender)
             names[wait_names.message_on(item.run_key, message.topic)] = {"topic": message.topic}
         self.sql.add.many(tx, rows)
-        ledger.wake_all(names)
+        changes.wake_all(names)
 
-    def _to_open_runs(self, ledger: Ledger, sent: Sequence[_Sent]) -> list[_Sent]:
+    def _to_open_runs(self, changes: Changes, sent: Sequence[_Sent]) -> list[_Sent]:
         """Without messages to runs that are gone or ended; the sender's run remembers those."""
         open_ = []
         for item in sent:
@@ -208,7 +213,7 @@ class Messages:
                 continue
             step, message = item.step, item.message
             data = {"run_id": message.run_id, "topic": message.topic, "reason": item.status}
-            ledger.event(step.run.key, EventType.MESSAGE_DROPPED, step.key, data=data)
+            changes.event(step.run.key, EventType.MESSAGE_DROPPED, step.key, data=data)
         return open_
 
     def _without_known_keys(self, tx: Transaction, sent: Sequence[_Sent]) -> list[_Sent]:
@@ -228,9 +233,11 @@ class Messages:
             fresh.append(item)
         return fresh
 
-    def _tell(self, ledger: Ledger, run_key: int, message: NewMessage, sender: str | None) -> None:
+    def _tell(
+        self, changes: Changes, run_key: int, message: NewMessage, sender: str | None
+    ) -> None:
         data = {"topic": message.topic, "key": message.key, "sender": sender}
-        ledger.event(run_key, EventType.MESSAGE_SENT, data=data)
+        changes.event(run_key, EventType.MESSAGE_SENT, data=data)
 
     def over(self, tx: Transaction, suspended: Sequence[Suspended]) -> list[int]:
         """Keys of the suspended steps whose waits are over already; their runs are locked."""

@@ -14,8 +14,8 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import Transaction, rows_json
-from stepwell.stores.sql.exchange.changes import Ledger
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, HandedOn, Offer
+from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.steps_sql import SettleStatements
 
 T = TypeVar("T")
@@ -32,22 +32,22 @@ _RULINGS = {
 _CODES = {StepStatus.CANCELED: "upstream_failed", StepStatus.SKIPPED: "branch_not_taken"}
 
 
-class Spread:
+class Propagation:
     """Collects ended and dropped steps of one transaction, then follows their edges."""
 
     def __init__(
         self,
         tx: Transaction,
         sql: SettleStatements,
-        ledger: Ledger,
+        changes: Changes,
         offer: Offer = NO_OFFER,
-        handed_on: HandedOn | None = None,
+        handoffs: Handoff | None = None,
     ) -> None:
         self._tx = tx
         self._sql = sql
-        self._ledger = ledger
+        self._changes = changes
         self._offer = offer
-        self._handed_on = handed_on or HandedOn()
+        self._handoffs = handoffs or Handoff()
         self._ended: dict[StepStatus, list[int]] = {}
         self._cancel: Drops = {}
         self._skip: Drops = {}
@@ -90,7 +90,7 @@ class Spread:
             self._hand_on(met)
         if met:
             self._tx.news = self._tx.more_ready = True
-            self._ledger.readied(met)
+            self._changes.readied(met)
             self._sql.count_down(self._tx, list(met.items()), self._tx.now)
 
     def _hand_on(self, met: dict[int, int]) -> None:
@@ -104,7 +104,7 @@ class Spread:
         )
         if not rows:
             return
-        handed = self._handed_on
+        handed = self._handoffs
         handed.all = True
         handed.rows += rows
         for row in rows:
@@ -136,10 +136,10 @@ class Spread:
             rows = [(key, errors[origin], origins[origin][0]) for key, origin in drops.items()]
             dropped = statement(self._tx, self._tx.now, rows_json(rows)).fetchall()
             for key, run_key in dropped:
-                self._ledger.step_ended(run_key)
+                self._changes.step_ended(run_key)
                 name = origins[drops[key]][1]
                 code = _CODES[status]
-                self._ledger.event(run_key, event, key, data={"code": code, "step": name})
+                self._changes.event(run_key, event, key, data={"code": code, "step": name})
             self.ended(status, [key for key, _ in dropped])
 
     def _with_all_below(self, drops: Drops, origins: dict[int, tuple[int, str, str]]) -> Drops:

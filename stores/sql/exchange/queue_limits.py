@@ -368,4 +368,4 @@ class QueueLimits:
 
 def _kinds(request: ClaimRequest) -> str:
     """The kinds that a worker can take, as a JSON parameter."""
-    return rows_json([kind for lane in request.lanes for kind in lane.kinds])
+    return rows_json([kind for pool in request.pools for kind in pool.kinds])

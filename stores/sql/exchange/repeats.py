@@ -21,7 +21,7 @@ from stepwell.stores.sql.connection.statements import (
     rows_json,
 )
 from stepwell.stores.sql.exchange.emissions import Emission
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
 from stepwell.stores.sql.schema import tables
 
@@ -60,12 +60,12 @@ class Repeats:
         self,
         tx: Transaction,
         sql: tuple[RepeatStatements, SettleStatements, GraphStatements],
-        spread: Spread,
+        propagation: Propagation,
         unsettled: frozenset[int],
     ) -> None:
         self._tx = tx
         self._own_sql, self._sql, self._graph_sql = sql
-        self._spread = spread
+        self._propagation = propagation
         self._unsettled = unsettled
 
     def store(self, emissions: Sequence[Emission]) -> None:
@@ -92,7 +92,7 @@ class Repeats:
         for emission in emissions:
             for join, condition, target in emission.late:
                 self._widen(join, condition, self._with_all_below([target]))
-                self._spread.met(join)
+                self._propagation.met(join)
 
     def _joins(self, emission: Emission, *, alone: bool) -> Iterable[tuple[int, str]]:
         """The joins over the emitting step; with others they may have changed since."""
@@ -137,7 +137,7 @@ class Repeats:
             return True
         ruling = verdict(condition, status)
         if ruling in (Verdict.CANCEL, Verdict.SKIP):
-            self._spread.drop(ruling, join, key)
+            self._propagation.drop(ruling, join, key)
         return ruling is not Verdict.MET
 
     def _edges(self, join: int, keys: Iterable[int]) -> dict[int, int]:

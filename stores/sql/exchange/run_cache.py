@@ -11,7 +11,7 @@ MOST_RUNS = 10_000
 MOST_INPUT = 32 << 20
 
 
-class KnownRuns:
+class RunCache:
     """Runs by key, the latest ones. Safe to use from many threads.
 
     They are in two halves: when the newer one is full, the older one is forgotten. So there is

@@ -1,7 +1,7 @@
 """Settling: outcomes and all they made, in the transaction of an exchange.
 
 In this order: check the emissions, end the executions (guarded by their tokens), store what they
-made, then follow the edges of the steps that ended. `Ledger.write` closes the books.
+made, then follow the edges of the steps that ended. `Changes.write` closes the books.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from stepwell.engine.states import StepStatus
 from stepwell.engine.wait_rules import told_of
 from stepwell.stores.sql.connection.statements import MAX_ROWS_JSON, Guarded, Transaction, rows_json
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission
-from stepwell.stores.sql.exchange.fused_settle import Successes, record_refs
+from stepwell.stores.sql.exchange.fused_settle import FusedSettle, record_refs
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs, id_is_taken
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, HandedOn, Offer
+from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.messages import Messages, Sending
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
 
 
@@ -47,20 +47,20 @@ class Settlement:
         sql: tuple[SettleStatements, GraphStatements, FusedStatements | None],
         graphs: Graphs,
         messages: Messages,
-        ledger: Ledger,
+        changes: Changes,
         offer: Offer = NO_OFFER,
     ) -> None:
-        self.handed_on = HandedOn()
+        self.handoffs = Handoff()
         self._offer = offer
         self._tx = tx
         self._sql, self._graph_sql, self._fused = sql
         self._graphs = graphs
         self._messages = messages
         self._sending: list[Sending] = []
-        self._ledger = ledger
+        self._changes = changes
         # Where statements are fused, one of them hands on, and this is for all that it is not for.
         handing = NO_OFFER if self._fused else offer
-        self._spread = Spread(tx, self._sql, ledger, handing, self.handed_on)
+        self._propagation = Propagation(tx, self._sql, changes, handing, self.handoffs)
 
     def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
         """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`.
@@ -86,8 +86,8 @@ class Settlement:
             self._settle_released([i for i in others if isinstance(i, Released)], result)
             self._settle_suspended([i for i in others if isinstance(i, Suspended)], result)
         if self._sending:
-            self._messages.deliver(self._tx, self._ledger, self._sending)
-        self._spread.follow()
+            self._messages.deliver(self._tx, self._changes, self._sending)
+        self._propagation.follow()
 
     def _without_superseded(
         self, outcomes: Sequence[Outcome], result: Exchange
@@ -149,7 +149,7 @@ class Settlement:
 
     def _lose(self, step: ClaimedStep, reason: str, result: Exchange) -> None:
         result.lost.append(LostLease(step, reason))
-        self._ledger.event(
+        self._changes.event(
             step.run.key,
             EventType.STEP_REFUSED,
             step.key,
@@ -176,14 +176,14 @@ class Settlement:
         if len(held) != len(completed):
             completed = [outcome for outcome in completed if outcome.step.key in held]
         self._store_effects(completed)
-        self._ledger.steps_succeeded(outcome.step for outcome in completed)
+        self._changes.steps_succeeded(outcome.step for outcome in completed)
         if emissions:
             stored = [emission for key, emission in emissions.items() if key in held]
             self._graphs.add_emissions(
-                self._tx, self._ledger, stored, self._spread, frozenset(held)
+                self._tx, self._changes, stored, self._propagation, frozenset(held)
             )
         if fused is None:
-            self._spread.ended(StepStatus.SUCCEEDED, held)
+            self._propagation.ended(StepStatus.SUCCEEDED, held)
 
     def _store_effects(self, completed: Sequence[Completed]) -> None:
         """What executions made besides their results."""
@@ -226,8 +226,8 @@ class Settlement:
         self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
     ) -> set[int] | None:
         """The same with all that follows from it, in one statement; None if all were held."""
-        successes = Successes(self._tx, self._ledger, self._spread, self.handed_on)
-        held = successes.settle(fused, completed, self._offer)
+        fused_settle = FusedSettle(self._tx, self._changes, self._propagation, self.handoffs)
+        held = fused_settle.settle(fused, completed, self._offer)
         if held is not None:
             self._lose_stale([outcome.step for outcome in completed], held, result)
         return held
@@ -242,11 +242,11 @@ class Settlement:
             step = outcome.step
             if step.key in held:
                 data = _event_data(outcome.failure)
-                self._ledger.step_ended(step.run.key)
-                self._ledger.event(
+                self._changes.step_ended(step.run.key)
+                self._changes.event(
                     step.run.key, EventType.STEP_FAILED, step.key, step.attempt, data=data
                 )
-        self._spread.ended(StepStatus.FAILED, held)
+        self._propagation.ended(StepStatus.FAILED, held)
 
     def _settle_retried(self, failed: Sequence[Failed], result: Exchange) -> None:
         if not failed:
@@ -263,7 +263,7 @@ class Settlement:
             if step.key in held:
                 seconds = (outcome.retry_in or 0) / 1e6
                 data = {**_event_data(outcome.failure), "retry_in": seconds}
-                self._ledger.event(
+                self._changes.event(
                     step.run.key, EventType.STEP_RETRYING, step.key, step.attempt, data=data
                 )
 
@@ -276,7 +276,7 @@ class Settlement:
         for outcome in released:
             step = outcome.step
             if step.key in held:
-                self._ledger.event(
+                self._changes.event(
                     step.run.key,
                     EventType.STEP_RELEASED,
                     step.key,
@@ -300,16 +300,16 @@ class Settlement:
             if outcome.messages:
                 self._sending.append(outcome)
             if wait.start is not None:
-                self._graphs.add_run(self._tx, self._ledger, wait.start, step)
+                self._graphs.add_run(self._tx, self._changes, wait.start, step)
             data = wait_names.event_data(wait)
-            self._ledger.event(
+            self._changes.event(
                 step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
             )
         # What they wait for may have come already. Nothing comes unseen: its run is locked.
         if over := self._messages.over(self._tx, suspended):
-            self._ledger.wake_steps({key: {} for key in over})
+            self._changes.wake_steps({key: {} for key in over})
         if several := [item for item in suspended if item.wait.several is not None]:
-            self._ledger.wait_side_by_side(several)
+            self._changes.wait_side_by_side(several)
 
     def _with_free_run_ids(
         self, suspended: Sequence[Suspended], result: Exchange

@@ -127,7 +127,7 @@ class SettleStatements(Statements):
         self._held(dialect)
         self._waits(dialect)
         self._edges(dialect)
-        self._spread(dialect)
+        self._propagation(dialect)
         self._effects(dialect)
 
     def _held(self, dialect: Any) -> None:
@@ -220,7 +220,7 @@ class SettleStatements(Statements):
             "keys",
         )
 
-    def _spread(self, dialect: Any) -> None:
+    def _propagation(self, dialect: Any) -> None:
         """What an end does to other steps."""
         counts: dict[str, Any] = {"id": sa.BigInteger, "count": sa.BigInteger}
         self.count_down = Each(dialect, _count_down, "now", **counts)

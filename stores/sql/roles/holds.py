@@ -1,7 +1,7 @@
 """Paused runs and held steps: what is held back is not claimed, and its waits stand still.
 
 `steps.held` is the flag of one step, set and taken away by operators. `runs.holds` counts a run's
-flags, and one more if it is paused: only where it is not zero does `Ledger.write` look whether
+flags, and one more if it is paused: only where it is not zero does `Changes.write` look whether
 steps that became ready are to be held back.
 """
 
@@ -27,7 +27,7 @@ from stepwell.stores.sql.connection.statements import (
     still_may,
 )
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -101,7 +101,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run_key, status = self._locked_run(tx, run_id)
             if status == RunStatus.PAUSED:
                 return 0
@@ -111,7 +111,7 @@ class Holds(Writer):
             frozen = sql.freeze_run(tx, tx.now, run_key).fetchall()
             held = len([row for row in frozen if row[0] == StepStatus.HELD])
             data = {"by": by.by, "reason": by.reason, "steps": held}
-            ledger.event(run_key, EventType.RUN_PAUSED, data=data)
+            changes.event(run_key, EventType.RUN_PAUSED, data=data)
             return held
 
         return self._act(work, Write.PAUSE_RUN)
@@ -121,7 +121,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run_key, status = self._locked_run(tx, run_id)
             if status != RunStatus.PAUSED:
                 raise RefusedByState(f"run {run_id!r} is {status}, not paused")
@@ -131,7 +131,7 @@ class Holds(Writer):
             thawed = sql.thaw_run(tx, tx.now, run_key).fetchall()
             ready = len([row for row in thawed if row[0] == StepStatus.READY])
             data = {"by": by.by, "reason": by.reason, "steps": ready}
-            ledger.event(run_key, EventType.RUN_RESUMED, data=data)
+            changes.event(run_key, EventType.RUN_RESUMED, data=data)
             return ready
 
         return self._act(work, Write.RESUME_RUN)
@@ -141,7 +141,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run_key, _ = self._locked_run(tx, run_id)
             key, _, status, _ = self.step_row(tx, run_id, step_id)
             if status not in _MAY_BE_HELD:
@@ -154,7 +154,7 @@ class Holds(Writer):
             sql.add_hold(tx, 1, run_key)
             sql.freeze_step(tx, tx.now, key)
             data = {"by": by.by, "reason": by.reason}
-            ledger.event(run_key, EventType.STEP_HELD, key, data=data)
+            changes.event(run_key, EventType.STEP_HELD, key, data=data)
             return 1
 
         self._act(work, Write.HOLD_STEP)
@@ -164,7 +164,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, ledger: Ledger) -> int:
+        def work(tx: Transaction, changes: Changes) -> int:
             run_key, run_status = self._locked_run(tx, run_id)
             key, _, status, _ = self.step_row(tx, run_id, step_id)
             if sql.flag(tx, 0, key).fetchone() is None:
@@ -175,7 +175,7 @@ class Holds(Writer):
             if run_status != RunStatus.PAUSED:
                 sql.thaw_step(tx, tx.now, key)
             data = {"by": by.by, "reason": by.reason}
-            ledger.event(run_key, EventType.STEP_UNHELD, key, data=data)
+            changes.event(run_key, EventType.STEP_UNHELD, key, data=data)
             return 1
 
         self._act(work, Write.RELEASE_STEP)

@@ -27,7 +27,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.arrivals import ArrivalStatements, look
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.messages import Messages, MessageStatements
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
@@ -119,7 +119,7 @@ class Mailbox(Writer):
         if message.key is not None:
             check_message_key(message.key)
 
-        def work(tx: Transaction, ledger: Ledger) -> bool:
+        def work(tx: Transaction, changes: Changes) -> bool:
             run_key, status = self._locked_run(tx, message.run_id)
             # Whoever asks again gets the same answer, also when the run has ended meanwhile.
             if message.key is not None and self._messages.is_known(tx, run_key, message.key):
@@ -128,7 +128,7 @@ class Mailbox(Writer):
                 raise RefusedByState(
                     f"run {message.run_id!r} is {status}; it takes no messages any more"
                 )
-            self._messages.add(tx, ledger, run_key, message, sender)
+            self._messages.add(tx, changes, run_key, message, sender)
             return True
 
         return self._write(work, Write.SEND)
@@ -137,7 +137,7 @@ class Mailbox(Writer):
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, ledger: Ledger) -> str | None:
+        def work(tx: Transaction, changes: Changes) -> str | None:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             sql = self._messages.sql
@@ -150,7 +150,7 @@ class Mailbox(Writer):
             key, payload = first
             sql.take(tx, step.key, operation, key)
             data = {"id": key, "topic": topic, "operation": operation}
-            ledger.event(
+            changes.event(
                 step.run.key, EventType.MESSAGE_RECEIVED, step.key, step.attempt, data=data
             )
             return str(payload)
@@ -166,7 +166,7 @@ class Mailbox(Writer):
     def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, _: Ledger) -> None:
+        def work(tx: Transaction, _: Changes) -> None:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             refused = _refused(operation, message)
@@ -188,7 +188,7 @@ class Mailbox(Writer):
         """See `ports.Messages`."""
         sql = self._messages.sql
 
-        def work(tx: Transaction, ledger: Ledger) -> bool:
+        def work(tx: Transaction, changes: Changes) -> bool:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             held = {
@@ -204,7 +204,7 @@ class Mailbox(Writer):
                 sql.take(tx, step.key, operation, id_)
                 data = {"id": id_, "topic": topics[id_], "operation": operation}
                 received = EventType.MESSAGE_RECEIVED
-                ledger.event(step.run.key, received, step.key, step.attempt, data=data)
+                changes.event(step.run.key, received, step.key, step.attempt, data=data)
             return True
 
         return self._write(work, Write.RECEIVE)
@@ -224,7 +224,7 @@ class Mailbox(Writer):
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, ledger: Ledger) -> str:
+        def work(tx: Transaction, changes: Changes) -> str:
             run_key, status = self._locked_run(tx, run_id)
             key, name, topic = self._asking(tx, run_key, run_id, step_id, status)
             answer = {
@@ -239,8 +239,8 @@ class Mailbox(Writer):
                 raise Conflict(f"step {name!r}: this was decided before; that stands")
             message = NewMessage(run_id, topic, encode(answer, "decision"), known)
             data = {"approved": approved, "by": by.by, "reason": by.reason}
-            ledger.event(run_key, EventType.APPROVAL_DECIDED, key, data=data)
-            self._messages.add(tx, ledger, run_key, message, by.by)
+            changes.event(run_key, EventType.APPROVAL_DECIDED, key, data=data)
+            self._messages.add(tx, changes, run_key, message, by.by)
             return name
 
         return self._write(work, Write.DECIDE)

@@ -33,9 +33,9 @@ from stepwell.stores.sql.connection.statements import (
     still_may,
     unsuccessful,
 )
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.graphs import Graphs
-from stepwell.stores.sql.exchange.propagation import Spread
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.schema import tables
 
 # A stored step: key, id, status, error (JSON text).
@@ -212,8 +212,8 @@ class Operators:
     def retry_step(
         self,
         tx: Transaction,
-        ledger: Ledger,
-        spread: Spread,
+        changes: Changes,
+        propagation: Propagation,
         run: tuple[int, str],
         step: StepRow,
         by: Operator,
@@ -242,19 +242,19 @@ class Operators:
                 )
         keys = [key, *(row[0] for row in rows if row[4] == key)]
         # Told before what comes of it: a reopened step may be canceled again at once.
-        ledger.event(
+        changes.event(
             run_key,
             EventType.STEP_RETRIED,
             key,
             data={"by": by.by, "reason": by.reason, "reopened": len(keys), "error": error},
         )
-        return self._reopen(tx, ledger, spread, run_key, keys)
+        return self._reopen(tx, changes, propagation, run_key, keys)
 
     def retry_run(
         self,
         tx: Transaction,
-        ledger: Ledger,
-        spread: Spread,
+        changes: Changes,
+        propagation: Propagation,
         run: tuple[int, str],
         run_id: str,
         by: Operator,
@@ -273,16 +273,21 @@ class Operators:
             )
         keys = [row[0] for row in rows if row[0] in roots or row[4] in roots]
         data = {"by": by.by, "reason": by.reason, "steps": len(keys)}
-        ledger.event(run_key, EventType.RUN_RETRIED, data=data)
-        return self._reopen(tx, ledger, spread, run_key, keys)
+        changes.event(run_key, EventType.RUN_RETRIED, data=data)
+        return self._reopen(tx, changes, propagation, run_key, keys)
 
     def _reopen(
-        self, tx: Transaction, ledger: Ledger, spread: Spread, run_key: int, keys: list[int]
+        self,
+        tx: Transaction,
+        changes: Changes,
+        propagation: Propagation,
+        run_key: int,
+        keys: list[int],
     ) -> int:
         sql = self._sql
         sql.reopen_run(tx, run_key)
         sql.reopen(tx, rows_json(keys))
-        ledger.steps_opened(run_key, len(keys))
+        changes.steps_opened(run_key, len(keys))
         touched = {*keys, *(row[0] for row in sql.open_dependents(tx, rows_json(keys)))}
         pending = dict.fromkeys(touched, 0)
         dropped: dict[int, tuple[Verdict, int]] = {}
@@ -293,15 +298,15 @@ class Operators:
             if ruling in (Verdict.CANCEL, Verdict.SKIP):
                 dropped.setdefault(step, (ruling, needs))
         sql.recount(tx, tx.now, rows_json(list(pending.items())))
-        ledger.readied(pending)
+        changes.readied(pending)
         sql.recount_holds(tx, run_key)
         for step, (ruling, needs) in dropped.items():
-            spread.drop(ruling, step, needs)
-        spread.follow()
+            propagation.drop(ruling, step, needs)
+        propagation.follow()
         return len(keys)
 
     def cancel_run(
-        self, tx: Transaction, ledger: Ledger, run: tuple[int, str], run_id: str, by: Operator
+        self, tx: Transaction, changes: Changes, run: tuple[int, str], run_id: str, by: Operator
     ) -> int:
         """Cancel a run and, below it, the runs that its steps started and wait for."""
         run_key, status = run
@@ -316,9 +321,9 @@ class Operators:
             if canceled:
                 self._sql.forget_waits(tx, rows_json([row[0] for row in canceled]))
             for (step,) in canceled:
-                ledger.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
-            ledger.steps_opened(key, -len(canceled))
-            ledger.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
+                changes.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
+            changes.steps_opened(key, -len(canceled))
+            changes.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
             total += len(canceled)
         return total
 

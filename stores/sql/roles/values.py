@@ -25,7 +25,7 @@ from stepwell.stores.sql.connection.statements import (
     may,
 )
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Ledger
+from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -103,7 +103,7 @@ class Values(Writer):
         run, sql = step.run, self._value_sql
         name = wait_names.value_of(run.id, key)
 
-        def work(tx: Transaction, ledger: Ledger) -> tuple[str, str]:
+        def work(tx: Transaction, changes: Changes) -> tuple[str, str]:
             # Steps of other runs may wait for it.
             others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
             self._graphs.lock_runs(tx, {run.key, *others})
@@ -117,8 +117,8 @@ class Values(Writer):
             number = first_number(sql.last_number(tx, run.key, key).fetchone()) + 1
             sql.add(tx, run.key, key, number, value, step.key, operation, tx.now)
             data = {"key": key, "number": number, "operation": operation}
-            ledger.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
-            ledger.wake(name, {"run_id": run.id, "value": key})
+            changes.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
+            changes.wake(name, {"run_id": run.id, "value": key})
             return key, value
 
         return self._write(work, Write.SET_VALUE)

@@ -15,7 +15,7 @@ from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import Transaction
-from stepwell.stores.sql.exchange.changes import Ledger, LedgerStatements, StoredEvent
+from stepwell.stores.sql.exchange.changes import Changes, ChangesStatements, StoredEvent
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.leases import Leases, LeaseStatements
@@ -39,44 +39,44 @@ class Writer(Reads):
         self._dialect = dialect
         self._settle_sql = SettleStatements(dialect)
         self._graph_sql = GraphStatements(dialect)
-        self._ledger_sql = LedgerStatements(dialect)
+        self._changes_sql = ChangesStatements(dialect)
         self._fused = FusedStatements(dialect) if dialect.fuses else None
         self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
         self._leases = Leases(LeaseStatements(dialect))
 
-    def _write(self, work: Callable[[Transaction, Ledger], T], kind: Write | None = None) -> T:
-        ledgers: list[Ledger] = []
+    def _write(self, work: Callable[[Transaction, Changes], T], kind: Write | None = None) -> T:
+        written: list[Changes] = []
 
         def in_transaction(tx: Transaction) -> T:
-            ledger = Ledger(tx, self._ledger_sql, self._fused)
-            result = work(tx, ledger)
-            ledger.write()
-            ledgers.append(ledger)
+            changes = Changes(tx, self._changes_sql, self._fused)
+            result = work(tx, changes)
+            changes.write()
+            written.append(changes)
             return result
 
         result = self.database.write(in_transaction, kind)
-        self._publish(ledgers[-1])
+        self._publish(written[-1])
         return result
 
-    def _act(self, work: Callable[[Transaction, Ledger], int], kind: Write) -> int:
+    def _act(self, work: Callable[[Transaction, Changes], int], kind: Write) -> int:
         """An operator's act: workers elsewhere see the control number change."""
 
-        def with_control(tx: Transaction, ledger: Ledger) -> int:
-            changed = work(tx, ledger)
+        def with_control(tx: Transaction, changes: Changes) -> int:
+            changed = work(tx, changes)
             self._graph_sql.bump_control(tx)
             return changed
 
         return self._write(with_control, kind)
 
-    def _publish(self, ledger: Ledger | None) -> None:
+    def _publish(self, changes: Changes | None) -> None:
         """Tell this process's observers what was committed; None: somebody else does."""
-        if ledger is None:
+        if changes is None:
             return
-        types = {row[2] for row in ledger.stored}
+        types = {row[2] for row in changes.stored}
         wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
         if not wanted:
             return
-        stored = [row for row in ledger.stored if row[2] in wanted]
+        stored = [row for row in changes.stored if row[2] in wanted]
         try:
             events = self._named(stored)
         except StepwellError as error:  # they are committed, whatever becomes of telling it

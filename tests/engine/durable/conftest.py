@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.durable.lab import Lab
+from tests.engine.durable.workflow_harness import WorkflowHarness
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    lab = Lab()
-    yield lab
-    lab.close()
+def harness() -> Iterator[WorkflowHarness]:
+    harness = WorkflowHarness()
+    yield harness
+    harness.close()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stepwell import Retry, StepContext
-from stepwell.engine.durable.background import Beside
+from stepwell.engine.durable.background import BackgroundTasks
 from stepwell.engine.durable.coroutines import finish
-from tests.engine.durable.lab import Lab, Memory
+from tests.engine.durable.workflow_harness import Memory, WorkflowHarness
 
 
 def unread(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -25,16 +25,16 @@ def unread(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_without_a_thread_to_be_had_nothing_is_left_to_wait_for() -> None:
-    beside = Beside()
+    background = BackgroundTasks()
     before = threading.stack_size(1 << 46)  # nobody has so much room for a stack
     try:
         with pytest.raises(RuntimeError):
-            beside.start(lambda: 1, "one")
+            background.start(lambda: 1, "one")
     finally:
         threading.stack_size(before)
 
-    beside.join(lambda: False)
-    assert beside.start(lambda: 2, "two").result(20) == 2
+    background.join(lambda: False)
+    assert background.start(lambda: 2, "two").result(20) == 2
 
 
 def test_what_the_body_left_running_ends_with_a_late_cancellation() -> None:
@@ -60,13 +60,13 @@ def test_what_the_body_left_running_ends_with_a_late_cancellation() -> None:
 
 
 class TestThreads:
-    def test_side_by_side_in_whatever_order_they_end(self, lab: Lab) -> None:
+    def test_side_by_side_in_whatever_order_they_end(self, harness: WorkflowHarness) -> None:
         # given: operations of one name, the first of which ends after the others
         others = threading.Semaphore(0)
 
         def get(n: int) -> int:
-            lab.note("get")
-            if n == 0 and lab.ran["get"] <= 3:
+            harness.note("get")
+            if n == 0 and harness.ran["get"] <= 3:
                 others.acquire()
                 others.acquire()
             others.release()
@@ -78,44 +78,44 @@ class TestThreads:
             step.sleep(1)
             return values
 
-        lab.go(flow)
-        recorded = {o.id: o.value for o in lab.checkpoint.operations}
+        harness.go(flow)
+        recorded = {o.id: o.value for o in harness.checkpoint.operations}
         assert recorded == {"get": 0, "get#2": 1, "get#3": 2}
-        lab.pass_time(1)
+        harness.pass_time(1)
 
-        assert (lab.value, lab.ran["get"]) == ([0, 1, 2], 3)
+        assert (harness.value, harness.ran["get"]) == ([0, 1, 2], 3)
 
-    def test_the_execution_ends_after_all_of_them(self, lab: Lab) -> None:
+    def test_the_execution_ends_after_all_of_them(self, harness: WorkflowHarness) -> None:
         waiting = threading.Event()
 
         def slow() -> str:
             waiting.set()
-            return lab.note("slow", "done")  # type: ignore[no-any-return]
+            return harness.note("slow", "done")  # type: ignore[no-any-return]
 
         def flow(step: StepContext) -> None:
             step.do_async("slow", slow)
             step.sleep(1)
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.operations["slow"].value == "done"
-        lab.pass_time(1)
-        assert lab.ran["slow"] == 1
+        assert harness.operations["slow"].value == "done"
+        harness.pass_time(1)
+        assert harness.ran["slow"] == 1
 
-    def test_failure_comes_with_the_result(self, lab: Lab) -> None:
+    def test_failure_comes_with_the_result(self, harness: WorkflowHarness) -> None:
         def fail() -> None:
             raise ValueError("no")
 
         def flow(step: StepContext) -> None:
             step.do_async("fail", fail).result()
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.error == "ValueError: no"
-        assert lab.operations["fail"].open
+        assert harness.error == "ValueError: no"
+        assert harness.operations["fail"].open
 
     def test_only_failures_that_nobody_read_are_logged(
-        self, lab: Lab, caplog: pytest.LogCaptureFixture
+        self, harness: WorkflowHarness, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(why: str) -> None:
             raise ValueError(why)
@@ -128,16 +128,16 @@ class TestThreads:
                 read.result(30)
             assert str(asked.exception(30)) == "asked"
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.step.status == "succeeded"
+        assert harness.step.status == "succeeded"
         assert unread(caplog) == [
-            f"{lab.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
+            f"{harness.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
             "ValueError: nobody looks"
         ]
 
     def test_a_wait_that_ends_them_is_no_failure(
-        self, lab: Lab, caplog: pytest.LogCaptureFixture
+        self, harness: WorkflowHarness, caplog: pytest.LogCaptureFixture
     ) -> None:
         suspended = threading.Event()
 
@@ -148,31 +148,31 @@ class TestThreads:
             finally:
                 suspended.set()
 
-        lab.go(flow)
-        lab.pass_time(1)
+        harness.go(flow)
+        harness.pass_time(1)
 
-        assert (lab.step.status, unread(caplog)) == ("succeeded", [])
+        assert (harness.step.status, unread(caplog)) == ("succeeded", [])
 
     def test_many_are_saved_together(self) -> None:
         checkpointer = Memory()
-        lab = Lab(checkpoints=checkpointer)
+        harness = WorkflowHarness(checkpoints=checkpointer)
 
         def flow(step: StepContext) -> int:
             futures = [step.do_async("n", int, n) for n in range(200)]
             return sum(future.result(30) for future in futures)
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.value == sum(range(200))
-        assert len(lab.operations) == 200
+        assert harness.value == sum(range(200))
+        assert len(harness.operations) == 200
         assert checkpointer.saves <= 201
-        lab.close()
+        harness.close()
 
 
 class TestCoroutines:
-    def test_awaited_in_turn_and_side_by_side(self, lab: Lab) -> None:
+    def test_awaited_in_turn_and_side_by_side(self, harness: WorkflowHarness) -> None:
         async def get(n: int) -> tuple[int, int]:
-            lab.note("get")
+            harness.note("get")
             await asyncio.sleep(0)
             return n, n
 
@@ -185,13 +185,13 @@ class TestCoroutines:
             step.sleep(1)
             return values
 
-        assert lab.go(flow).status == "waiting"
-        lab.pass_time(1)
+        assert harness.go(flow).status == "waiting"
+        harness.pass_time(1)
 
-        assert lab.value == [[1, 1], [2, 2], [3, 3], [5, 5], [4, 4], 3]
-        assert lab.ran["get"] == 5
+        assert harness.value == [[1, 1], [2, 2], [3, 3], [5, 5], [4, 4], 3]
+        assert harness.ran["get"] == 5
         # What runs side by side is recorded in the order in which it is saved.
-        recorded = list(lab.operations)
+        recorded = list(harness.operations)
         assert [recorded[0], *recorded[5:]] == ["get", "plain", "sleep"]
         assert [set(recorded[1:3]), set(recorded[3:5])] == [{"get#2", "get#3"}, {"task", "task#2"}]
 
@@ -206,10 +206,10 @@ class TestCoroutines:
                 super().save_checkpoint(checkpoint)
 
         checkpointer = Watched()
-        lab = Lab(checkpoints=checkpointer)
+        harness = WorkflowHarness(checkpoints=checkpointer)
 
         async def get() -> int:
-            lab.note(threading.current_thread().name)
+            harness.note(threading.current_thread().name)
             return 1
 
         async def flow(step: StepContext) -> int:
@@ -217,29 +217,29 @@ class TestCoroutines:
             step.sleep(1)
             return value
 
-        lab.go(flow)
-        lab.pass_time(1)
+        harness.go(flow)
+        harness.pass_time(1)
 
-        assert (lab.value, checkpointer.saves) == (1, 3)
-        assert set(lab.ran).isdisjoint(checkpointer.threads)
-        lab.close()
+        assert (harness.value, checkpointer.saves) == (1, 3)
+        assert set(harness.ran).isdisjoint(checkpointer.threads)
+        harness.close()
 
-    def test_what_the_body_left_running_is_waited_for(self, lab: Lab) -> None:
+    def test_what_the_body_left_running_is_waited_for(self, harness: WorkflowHarness) -> None:
         async def slow(n: int) -> int:
             await asyncio.sleep(0)
-            return lab.note("slow", n)  # type: ignore[no-any-return]
+            return harness.note("slow", n)  # type: ignore[no-any-return]
 
         async def flow(step: StepContext) -> str:
             step.do_async("slow", slow, 1)
             step.do_async("slow", slow, 2)
             return "done"
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert (lab.value, lab.ran["slow"], len(lab.operations)) == ("done", 2, 2)
+        assert (harness.value, harness.ran["slow"], len(harness.operations)) == ("done", 2, 2)
 
     def test_failure_of_what_was_left_running_is_logged(
-        self, lab: Lab, caplog: pytest.LogCaptureFixture
+        self, harness: WorkflowHarness, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def fail() -> None:
             await asyncio.sleep(0)
@@ -249,15 +249,15 @@ class TestCoroutines:
             step.do_async("lost", fail)
             return "done"
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.value == "done"
+        assert harness.value == "done"
         assert unread(caplog) == [
-            f"{lab.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
+            f"{harness.run_id}/flow: step.do_async('lost') failed, and nothing read its result: "
             "ValueError: nobody looks"
         ]
 
-    def test_a_wait_in_a_group_of_tasks_suspends(self, lab: Lab) -> None:
+    def test_a_wait_in_a_group_of_tasks_suspends(self, harness: WorkflowHarness) -> None:
         async def flow(step: StepContext) -> str:
             async def waits() -> None:
                 step.sleep(1)
@@ -266,36 +266,36 @@ class TestCoroutines:
                 group.create_task(waits())
             return "awake"
 
-        assert lab.go(flow).status == "waiting"
-        lab.pass_time(1)
+        assert harness.go(flow).status == "waiting"
+        harness.pass_time(1)
 
-        assert lab.value == "awake"
+        assert harness.value == "awake"
 
-    def test_retry(self, lab: Lab) -> None:
+    def test_retry(self, harness: WorkflowHarness) -> None:
         async def shaky() -> int:
-            lab.note("shaky")
-            if lab.ran["shaky"] < 3:
+            harness.note("shaky")
+            if harness.ran["shaky"] < 3:
                 raise TimeoutError
             return 7
 
         async def flow(step: StepContext) -> int:
             return await step.do("shaky", shaky, retry=Retry(max_attempts=3, initial=0))
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert (lab.value, lab.operations["shaky"].attempts) == (7, 3)
+        assert (harness.value, harness.operations["shaky"].attempts) == (7, 3)
 
     @pytest.mark.parametrize("pool", ["inline", "thread", "asyncio"])
-    def test_in_every_pool(self, lab: Lab, pool: str) -> None:
+    def test_in_every_pool(self, harness: WorkflowHarness, pool: str) -> None:
         async def get(n: int) -> int:
-            return lab.note("get", n)  # type: ignore[no-any-return]
+            return harness.note("get", n)  # type: ignore[no-any-return]
 
         async def flow(step: StepContext) -> int:
             value = await step.do("get", get, 7)
             step.sleep(1)
             return value
 
-        lab.go(flow, pool=pool)
-        lab.pass_time(1)
+        harness.go(flow, pool=pool)
+        harness.pass_time(1)
 
-        assert (lab.value, lab.ran["get"]) == (7, 1)
+        assert (harness.value, harness.ran["get"]) == (7, 1)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from stepwell import InvalidInput, Permanent, Retry, StepContext, StepError
 from stepwell.engine.durable.replay import digest
-from tests.engine.durable.lab import Lab
+from tests.engine.durable.workflow_harness import WorkflowHarness
 
 
 class Deployed(BaseModel):
@@ -31,11 +31,11 @@ class Odd(Exception):
         self.response = response
 
 
-def test_recorded_value_is_returned_and_typed_on_every_execution(lab: Lab) -> None:
+def test_recorded_value_is_returned_and_typed_on_every_execution(harness: WorkflowHarness) -> None:
     seen: list[Any] = []
 
     def deploy(version: int) -> Deployed:
-        lab.note("deploy")
+        harness.note("deploy")
         return Deployed(version=version, after=timedelta(seconds=90))
 
     def plain(version: int):  # type: ignore[no-untyped-def]  # no annotation is the case
@@ -46,74 +46,76 @@ def test_recorded_value_is_returned_and_typed_on_every_execution(lab: Lab) -> No
         seen.append(step.do("plain", plain, version=2))
         step.sleep(1)
 
-    lab.go(flow)
-    lab.pass_time(1)
+    harness.go(flow)
+    harness.pass_time(1)
 
     typed, untyped = (
         Deployed(version=1, after=timedelta(seconds=90)),
         [{"version": 2, "after": "PT1S"}],
     )
     assert seen == [typed, untyped, typed, untyped]
-    assert lab.ran == {"deploy": 1}
-    recorded = lab.operations["deploy"]
+    assert harness.ran == {"deploy": 1}
+    recorded = harness.operations["deploy"]
     assert (recorded.kind, recorded.attempts, recorded.value["version"]) == ("do", 1, 1)
-    assert recorded.started == recorded.ended == lab.checkpoint.start_time
-    assert lab.checkpoint.status == "completed"
+    assert recorded.started == recorded.ended == harness.checkpoint.start_time
+    assert harness.checkpoint.status == "completed"
 
 
-def test_occurrences_and_keys_tell_operations_of_one_name_apart(lab: Lab) -> None:
+def test_occurrences_and_keys_tell_operations_of_one_name_apart(harness: WorkflowHarness) -> None:
     def flow(step: StepContext) -> list[Any]:
-        values = [step.do("get", lab.note, "get", n) for n in range(3)]
-        values += [step.do("put", lab.note, "put", k, key=k) for k in "ba"]
+        values = [step.do("get", harness.note, "get", n) for n in range(3)]
+        values += [step.do("put", harness.note, "put", k, key=k) for k in "ba"]
         step.sleep(1)
         return values
 
-    lab.go(flow)
-    lab.pass_time(1)
+    harness.go(flow)
+    harness.pass_time(1)
 
-    assert lab.value == [0, 1, 2, "b", "a"]
-    assert lab.ran == {"get": 3, "put": 2}
-    assert list(lab.operations) == ["get", "get#2", "get#3", "put[b]", "put[a]", "sleep"]
+    assert harness.value == [0, 1, 2, "b", "a"]
+    assert harness.ran == {"get": 3, "put": 2}
+    assert list(harness.operations) == ["get", "get#2", "get#3", "put[b]", "put[a]", "sleep"]
 
 
-def test_keyed_operations_may_change_their_order(lab: Lab) -> None:
+def test_keyed_operations_may_change_their_order(harness: WorkflowHarness) -> None:
     order = ["a", "b"]
 
     def flow(step: StepContext) -> list[Any]:
-        values = [step.do("put", lab.note, "put", k, key=k) for k in order]
+        values = [step.do("put", harness.note, "put", k, key=k) for k in order]
         step.sleep(1)
         return values
 
-    lab.go(flow)
+    harness.go(flow)
     order.reverse()
-    lab.pass_time(1)
+    harness.pass_time(1)
 
-    assert (lab.value, lab.ran["put"]) == (["b", "a"], 2)
+    assert (harness.value, harness.ran["put"]) == (["b", "a"], 2)
 
 
-def test_without_checkpoint_it_runs_each_time_and_may_give_anything(lab: Lab) -> None:
+def test_without_checkpoint_it_runs_each_time_and_may_give_anything(
+    harness: WorkflowHarness,
+) -> None:
     def use(client: object) -> int:
-        return lab.note("use", 7)  # type: ignore[no-any-return]
+        return harness.note("use", 7)  # type: ignore[no-any-return]
 
     def flow(step: StepContext) -> int:
-        connection = step.do("connect", lab.note, "connect", object(), checkpoint=False)
+        connection = step.do("connect", harness.note, "connect", object(), checkpoint=False)
         value = step.do("use", use, connection)
         step.sleep(1)
         return value
 
-    lab.go(flow)
-    lab.pass_time(1)
+    harness.go(flow)
+    harness.pass_time(1)
 
-    assert lab.value == 7
-    assert lab.ran == {"connect": 2, "use": 1}
-    assert "connect" not in lab.operations
+    assert harness.value == 7
+    assert harness.ran == {"connect": 2, "use": 1}
+    assert "connect" not in harness.operations
 
 
-def test_failure_that_the_body_catches_is_replayed(lab: Lab) -> None:
+def test_failure_that_the_body_catches_is_replayed(harness: WorkflowHarness) -> None:
     caught: list[str] = []
 
     def fail(kind: str) -> None:
-        lab.note(kind)
+        harness.note(kind)
         match kind:
             case "own":
                 raise Declined("no_funds", "not enough", details={"missing": 3})
@@ -131,23 +133,23 @@ def test_failure_that_the_body_catches_is_replayed(lab: Lab) -> None:
                 caught.append(f"{type(error).__name__} {error} {details}")
         step.sleep(1)
 
-    lab.go(flow)
-    step = lab.pass_time(1)
+    harness.go(flow)
+    step = harness.pass_time(1)
 
-    assert step.status == "succeeded", lab.error
+    assert step.status == "succeeded", harness.error
     assert caught[:3] == caught[3:]
     assert caught[0] == "Declined not enough {'missing': 3}"
-    assert set(lab.ran.values()) == {1}
+    assert set(harness.ran.values()) == {1}
 
 
-def test_failure_of_an_unknown_class_becomes_a_step_error(lab: Lab) -> None:
+def test_failure_of_an_unknown_class_becomes_a_step_error(harness: WorkflowHarness) -> None:
     errors: list[StepError] = []
 
     def fail() -> None:
         class Gone(Exception):
             pass
 
-        Gone.__qualname__ = "Vanished" if lab.ran["first"] else "Gone"
+        Gone.__qualname__ = "Vanished" if harness.ran["first"] else "Gone"
         raise Gone("bye")
 
     def flow(step: StepContext) -> None:
@@ -156,45 +158,45 @@ def test_failure_of_an_unknown_class_becomes_a_step_error(lab: Lab) -> None:
         except StepError as error:
             errors.append(error)
         except Exception:
-            lab.note("first")
+            harness.note("first")
         step.sleep(1)
 
-    lab.go(flow)
-    lab.there.checkpointer.atomic_update(  # type: ignore[attr-defined]
-        f"{lab.run_id}/flow",
+    harness.go(flow)
+    harness.there.checkpointer.atomic_update(  # type: ignore[attr-defined]
+        f"{harness.run_id}/flow",
         lambda checkpoint: setattr(checkpoint.operations[0].error, "type", "os.system"),
     )
-    lab.pass_time(1)
+    harness.pass_time(1)
 
     assert [(error.code, str(error)) for error in errors] == [("Gone", "bye")]
 
 
-def test_failure_that_ends_the_attempt_is_tried_again(lab: Lab) -> None:
+def test_failure_that_ends_the_attempt_is_tried_again(harness: WorkflowHarness) -> None:
     def fail_once() -> str:
-        if lab.note("pay") or lab.ran["pay"] == 1:
+        if harness.note("pay") or harness.ran["pay"] == 1:
             raise ConnectionError("down")
         return "paid"
 
     def flow(step: StepContext) -> str:
-        step.do("before", lab.note, "before")
+        step.do("before", harness.note, "before")
         try:
             return step.do("pay", fail_once)
         except ConnectionError as error:
             raise RuntimeError("cannot go on") from error
 
-    step = lab.go(flow, retry=Retry(max_attempts=2, initial=5, jitter=0))
-    assert (step.status, lab.operations["pay"].open) == ("ready", True)
-    lab.pass_time(5)
+    step = harness.go(flow, retry=Retry(max_attempts=2, initial=5, jitter=0))
+    assert (step.status, harness.operations["pay"].open) == ("ready", True)
+    harness.pass_time(5)
 
-    assert lab.value == "paid"
-    assert lab.ran == {"before": 1, "pay": 2}
-    assert (lab.operations["pay"].attempts, lab.operations["pay"].error) == (2, None)
+    assert harness.value == "paid"
+    assert harness.ran == {"before": 1, "pay": 2}
+    assert (harness.operations["pay"].attempts, harness.operations["pay"].error) == (2, None)
 
 
-def test_a_caught_failure_stays_when_a_later_one_ends_the_attempt(lab: Lab) -> None:
+def test_a_caught_failure_stays_when_a_later_one_ends_the_attempt(harness: WorkflowHarness) -> None:
     def fail(name: str) -> None:
-        lab.note(name)
-        if name == "pay" or lab.ran[name] == 1:
+        harness.note(name)
+        if name == "pay" or harness.ran[name] == 1:
             raise ValueError(name)
 
     def flow(step: StepContext) -> str:
@@ -204,14 +206,14 @@ def test_a_caught_failure_stays_when_a_later_one_ends_the_attempt(lab: Lab) -> N
             step.do("refund", fail, "refund")
         return "refunded"
 
-    lab.go(flow, retry=Retry(max_attempts=2, initial=0, jitter=0))
-    lab.execute()
+    harness.go(flow, retry=Retry(max_attempts=2, initial=0, jitter=0))
+    harness.execute()
 
-    assert lab.value == "refunded"
-    assert lab.ran == {"pay": 1, "refund": 2}
+    assert harness.value == "refunded"
+    assert harness.ran == {"pay": 1, "refund": 2}
 
 
-def test_what_was_decided_is_saved_before_the_next_function_runs(lab: Lab) -> None:
+def test_what_was_decided_is_saved_before_the_next_function_runs(harness: WorkflowHarness) -> None:
     seen: list[list[str]] = []
 
     def fail() -> None:
@@ -221,7 +223,7 @@ def test_what_was_decided_is_saved_before_the_next_function_runs(lab: Lab) -> No
         seen.append([f"{o.id} {o.error.code if o.error else o.value}" for o in recorded()])
 
     def recorded() -> list[Any]:
-        return lab.checkpoint.operations
+        return harness.checkpoint.operations
 
     def flow(step: StepContext) -> None:
         try:
@@ -234,45 +236,45 @@ def test_what_was_decided_is_saved_before_the_next_function_runs(lab: Lab) -> No
         step.sleep(0)
         step.do("look", look)
 
-    lab.go(flow)
+    harness.go(flow)
 
     first = ["fail ValueError"]
     second = [*first, "look None", "receive wait_timeout", "get_value no_value"]
     assert seen == [first, second, [*second, "look#2 None"]]
 
 
-def test_retry_within_the_operation_counts_its_attempts(lab: Lab) -> None:
+def test_retry_within_the_operation_counts_its_attempts(harness: WorkflowHarness) -> None:
     def shaky() -> int:
-        lab.note("shaky")
-        if lab.ran["shaky"] < 3:
+        harness.note("shaky")
+        if harness.ran["shaky"] < 3:
             raise TimeoutError
-        return lab.ran["shaky"]
+        return harness.ran["shaky"]
 
     def flow(step: StepContext) -> int:
         return step.do("shaky", shaky, retry=Retry(max_attempts=5, initial=0, jitter=0))
 
-    lab.go(flow)
+    harness.go(flow)
 
-    assert lab.value == 3
-    assert lab.operations["shaky"].attempts == 3
-    assert lab.step.attempt == 1
+    assert harness.value == 3
+    assert harness.operations["shaky"].attempts == 3
+    assert harness.step.attempt == 1
 
 
-def test_retry_ends_with_the_policy(lab: Lab) -> None:
+def test_retry_ends_with_the_policy(harness: WorkflowHarness) -> None:
     def never() -> None:
-        lab.note("never")
+        harness.note("never")
         raise TimeoutError("never")
 
     def flow(step: StepContext) -> None:
         step.do("never", never, retry=Retry(max_attempts=2, initial=0, retry_on=TimeoutError))
 
-    lab.go(flow)
+    harness.go(flow)
 
-    assert lab.step.status == "failed"
-    assert (lab.ran["never"], lab.operations["never"].attempts) == (2, 2)
-    assert lab.checkpoint.status == "failed"
-    assert lab.checkpoint.error is not None
-    assert lab.checkpoint.error.message == "never"
+    assert harness.step.status == "failed"
+    assert (harness.ran["never"], harness.operations["never"].attempts) == (2, 2)
+    assert harness.checkpoint.status == "failed"
+    assert harness.checkpoint.error is not None
+    assert harness.checkpoint.error.message == "never"
 
 
 @pytest.mark.parametrize(
@@ -300,36 +302,36 @@ def test_retry_ends_with_the_policy(lab: Lab) -> None:
         (lambda step: step.variables.update(a={1}) or step.do("x", len, "x"), "step.variables.a"),
     ],
 )
-def test_bad_input_is_refused(lab: Lab, call: Any, expected: str) -> None:
+def test_bad_input_is_refused(harness: WorkflowHarness, call: Any, expected: str) -> None:
     def flow(step: StepContext) -> None:
         call(step)
 
-    step = lab.go(flow)
+    step = harness.go(flow)
 
     assert step.status == "failed"
-    assert expected in lab.error
+    assert expected in harness.error
 
 
 async def _later() -> int:
     return 1
 
 
-def test_a_value_that_does_not_fit_its_annotation_is_refused(lab: Lab) -> None:
+def test_a_value_that_does_not_fit_its_annotation_is_refused(harness: WorkflowHarness) -> None:
     def wrong() -> int:
         return "many"  # type: ignore[return-value]
 
     def flow(step: StepContext) -> None:
         step.do("wrong", wrong)
 
-    lab.go(flow)
+    harness.go(flow)
 
-    assert lab.error.startswith("invalid_payload: step.do('wrong'): the value: ")
+    assert harness.error.startswith("invalid_payload: step.do('wrong'): the value: ")
 
 
-def test_one_function_in_many_shapes_is_one(lab: Lab) -> None:
+def test_one_function_in_many_shapes_is_one(harness: WorkflowHarness) -> None:
     class Client:
         def get(self, n: int = 0) -> int:
-            return lab.note("get", n)  # type: ignore[no-any-return]
+            return harness.note("get", n)  # type: ignore[no-any-return]
 
     def flow(step: StepContext) -> list[int]:
         values: list[Any] = [
@@ -339,59 +341,61 @@ def test_one_function_in_many_shapes_is_one(lab: Lab) -> None:
         values += [step.do("twice", lambda n=n: 2 * n) for n in range(2)]
         return values
 
-    lab.go(flow)
+    harness.go(flow)
 
-    assert lab.value == [1, 2, 0, 2]
+    assert harness.value == [1, 2, 0, 2]
 
 
 @pytest.mark.parametrize("effect", ["record", "artifact", "emit", "result", "send", "sleep", "do"])
-def test_effects_and_waits_inside_an_operation_are_refused(lab: Lab, effect: str) -> None:
+def test_effects_and_waits_inside_an_operation_are_refused(
+    harness: WorkflowHarness, effect: str
+) -> None:
     calls: dict[str, Any] = {
         "record": lambda step: step.record("c", "k", 1),
         "artifact": lambda step: step.artifact("a", b""),
-        "emit": lambda step: step.emit("lab.flow"),
+        "emit": lambda step: step.emit("harness.flow"),
         "result": lambda step: step.result(1),
         "send": lambda step: step.send(step.run.id, "t", 1),
         "sleep": lambda step: step.sleep(1),
-        "do": lambda step: step.do("inner", lab.note, "inner"),
+        "do": lambda step: step.do("inner", harness.note, "inner"),
     }
 
     def flow(step: StepContext) -> None:
         step.do("outer", calls[effect], step)
 
-    lab.go(flow)
+    harness.go(flow)
 
-    assert f"step.{effect}: called inside the operation 'outer'" in lab.error
-    assert not lab.ran
+    assert f"step.{effect}: called inside the operation 'outer'" in harness.error
+    assert not harness.ran
 
 
-def test_after_the_end_nothing_is_done_any_more(lab: Lab) -> None:
+def test_after_the_end_nothing_is_done_any_more(harness: WorkflowHarness) -> None:
     kept: list[StepContext] = []
 
     def flow(step: StepContext) -> None:
         kept.append(step)
 
-    lab.go(flow)
+    harness.go(flow)
 
     for call in (lambda: kept[0].do("x", len, "x"), lambda: kept[0].sleep(1)):
         with pytest.raises(Exception, match="the execution of step 'flow' has ended"):
             call()
     with pytest.raises(InvalidInput):
-        lab.there.send(lab.run_id, "stepwell.x", 1)
+        harness.there.send(harness.run_id, "stepwell.x", 1)
 
 
-def test_variables_are_there_again(lab: Lab) -> None:
+def test_variables_are_there_again(harness: WorkflowHarness) -> None:
     def flow(step: StepContext) -> Any:
         step.variables["executions"] = step.variables.get("executions", 0) + 1
-        step.do("x", lab.note, "x")
+        step.do("x", harness.note, "x")
         step.sleep(1)
         return step.variables
 
-    lab.go(flow)
-    assert lab.checkpoint.variables == {"executions": 1}
-    lab.pass_time(1)
+    harness.go(flow)
+    assert harness.checkpoint.variables == {"executions": 1}
+    harness.pass_time(1)
 
-    assert lab.value == {"executions": 2}
+    assert harness.value == {"executions": 2}
 
 
 def test_digest_is_the_same_for_the_same_arguments() -> None:

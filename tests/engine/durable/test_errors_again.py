@@ -21,7 +21,7 @@ import pytest
 from stepwell import Permanent, StepContext, StepError
 from stepwell.engine.checkpoints.checkpoint import OperationError
 from stepwell.engine.durable.operation_errors import from_value
-from tests.engine.durable.lab import Lab
+from tests.engine.durable.workflow_harness import WorkflowHarness
 
 # Of built-in errors what is in fields of their own, besides the arguments.
 FIELDS = (
@@ -134,7 +134,9 @@ def portrait(error: BaseException) -> tuple[Any, ...]:
     return type(error), str(error), repr(error.args), repr(fields), state, slots
 
 
-def raised(lab: Lab, make: Callable[[], Exception]) -> tuple[Exception, list[Any], list[Any]]:
+def raised(
+    harness: WorkflowHarness, make: Callable[[], Exception]
+) -> tuple[Exception, list[Any], list[Any]]:
     """The error of the function; the portraits of what was raised each time, and their causes."""
     error = make()
     portraits: list[Any] = []
@@ -152,31 +154,31 @@ def raised(lab: Lab, make: Callable[[], Exception]) -> tuple[Exception, list[Any
         for _ in range(2):
             step.sleep(1)
 
-    lab.go(flow)
-    lab.pass_time(1)
-    lab.pass_time(1)
-    assert lab.value is None
+    harness.go(flow)
+    harness.pass_time(1)
+    harness.pass_time(1)
+    assert harness.value is None
     return error, portraits, causes
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_the_same(lab: Lab, name: str) -> None:
-    error, portraits, causes = raised(lab, SAME[name])
+def test_the_same(harness: WorkflowHarness, name: str) -> None:
+    error, portraits, causes = raised(harness, SAME[name])
 
     assert portraits == [portrait(error)] * 3
     assert causes == [None] * 3
 
 
 @pytest.mark.parametrize("name", ALIKE)
-def test_what_cannot_be_made_again_is_raised_alike(lab: Lab, name: str) -> None:
-    error, portraits, causes = raised(lab, ALIKE[name])
+def test_what_cannot_be_made_again_is_raised_alike(harness: WorkflowHarness, name: str) -> None:
+    error, portraits, causes = raised(harness, ALIKE[name])
 
     assert portraits[1:] == portraits[:1] * 2
     assert causes == [error, None, None]
     assert issubclass(type(error), portraits[0][0]) or portraits[0][0] is StepError
 
 
-def test_response_of_a_server_comes_with_an_empty_body(lab: Lab) -> None:
+def test_response_of_a_server_comes_with_an_empty_body(harness: WorkflowHarness) -> None:
     headers = Message()
     headers["Retry-After"] = "5"
     headers["Set-Cookie"] = "a=1"
@@ -194,8 +196,8 @@ def test_response_of_a_server_comes_with_an_empty_body(lab: Lab) -> None:
             found.append((told, error.headers.items(), error.read()))
         step.sleep(1)
 
-    lab.go(flow)
-    lab.pass_time(1)
+    harness.go(flow)
+    harness.pass_time(1)
 
     told = (503, "busy", "http://x/y", "http://x/y", "busy", "HTTP Error 503: busy")
     assert found == [(told, headers.items(), b"")] * 2
@@ -210,8 +212,10 @@ def test_error_that_an_earlier_version_recorded() -> None:
     assert type(from_value(OperationError(code="gone", message="m", type="no.Such"))) is StepError
 
 
-def test_own_error_with_a_code(lab: Lab) -> None:
-    error, portraits, causes = raised(lab, lambda: Permanent("declined", "no funds", details={}))
+def test_own_error_with_a_code(harness: WorkflowHarness) -> None:
+    error, portraits, causes = raised(
+        harness, lambda: Permanent("declined", "no funds", details={})
+    )
 
     assert [told[:4] for told in portraits] == [portrait(error)[:4]] * 3
     assert causes == [None] * 3

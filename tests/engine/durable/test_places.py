@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stepwell import StepContext, waits
-from tests.engine.durable.lab import Lab
+from tests.engine.durable.workflow_harness import WorkflowHarness
 
 COMBINATOR = "wait for several things at once with step.wait_any(…) or step.wait_all(…)"
 LIMIT = "limit the wait itself: timeout=…"
@@ -119,16 +119,16 @@ class TestRefused:
     )
     def test_beside_the_function(
         self,
-        lab: Lab,
+        harness: WorkflowHarness,
         function: Callable[[StepContext], Any],
         pool: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        lab.go(function, pool=pool)
+        harness.go(function, pool=pool)
 
-        assert lab.step.status == "failed"
-        assert lab.error.startswith("invalid_input: step.")
-        assert COMBINATOR in lab.error
+        assert harness.step.status == "failed"
+        assert harness.error.startswith("invalid_input: step.")
+        assert COMBINATOR in harness.error
         gc.collect()
         assert "never retrieved" not in caplog.text
 
@@ -136,32 +136,34 @@ class TestRefused:
         ("function", "pool"), in_each_pool(timeout, far_timeout, timeout_in_a_loop_of_its_own)
     )
     def test_under_a_time_limit(
-        self, lab: Lab, function: Callable[[StepContext], Any], pool: str
+        self, harness: WorkflowHarness, function: Callable[[StepContext], Any], pool: str
     ) -> None:
-        lab.go(function, pool=pool)
+        harness.go(function, pool=pool)
 
-        assert lab.step.status == "failed"
-        assert LIMIT in lab.error
+        assert harness.step.status == "failed"
+        assert LIMIT in harness.error
 
-    def test_wait_for_names_the_time_limit(self, lab: Lab) -> None:
-        lab.go(wait_for)
+    def test_wait_for_names_the_time_limit(self, harness: WorkflowHarness) -> None:
+        harness.go(wait_for)
 
-        assert lab.step.status == "failed"
-        assert "timeout=…" in lab.error
+        assert harness.step.status == "failed"
+        assert "timeout=…" in harness.error
 
-    def test_operation_beside_the_function_names_the_combinator(self, lab: Lab) -> None:
+    def test_operation_beside_the_function_names_the_combinator(
+        self, harness: WorkflowHarness
+    ) -> None:
         def flow(step: StepContext) -> None:
             step.do_async("nap", step.sleep, 1).result()
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert "called inside the operation 'nap'" in lab.error
-        assert "step.wait_all(…)" in lab.error
+        assert "called inside the operation 'nap'" in harness.error
+        assert "step.wait_all(…)" in harness.error
 
 
 class TestAllowed:
     @pytest.mark.parametrize("pool", POOLS)
-    def test_in_a_coroutine_of_the_function(self, lab: Lab, pool: str) -> None:
+    def test_in_a_coroutine_of_the_function(self, harness: WorkflowHarness, pool: str) -> None:
         async def flow(step: StepContext) -> Any:
             task = asyncio.create_task(asyncio.sleep(0))
             await nap(step)
@@ -170,63 +172,63 @@ class TestAllowed:
                 await asyncio.sleep(0)
             return step.wait_any(waits.Message("mail"), waits.Sleep(1)).index
 
-        lab.go(flow, pool=pool)
-        lab.pass_time(1)
-        lab.pass_time(1)
+        harness.go(flow, pool=pool)
+        harness.pass_time(1)
+        harness.pass_time(1)
 
-        assert lab.value == 1
+        assert harness.value == 1
 
-    def test_in_a_task_that_the_function_awaits_alone(self, lab: Lab) -> None:
+    def test_in_a_task_that_the_function_awaits_alone(self, harness: WorkflowHarness) -> None:
         async def flow(step: StepContext) -> str:
             await asyncio.create_task(nap(step))
             return "awake"
 
-        lab.go(flow)
-        lab.pass_time(1)
+        harness.go(flow)
+        harness.pass_time(1)
 
-        assert lab.value == "awake"
+        assert harness.value == "awake"
 
-    def test_in_the_loop_that_a_plain_function_runs(self, lab: Lab) -> None:
+    def test_in_the_loop_that_a_plain_function_runs(self, harness: WorkflowHarness) -> None:
         def flow(step: StepContext) -> str:
             asyncio.run(nap(step))
             return "awake"
 
-        lab.go(flow)
-        lab.pass_time(1)
+        harness.go(flow)
+        harness.pass_time(1)
 
-        assert lab.value == "awake"
+        assert harness.value == "awake"
 
-    def test_while_the_host_has_a_loop_and_a_time_limit(self, lab: Lab) -> None:
+    def test_while_the_host_has_a_loop_and_a_time_limit(self, harness: WorkflowHarness) -> None:
         def flow(step: StepContext) -> str:
             step.sleep(1)
             return "awake"
 
         async def host() -> None:
             async with asyncio.timeout(60):
-                lab.go(flow)
-                lab.pass_time(1)
+                harness.go(flow)
+                harness.pass_time(1)
 
         asyncio.run(host())
 
-        assert lab.value == "awake"
+        assert harness.value == "awake"
 
-    def test_from_a_thread_other_things_are_fine(self, lab: Lab) -> None:
+    def test_from_a_thread_other_things_are_fine(self, harness: WorkflowHarness) -> None:
         def flow(step: StepContext) -> Any:
             thread = threading.Thread(target=step.set_value, args=("k", 1))
             thread.start()
             thread.join()
             return step.get_value(step.run.id, "k")
 
-        lab.go(flow)
+        harness.go(flow)
 
-        assert lab.value == 1
+        assert harness.value == 1
 
 
 def test_task_that_goes_on_beside_a_wait_ends_quietly(
-    lab: Lab, caplog: pytest.LogCaptureFixture
+    harness: WorkflowHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def note() -> None:
-        lab.note("note")
+        harness.note("note")
 
     async def flow(step: StepContext) -> None:
         async def goes_on() -> None:
@@ -238,8 +240,8 @@ def test_task_that_goes_on_beside_a_wait_ends_quietly(
         step.sleep(1)
         await task
 
-    lab.go(flow)
-    assert lab.step.status == "waiting"
+    harness.go(flow)
+    assert harness.step.status == "waiting"
     gc.collect()
 
     assert "never retrieved" not in caplog.text

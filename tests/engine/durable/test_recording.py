@@ -11,7 +11,7 @@ import pytest
 from stepwell import Checkpoint, Package, Retry, RunBuilder, StepContext, StepError, connect
 from stepwell.engine.durable.outbox import sent_key
 from stepwell.engine.wait_rules import MAX_MESSAGE_KEY
-from tests.engine.durable.lab import Lab, Memory
+from tests.engine.durable.workflow_harness import Memory, WorkflowHarness
 
 TWICE = Retry(max_attempts=2, initial=0, jitter=0)
 
@@ -94,41 +94,41 @@ class TestMessageKeys:
 
 def test_variables_survive_a_save_that_failed() -> None:
     checkpointer = Failing()
-    lab = Lab(checkpoints=checkpointer)
+    harness = WorkflowHarness(checkpoints=checkpointer)
 
     def flow(step: StepContext) -> dict[str, Any]:
-        step.do("a", lab.note, "a")
-        if lab.ran["begun"] == 0:
-            lab.note("begun")
+        step.do("a", harness.note, "a")
+        if harness.ran["begun"] == 0:
+            harness.note("begun")
             step.variables["x"] = 5
             checkpointer.trouble = 1
-        step.do("b", lab.note, "b")
+        step.do("b", harness.note, "b")
         return dict(step.variables)
 
-    lab.go(flow, retry=TWICE)
-    lab.execute()
+    harness.go(flow, retry=TWICE)
+    harness.execute()
 
-    assert (lab.value, lab.ran["b"]) == ({"x": 5}, 1)
-    lab.close()
+    assert (harness.value, harness.ran["b"]) == ({"x": 5}, 1)
+    harness.close()
 
 
 def test_a_checkpointer_that_gives_no_checkpoint_is_told_so() -> None:
-    lab = Lab(checkpoints=Forgetful())
+    harness = WorkflowHarness(checkpoints=Forgetful())
 
-    lab.go(lambda step: step.do("a", lab.note, "a"))
+    harness.go(lambda step: step.do("a", harness.note, "a"))
 
-    assert "load_checkpoint" in lab.error
-    assert "raise NoCheckpoint" in lab.error
-    lab.close()
+    assert "load_checkpoint" in harness.error
+    assert "raise NoCheckpoint" in harness.error
+    harness.close()
 
 
 class TestFailuresBeside:
-    def test_of_threads_are_all_tried_again(self, lab: Lab) -> None:
+    def test_of_threads_are_all_tried_again(self, harness: WorkflowHarness) -> None:
         second_failed = threading.Event()
 
         def part(n: int) -> int:
-            lab.note(str(n))
-            if lab.ran[str(n)] == 1:
+            harness.note(str(n))
+            if harness.ran[str(n)] == 1:
                 if n == 1:
                     second_failed.set()
                 else:
@@ -140,15 +140,15 @@ class TestFailuresBeside:
             parts = [step.do_async("part", part, n, key=str(n)) for n in range(3)]
             return [one.result(30) for one in parts]
 
-        lab.go(flow, retry=TWICE)
-        lab.execute()
+        harness.go(flow, retry=TWICE)
+        harness.execute()
 
-        assert (lab.value, lab.ran) == ([0, 1, 2], {"0": 2, "1": 2, "2": 2})
+        assert (harness.value, harness.ran) == ([0, 1, 2], {"0": 2, "1": 2, "2": 2})
 
-    def test_of_tasks_are_all_tried_again(self, lab: Lab) -> None:
+    def test_of_tasks_are_all_tried_again(self, harness: WorkflowHarness) -> None:
         async def part(n: int) -> int:
-            lab.note(str(n))
-            if lab.ran[str(n)] == 1:
+            harness.note(str(n))
+            if harness.ran[str(n)] == 1:
                 raise ConnectionError(n)
             return n
 
@@ -156,15 +156,15 @@ class TestFailuresBeside:
             parts = [step.do_async("part", part, n, key=str(n)) for n in range(3)]
             return list(await asyncio.gather(*parts))
 
-        lab.go(flow, retry=TWICE)
-        lab.execute()
+        harness.go(flow, retry=TWICE)
+        harness.execute()
 
-        assert (lab.value, lab.ran) == ([0, 1, 2], {"0": 2, "1": 2, "2": 2})
+        assert (harness.value, harness.ran) == ([0, 1, 2], {"0": 2, "1": 2, "2": 2})
 
-    def test_that_the_body_went_by_stay(self, lab: Lab) -> None:
+    def test_that_the_body_went_by_stay(self, harness: WorkflowHarness) -> None:
         async def fail(name: str) -> None:
-            lab.note(name)
-            if name == "pay" or lab.ran[name] == 1:
+            harness.note(name)
+            if name == "pay" or harness.ran[name] == 1:
                 raise ValueError(name)
 
         async def flow(step: StepContext) -> str:
@@ -174,18 +174,18 @@ class TestFailuresBeside:
                 await step.do_async("refund", fail, "refund")
             return "refunded"
 
-        lab.go(flow, retry=TWICE)
-        lab.execute()
+        harness.go(flow, retry=TWICE)
+        harness.execute()
 
-        assert (lab.value, lab.ran) == ("refunded", {"pay": 1, "refund": 2})
+        assert (harness.value, harness.ran) == ("refunded", {"pay": 1, "refund": 2})
 
 
 class TestTheSameFailureEachTime:
-    def test_with_its_arguments_and_attributes(self, lab: Lab) -> None:
+    def test_with_its_arguments_and_attributes(self, harness: WorkflowHarness) -> None:
         caught: list[Any] = []
 
         def charge() -> None:
-            lab.note("charge")
+            harness.note("charge")
             raise Declined(51, "no funds")
 
         def flow(step: StepContext) -> None:
@@ -195,18 +195,18 @@ class TestTheSameFailureEachTime:
                 caught.append((str(error), error.args, error.why))
             step.sleep(5)
 
-        lab.go(flow)
-        lab.pass_time(5)
+        harness.go(flow)
+        harness.pass_time(5)
 
         assert caught == [("declined: no funds", (51,), "no funds")] * 2
-        assert (lab.step.status, lab.ran["charge"]) == ("succeeded", 1)
+        assert (harness.step.status, harness.ran["charge"]) == ("succeeded", 1)
 
     @pytest.mark.parametrize(
         ("error", "as_what"),
         [(ExceptionGroup("g", [ValueError(1)]), StepError), (Broken(), LookupError)],
     )
     def test_as_what_can_be_made_of_it(
-        self, lab: Lab, error: Exception, as_what: type[Exception]
+        self, harness: WorkflowHarness, error: Exception, as_what: type[Exception]
     ) -> None:
         caught: list[tuple[type[Exception], str]] = []
         originals: list[BaseException | None] = []
@@ -222,20 +222,20 @@ class TestTheSameFailureEachTime:
                 originals.append(raised.__cause__)
             step.sleep(5)
 
-        lab.go(flow)
-        lab.pass_time(5)
+        harness.go(flow)
+        harness.pass_time(5)
 
         assert caught == [(as_what, str(error))] * 2
         assert originals == [error, None]
 
-    def test_one_that_ends_the_attempt_is_tried_again(self, lab: Lab) -> None:
+    def test_one_that_ends_the_attempt_is_tried_again(self, harness: WorkflowHarness) -> None:
         def fail() -> str:
-            lab.note("fail")
-            if lab.ran["fail"] == 1:
+            harness.note("fail")
+            if harness.ran["fail"] == 1:
                 raise ExceptionGroup("g", [ValueError(1)])
             return "done"
 
-        lab.go(lambda step: step.do("fail", fail), retry=TWICE)
-        lab.execute()
+        harness.go(lambda step: step.do("fail", fail), retry=TWICE)
+        harness.execute()
 
-        assert (lab.value, lab.ran["fail"]) == ("done", 2)
+        assert (harness.value, harness.ran["fail"]) == ("done", 2)

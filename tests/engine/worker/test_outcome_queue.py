@@ -1,4 +1,4 @@
-"""The inbox of a worker: many write, one waits."""
+"""The outcome queue of a worker: many write, one waits."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from time import monotonic
 
 import pytest
 
-from stepwell.engine.worker.outcome_queue import Inbox
+from stepwell.engine.worker.outcome_queue import OutcomeQueue
 
 
 @pytest.fixture
-def inbox() -> Inbox[int]:
-    return Inbox()
+def outcomes() -> OutcomeQueue[int]:
+    return OutcomeQueue()
 
 
-def test_items_come_in_the_order_they_were_put(inbox: Inbox[int]) -> None:
+def test_items_come_in_the_order_they_were_put(outcomes: OutcomeQueue[int]) -> None:
     for number in range(3):
-        inbox.put(number)
+        outcomes.put(number)
 
-    assert not inbox.empty()
-    assert [inbox.get() for _ in range(3)] == [0, 1, 2]
-    assert inbox.empty()
+    assert not outcomes.empty()
+    assert [outcomes.get() for _ in range(3)] == [0, 1, 2]
+    assert outcomes.empty()
 
 
 @pytest.mark.parametrize("wait", [{"block": False}, {"timeout": 0.01}, {"timeout": 0.0}])
-def test_an_empty_one_says_so(inbox: Inbox[int], wait: dict[str, float]) -> None:
-    inbox.put(1)
-    inbox.get()
+def test_an_empty_one_says_so(outcomes: OutcomeQueue[int], wait: dict[str, float]) -> None:
+    outcomes.put(1)
+    outcomes.get()
 
     with pytest.raises(Empty):
-        inbox.get(**wait)  # type: ignore[arg-type]  # either of the two
+        outcomes.get(**wait)  # type: ignore[arg-type]  # either of the two
 
 
-def test_what_many_put_all_comes_to_one_who_waits(inbox: Inbox[int]) -> None:
+def test_what_many_put_all_comes_to_one_who_waits(outcomes: OutcomeQueue[int]) -> None:
     # given
     writers, each = 8, 500
 
     def write(writer: int) -> None:
         for number in range(each):
-            inbox.put(writer * each + number)
+            outcomes.put(writer * each + number)
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
 
     # when
     for thread in threads:
         thread.start()
-    got = [inbox.get(timeout=30) for _ in range(writers * each)]
+    got = [outcomes.get(timeout=30) for _ in range(writers * each)]
 
     # then
     assert sorted(got) == list(range(writers * each))
@@ -71,11 +71,13 @@ def slow_handler() -> Iterator[float]:
 
 
 @pytest.mark.timeout(30)
-def test_a_wait_ends_in_time_though_a_signal_came(inbox: Inbox[int], slow_handler: float) -> None:
+def test_a_wait_ends_in_time_though_a_signal_came(
+    outcomes: OutcomeQueue[int], slow_handler: float
+) -> None:
     begun = monotonic()
     signal.setitimer(signal.ITIMER_REAL, slow_handler / 10)
 
     with pytest.raises(Empty):
-        inbox.get(timeout=slow_handler / 2)
+        outcomes.get(timeout=slow_handler / 2)
 
     assert monotonic() - begun >= slow_handler

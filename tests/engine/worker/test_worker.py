@@ -511,7 +511,7 @@ class TestByHand:
     ) -> None:
         # given a worker that has looked, and has no place for anything
         shop = Shop(package)
-        monkeypatch.setattr(shop.worker._lanes, "requests", tuple)
+        monkeypatch.setattr(shop.worker._windows, "requests", tuple)
         shop.worker.cycle()
         assert shop.worker._due_in() == inf
 
@@ -562,7 +562,7 @@ class TestByHand:
         again = [task for task in shop.pool.tasks[4:] if task.step.key == old.step.key]
         assert again
         assert old in shop.pool.canceled
-        claimed = sum(lane.claimed for lane in shop.worker._lanes._lanes.values())
+        claimed = sum(window.claimed for window in shop.worker._windows._windows.values())
         assert claimed == len(shop.worker._in_flight)
 
     @pytest.mark.parametrize(("runs", "steps", "waits"), [(10, 1, True), (1, 10, False)])
@@ -578,7 +578,7 @@ class TestByHand:
         shop = Shop(package, threads=16)
         for number in range(runs):
             shop.start(["ok"] * steps, f"r{number}")
-        exchange, get, waited = shop.store.exchange, shop.worker._inbox.get, []
+        exchange, get, waited = shop.store.exchange, shop.worker._outcomes.get, []
 
         def slow_exchange(*given: Any) -> Any:
             shop.clock.advance(timedelta(milliseconds=1))
@@ -591,7 +591,7 @@ class TestByHand:
             return get(False)
 
         monkeypatch.setattr(shop.worker._store, "exchange", slow_exchange)
-        monkeypatch.setattr(shop.worker._inbox, "get", wait)
+        monkeypatch.setattr(shop.worker._outcomes, "get", wait)
         shop.worker.cycle()
         for task in shop.pool.tasks:
             task.begin()

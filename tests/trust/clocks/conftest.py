@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stepwell import Runtime
-from tests.trust.clocks.crew import WorkerProcess
-from tests.trust.clocks.mill import opened
+from tests.trust.clocks.worker_process import WorkerProcess
+from tests.trust.clocks.worker_program import opened
 
 Spawn = Callable[..., WorkerProcess]
 

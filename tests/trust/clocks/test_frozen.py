@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stepwell import EventType, RunStatus, Runtime
 from tests.trust.clocks.conftest import Spawn
-from tests.trust.clocks.crew import PATIENCE, all_once, commits
+from tests.trust.clocks.worker_process import PATIENCE, all_once, commits
 
 LEASE = 0.6
 
@@ -18,7 +18,7 @@ def test_a_frozen_worker_thaws_to_find_its_step_done(
     runtime: Runtime, spawn: Spawn, pipes: list[Path]
 ) -> None:
     # given: a worker that is frozen in the middle of a step, for three leases
-    run = runtime.start_run("mill", {"pipe": str(pipes[0].with_name("pipe"))})
+    run = runtime.start_run("sample", {"pipe": str(pipes[0].with_name("pipe"))})
     ghost = spawn(LEASE)
     assert ghost.hear("waiting") == "waiting 1"
     ghost.tell(signal.SIGSTOP)
@@ -38,7 +38,7 @@ def test_a_frozen_worker_thaws_to_find_its_step_done(
     assert ended.status is RunStatus.SUCCEEDED
     other.tell(signal.SIGTERM)
     assert other.await_end()[0] == 0
-    again = runtime.start_run("mill", {"chains": 1, "links": 1, "ms": 0})
+    again = runtime.start_run("sample", {"chains": 1, "links": 1, "ms": 0})
     assert again.wait(PATIENCE).status is RunStatus.SUCCEEDED  # by the ghost, which lives
     assert runtime.result(run.id, "gate").value == "other"
     assert commits(runtime, run.id) == Counter({"gate": 1, "last": 1})
@@ -56,7 +56,7 @@ def test_a_frozen_worker_that_nobody_replaced_goes_on(
     runtime: Runtime, spawn: Spawn, pipes: list[Path]
 ) -> None:
     # given: a worker that is frozen in the middle of a step, with nobody to take the step back
-    run = runtime.start_run("mill", {"pipe": str(pipes[0].with_name("pipe"))})
+    run = runtime.start_run("sample", {"pipe": str(pipes[0].with_name("pipe"))})
     ghost = spawn(LEASE)
     assert ghost.hear("waiting") == "waiting 1"
     ghost.tell(signal.SIGSTOP)

@@ -11,7 +11,7 @@ import pytest
 
 from stepwell import RunStatus, Runtime, WaitTimeout
 from tests.trust.clocks.conftest import Spawn
-from tests.trust.clocks.crew import PATIENCE, all_once, commits, failures
+from tests.trust.clocks.worker_process import PATIENCE, all_once, commits, failures
 
 SKEWS = ("-3600s", "-1s", "+0s", "+1s", "+3600s")
 LEASE = 1.0
@@ -42,12 +42,12 @@ def test_five_workers_with_clocks_of_their_own(
         spawn(LEASE, FAKETIME=skew, **faketime)
 
     # when
-    run = runtime.start_run("mill", ORDER)
+    run = runtime.start_run("sample", ORDER)
 
     # then: all of it is done, and each step committed once
     assert run.wait(PATIENCE).status is RunStatus.SUCCEEDED, failures(runtime, run.id)
     assert commits(runtime, run.id) == all_once(runtime, run.id)
-    assert sorted(runtime.records("mill", "ground")) == sorted(
+    assert sorted(runtime.records("sample", "squares")) == sorted(
         step.id for step in runtime.steps(run.id)
     )
 
@@ -61,7 +61,7 @@ def test_five_workers_whose_clocks_jump(
     for clock in clocks:
         set_clock(clock, 0)
         spawn(LEASE, FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_NO_CACHE="1", **faketime)
-    run = runtime.start_run("mill", ORDER)
+    run = runtime.start_run("sample", ORDER)
 
     # when: they are set forward and back while there is work, by up to an hour
     for _ in range(40):

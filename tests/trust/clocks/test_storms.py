@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from stepwell import EventType, RunStatus, Runtime
-from tests.trust.clocks import mill
+from tests.trust.clocks import worker_program
 from tests.trust.clocks.conftest import Spawn
-from tests.trust.clocks.crew import PATIENCE, ROOT, all_once, commits
+from tests.trust.clocks.worker_process import PATIENCE, ROOT, all_once, commits
 
 STORMS = 10  # on each backend
 WORKERS = 2
-APP = f"{mill.__name__}:mill"
+APP = f"{worker_program.__name__}:sample"
 ENDS = {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
 
 
@@ -78,7 +78,7 @@ def test_storms(
     scale: float,
 ) -> None:
     # given
-    run = runtime.start_run("mill", {"chains": 6, "links": int(100 * scale), "ms": 30})
+    run = runtime.start_run("sample", {"chains": 6, "links": int(100 * scale), "ms": 30})
     chance = random.Random(11)
 
     # when: workers come and go

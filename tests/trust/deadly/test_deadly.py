@@ -91,7 +91,7 @@ TRIALS: dict[str, Trial] = {
 }
 
 
-class Crew:
+class Fleet:
     """Workers of one store, one after the other: the next begins when one is down or hangs."""
 
     def __init__(self, home: Path) -> None:
@@ -155,10 +155,10 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(tmp_path)
-    yield crew
-    crew.close()
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path)
+    yield fleet
+    fleet.close()
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_every_fault_is_tried_in_every_pool() -> None:
 
 @pytest.mark.parametrize("name", TRIALS)
 def test_the_rest_goes_on(
-    runtime: Runtime, crew: Crew, tmp_path: Path, name: str, scale: float
+    runtime: Runtime, fleet: Fleet, tmp_path: Path, name: str, scale: float
 ) -> None:
     # given
     trial = TRIALS[name]
@@ -186,7 +186,7 @@ def test_the_rest_goes_on(
     run = runtime.start_run("deadly", order, metadata={"threads": threads})
 
     # when
-    crew.work_off(run.id, trial)
+    fleet.work_off(run.id, trial)
 
     # then: each attempt was counted, and ended in its own way
     victims = [runtime.step(run.id, fault) for fault in trial.codes]
@@ -203,6 +203,6 @@ def test_the_rest_goes_on(
     assert done == Counter([*quiet, *(f for f, code in ends.items() if code == SUCCEEDS)])
 
     # then: no more workers went down than had to, and the store is whole
-    assert len(crew.workers) == trial.takes + 1
+    assert len(fleet.workers) == trial.takes + 1
     with closing(sqlite3.connect(tmp_path / "engine.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

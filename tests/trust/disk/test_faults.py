@@ -11,8 +11,8 @@ import pytest
 
 from tests.trust.disk.children import Children, Ended, Job
 from tests.trust.disk.commands import CONFLICT, check_said, command, program
-from tests.trust.disk.facts import missing, violations
 from tests.trust.disk.shim import FOREVER, HALF, ONCE, Fault
+from tests.trust.disk.survivors import missing, violations
 
 # So many places of a program's calls are tried, evenly spread, each with every kind of fault.
 PLACES = 8

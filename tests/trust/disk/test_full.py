@@ -14,7 +14,7 @@ import pytest
 
 from tests.trust.disk.children import Children, Ended, Job
 from tests.trust.disk.commands import APP, REASONS, STORE, check_said, command, program
-from tests.trust.disk.facts import missing
+from tests.trust.disk.survivors import missing
 
 SIZE = 4 * 1024 * 1024
 # So many bytes are left when the work begins: for nothing, for a part of the store, for some steps.

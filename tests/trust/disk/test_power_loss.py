@@ -9,7 +9,8 @@ import pytest
 
 from stepwell import connect
 from tests.trust.disk.children import Children, Ended, Job
-from tests.trust.disk.facts import (
+from tests.trust.disk.images import Image, images
+from tests.trust.disk.survivors import (
     Torn,
     artifacts_in,
     check_versions,
@@ -17,7 +18,6 @@ from tests.trust.disk.facts import (
     rows_in,
     stored_in,
 )
-from tests.trust.disk.images import Image, images
 from tests.trust.disk.work import SETTINGS
 from tests.trust.disk.work import disk as package
 

@@ -29,26 +29,26 @@ warnings.filterwarnings("ignore", "This process .* is multi-threaded", Deprecati
 RUNS = 25
 PATIENCE = 40.0
 
-mill = Package("mill")
+sample = Package("sample")
 
 
-@mill.workflow
+@sample.workflow
 def grind(step: StepContext, number: int) -> int:
     return number + 1
 
 
-@mill.workflow
+@sample.workflow
 def call_the_handler(step: StepContext, seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
     threading.Event().wait(seconds)
 
 
-@mill.workflow(pool="process")
+@sample.workflow(pool="process")
 def grind_apart(step: StepContext, number: int) -> int:
     return os.getpid()
 
 
-@mill.workflow(pool="process")
+@sample.workflow(pool="process")
 def grind_until(step: StepContext, path: str) -> str:
     """Ends when there is something at `path`."""
     while not Path(path).exists():
@@ -57,7 +57,7 @@ def grind_until(step: StepContext, path: str) -> str:
 
 
 def open_store(store: str, **settings: object) -> Runtime:
-    return connect(store, packages=[mill], settings={"lease": 30, **settings})
+    return connect(store, packages=[sample], settings={"lease": 30, **settings})
 
 
 class Signal:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from stepwell import Runtime, StepwellError, connect
 from stepwell.engine import errors
-from tests.trust.hostile.ground import acts, at_most, ground, many, rows_of
+from tests.trust.hostile.fuzzed_package import acts, at_most, fuzzed, many, rows_of
 from tests.trust.hostile.values import (
     NASTY_TEXTS,
     NASTY_VALUES,
@@ -25,7 +25,7 @@ from tests.trust.hostile.values import (
     values,
 )
 
-RIGHT = ["r1", "echo", "wait", "ground", "go", "k", "start"]
+RIGHT = ["r1", "echo", "wait", "fuzzed", "go", "k", "start"]
 names = st.sampled_from(RIGHT) | texts
 mappings = st.none() | st.dictionaries(texts, values, max_size=3) | values
 tags = st.lists(texts, max_size=3) | values
@@ -62,8 +62,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         url = f"sqlite:///{tmp_path / 'engine.db'}"
     else:
         url = request.getfixturevalue("postgres_url")
-    with connect(url, home=tmp_path, packages=[ground]) as runtime:
-        runtime.start_run("ground", {"a": 1}, run_id="r1", entrypoint="start")
+    with connect(url, home=tmp_path, packages=[fuzzed]) as runtime:
+        runtime.start_run("fuzzed", {"a": 1}, run_id="r1", entrypoint="start")
         runtime.kv.set("k", 1)
         while runtime.run_once().processed:
             pass
@@ -102,7 +102,7 @@ some = st.none() | names
 act_by = {"by": names, "reason": texts}
 # What is called of a runtime, and with what.
 CALLS: dict[str, tuple[str, Any]] = {
-    "start_run input": ("start_run", of(st.just("ground"), values, entrypoint=st.just("start"))),
+    "start_run input": ("start_run", of(st.just("fuzzed"), values, entrypoint=st.just("start"))),
     "start_run": (
         "start_run",
         of(names, values, entrypoint=names, run_id=some, name=some, metadata=mappings, tags=tags),
@@ -110,7 +110,7 @@ CALLS: dict[str, tuple[str, Any]] = {
     "start_run labels": (
         "start_run",
         of(
-            st.just("ground"),
+            st.just("fuzzed"),
             values,
             entrypoint=st.just("start"),
             name=some,
@@ -183,14 +183,14 @@ def test_any_call(place: Place, scale: float, name: str) -> None:
 @pytest.mark.parametrize("option", ["entrypoint", "run_id", "name", "metadata", "tags"])
 @pytest.mark.parametrize("value", [Cold(), NotImplemented, 10**5_000], ids=["cold", "odd", "huge"])
 def test_options_that_refuse_to_be_looked_at(place: Place, option: str, value: Any) -> None:
-    refused(place, place.runtime.start_run, ("ground", 1), {"entrypoint": "start", option: value})
+    refused(place, place.runtime.start_run, ("fuzzed", 1), {"entrypoint": "start", option: value})
 
 
 @pytest.mark.parametrize("number", range(0, len(NASTY_VALUES), 6))
 def test_every_nasty_input(place: Place, number: int) -> None:
     runtime = place.runtime
     for value in NASTY_VALUES[number : number + 6]:
-        refused(place, runtime.start_run, ("ground", value), {"entrypoint": "start"})
+        refused(place, runtime.start_run, ("fuzzed", value), {"entrypoint": "start"})
         refused(place, runtime.send, ("r1", "topic", value))
         refused(place, runtime.kv.set, ("key", value))
 
@@ -207,7 +207,7 @@ ACTS: dict[str, tuple[str, Any]] = {
     "emit": (
         "emit",
         of(
-            st.sampled_from(["ground.echo", "wait.sleep"]) | texts,
+            st.sampled_from(["fuzzed.echo", "wait.sleep"]) | texts,
             values,
             id=some,
             after=st.lists(names, max_size=2),
@@ -218,7 +218,7 @@ ACTS: dict[str, tuple[str, Any]] = {
             timeout=st.none() | st.floats() | numbers,
         ),
     ),
-    "emit input": ("emit", of(st.just("ground.echo"), values)),
+    "emit input": ("emit", of(st.just("fuzzed.echo"), values)),
     "artifact": ("artifact", of(names, st.binary() | texts)),
     "set_value": ("set_value", of(names, values)),
     "do": ("do", of(names, values.map(lambda value: lambda: value))),
@@ -241,7 +241,7 @@ def test_any_act_of_a_step(place: Place, scale: float, name: str) -> None:
         # given
         words, options = given_arguments
         acts[:] = [lambda step: attrgetter(path)(step)(*words, **options)]
-        run = place.runtime.start_run("ground", entrypoint="acting")
+        run = place.runtime.start_run("fuzzed", entrypoint="acting")
 
         # when
         with at_most():

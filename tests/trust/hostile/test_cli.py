@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from stepwell import connect
 from stepwell.cli.errors import EXIT_CODES
 from stepwell.cli.main import COMMANDS, command_line
-from tests.trust.hostile import ground as grounds
-from tests.trust.hostile.ground import at_most, ground, many, rows_of
+from tests.trust.hostile import fuzzed_package
+from tests.trust.hostile.fuzzed_package import at_most, fuzzed, many, rows_of
 from tests.trust.hostile.values import NASTY_JSON, NASTY_TEXTS, json_texts, texts
 
 ROOT = Path(__file__).parents[3]
-APP = f"{grounds.__name__}:ground"
+APP = f"{fuzzed_package.__name__}:fuzzed"
 REFUSED = {2, 3, 4, 7}
 # These say where things are: they would leave the store, or go on for ever.
 PLACES = {"--store", "--home", "--app", "--follow", "--output", "--help", "--version", "--debug"}
@@ -47,7 +47,18 @@ ALL = list(leaves(command_line))
 
 def word(parameter: click.Parameter) -> st.SearchStrategy[str]:
     """A word for a parameter: sometimes right, mostly not."""
-    right = ["r1", "echo", "wait", "ground:start", "ground", "last", "go", "k", "1", '{"a":1}']
+    right = [
+        "r1",
+        "echo",
+        "wait",
+        "fuzzed:start",
+        "fuzzed",
+        "last",
+        "go",
+        "k",
+        "1",
+        '{"a":1}',
+    ]
     return st.sampled_from(right) | json_texts | texts
 
 
@@ -78,8 +89,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     path = tmp_path / "engine.db"
-    with connect(f"sqlite:///{path}", home=tmp_path, packages=[ground]) as runtime:
-        runtime.start_run("ground", {"a": 1}, run_id="r1", entrypoint="start")
+    with connect(f"sqlite:///{path}", home=tmp_path, packages=[fuzzed]) as runtime:
+        runtime.start_run("fuzzed", {"a": 1}, run_id="r1", entrypoint="start")
         runtime.kv.set("k", 1)
         while runtime.run_once().processed:
             pass
@@ -139,7 +150,7 @@ def test_every_nasty_input(store: Path, flag: str) -> None:
             given_text = f"key={text}"
 
         with at_most():
-            result = call(store, ["start", "ground:start", name, given_text], data)
+            result = call(store, ["start", "fuzzed:start", name, given_text], data)
 
         check(result.exit_code, result.stderr)
         if result.exit_code:
@@ -158,12 +169,12 @@ def test_every_nasty_name(store: Path, words: str) -> None:
 
 
 SAMPLE = [
-    ["start", "ground:start", "--input", NASTY_JSON[0]],
-    ["start", "ground:start", "--input", "[" * 50_000],
-    ["start", "ground:start", "--input", f"[{'7' * 5_000}]"],
-    ["start", "ground:start", "--run-id", os.fsdecode(b"\xff\xfe")],
-    ["start", "ground:start", "--input", os.fsdecode(b'"\xff"')],
-    ["start", "ground:start", "--set", os.fsdecode(b"\xff=\xff")],
+    ["start", "fuzzed:start", "--input", NASTY_JSON[0]],
+    ["start", "fuzzed:start", "--input", "[" * 50_000],
+    ["start", "fuzzed:start", "--input", f"[{'7' * 5_000}]"],
+    ["start", "fuzzed:start", "--run-id", os.fsdecode(b"\xff\xfe")],
+    ["start", "fuzzed:start", "--input", os.fsdecode(b'"\xff"')],
+    ["start", "fuzzed:start", "--set", os.fsdecode(b"\xff=\xff")],
     ["show", os.fsdecode(b"\xed\xa0\x80")],
     ["kv", "get", os.fsdecode(b"\xff")],
     ["list", "--status", os.fsdecode(b"\xff")],

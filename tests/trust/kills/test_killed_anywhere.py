@@ -11,16 +11,16 @@ import pytest
 
 from tests.architecture.product import report
 
-LANES = 5
+RUNS = 5
 # 250 on SQLite and 50 on PostgreSQL.
 KILLS = 50
 
 
-def run_lane(folder: Path, seed: int, kills: int, *url: str) -> None:
+def kill_at_random(folder: Path, seed: int, kills: int, *url: str) -> None:
     """Kill so often in one store; whoever lives at the end finishes everything."""
-    lane = subprocess.run(
+    kill_run = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.trust.kills.lane"),
+            *(sys.executable, "-m", "tests.trust.kills.kill_run"),
             *(str(folder), str(seed), str(kills), *url),
         ],
         capture_output=True,
@@ -28,8 +28,8 @@ def run_lane(folder: Path, seed: int, kills: int, *url: str) -> None:
         check=False,
     )
 
-    assert lane.returncode == 0, lane.stderr
-    told = json.loads(lane.stdout)
+    assert kill_run.returncode == 0, kill_run.stderr
+    told = json.loads(kill_run.stdout)
     assert not told["wrong"], report(f"seed {seed}, {told['killed']} killed", told["wrong"])
     assert not told["errors"], told["errors"]
     assert sum(told["killed"].values()) == kills
@@ -38,11 +38,11 @@ def run_lane(folder: Path, seed: int, kills: int, *url: str) -> None:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("seed", range(LANES))
+@pytest.mark.parametrize("seed", range(RUNS))
 def test_killed_on_sqlite(seed: int, tmp_path: Path, scale: float) -> None:
-    run_lane(tmp_path, seed, round(KILLS * scale))
+    kill_at_random(tmp_path, seed, round(KILLS * scale))
 
 
 @pytest.mark.timeout(7200)
 def test_killed_on_postgres(tmp_path: Path, scale: float, postgres_url: str) -> None:
-    run_lane(tmp_path, LANES, round(KILLS * scale), postgres_url)
+    kill_at_random(tmp_path, RUNS, round(KILLS * scale), postgres_url)

@@ -11,7 +11,7 @@ from stepwell import open_checkpointer
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.testing.checkpointers.case import OpenCheckpointer
 from tests.trust.models.checkpoints import CheckpointMachine
-from tests.trust.models.playing import play
+from tests.trust.models.state_machines import play
 
 EXAMPLES = {"memory": 40, "file": 30, "sqlite": 20, "postgres": 15}
 

@@ -13,8 +13,8 @@ from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store.case import WallClock
 from tests.trust.models.model import NARROW
-from tests.trust.models.playing import play
 from tests.trust.models.runs import StoreMachine
+from tests.trust.models.state_machines import play
 
 EXAMPLES = {"memory": 40, "sqlite": 10, "postgres": 6}
 

@@ -28,8 +28,8 @@ from psycopg.sql import SQL, Identifier
 
 from stepwell import Runtime
 from stepwell.engine.crash_points import Write, armed
+from tests.trust.points.scenario_run import Opener, ScenarioRun, committed, end_of, forgotten
 from tests.trust.points.scenarios import SCENARIOS, Scenario
-from tests.trust.points.site import Opener, Site, committed, end_of, forgotten
 
 KILLED = 77
 FAILED = 78
@@ -80,7 +80,7 @@ class Trial:
     def run(self, everywhere: int, shard: tuple[int, int]) -> dict[str, Any]:
         """The undisturbed play, and then all kills."""
         if self.url is None and not self.scenario.empty:
-            in_child(self.folder, lambda: Site(self.folder, 0, self.opener).opened().close())
+            in_child(self.folder, lambda: ScenarioRun(self.folder, 0, self.opener).opened().close())
         home = self.begin("undisturbed")
         if in_child(home, lambda: self.play_noting(home)):
             return {"kills": 0, "reached": [], "wrong": [f"undisturbed: {_errors(home)}"]}
@@ -100,11 +100,11 @@ class Trial:
             shutil.copy(self.folder / "engine.db", home)
         return home
 
-    def first(self, home: Path) -> Site:
+    def first(self, home: Path) -> ScenarioRun:
         """For the first play there."""
         if self.url is not None:
             empty_server(self.url, schema_too=self.scenario.empty)
-        return Site(home, 0, self.opener)
+        return ScenarioRun(home, 0, self.opener)
 
     def play_noting(self, home: Path) -> None:
         """Play to the end, and note the points on the way, and the end."""
@@ -115,11 +115,11 @@ class Trial:
             seen.append(point)
             trouble(point)
 
-        site = self.first(home)
+        scenario = self.first(home)
         with armed(note):
-            self.scenario.play(site)
+            self.scenario.play(scenario)
         (home / "reached").write_text(json.dumps(seen))
-        self.note_end(site)
+        self.note_end(scenario)
 
     def play_deadly(self, home: Path, kill: Kill) -> None:
         """Play until it dies."""
@@ -132,9 +132,9 @@ class Trial:
                 os._exit(KILLED)
             trouble(point)
 
-        site = self.first(home)
+        scenario = self.first(home)
         with armed(die):
-            self.scenario.play(site)
+            self.scenario.play(scenario)
 
     def kill(self, name: str, kill: Kill, expected: Any) -> None:
         """Die there, look at what is left, go on, and compare the ends."""
@@ -159,36 +159,36 @@ class Trial:
 
     def recover(self, home: Path) -> None:
         """What a process does that comes after the dead one."""
-        site = Site(home, 1, self.opener)
+        scenario = ScenarioRun(home, 1, self.opener)
         before: set[tuple[str, ...]] = set()
         if self.scenario.packages:
-            with self.scenario.opened(site) as runtime:
-                self.check(site, runtime)
+            with self.scenario.opened(scenario) as runtime:
+                self.check(scenario, runtime)
                 before = committed(runtime)
-        done = times_done(site)
-        self.scenario.play(site)
-        again = [words for words in before if times_done(site)[words] > done[words]]
+        done = times_done(scenario)
+        self.scenario.play(scenario)
+        again = [words for words in before if times_done(scenario)[words] > done[words]]
         assert not again, f"committed and done again: {again}"
-        self.note_end(site)
+        self.note_end(scenario)
 
-    def check(self, site: Site, runtime: Runtime) -> None:
+    def check(self, scenario: ScenarioRun, runtime: Runtime) -> None:
         """Everything that was acknowledged is there, and what is there is whole."""
-        lost = forgotten(runtime, site.lines("told"))
+        lost = forgotten(runtime, scenario.lines("told"))
         assert not lost, f"acknowledged and lost: {lost}"
         violations = runtime.verify().violations
         assert not violations, f"verify: {violations}"
 
-    def note_end(self, site: Site) -> None:
+    def note_end(self, scenario: ScenarioRun) -> None:
         """Write down how it ended."""
-        with self.scenario.opened(site) as runtime:
-            self.check(site, runtime)
-            end = {**end_of(runtime), "observed": self.scenario.observe(site, runtime)}
-        (site.folder / "end").write_text(json.dumps(end, sort_keys=True, default=str))
+        with self.scenario.opened(scenario) as runtime:
+            self.check(scenario, runtime)
+            end = {**end_of(runtime), "observed": self.scenario.observe(scenario, runtime)}
+        (scenario.folder / "end").write_text(json.dumps(end, sort_keys=True, default=str))
 
 
-def times_done(site: Site) -> Counter[tuple[str, ...]]:
+def times_done(scenario: ScenarioRun) -> Counter[tuple[str, ...]]:
     """How often each thing was done outside."""
-    return Counter(map(tuple, site.lines("done")))
+    return Counter(map(tuple, scenario.lines("done")))
 
 
 def kills_at(trial: Trial, reached: Counter[str], everywhere: int) -> list[Kill]:

@@ -26,11 +26,11 @@ from stepwell import (
 from stepwell.cli.files import write_file
 from stepwell.engine.checkpoints.checkpoint import Checkpoint
 from stepwell.engine.crash_points import Point, Write
-from stepwell.engine.model import ClaimRequest, Lane
+from stepwell.engine.model import ClaimRequest, PoolRequest
 from stepwell.stores import opening
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.checkpoints.folder import Folder
-from tests.trust.points.site import Site
+from tests.trust.points.scenario_run import ScenarioRun
 
 MOMENTS = ("before_begin", "before_commit", "after_commit", "before_acknowledgement")
 COUNT = 3
@@ -59,41 +59,43 @@ class Scenario:
     `trouble` is called at each point, too, and may raise what a store in trouble would.
     """
 
-    play: Callable[[Site], None]
+    play: Callable[[ScenarioRun], None]
     points: frozenset[str]
     packages: tuple[Package, ...] = ()
-    options: Callable[[Site], dict[str, Any]] = lambda _: {}
-    observe: Callable[[Site, Runtime], Any] = lambda *_: None
+    options: Callable[[ScenarioRun], dict[str, Any]] = lambda _: {}
+    observe: Callable[[ScenarioRun, Runtime], Any] = lambda *_: None
     trouble: Callable[[], Callable[[str], None]] = lambda: _no_trouble
     empty: bool = False
     times: int = 2
     on: frozenset[str] = field(default_factory=lambda: frozenset({"sqlite"}))
 
     @contextmanager
-    def opened(self, site: Site) -> Iterator[Runtime]:
+    def opened(self, scenario: ScenarioRun) -> Iterator[Runtime]:
         """A runtime as the scenario uses it."""
-        with site.opened(*self.packages, **self.options(site)) as runtime:
+        with scenario.opened(*self.packages, **self.options(scenario)) as runtime:
             yield runtime
 
 
 BOTH = frozenset({"sqlite", "postgres"})
 
 
-def start(site: Site, runtime: Runtime, package: Package, run_id: str, input: Any = None) -> None:
+def start(
+    scenario: ScenarioRun, runtime: Runtime, package: Package, run_id: str, input: Any = None
+) -> None:
     """Start a run, unless that was done, and be told so."""
     with suppress(Conflict):
         runtime.start_run(package, input, run_id=run_id)
-    site.told("run", run_id)
+    scenario.told("run", run_id)
 
 
-def finish(site: Site, runtime: Runtime, run_id: str, *may_end: str) -> None:
+def finish(scenario: ScenarioRun, runtime: Runtime, run_id: str, *may_end: str) -> None:
     """Work until the run has ended as it may, and be told its results."""
     runtime.drain(run_id, timeout=30)
     status = runtime.run(run_id).status
     assert status in (may_end or ("succeeded",)), f"run {run_id!r} {status}"
     for step in runtime.steps(run_id):
         if step.status == "succeeded":
-            site.told("result", run_id, step.id, runtime.result(run_id, step.id).value)
+            scenario.told("result", run_id, step.id, runtime.result(run_id, step.id).value)
 
 
 # --- the way of a step ----------------------------------------------------------------------------
@@ -123,11 +125,11 @@ def plan(run: RunBuilder, count: int) -> None:
     run.step(part, 8, id="last", after=[middle])
 
 
-def play_way(site: Site) -> None:
-    with site.opened(work) as runtime:
-        site.told("queue", "slow", 2)
-        start(site, runtime, work, "r", COUNT)
-        finish(site, runtime, "r")
+def play_way(scenario: ScenarioRun) -> None:
+    with scenario.opened(work) as runtime:
+        scenario.told("queue", "slow", 2)
+        start(scenario, runtime, work, "r", COUNT)
+        finish(scenario, runtime, "r")
 
 
 # --- a worker is told to stop ---------------------------------------------------------------------
@@ -137,13 +139,13 @@ stopping = Package("stopping")
 
 @stopping.executor("stopping.long")
 def long(step: StepContext) -> str:
-    site: Site = step.app
-    if site.once("stopped"):
-        site.stop.set()
-        step.on_cancel(site.cancelled.set)
-        site.cancelled.wait(30)
+    scenario: ScenarioRun = step.app
+    if scenario.once("stopped"):
+        scenario.stop.set()
+        step.on_cancel(scenario.cancelled.set)
+        scenario.cancelled.wait(30)
         raise RuntimeError("given back")
-    site.done(step.run.id, step.step.id)
+    scenario.done(step.run.id, step.step.id)
     return "done"
 
 
@@ -152,27 +154,27 @@ def plan_stop(run: RunBuilder) -> None:
     run.step(long, id="long")
 
 
-def play_stop(site: Site) -> None:
+def play_stop(scenario: ScenarioRun) -> None:
     settings = {"threads": 1, "poll_interval": 0.01, "grace": 0}
-    with site.opened(stopping, settings=settings) as runtime:
-        start(site, runtime, stopping, "r")
-        if not site.has("stopped"):
-            runtime.start_workers(stop=site.stop)
-        finish(site, runtime, "r")
+    with scenario.opened(stopping, settings=settings) as runtime:
+        start(scenario, runtime, stopping, "r")
+        if not scenario.has("stopped"):
+            runtime.start_workers(stop=scenario.stop)
+        finish(scenario, runtime, "r")
 
 
 # --- leases lapse ---------------------------------------------------------------------------------
 
 
-def play_lapse(site: Site) -> None:
-    with site.opened(work) as runtime:
-        start(site, runtime, work, "r", 1)
-        if site.once("lapsed"):
+def play_lapse(scenario: ScenarioRun) -> None:
+    with scenario.opened(work) as runtime:
+        start(scenario, runtime, work, "r", 1)
+        if scenario.once("lapsed"):
             # A worker that claims, and is never heard of again.
-            lane = Lane(("work.split", "work.part"), 10)
-            request = ClaimRequest("gone", None, (lane,), 1, suspects=True, suspect_from=2)
+            pool = PoolRequest(("work.split", "work.part"), 10)
+            request = ClaimRequest("gone", None, (pool,), 1, suspects=True, suspect_from=2)
             runtime._store.exchange([], request)
-        finish(site, runtime, "r")
+        finish(scenario, runtime, "r")
 
 
 def lose_one_answer() -> Callable[[str], None]:
@@ -194,10 +196,10 @@ acts = Package("acts")
 
 @acts.executor("acts.step")
 def act(step: StepContext, needs: str) -> str:
-    site: Site = step.app
-    if needs and not site.has(needs):
+    scenario: ScenarioRun = step.app
+    if needs and not scenario.has(needs):
         raise Permanent("not_yet", "it is not repaired")
-    site.done(step.run.id, step.step.id)
+    scenario.done(step.run.id, step.step.id)
     return step.step.id
 
 
@@ -207,36 +209,36 @@ def plan_acts(run: RunBuilder, needs: str) -> None:
     run.step(act, needs, id="second", after=[first])
 
 
-def do(site: Site, act: Callable[[], object], run_id: str, event: str) -> None:
+def do(scenario: ScenarioRun, act: Callable[[], object], run_id: str, event: str) -> None:
     """An operator's act; one that is refused was done before."""
     with suppress(RefusedByState):
         act()
-        site.told("event", run_id, event)
+        scenario.told("event", run_id, event)
 
 
-def play_operators(site: Site) -> None:
-    with site.opened(acts) as runtime:
-        start(site, runtime, acts, "a", "repaired-a")
+def play_operators(scenario: ScenarioRun) -> None:
+    with scenario.opened(acts) as runtime:
+        start(scenario, runtime, acts, "a", "repaired-a")
         runtime.pause_run("a") if runtime.run("a").status == "pending" else None
         if runtime.run("a").status == "paused":
-            site.told("event", "a", "run.paused")
-            do(site, lambda: runtime.resume_run("a"), "a", "run.resumed")
-        do(site, lambda: runtime.hold_step("a", "second"), "a", "step.held")
-        do(site, lambda: runtime.release_step("a", "second"), "a", "step.unheld")
-        finish(site, runtime, "a", "failed", "succeeded")
-        site.once("repaired-a")
-        do(site, lambda: runtime.retry_step("a", "second"), "a", "step.retried")
-        finish(site, runtime, "a")
+            scenario.told("event", "a", "run.paused")
+            do(scenario, lambda: runtime.resume_run("a"), "a", "run.resumed")
+        do(scenario, lambda: runtime.hold_step("a", "second"), "a", "step.held")
+        do(scenario, lambda: runtime.release_step("a", "second"), "a", "step.unheld")
+        finish(scenario, runtime, "a", "failed", "succeeded")
+        scenario.once("repaired-a")
+        do(scenario, lambda: runtime.retry_step("a", "second"), "a", "step.retried")
+        finish(scenario, runtime, "a")
 
-        start(site, runtime, acts, "b", "repaired-b")
-        finish(site, runtime, "b", "failed", "succeeded")
-        site.once("repaired-b")
-        do(site, lambda: runtime.retry_run("b"), "b", "run.retried")
-        finish(site, runtime, "b")
+        start(scenario, runtime, acts, "b", "repaired-b")
+        finish(scenario, runtime, "b", "failed", "succeeded")
+        scenario.once("repaired-b")
+        do(scenario, lambda: runtime.retry_run("b"), "b", "run.retried")
+        finish(scenario, runtime, "b")
 
-        start(site, runtime, acts, "c", "")
-        do(site, lambda: runtime.cancel_run("c"), "c", "run.canceled")
-        site.told("ended", "c", "canceled")
+        start(scenario, runtime, acts, "c", "")
+        do(scenario, lambda: runtime.cancel_run("c"), "c", "run.canceled")
+        scenario.told("ended", "c", "canceled")
 
 
 # --- durable operations, messages, values ---------------------------------------------------------
@@ -266,26 +268,26 @@ def talk(step: StepContext) -> list[Any]:
     return [*heard, done("two")]
 
 
-def play_talk(site: Site) -> None:
-    with site.opened(talks) as runtime:
+def play_talk(scenario: ScenarioRun) -> None:
+    with scenario.opened(talks) as runtime:
         with suppress(Conflict):
             runtime.start_run(talk, run_id="r")
-        site.told("run", "r")
+        scenario.told("run", "r")
         for key, payload in (("m1", "no number"), ("m2", 5)):
             with suppress(RefusedByState):
                 runtime.send("r", "go", payload, key=key)
-            site.told("message", "r", key)
+            scenario.told("message", "r", key)
         runtime.drain(timeout=30)
-        site.told("value", "r", "stage", 2)
+        scenario.told("value", "r", "stage", 2)
         with suppress(Conflict, RefusedByState):
             runtime.approve("r")
-        site.told("event", "r", str(EventType.APPROVAL_DECIDED))
-        finish(site, runtime, "r")
+        scenario.told("event", "r", str(EventType.APPROVAL_DECIDED))
+        finish(scenario, runtime, "r")
         runtime.kv.set("kept", 1)
-        site.told("kv", "kept", 1)
+        scenario.told("kv", "kept", 1)
         runtime.kv.set("dropped", 1)
         runtime.kv.delete("dropped")
-        site.told("kv", "dropped", None)
+        scenario.told("kv", "dropped", None)
 
 
 # --- checkpoints in files -------------------------------------------------------------------------
@@ -310,20 +312,20 @@ def large(step: StepContext) -> list[int]:
     return sizes
 
 
-def in_files(site: Site) -> dict[str, Any]:
-    return {"checkpoints": f"file://{site.folder / 'checkpoints'}"}
+def in_files(scenario: ScenarioRun) -> dict[str, Any]:
+    return {"checkpoints": f"file://{scenario.folder / 'checkpoints'}"}
 
 
-def play_files(site: Site) -> None:
-    with site.opened(filed, **in_files(site)) as runtime:
+def play_files(scenario: ScenarioRun) -> None:
+    with scenario.opened(filed, **in_files(scenario)) as runtime:
         with suppress(Conflict):
             runtime.start_run(large, run_id="r")
-        finish(site, runtime, "r")
+        finish(scenario, runtime, "r")
         for execution_id in ("kept", "dropped"):
             runtime.checkpointer.save_checkpoint(
                 Checkpoint(id=execution_id, execution_id=execution_id)
             )
-        site.told("checkpoint", "kept")
+        scenario.told("checkpoint", "kept")
         runtime.checkpointer.delete_checkpoint("dropped")
 
 
@@ -345,28 +347,28 @@ def plan_arts(run: RunBuilder) -> None:
     run.step(make, id="make")
 
 
-def play_artifacts(site: Site) -> None:
-    left = site.folder / "artifacts" / "tmp"
-    if site.has("left"):
+def play_artifacts(scenario: ScenarioRun) -> None:
+    left = scenario.folder / "artifacts" / "tmp"
+    if scenario.has("left"):
         left.mkdir(parents=True, exist_ok=True)
         (left / "0-0").touch()
-    with site.opened(arts) as runtime:
-        start(site, runtime, arts, "r")
-        finish(site, runtime, "r")
+    with scenario.opened(arts) as runtime:
+        start(scenario, runtime, arts, "r")
+        finish(scenario, runtime, "r")
         for artifact in runtime.artifacts("r"):
             text = {"stored": "bytes" * 50_000, "inline": "few bytes"}[artifact.name]
-            site.told("artifact", artifact.id, text)
-    site.once("left")
+            scenario.told("artifact", artifact.id, text)
+    scenario.once("left")
     left.mkdir(parents=True, exist_ok=True)
     (left / "0-0").touch()
-    store = FileArtifactStore(site.folder / "artifacts")
+    store = FileArtifactStore(scenario.folder / "artifacts")
     blob = store.put(b"to be deleted")
     store.delete(blob.sha256)
 
 
-def artifacts_of(site: Site, _: Runtime) -> list[str]:
+def artifacts_of(scenario: ScenarioRun, _: Runtime) -> list[str]:
     """The files under their digests; what a killed writer left elsewhere does not count."""
-    root = site.folder / "artifacts"
+    root = scenario.folder / "artifacts"
     return sorted(path.name for path in root.glob("??/*"))
 
 
@@ -390,20 +392,20 @@ def plan_books(run: RunBuilder) -> None:
     run.step(enter, "ink", id="ink", after=["pen"])
 
 
-def play_books(site: Site) -> None:
-    with site.opened(books, **beside(site)) as runtime:
-        start(site, runtime, books, "r")
-        finish(site, runtime, "r")
-        site.told("row", "ledger", "pen")
-        site.told("row", "ledger", "ink")
+def play_books(scenario: ScenarioRun) -> None:
+    with scenario.opened(books, **beside(scenario)) as runtime:
+        start(scenario, runtime, books, "r")
+        finish(scenario, runtime, "r")
+        scenario.told("row", "ledger", "pen")
+        scenario.told("row", "ledger", "ink")
 
 
-def beside(site: Site) -> dict[str, Any]:
+def beside(scenario: ScenarioRun) -> dict[str, Any]:
     """Projections in the store's server, where it has one."""
-    return {"projections": site.url} if site.url.startswith("postgres") else {}
+    return {"projections": scenario.url} if scenario.url.startswith("postgres") else {}
 
 
-def entries(_: Site, runtime: Runtime) -> Any:
+def entries(_: ScenarioRun, runtime: Runtime) -> Any:
     return runtime.projection("ledger").query("SELECT key, amount FROM entries ORDER BY key")
 
 
@@ -422,43 +424,43 @@ def plan_apart(run: RunBuilder) -> None:
     run.step(square, 12, id="square")
 
 
-def play_apart(site: Site) -> None:
-    with site.opened(apart, settings={"processes": 1, "poll_interval": 0.01}) as runtime:
-        start(site, runtime, apart, "r")
-        finish(site, runtime, "r")
+def play_apart(scenario: ScenarioRun) -> None:
+    with scenario.opened(apart, settings={"processes": 1, "poll_interval": 0.01}) as runtime:
+        start(scenario, runtime, apart, "r")
+        finish(scenario, runtime, "r")
 
 
 # --- files of commands ----------------------------------------------------------------------------
 
 
-def play_output(site: Site) -> None:
-    path = site.folder / "output"
-    if site.once("old"):
+def play_output(scenario: ScenarioRun) -> None:
+    path = scenario.folder / "output"
+    if scenario.once("old"):
         path.write_text("old")
     assert path.read_text() in ("old", "new" * 9)
     write_file(io.BytesIO(b"new" * 9), path)
     assert path.read_text() == "new" * 9
 
 
-def output_of(site: Site, _: Runtime) -> str:
-    return (site.folder / "output").read_text()
+def output_of(scenario: ScenarioRun, _: Runtime) -> str:
+    return (scenario.folder / "output").read_text()
 
 
 # --- what a trial must find -----------------------------------------------------------------------
 
 
-def play_untrue(site: Site) -> None:
+def play_untrue(scenario: ScenarioRun) -> None:
     """Tells of a write before it is made."""
-    with site.opened() as runtime:
-        site.told("kv", "promised", 1)
+    with scenario.opened() as runtime:
+        scenario.told("kv", "promised", 1)
         runtime.kv.set("promised", 1)
 
 
 # --- the schema of a server -----------------------------------------------------------------------
 
 
-def play_upgrade(site: Site) -> None:
-    opening.upgrade(site.url, clock=site.clock)
+def play_upgrade(scenario: ScenarioRun) -> None:
+    opening.upgrade(scenario.url, clock=scenario.clock)
 
 
 _WAY = points(Write.START_RUN, Write.CLAIM, Write.SETTLE_AND_CLAIM, Write.DEFINE_QUEUES)

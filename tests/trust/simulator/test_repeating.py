@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from stepwell.testing.simulator.world import Shop
-from tests.trust.simulator.playing import play
+from tests.trust.simulator.seeds import play
 
 ROOT = Path(__file__).parents[3]
 SEEDS = (3, 9, 17, 27, 50)
 ELSEWHERE = """
 import hashlib, sys
 from stepwell.testing.simulator.world import Shop
-from tests.trust.simulator.playing import play
+from tests.trust.simulator.seeds import play
 
 shop = Shop()
 for seed in map(int, sys.argv[1:]):

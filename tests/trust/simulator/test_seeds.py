@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.testing.simulator.simulate import report
 from stepwell.testing.simulator.world import Shop
-from tests.trust.simulator.playing import play
+from tests.trust.simulator.seeds import play
 
 SEEDS = 2_000
 SHARDS = 40

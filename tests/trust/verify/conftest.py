@@ -1,4 +1,4 @@
-"""The scene on each database, and a way to damage it that leaves no trace."""
+"""The full store on each database, and a way to damage it that leaves no trace."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.connection.statements import Transaction
 from tests.conftest import url_of
-from tests.trust.verify.scene import build
+from tests.trust.verify.full_store import build
 
-# Verifies the scene after some statements, which are then undone.
+# Verifies the store after some statements, which are then undone.
 VerifyAfter = Callable[..., Verification]
 
 # So that a statement can do what the database would refuse.

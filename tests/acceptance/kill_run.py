@@ -1,6 +1,6 @@
 """Works off workflows of 30 operations, a sleep and a message, and kills who does it at random.
 
-    python -m tests.acceptance.killing_lane FOLDER SEED KILLS KILLS_PER_RUN
+    python -m tests.acceptance.kill_run FOLDER SEED KILLS KILLS_PER_RUN
 
 Every life is a child process of its own; after KILLS_PER_RUN kills a run is left in peace. Prints
 how many runs there were and how many lives were ended.
@@ -52,9 +52,9 @@ def thirty(step: StepContext) -> int:
 
 
 def open_runtime(folder: Path) -> Runtime:
-    """The store of a lane."""
+    """The store of one kill run."""
     settings = {"lease": LEASE, "poll_interval": 0.05, "threads": 1}
-    url = f"sqlite:///{folder}/lane.db"
+    url = f"sqlite:///{folder}/runs.db"
     return connect(url, home=folder, packages=[package], settings=settings, app=str(folder))
 
 

@@ -1,6 +1,6 @@
 """A package of small steps that leave traces, and a program that is a worker on it.
 
-`python workshop.py STORE_URL HOME [SETTING=VALUE …]` prints `ready`, works until its standard
+`python worker_program.py STORE_URL HOME [SETTING=VALUE …]` prints `ready`, works until its standard
 input ends, and writes its log to standard error.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from stepwell import Package, RunBuilder, StepContext, connect
 
-workshop = Package("workshop")
+sample = Package("sample")
 
 
-@workshop.executor("workshop.cut")
+@sample.executor("sample.cut")
 def cut(n: int) -> int:
     """A step that does next to nothing."""
     return n + 1
 
 
-@workshop.executor("workshop.turn")
+@sample.executor("sample.turn")
 def turn(step: StepContext, log: str) -> None:
     """A step that takes a moment; leaves a line when it begins and one when it ends."""
     with Path(log).open("ab", buffering=0) as file:
@@ -33,14 +33,14 @@ def turn(step: StepContext, log: str) -> None:
         file.write(f"- {os.getpid()}\n".encode())
 
 
-@workshop.entrypoint(name="many")
+@sample.entrypoint(name="many")
 def many(run: RunBuilder, count: int) -> None:
     """`count` steps that wait for nothing."""
     for number in range(count):
         run.step(cut, number, id=f"cut:{number}")
 
 
-@workshop.entrypoint(name="chain")
+@sample.entrypoint(name="chain")
 def chain(run: RunBuilder, count: int) -> None:
     """One step after the other."""
     before = run.step(cut, 0, id="cut:0")
@@ -48,7 +48,7 @@ def chain(run: RunBuilder, count: int) -> None:
         before = run.step(cut, number, id=f"cut:{number}", after=[before])
 
 
-@workshop.entrypoint(name="turned")
+@sample.entrypoint(name="turned")
 def turned(run: RunBuilder, order: dict[str, str]) -> None:
     """`count` steps in `queue`, which write to `log`."""
     for number in range(int(order["count"])):
@@ -68,7 +68,7 @@ def main() -> None:
         stop.set()
         runtime.stop_workers()  # does not wait for the end of a cycle
 
-    with connect(store, home=home, packages=[workshop], settings=settings) as runtime:
+    with connect(store, home=home, packages=[sample], settings=settings) as runtime:
         threading.Thread(target=watch_input, daemon=True).start()
         os.write(1, b"ready\n")
         runtime.start_workers(stop=stop)

@@ -26,7 +26,7 @@ from stepwell.testing.builders import new_step
 from stepwell.testing.run_store.case import Bench
 
 
-class Desk:
+class ExecutionHarness:
     """Package `tests` with an entrypoint; kinds are added as a test needs them."""
 
     def __init__(self, **settings: Any) -> None:

@@ -19,28 +19,28 @@ SLOWEST = 1.0
 # What `slowness` does takes so many seconds on a machine that does nothing else.
 NOMINAL = 0.15
 
-ground = Package("ground")
-# What the next `ground.act` does.
+fuzzed = Package("fuzzed")
+# What the next `fuzzed.act` does.
 acts: list[Callable[[StepContext], Any]] = []
 
 
-@ground.executor("ground.echo")
+@fuzzed.executor("fuzzed.echo")
 def echo(step: StepContext, value: Any) -> Any:
     return value
 
 
-@ground.executor("ground.act")
+@fuzzed.executor("fuzzed.act")
 def act(step: StepContext) -> Any:
     return acts.pop()(step)
 
 
-@ground.entrypoint
+@fuzzed.entrypoint
 def start(run: RunBuilder, order: Any) -> None:
     run.step(echo, order, id="echo")
     run.step("wait.message", {"topic": "go"}, id="wait")
 
 
-@ground.entrypoint(name="acting")
+@fuzzed.entrypoint(name="acting")
 def acting(run: RunBuilder) -> None:
     run.step(act, id="act")
     run.step(echo, 1, id="beside")

@@ -46,7 +46,7 @@ _QUESTIONS = (
 )
 
 
-def standing(connection: sqlite3.Connection, audit: Audit) -> Iterator[str]:
+def invariants(connection: sqlite3.Connection, audit: Audit) -> Iterator[str]:
     """Each rule that does not hold."""
     for text, question in _QUESTIONS:
         for row in connection.execute(question).fetchall():

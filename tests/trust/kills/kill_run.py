@@ -1,6 +1,6 @@
 """Kills workers and clients of one store at random, and then looks whether all is there.
 
-    python -m tests.trust.kills.lane FOLDER SEED KILLS [POSTGRES_URL]
+    python -m tests.trust.kills.kill_run FOLDER SEED KILLS [POSTGRES_URL]
 
 Every worker and client is a process forked from this one, which has imported everything. Who is
 killed has a successor at once, which may be killed while it opens the store or takes back what the
@@ -25,8 +25,8 @@ from typing import Any
 
 from stepwell import EventType, Runtime, connect
 from stepwell.engine.clock import to_micros
-from tests.trust.kills.mill import ENDS, ask, lines, mill, send_again
-from tests.trust.points.site import Opener
+from tests.trust.kills.workload import ENDS, ask, lines, send_again, workload
+from tests.trust.points.scenario_run import Opener
 
 WORKERS = 2
 CLIENTS = 1
@@ -45,7 +45,7 @@ VERIFIED_EVERY = 10
 SLACK = 10.0
 
 
-class Lane:
+class KillRun:
     """One store, and who works on it."""
 
     def __init__(self, folder: Path, seed: int, url: str | None) -> None:
@@ -65,7 +65,7 @@ class Lane:
         options: dict[str, Any] = {} if self.url is None else {"projections": self.url}
         return connect(
             self.opener.open(),
-            packages=[mill],
+            packages=[workload],
             home=self.folder,
             app=self.folder,
             settings=SETTINGS,
@@ -277,36 +277,36 @@ class Lane:
         graphs = {run.id for run in runtime.runs(limit=100_000) if run.entrypoint == "graph"}
         query = "SELECT run, sum(amount) AS amount FROM entries GROUP BY run"
         ledger = {row["run"]: row["amount"] for row in runtime.projection("ledger").query(query)}
-        ground = Counter(key.partition("/")[0] for key in runtime.records("mill", "ground"))
+        squares = Counter(key.partition("/")[0] for key in runtime.records("workload", "squares"))
         wrong = [] if ledger == dict.fromkeys(graphs, 1) else [f"ledger: {ledger}"]
-        if ground != dict.fromkeys(graphs, ENDS["graph"]["split"]):
-            wrong.append(f"records: {ground}")
+        if squares != dict.fromkeys(graphs, ENDS["graph"]["split"]):
+            wrong.append(f"records: {squares}")
         return wrong
 
 
 def main(folder: Path, seed: int, kills: int, url: str | None = None) -> dict[str, Any]:
     """All of it."""
     os.chdir(folder)
-    lane = Lane(folder, seed, url)
+    kill_run = KillRun(folder, seed, url)
     for role, count in (("worker", WORKERS), ("client", CLIENTS)):
         for _ in range(count):
-            lane.start(role)
-    while lane.killed.total() < kills:
-        lane.kill()
-    lane.await_moment()
-    lane.end("worker")
-    lane.end("client")
-    lane.last_kill = time.time_ns() // 1000
+            kill_run.start(role)
+    while kill_run.killed.total() < kills:
+        kill_run.kill()
+    kill_run.await_moment()
+    kill_run.end("worker")
+    kill_run.end("client")
+    kill_run.last_kill = time.time_ns() // 1000
     for _ in range(WORKERS):
-        lane.start("worker")
-    with lane.opened() as runtime:
-        waited = lane.finish(runtime)
-        wrong = lane.check(runtime)
+        kill_run.start("worker")
+    with kill_run.opened() as runtime:
+        waited = kill_run.finish(runtime)
+        wrong = kill_run.check(runtime)
         if waited > LEASE + SLACK:
             wrong.append(f"a lease lapsed {waited:.1f} s after the last kill")
         counts = {"runs": len(runtime.runs(limit=100_000)), "waited": waited}
-    lane.end("worker")
-    return {"killed": lane.killed, "wrong": wrong, "errors": lane.errors(), **counts}
+    kill_run.end("worker")
+    return {"killed": kill_run.killed, "wrong": wrong, "errors": kill_run.errors(), **counts}
 
 
 if __name__ == "__main__":

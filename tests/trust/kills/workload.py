@@ -19,7 +19,7 @@ ENDS: dict[str, dict[str, Any]] = {
     "talk": {"talk": ["one", MESSAGE, "two"]},
 }
 
-mill = Package("mill")
+workload = Package("workload")
 
 
 def append(path: Path, *words: object, sync: bool = False) -> None:
@@ -46,7 +46,7 @@ def began(step: StepContext) -> None:
     append(step.app / "bodies", step.run.id, step.step.id, step.attempt)
 
 
-@mill.executor("mill.split")
+@workload.executor("workload.split")
 def split(step: StepContext, width: int) -> int:
     began(step)
     for number in range(width):
@@ -54,15 +54,15 @@ def split(step: StepContext, width: int) -> int:
     return width
 
 
-@mill.executor("mill.grind")
+@workload.executor("workload.grind")
 def grind(step: StepContext, number: int) -> int:
     began(step)
-    step.record("ground", f"{step.run.id}/{number}", {"square": number * number})
+    step.record("squares", f"{step.run.id}/{number}", {"square": number * number})
     step.artifact("flour", f"{step.run.id} {number}")
     return number * number
 
 
-@mill.executor("mill.join")
+@workload.executor("workload.join")
 def join(step: StepContext, width: int) -> int:
     began(step)
     projection = step.projection("ledger")
@@ -72,21 +72,21 @@ def join(step: StepContext, width: int) -> int:
     return sum(n * n for n in range(width))
 
 
-@mill.executor("mill.keep")
+@workload.executor("workload.keep")
 def keep(step: StepContext) -> str:
     began(step)
     step.store_artifact("sack", f"sack of {step.run.id}")
     return "kept"
 
 
-@mill.entrypoint
+@workload.entrypoint
 def graph(run: RunBuilder) -> None:
     root = run.step(split, WIDTH, id="split")
     joined = run.step(join, WIDTH, id="join", after_subtree=[root])
     run.step(keep, id="last", after=[joined])
 
 
-@mill.workflow(max_recoveries=1_000)
+@workload.workflow(max_recoveries=1_000)
 def talk(step: StepContext) -> list[Any]:
     def effect(name: str) -> dict[str, str]:
         nonce = os.urandom(6).hex()
@@ -104,7 +104,7 @@ def ask(runtime: Runtime, told: Path, prefix: str, chance: random.Random) -> Non
     for number in range(1_000_000):
         kind = chance.choice(sorted(ENDS))
         run_id = f"{prefix}-{number}"
-        runtime.start_run(mill, run_id=run_id, entrypoint=kind)
+        runtime.start_run(workload, run_id=run_id, entrypoint=kind)
         append(told, "run", run_id, kind, sync=True)
         if kind == "talk":
             for _ in range(2):  # a client that is not sure asks again

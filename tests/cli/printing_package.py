@@ -11,7 +11,7 @@ from sys import stdout as kept
 
 from stepwell import Package, RunBuilder, StepContext
 
-log = logging.getLogger("noisy")
+log = logging.getLogger("printing")
 log.addHandler(logging.StreamHandler(sys.stdout))
 log.propagate = False
 log.setLevel(logging.INFO)
@@ -30,30 +30,30 @@ def be_noisy(where: str) -> None:
 
 be_noisy("an import")
 
-noisy = Package("noisy")
+printing = Package("printing")
 
 
-@noisy.executor("noisy.inline", pool="inline")
+@printing.executor("printing.inline", pool="inline")
 def inline(step: StepContext) -> str:
     be_noisy("inline")
     return "inline"
 
 
-@noisy.executor("noisy.thread", pool="thread")
+@printing.executor("printing.thread", pool="thread")
 def thread(step: StepContext) -> str:
     be_noisy("a thread")
     step.do("inner", be_noisy, "an operation")
     return "thread"
 
 
-@noisy.executor("noisy.asyncio")
+@printing.executor("printing.asyncio")
 async def coroutine(step: StepContext) -> str:
     be_noisy("a coroutine")
     await asyncio.to_thread(be_noisy, "a thread of the loop")
     return "asyncio"
 
 
-@noisy.executor("noisy.process", pool="process")
+@printing.executor("printing.process", pool="process")
 def process(step: StepContext) -> str:
     be_noisy("a child")
     return "process"
@@ -73,7 +73,7 @@ PLACES = (
 WAYS = ("print", "a kept stream", "the first stream", "a log", "the system", "a program")
 
 
-@noisy.entrypoint
+@printing.entrypoint
 def start(run: RunBuilder) -> None:
     be_noisy("an entrypoint")
     for executor in POOLS:

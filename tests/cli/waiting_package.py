@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from stepwell import Package, RunBuilder, StepContext
 
-desk = Package("desk")
+waiting = Package("waiting")
 
 
 class Waits(BaseModel):
@@ -18,17 +18,17 @@ class Waits(BaseModel):
     many: int = 0
 
 
-@desk.executor("desk.note")
+@waiting.executor("waiting.note")
 def note() -> str:
     return "noted"
 
 
-@desk.executor("desk.gather")
+@waiting.executor("waiting.gather")
 def gather() -> str:
     return "gathered"
 
 
-@desk.entrypoint
+@waiting.entrypoint
 def start(run: RunBuilder, waits: Waits) -> None:
     for name, topic in waits.topics.items():
         waiting = run.step("wait.message", {"topic": topic}, id=name)
@@ -41,12 +41,12 @@ def start(run: RunBuilder, waits: Waits) -> None:
     run.step(gather, id="gather", after=before)
 
 
-@desk.workflow
+@waiting.workflow
 def picky(step: StepContext) -> int:
     return step.receive("numbers", int)
 
 
-@desk.workflow
+@waiting.workflow
 def order(step: StepContext, item: str) -> str:
     step.do("reserve", str.upper, item)
     step.variables["item"] = item

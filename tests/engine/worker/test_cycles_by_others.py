@@ -222,7 +222,7 @@ def test_a_look_that_came_before_the_wait_is_not_lost(runtime: Runtime) -> None:
         worker._hungry = False
         worker._poll_interval = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
         worker._stepped_in = True
-        worker._inbox.put(LOOK)
+        worker._outcomes.put(LOOK)
 
         # when
         worker.run(worker.is_idle)

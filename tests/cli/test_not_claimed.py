@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from stepwell import Queue, connect
-from stepwell.cli import standstill
+from stepwell.cli import not_claimed
 from stepwell.cli.commands import overview
 from stepwell.engine.clock import SystemClock, to_datetime
 from stepwell.engine.model import WorkerRow
 from stepwell.stores import opening
 from tests.cli.conftest import CommandLine
-from tests.cli.yard import yard
+from tests.cli.sample_package import sample
 
 # Rows are made when the tests are collected, and may be looked at much later.
 SOON = to_datetime(SystemClock().micros()) + timedelta(hours=2)
@@ -25,7 +25,7 @@ LONG_AGO = SOON - timedelta(hours=4)
 
 def worker(
     *,
-    kinds: tuple[str, ...] = ("yard.ok",),
+    kinds: tuple[str, ...] = ("sample.ok",),
     queues: tuple[str, ...] | None = None,
     labels: tuple[str, ...] = (),
     seen_at: datetime = SOON,
@@ -38,7 +38,7 @@ def worker(
     [
         (None, "no worker is running; start one: stepwell --store sqlite:////"),
         (worker(seen_at=LONG_AGO), "no worker is running"),
-        (worker(kinds=("other",)), "no live worker runs steps of kind 'yard.ok'; start one"),
+        (worker(kinds=("other",)), "no live worker runs steps of kind 'sample.ok'; start one"),
         (worker(queues=("slow",)), "no live worker of its kind works on queue 'default'"),
         (worker(), "no live worker has the labels that queue 'default' asks for: gpu"),
         (worker(labels=("gpu", "fast")), None),
@@ -49,9 +49,9 @@ def test_show_says_why_nobody_takes_a_step(
 ) -> None:
     # given: a ready step in a queue with a label, and a worker or none
     url = f"sqlite:///{tmp_path / 'engine.db'}"
-    with connect(url, home=tmp_path, packages=[yard]) as runtime:
+    with connect(url, home=tmp_path, packages=[sample]) as runtime:
         runtime.define_queue(Queue("default", labels=("gpu",)))
-        runtime.start_run("yard", entrypoint="two", run_id="r")
+        runtime.start_run("sample", entrypoint="two", run_id="r")
     if row is not None:
         note(url, row)
 
@@ -66,14 +66,14 @@ def test_show_says_why_nobody_takes_a_step(
 
 
 def test_a_step_that_waits_for_others_waits_for_no_worker(cli: CommandLine) -> None:
-    cli.yard("start", "yard:two", "--run-id", "r")
+    cli.sample("start", "sample:two", "--run-id", "r")
 
     assert "not claimed" not in cli("show", "r", "second").stdout
 
 
 def test_show_says_why_nobody_takes_anything_of_a_run(cli: CommandLine) -> None:
     # given: a run whose only ready step has no worker
-    cli.yard("start", "yard:two", "--run-id", "r")
+    cli.sample("start", "sample:two", "--run-id", "r")
 
     # when, then
     assert "not claimed  no worker is running; start one: " in cli("show", "r").stdout
@@ -83,11 +83,11 @@ def test_show_says_why_nobody_takes_anything_of_a_run(cli: CommandLine) -> None:
     assert "not claimed" not in cli("show", "r").stdout
 
 
-@pytest.mark.parametrize(("kinds", "says"), [(("yard.ok",), False), (("other",), True)])
+@pytest.mark.parametrize(("kinds", "says"), [(("sample.ok",), False), (("other",), True)])
 def test_a_run_goes_on_if_any_worker_can_take_a_step(
     cli: CommandLine, kinds: tuple[str, ...], says: bool
 ) -> None:
-    cli.yard("start", "yard:two", "--run-id", "r")
+    cli.sample("start", "sample:two", "--run-id", "r")
     note("sqlite:///.stepwell/engine.db", worker(kinds=kinds))
 
     assert ("no live worker runs steps of kind" in cli("show", "r").stdout) == says
@@ -95,7 +95,7 @@ def test_a_run_goes_on_if_any_worker_can_take_a_step(
 
 def test_a_killed_worker_is_silent_and_does_not_count(cli: CommandLine) -> None:
     # given: one worker that was seen, and one that was not for long
-    cli.yard("start", "yard:two", "--run-id", "r")
+    cli.sample("start", "sample:two", "--run-id", "r")
     url = "sqlite:///.stepwell/engine.db"
     note(url, worker())
     note(url, replace(worker(seen_at=LONG_AGO), id="w2"))
@@ -117,8 +117,8 @@ def test_a_worker_is_silent_from_one_lease_on(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, ago: int, silent: bool
 ) -> None:
     # given a worker that was seen so many seconds ago, and a lease of 30
-    cli.yard("start", "yard:two", "--run-id", "r")
-    monkeypatch.setattr(standstill, "wall_time", lambda: SOON)
+    cli.sample("start", "sample:two", "--run-id", "r")
+    monkeypatch.setattr(not_claimed, "wall_time", lambda: SOON)
     monkeypatch.setattr(overview, "wall_time", lambda: SOON)
     note("sqlite:///.stepwell/engine.db", worker(seen_at=SOON - timedelta(seconds=ago)))
 

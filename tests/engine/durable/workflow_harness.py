@@ -21,7 +21,7 @@ from stepwell import (
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 
 
-class Lab:
+class WorkflowHarness:
     """Executes `flow` whenever it is told to; `ran` counts what the operations' functions did."""
 
     def __init__(self, url: str = "memory://", **options: Any) -> None:
@@ -34,7 +34,7 @@ class Lab:
 
     def define(self, function: Callable[..., Any], **options: Any) -> Package:
         """A package with this workflow, called `flow`."""
-        package = Package("lab")
+        package = Package("harness")
         package.workflow(name="flow", **options)(function)
         return package
 
@@ -42,14 +42,14 @@ class Lab:
         """Store a run of the function, and execute nothing."""
         package = self.define(function, **options)
         self.runtime = connect(self.url, packages=[package], clock=self.clock, **self.options)
-        self.handle = self.runtime.start_run("lab", input)
+        self.handle = self.runtime.start_run("harness", input)
 
     def replace(self, function: Callable[..., Any]) -> None:
         """Change the code of the workflow."""
-        package = self.there.packages["lab"]
-        executor: Any = package.executors["lab.flow"]
+        package = self.there.packages["harness"]
+        executor: Any = package.executors["harness.flow"]
         executor.function = function
-        executor.signature = self.define(function).executors["lab.flow"].signature  # type: ignore[attr-defined]
+        executor.signature = self.define(function).executors["harness.flow"].signature  # type: ignore[attr-defined]
 
     @property
     def there(self) -> Runtime:

@@ -1,6 +1,6 @@
 """A worker whose workflow waits in the middle until it is told to go on, or is killed.
 
-python deadly.py HOME RUN_ID
+python crash_program.py HOME RUN_ID
 """
 
 from __future__ import annotations

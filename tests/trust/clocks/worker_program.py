@@ -1,4 +1,4 @@
-"""A worker in a process of its own: `python -m tests.trust.clocks.mill STORE HOME LEASE`.
+"""A worker in a process of its own: `python -m tests.trust.clocks.worker_program STORE HOME LEASE`.
 
 Says `ready`, then what its steps say, and works until SIGTERM or SIGINT; then it says how long its
 steps had, as any worker, and ends with 0.
@@ -14,7 +14,7 @@ from typing import Any
 
 from stepwell import Package, RunBuilder, Runtime, StepContext, connect
 
-mill = Package("mill")
+sample = Package("sample")
 MOST = 1_000  # leases that a step may lose: here it is never its own fault
 
 
@@ -23,17 +23,17 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-@mill.executor("mill.grind")
+@sample.executor("sample.grind")
 def grind(step: StepContext, milliseconds: int) -> str:
     """A short piece of work, which says that it began."""
     say("body", step.step.id, step.attempt)
-    step.record("ground", step.step.id, {"attempt": step.attempt})
+    step.record("squares", step.step.id, {"attempt": step.attempt})
     # The work. Not time.sleep, which a process with a clock of its own may not be able to do.
     threading.Event().wait(milliseconds / 1000)
     return step.step.id
 
 
-@mill.executor("mill.gate")
+@sample.executor("sample.gate")
 def gate(step: StepContext, pipe: str) -> str:
     """Says that it waits, then reads its attempt's pipe, which blocks until somebody writes."""
     say("waiting", step.attempt)
@@ -43,7 +43,7 @@ def gate(step: StepContext, pipe: str) -> str:
     return word
 
 
-@mill.entrypoint
+@sample.entrypoint
 def plan(run: RunBuilder, order: dict[str, Any]) -> None:
     """Chains side by side and one step after all; or a gate and one step after it."""
     if "pipe" in order:
@@ -67,7 +67,7 @@ def opened(store: str, home: str, lease: float = 30) -> Runtime:
         "grace": 10,
         "max_lost_leases": MOST,
     }
-    return connect(store, home=home, packages=[mill], settings=settings)
+    return connect(store, home=home, packages=[sample], settings=settings)
 
 
 def main(store: str, home: str, lease: str) -> None:

@@ -71,7 +71,7 @@ class Opener:
         return store
 
 
-class Site:
+class ScenarioRun:
     """One play of a scenario. `lives`: how many processes played it before and died."""
 
     def __init__(self, folder: Path, lives: int, opener: Opener) -> None:
@@ -85,7 +85,7 @@ class Site:
         os.chdir(folder)
 
     def opened(self, *packages: Package, **options: Any) -> Runtime:
-        """A runtime on the store, whose steps find this site as `step.app`."""
+        """A runtime on the store, whose steps find this scenario as `step.app`."""
         options.setdefault("settings", {"threads": 1, "poll_interval": 0.01})
         store = self._opener.open()
         return connect(

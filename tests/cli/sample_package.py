@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from stepwell import Dependency, Package, Permanent, Queue, RunBuilder, StepContext
 
-yard = Package("yard", title="The yard", queues=[Queue("slow", max_in_flight=3)])
+sample = Package("sample", title="The sample", queues=[Queue("slow", max_in_flight=3)])
 twin = Package("twin")
-both = [yard, twin]
+both = [sample, twin]
 not_a_package = 42
 
 
@@ -23,30 +23,30 @@ class Plan(BaseModel):
     note: str = ""
 
 
-@yard.executor("yard.ok")
+@sample.executor("sample.ok")
 def ok(step: StepContext, value: str) -> str:
     step.record("notes", step.step.id, {"note": value})
     return value
 
 
-@yard.executor("yard.fail")
+@sample.executor("sample.fail")
 def fail() -> None:
     raise Permanent("broken", "it \x1b[31mbroke\nin two", details={"part": "axle"})
 
 
-@yard.executor("yard.gate")
+@sample.executor("sample.gate")
 def gate(folder: str) -> str:
     (Path(folder) / "here").write_text("here")  # blocks until somebody reads
     return (Path(folder) / "go").read_text()  # blocks until somebody writes
 
 
-@yard.executor("yard.files")
+@sample.executor("sample.files")
 def files(step: StepContext) -> None:
     step.artifact("note.txt", "a note\n", content_type="text/plain")
     step.store_artifact("raw.bin", bytes(range(256)), content_type="application/octet-stream")
 
 
-@yard.entrypoint
+@sample.entrypoint
 def start(run: RunBuilder, plan: Plan) -> None:
     for number in range(plan.ok):
         run.step(ok, plan.note or f"value {number}", id=f"ok:{number}")
@@ -60,7 +60,7 @@ def start(run: RunBuilder, plan: Plan) -> None:
         run.step(files, id="files")
 
 
-@yard.entrypoint(name="two")
+@sample.entrypoint(name="two")
 def two(run: RunBuilder) -> None:
     first = run.step(ok, "one", id="first")
     run.step(ok, "two\nlines", id="second", after=[first])
@@ -68,4 +68,4 @@ def two(run: RunBuilder) -> None:
 
 @twin.entrypoint
 def only(run: RunBuilder) -> None:
-    run.step("yard.ok", "twin", id="only")
+    run.step("sample.ok", "twin", id="only")

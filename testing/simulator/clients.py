@@ -13,7 +13,7 @@ from stepwell.testing.simulator.script import Script, Start
 from stepwell.testing.simulator.world import Process, World
 
 
-class Deeds:
+class ClientActs:
     """What people do in a world: each deed is repeated when its process dies on the way."""
 
     def __init__(self, world: World, script: Script) -> None:
@@ -124,7 +124,7 @@ class Deeds:
             self.world.nap(self.world.lease)
 
 
-class Person:
+class Client:
     """Somebody with a process of their own, who starts again from the top when it dies."""
 
     def __init__(

@@ -17,13 +17,20 @@ PATIENCE = 60
 
 
 class WorkerProcess:
-    """A worker of `mill.py`. What it says can be read line by line."""
+    """A worker of `worker_program.py`. What it says can be read line by line."""
 
     def __init__(
         self, store: str, home: Path, lease: float, environment: Mapping[str, str] | None = None
     ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.trust.clocks.mill", store, str(home), str(lease)],
+            [
+                sys.executable,
+                "-m",
+                "tests.trust.clocks.worker_program",
+                store,
+                str(home),
+                str(lease),
+            ],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.executors.fakes import PATIENCE
 
 
-class Ears:
+class Fifo:
     """A FIFO that bodies in other processes write lines to."""
 
     def __init__(self, path: Path) -> None:

@@ -1,6 +1,6 @@
 """A worker in a process of its own, for tests that kill it: runs one run of one step.
 
-python working.py HOME KIND INPUT
+python worker_program.py HOME KIND INPUT
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from stepwell import Package, RunBuilder, StepContext, connect
 from tests.executors import bodies
 
-working = Package("working")
+sample = Package("sample")
 
 
-@working.executor("working.forking")
+@sample.executor("sample.forking")
 def fork_and_run(step: StepContext, input: list[str]) -> None:
     """Leave a copy of the worker behind, which lives on, and emit a program."""
     path, *argv = input
@@ -28,7 +28,7 @@ def fork_and_run(step: StepContext, input: list[str]) -> None:
     Path(path).write_text(f"{copy}\n")
 
 
-@working.entrypoint
+@sample.entrypoint
 def start(run: RunBuilder, input: list[object]) -> None:
     run.step(str(input[0]), input[1], id="it")
 
@@ -36,7 +36,7 @@ def start(run: RunBuilder, input: list[object]) -> None:
 if __name__ == "__main__":
     home, kind, text = sys.argv[1:]
     with connect(
-        f"sqlite:///{home}/engine.db", home=home, packages=[working, bodies.pack]
+        f"sqlite:///{home}/engine.db", home=home, packages=[sample, bodies.pack]
     ) as runtime:
-        run = runtime.start_run("working", [kind, json.loads(text)])
+        run = runtime.start_run("sample", [kind, json.loads(text)])
         runtime.drain(run.id, timeout=600)

@@ -12,9 +12,9 @@ import pytest
 from stepwell.cli.progress import PlainDisplay, Snapshot, _Standstill
 from stepwell.engine.model import RunProgress
 from stepwell.engine.states import RunStatus
-from tests.cli.conftest import DESK, Shell
+from tests.cli.conftest import WAITING, Shell
 
-APP = ("--app", DESK)
+APP = ("--app", WAITING)
 # It ends when it does not say what is expected of it.
 AT_MOST = ("--timeout", "60")
 LAST_LINE = "going on when that is there; Ctrl-C leaves the run as it is\n"
@@ -22,7 +22,7 @@ LAST_LINE = "going on when that is there; Ctrl-C leaves the run as it is\n"
 
 def start(shell: Shell, **waits: object) -> subprocess.Popen[str]:
     fields = [part for k, v in waits.items() for part in ("--set", f"{k}={json.dumps(v)}")]
-    return shell.start(*APP, "run", "desk:start", "--run-id", "r", *AT_MOST, *fields)
+    return shell.start(*APP, "run", "waiting:start", "--run-id", "r", *AT_MOST, *fields)
 
 
 def told(process: subprocess.Popen[str]) -> list[str]:
@@ -78,7 +78,7 @@ def test_an_interrupt_leaves_the_run_as_it_is(shell: Shell) -> None:
 
 def test_a_paused_run_and_a_held_step(shell: Shell) -> None:
     # given a run that is paused, and has a step that is held
-    shell(*APP, "start", "desk:start", "--run-id", "r")
+    shell(*APP, "start", "waiting:start", "--run-id", "r")
     shell("hold", "r", "gather")
     shell("pause", "r")
     process = shell.start(*APP, "run", "--resume", "r", *AT_MOST)

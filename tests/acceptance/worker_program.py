@@ -1,7 +1,7 @@
 """A package whose steps say on standard output that they run, and wait where they are told to.
 
-Run as a program it is a worker: `python factory.py STORE_URL HOME LEASE`. It prints `ready`, then
-what its steps print, and works until its standard input ends.
+Run as a program it is a worker: `python worker_program.py STORE_URL HOME LEASE`. It prints `ready`,
+then what its steps print, and works until its standard input ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stepwell import Package, RunBuilder, StepContext, connect
 
-factory = Package("factory")
+sample = Package("sample")
 
 
 def say(*words: object) -> None:
@@ -22,7 +22,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-@factory.executor("factory.press")
+@sample.executor("sample.press")
 def press(step: StepContext, log: str) -> str:
     """A short piece of work that leaves a line in `log` each time its body runs."""
     digest = hashlib.sha256(step.step.id.encode())
@@ -34,7 +34,7 @@ def press(step: StepContext, log: str) -> str:
     return digest.hexdigest()
 
 
-@factory.executor("factory.gate")
+@sample.executor("sample.gate")
 def gate(step: StepContext, pipe: str) -> str:
     """Says that it waits, then reads the named pipe, which blocks until somebody writes."""
     say("waiting", step.step.id, step.attempt, os.getpid())
@@ -43,7 +43,7 @@ def gate(step: StepContext, pipe: str) -> str:
     return word
 
 
-@factory.entrypoint
+@sample.entrypoint
 def plan(run: RunBuilder, order: dict[str, str]) -> None:
     """`count` presses, and a gate if `pipe` is given, then one more press after all."""
     count = int(order["count"])
@@ -62,7 +62,7 @@ def main() -> None:
         sys.stdin.read()
         stop.set()
 
-    with connect(store, home=home, packages=[factory], settings=settings) as runtime:
+    with connect(store, home=home, packages=[sample], settings=settings) as runtime:
         threading.Thread(target=watch_input, daemon=True).start()
         say("ready")
         runtime.start_workers(stop=stop)
