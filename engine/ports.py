@@ -20,23 +20,26 @@ from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.events import Event, EventType
-from stepwell.engine.model import (
+from stepwell.engine.exchange import (
     Arrival,
-    ArtifactRef,
-    Blob,
     ClaimedStep,
     ClaimRequest,
-    EdgeRow,
-    EngineStatus,
     Exchange,
-    ExecutorOptions,
-    KeyValue,
     LostLease,
-    Message,
     NewMessage,
     NewRun,
-    Operator,
     Outcome,
+    Wait,
+)
+from stepwell.engine.model import (
+    ArtifactRef,
+    Blob,
+    EdgeRow,
+    EngineStatus,
+    ExecutorOptions,
+    KeyValue,
+    Message,
+    Operator,
     Queue,
     QueueStatus,
     Record,
@@ -47,7 +50,6 @@ from stepwell.engine.model import (
     StepFilter,
     StepResult,
     ValueEntry,
-    Wait,
     WorkerRow,
 )
 from stepwell.engine.verification import Verification

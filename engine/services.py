@@ -8,8 +8,8 @@ from typing import Any
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
+from stepwell.engine.exchange import ClaimedStep, NewRun
 from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import ClaimedStep, NewRun
 from stepwell.engine.ports import (
     ArtifactStore,
     Catalog,

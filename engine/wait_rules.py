@@ -10,8 +10,8 @@ from typing import Any
 from stepwell.engine.checkpoints.checkpoint import CheckpointWait
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
 from stepwell.engine.errors import InvalidInput, shown
+from stepwell.engine.exchange import ClaimedStep, Several, Wait
 from stepwell.engine.ids import MAX_ID_BYTES, check_id
-from stepwell.engine.model import ClaimedStep, Several, Wait
 from stepwell.engine.payloads.payload import decode
 
 # Topics and keys of messages that begin like this are the engine's own.

@@ -11,14 +11,12 @@ from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import duration_micros
-from stepwell.engine.model import (
-    DEFAULT_QUEUE,
+from stepwell.engine.exchange import (
     ClaimedStep,
     ClaimRequest,
     Completed,
     Edge,
     Failed,
-    Failure,
     NewArtifact,
     NewMessage,
     NewRecord,
@@ -29,6 +27,7 @@ from stepwell.engine.model import (
     Suspended,
     Wait,
 )
+from stepwell.engine.model import DEFAULT_QUEUE, Failure
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import Condition
 

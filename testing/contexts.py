@@ -13,8 +13,8 @@ import pytest
 
 from stepwell.engine.checkpoints.checkpoint import Operation
 from stepwell.engine.errors import InvalidInput, nearest, shown
+from stepwell.engine.exchange import ClaimedStep, NewArtifact, Wait
 from stepwell.engine.ids import artifact_id
-from stepwell.engine.model import ClaimedStep, NewArtifact, Wait
 from stepwell.engine.package import Package
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import Executor

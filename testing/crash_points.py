@@ -12,7 +12,7 @@ from typing import Any
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.crash_points import Stage
-from stepwell.engine.model import ClaimRequest, Exchange, Failed, Outcome, Released, Suspended
+from stepwell.engine.exchange import ClaimRequest, Exchange, Failed, Outcome, Released, Suspended
 from stepwell.engine.ports import RunStore
 from stepwell.testing.virtual import Reach
 

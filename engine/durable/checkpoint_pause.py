@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointWait
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.payloads.payload import decode
 
 # The kind of its wait meanwhile; `operation` is `pause#<looks>`.

@@ -10,7 +10,7 @@ from stepwell.engine.checkpoints.capabilities import load, record
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer, CheckpointUpdate
 from stepwell.engine.checkpoints.fence import fenced
 from stepwell.engine.errors import NoCheckpoint, ReplayMismatch
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import RunStore
 
 

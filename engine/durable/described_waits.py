@@ -18,8 +18,9 @@ from stepwell.engine.durable.descriptions import (
 from stepwell.engine.durable.replay import Request
 from stepwell.engine.durable.waits import APPROVED, typed
 from stepwell.engine.errors import InvalidInput, shown
+from stepwell.engine.exchange import Arrival, Several, Wait
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import Arrival, Failure, Several, Wait
+from stepwell.engine.model import Failure
 from stepwell.engine.payloads.types import PayloadType, payload_type
 from stepwell.engine.states import RunStatus
 from stepwell.engine.wait_rules import approval_topic, check_moment, check_topic, check_wait

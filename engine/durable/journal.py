@@ -45,7 +45,7 @@ from stepwell.engine.errors import (
     StoreVersionError,
     Suspend,
 )
-from stepwell.engine.model import ClaimedStep, Failed, Several, Suspended, Wait
+from stepwell.engine.exchange import ClaimedStep, Failed, Several, Suspended, Wait
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.services import DurableServices
 from stepwell.engine.settings import Settings

@@ -22,9 +22,9 @@ from stepwell.engine.durable.replay import (
     result_type,
 )
 from stepwell.engine.errors import InvalidInput, StepwellError, shown
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ids import check_id
 from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import ClaimedStep
 from stepwell.engine.retry import Retry
 from stepwell.engine.services import DurableServices, Services
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 
-from stepwell.engine.model import NewMessage
+from stepwell.engine.exchange import NewMessage
 from stepwell.engine.wait_rules import MAX_MESSAGE_KEY, RESERVED
 
 

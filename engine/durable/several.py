@@ -23,7 +23,7 @@ from stepwell.engine.durable.waits import (
     timed_out,
 )
 from stepwell.engine.errors import WaitTimeout
-from stepwell.engine.model import Arrival
+from stepwell.engine.exchange import Arrival
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.wait_rules import check_wait
 

@@ -19,8 +19,9 @@ from stepwell.engine.durable.operations import Durable
 from stepwell.engine.durable.outbox import Outbox, sent_key
 from stepwell.engine.durable.replay import Request, digest, operation_of
 from stepwell.engine.errors import InvalidInput, InvalidPayload, NotFound, Permanent, WaitTimeout
+from stepwell.engine.exchange import NewMessage, Wait
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import Approval, NewMessage, Wait
+from stepwell.engine.model import Approval
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.payloads.types import PayloadType, payload_type
 from stepwell.engine.wait_rules import (

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from stepwell.engine.errors import InvalidGraph, InvalidInput, shown
+from stepwell.engine.exchange import NewRun
 from stepwell.engine.graph.graph import Graph, StepOptions
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import NewRun, StepHandle
+from stepwell.engine.model import StepHandle
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import Catalog, Executor
 

@@ -14,8 +14,9 @@ from typing import Any, Literal, TypedDict
 import stepwell.engine as engine
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest, shown
+from stepwell.engine.exchange import Edge, NewStep
 from stepwell.engine.ids import check_id, child_id
-from stepwell.engine.model import Dependency, Edge, NewStep, StepHandle
+from stepwell.engine.model import Dependency, StepHandle
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Catalog
 from stepwell.engine.retry import Retry

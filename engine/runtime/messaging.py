@@ -10,9 +10,10 @@ from stepwell.engine.checkpoints.capabilities import load
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import WaitTimeout
+from stepwell.engine.exchange import NewMessage
 from stepwell.engine.ids import check_id, execution_id
 from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import Message, NewMessage, ValueEntry
+from stepwell.engine.model import Message, ValueEntry
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import RunStore
 from stepwell.engine.settings import Settings

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
+from stepwell.engine.exchange import NewRun
 from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import NewRun, Run
+from stepwell.engine.model import Run
 from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
 from stepwell.engine.ports import Catalog
 from stepwell.engine.settings import Settings

@@ -13,8 +13,9 @@ from stepwell.engine.clock import Clock
 from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
 from stepwell.engine.events import Observer, Observers
+from stepwell.engine.exchange import ClaimedStep, NewRun
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
-from stepwell.engine.model import ClaimedStep, CycleResult, NewRun, Queue, Run
+from stepwell.engine.model import CycleResult, Queue, Run
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import ArtifactStore, Catalog, Executor, ProjectionStore, RunStore
 from stepwell.engine.queue_rules import check_queue

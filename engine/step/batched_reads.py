@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import DependencyValue, RunStore
 
 # How many steps are read for at once, and the most dependencies of each of them. A larger join

@@ -23,21 +23,11 @@ from stepwell.engine.errors import (
     StepwellError,
     nearest,
 )
+from stepwell.engine.exchange import ClaimedStep, NewArtifact, NewRecord, NewRun, RunInfo
 from stepwell.engine.graph.builder import Typed
 from stepwell.engine.graph.graph import Graph, StepOptions
 from stepwell.engine.ids import execution_id
-from stepwell.engine.model import (
-    ArtifactRef,
-    ClaimedStep,
-    Lease,
-    NewArtifact,
-    NewRecord,
-    NewRun,
-    RunInfo,
-    Step,
-    StepHandle,
-    StepResult,
-)
+from stepwell.engine.model import ArtifactRef, Lease, Step, StepHandle, StepResult
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.payloads.types import PayloadType, payload_type
 from stepwell.engine.ports import Executor

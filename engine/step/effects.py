@@ -8,8 +8,9 @@ from typing import Any, BinaryIO, TypedDict
 
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.errors import InvalidInput, nearest, shown
+from stepwell.engine.exchange import ClaimedStep, NewArtifact, NewRecord
 from stepwell.engine.ids import artifact_id, check_id
-from stepwell.engine.model import ArtifactRef, ClaimedStep, NewArtifact, NewRecord
+from stepwell.engine.model import ArtifactRef
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import ArtifactStore
 from stepwell.engine.settings import Settings

@@ -15,9 +15,10 @@ from stepwell.engine.errors import (
     InvalidPayload,
     Suspend,
 )
+from stepwell.engine.exchange import ClaimedStep, Completed, Failed, Outcome, Suspended, Wait
 from stepwell.engine.failures import describe
 from stepwell.engine.ids import jitter
-from stepwell.engine.model import ClaimedStep, Completed, Failed, Failure, Outcome, Suspended, Wait
+from stepwell.engine.model import Failure
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stepwell.engine.model import (
-    ClaimedStep,
-    Completed,
-    CycleResult,
-    Exchange,
-    Outcome,
-    Released,
-    Suspended,
-)
+from stepwell.engine.exchange import ClaimedStep, Completed, Exchange, Outcome, Released, Suspended
+from stepwell.engine.model import CycleResult
 from stepwell.engine.step.execution import Execution
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stepwell.engine.model import PoolRequest
+from stepwell.engine.exchange import PoolRequest
 from stepwell.engine.ports import Catalog, Pool
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution

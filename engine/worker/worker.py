@@ -40,19 +40,17 @@ from stepwell.engine.errors import (
     StoreGone,
 )
 from stepwell.engine.events import Event, EventType, Observers
-from stepwell.engine.ids import jitter
-from stepwell.engine.model import (
+from stepwell.engine.exchange import (
     ClaimedStep,
     ClaimRequest,
-    CycleResult,
     Exchange,
     Failed,
     NewRun,
     Outcome,
     Released,
-    Run,
-    WorkerRow,
 )
+from stepwell.engine.ids import jitter
+from stepwell.engine.model import CycleResult, Run, WorkerRow
 from stepwell.engine.ports import Pool, RunStore
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from stepwell.engine.errors import StepError, Suspend
-from stepwell.engine.model import Wait
+from stepwell.engine.exchange import Wait
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
 from stepwell.engine.errors import InvalidInput, Suspend, WaitTimeout
-from stepwell.engine.model import Wait
+from stepwell.engine.exchange import Wait
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.step.context import StepContext

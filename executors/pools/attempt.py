@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 import stepwell.executors as executors
 from stepwell.engine.errors import StepError
+from stepwell.engine.exchange import Failed, Outcome
 from stepwell.engine.forks import Lineage
-from stepwell.engine.model import Failed, Failure, Outcome
+from stepwell.engine.model import Failure
 from stepwell.engine.ports import Task
 
 Deliver = Callable[[Task, Outcome], None]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from stepwell.engine.exchange import Outcome
 from stepwell.engine.forks import Lineage
-from stepwell.engine.model import Outcome
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import end_copy, failure
 from stepwell.executors.pools.loop_threads import LoopThreads

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from stepwell.engine.model import Outcome, Released
+from stepwell.engine.exchange import Outcome, Released
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, hand_over, refuse
 from stepwell.executors.pools.event_loop import EventLoop

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.model import Outcome
+from stepwell.engine.exchange import Outcome
 from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, hand_over, perform, refuse
 

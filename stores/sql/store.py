@@ -11,23 +11,18 @@ from stepwell.engine.clock import to_micros
 from stepwell.engine.crash_points import Point, Write, reach
 from stepwell.engine.errors import Conflict, InvalidInput, one_line
 from stepwell.engine.events import Observers
-from stepwell.engine.model import (
+from stepwell.engine.exchange import (
     ClaimedStep,
     ClaimRequest,
     Completed,
-    EngineStatus,
     Exchange,
     LostLease,
     NewRun,
-    Operator,
     Outcome,
-    Queue,
-    QueueStatus,
     Refusal,
-    Run,
     RunInfo,
-    WorkerRow,
 )
+from stepwell.engine.model import EngineStatus, Operator, Queue, QueueStatus, Run, WorkerRow
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Watch
 from stepwell.stores.sql.connection.corruption import first_number, reads_stored

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import Conflict, InvalidInput, NotFound, RefusedByState
-from stepwell.engine.model import Approval, ClaimedStep, Operator
+from stepwell.engine.exchange import ClaimedStep
+from stepwell.engine.model import Approval, Operator
 from stepwell.testing.builders import new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase
 

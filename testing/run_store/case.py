@@ -11,20 +11,8 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock, duration_micros
 from stepwell.engine.errors import RuntimeClosed
-from stepwell.engine.model import (
-    DEFAULT_QUEUE,
-    ClaimedStep,
-    Completed,
-    EdgeRow,
-    Exchange,
-    NewStep,
-    Operator,
-    Outcome,
-    Queue,
-    Run,
-    Step,
-    StepFilter,
-)
+from stepwell.engine.exchange import ClaimedStep, Completed, Exchange, NewStep, Outcome
+from stepwell.engine.model import DEFAULT_QUEUE, EdgeRow, Operator, Queue, Run, Step, StepFilter
 from stepwell.engine.ports import RunStore
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import LEASE, claim_request, completed, failed, new_run

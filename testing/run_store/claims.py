@@ -8,7 +8,8 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.errors import Conflict
-from stepwell.engine.model import ClaimRequest, PoolRequest, Queue
+from stepwell.engine.exchange import ClaimRequest, PoolRequest
+from stepwell.engine.model import Queue
 from stepwell.engine.ports import RunStore
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.engine.model import Edge
+from stepwell.engine.exchange import Edge
 from stepwell.engine.states import Condition, RunStatus
 from stepwell.testing.builders import completed, failed, finished, new_step, on_failure
 from stepwell.testing.run_store.case import Bench, RunStoreCase, check_counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.engine.model import ClaimedStep, Edge, NewStep
+from stepwell.engine.exchange import ClaimedStep, Edge, NewStep
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import completed, new_step, on_failure, subtree
 from stepwell.testing.run_store.case import Bench, RunStoreCase, check_counts

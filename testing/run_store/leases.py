@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.model import Outcome
+from stepwell.engine.exchange import Outcome
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import (
     LEASE,

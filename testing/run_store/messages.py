@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import InvalidInput, NotFound, RefusedByState
-from stepwell.engine.model import ClaimedStep, NewMessage
+from stepwell.engine.exchange import ClaimedStep, NewMessage
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import (
     completed,

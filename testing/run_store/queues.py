@@ -8,7 +8,8 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import NotFound
-from stepwell.engine.model import NewStep, Outcome, Queue, WorkerRow
+from stepwell.engine.exchange import NewStep, Outcome
+from stepwell.engine.model import Queue, WorkerRow
 from stepwell.engine.ports import RunStore
 from stepwell.engine.queue_rules import most_per_period
 from stepwell.testing.builders import completed, failed, new_step, released

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.model import ClaimedStep, RunFilter
+from stepwell.engine.exchange import ClaimedStep
+from stepwell.engine.model import RunFilter
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase, check_counts

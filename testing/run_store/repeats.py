@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.engine.model import Edge
+from stepwell.engine.exchange import Edge
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import completed, finished, new_step, on_failure, subtree
 from stepwell.testing.run_store.case import OPERATOR, Bench, RunStoreCase, check_counts

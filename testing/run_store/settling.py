@@ -9,7 +9,8 @@ import pytest
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import NotFound
 from stepwell.engine.events import EventType
-from stepwell.engine.model import Failed, Failure
+from stepwell.engine.exchange import Failed
+from stepwell.engine.model import Failure
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import (
     completed,

@@ -12,7 +12,7 @@ import pytest
 
 from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import LeaseLost, NotFound
-from stepwell.engine.model import ClaimedStep, Several, Wait
+from stepwell.engine.exchange import ClaimedStep, Several, Wait
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import completed, failed, new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR, SECOND, Bench, RunStoreCase

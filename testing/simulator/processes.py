@@ -10,7 +10,8 @@ from queue import Empty
 from typing import Any
 
 from stepwell.composition import connect
-from stepwell.engine.model import ClaimRequest, Exchange, Outcome, WorkerRow
+from stepwell.engine.exchange import ClaimRequest, Exchange, Outcome
+from stepwell.engine.model import WorkerRow
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, Task
 from stepwell.engine.runtime.runtime import Runtime, RuntimeParts

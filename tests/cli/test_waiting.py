@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.engine.clock import SystemClock, VirtualClock, to_datetime
-from stepwell.engine.model import ClaimRequest, PoolRequest
+from stepwell.engine.exchange import ClaimRequest, PoolRequest
 from stepwell.stores import opening
 from stepwell.testing.builders import new_run, new_step
 from tests.cli.conftest import WAITING, CommandLine

@@ -7,9 +7,10 @@ from typing import Any
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import VirtualClock
+from stepwell.engine.exchange import ClaimedStep, NewStep, Outcome
 from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import ClaimedStep, NewStep, Outcome, Queue
+from stepwell.engine.model import Queue
 from stepwell.engine.package import Package
 from stepwell.engine.runtime.run_factory import RunFactory
 from stepwell.engine.services import DurableServices, Services

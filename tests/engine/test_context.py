@@ -20,7 +20,8 @@ from stepwell.engine.errors import (
     NotFound,
     StepwellError,
 )
-from stepwell.engine.model import Edge, StepHandle
+from stepwell.engine.exchange import Edge
+from stepwell.engine.model import StepHandle
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import Condition
 from stepwell.engine.step.context import StepContext

@@ -17,8 +17,8 @@ from stepwell.engine.errors import (
     StepError,
     Suspend,
 )
+from stepwell.engine.exchange import Completed, Failed, Outcome, Suspended, Wait
 from stepwell.engine.failures import MAX_CAUSE, MAX_MESSAGE
-from stepwell.engine.model import Completed, Failed, Outcome, Suspended, Wait
 from stepwell.engine.retry import Retry
 from stepwell.engine.step.context import StepContext
 from stepwell.engine.step.execution import fail

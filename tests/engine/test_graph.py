@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell.engine.errors import InvalidGraph, InvalidInput, InvalidPayload, NotFound
+from stepwell.engine.exchange import Edge, NewStep
 from stepwell.engine.graph.graph import Graph
-from stepwell.engine.model import Dependency, Edge, NewStep, Queue, StepHandle
+from stepwell.engine.model import Dependency, Queue, StepHandle
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.states import Condition

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from stepwell.engine.errors import Permanent, Suspend
+from stepwell.engine.exchange import Wait
 from stepwell.engine.graph.builder import RunBuilder
-from stepwell.engine.model import Wait
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.step.context import StepContext

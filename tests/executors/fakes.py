@@ -7,20 +7,16 @@ from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
 from stepwell.engine.errors import NotFound
-from stepwell.engine.model import (
-    ArtifactRef,
-    Blob,
+from stepwell.engine.exchange import (
     ClaimedStep,
     Completed,
-    ExecutorOptions,
     Failed,
-    Failure,
     NewArtifact,
     NewRun,
     Outcome,
     RunInfo,
-    StepResult,
 )
+from stepwell.engine.model import ArtifactRef, Blob, ExecutorOptions, Failure, StepResult
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import ProjectionStore, Task

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientOSError
 
 from stepwell.engine.errors import InvalidPayload, NotFound, Permanent, Retryable, StepError
-from stepwell.engine.model import Failed
+from stepwell.engine.exchange import Failed
 from stepwell.engine.step.execution import Execution
 from stepwell.executors.kinds import http_address
 from stepwell.executors.kinds.http import HttpFetch, fetch_url

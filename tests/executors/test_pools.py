@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.errors import InvalidSettings
-from stepwell.engine.model import Completed, Failed
+from stepwell.engine.exchange import Completed, Failed
 from stepwell.engine.ports import Pool
 from stepwell.executors.pools import make_pool
 from tests.executors.fakes import PATIENCE, FakeTask, Outbox, execution, services

@@ -13,15 +13,8 @@ from pathlib import Path
 import pytest
 
 from stepwell.engine.errors import NotFound
-from stepwell.engine.model import (
-    Completed,
-    Edge,
-    ExecutorOptions,
-    Failed,
-    NewRun,
-    StepResult,
-    Suspended,
-)
+from stepwell.engine.exchange import Completed, Edge, Failed, NewRun, Suspended
+from stepwell.engine.model import ExecutorOptions, StepResult
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.services import Services
 from stepwell.engine.states import StepStatus

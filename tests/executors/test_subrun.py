@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stepwell.engine.errors import InvalidPayload
-from stepwell.engine.model import Completed, Failed, Outcome, Suspended
+from stepwell.engine.exchange import Completed, Failed, Outcome, Suspended
 from stepwell.engine.step.execution import Execution
 from stepwell.executors.pools.inline import InlinePool
 from tests.executors.fakes import FakeReads, Outbox, claimed, services

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from stepwell.engine.model import Completed, Failed, Released
+from stepwell.engine.exchange import Completed, Failed, Released
 from stepwell.executors.pools import event_loop, tasks
 from stepwell.executors.pools.tasks import AsyncioPool
 from stepwell.executors.pools.threads import ThreadPool

@@ -20,7 +20,7 @@ from stepwell import (
     VirtualClock,
     connect,
 )
-from stepwell.engine.model import Completed
+from stepwell.engine.exchange import Completed
 
 waits = Package("waits")
 

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, NewRun, Queue
+from stepwell.engine.exchange import ClaimedStep, NewRun
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.stores.opening import open_run_store
 from stepwell.testing.builders import claim_request, completed, new_run, new_step

@@ -13,7 +13,8 @@ import pytest
 
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import Conflict
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Outcome, Queue
+from stepwell.engine.exchange import ClaimedStep, Outcome
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.sqlite import SqliteDialect

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Exchange, Queue
+from stepwell.engine.exchange import ClaimedStep, Exchange
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.engine.states import RunStatus
 from stepwell.stores.opening import open_run_store

@@ -32,7 +32,8 @@ from stepwell.engine.checkpoints.checkpoint import (
     Checkpointer,
     JournalingCheckpointer,
 )
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Queue
+from stepwell.engine.exchange import ClaimedStep
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.ports import RunStore
 from stepwell.stores.checkpoints.base import OpenedCheckpointer
 from stepwell.testing.builders import new_step

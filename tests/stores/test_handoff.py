@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from stepwell.engine.clock import SystemClock
-from stepwell.engine.model import DEFAULT_QUEUE, ClaimedStep, Edge, Exchange, Queue
+from stepwell.engine.exchange import ClaimedStep, Edge, Exchange
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.store import SqlRunStore

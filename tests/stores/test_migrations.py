@@ -13,7 +13,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from stepwell.engine.clock import SystemClock, VirtualClock
-from stepwell.engine.model import NewMessage
+from stepwell.engine.exchange import NewMessage
 from stepwell.stores import opening
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.sqlite import SqliteDialect

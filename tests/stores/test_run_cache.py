@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.engine.model import RunInfo
+from stepwell.engine.exchange import RunInfo
 from stepwell.stores.sql.exchange import run_cache
 from stepwell.stores.sql.exchange.run_cache import RunCache
 

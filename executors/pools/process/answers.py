@@ -12,7 +12,7 @@ from typing import Any
 from stepwell.engine.checkpoints.capabilities import load, record
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointUpdate, Operation
 from stepwell.engine.errors import StepwellError
-from stepwell.engine.model import ClaimedStep, Wait
+from stepwell.engine.exchange import ClaimedStep, Wait
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.services import DurableServices, Services
 from stepwell.executors.pools.process.wire import restore

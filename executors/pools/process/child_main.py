@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 
 import stepwell.executors as executors
 from stepwell.engine.errors import Canceled, InvalidPayload
+from stepwell.engine.exchange import ClaimedStep, Failed, Outcome
 from stepwell.engine.failures import describe
 from stepwell.engine.forks import Lineage
-from stepwell.engine.model import ClaimedStep, Failed, Outcome
 from stepwell.engine.services import Services
 from stepwell.engine.step.execution import Execution
 from stepwell.executors.pools.attempt import end_copy, failure

@@ -15,20 +15,9 @@ from typing import Any, BinaryIO
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointUpdate
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import StepwellError
+from stepwell.engine.exchange import Arrival, ClaimedStep, NewMessage, NewRun, Wait
 from stepwell.engine.key_values import KeyValueStore
-from stepwell.engine.model import (
-    Arrival,
-    ArtifactRef,
-    ClaimedStep,
-    KeyValue,
-    Message,
-    NewMessage,
-    NewRun,
-    Operator,
-    StepResult,
-    ValueEntry,
-    Wait,
-)
+from stepwell.engine.model import ArtifactRef, KeyValue, Message, Operator, StepResult, ValueEntry
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.services import DurableServices
 from stepwell.executors.pools.process.channel import PatientEnd

@@ -18,8 +18,8 @@ from typing import Any
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import StepError
+from stepwell.engine.exchange import Failed, Outcome
 from stepwell.engine.forks import Lineage, Told
-from stepwell.engine.model import Failed, Outcome
 from stepwell.engine.ports import Task
 from stepwell.engine.services import Services
 from stepwell.executors.pools.attempt import Deliver, failure, hand_over, refuse

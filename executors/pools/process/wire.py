@@ -15,11 +15,10 @@ from pydantic_core import from_json, to_json
 
 from stepwell.engine import errors
 from stepwell.engine.errors import StepwellError, shown
-from stepwell.engine.model import (
+from stepwell.engine.exchange import (
     ClaimedStep,
     Completed,
     Failed,
-    Failure,
     NewArtifact,
     NewMessage,
     NewRecord,
@@ -28,6 +27,7 @@ from stepwell.engine.model import (
     Suspended,
     Wait,
 )
+from stepwell.engine.model import Failure
 
 _LENGTH = 4
 # What a call into the parent may raise in the child, too.

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stepwell.engine.model import Arrival, Wait
+from stepwell.engine.exchange import Arrival, Wait
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql.connection.statements import (

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, Suspended
+from stepwell.engine.exchange import ClaimedStep, Suspended
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus
 from stepwell.stores.sql.connection.statements import (

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, ClaimRequest, Exchange, PoolRequest, RunInfo
+from stepwell.engine.exchange import ClaimedStep, ClaimRequest, Exchange, PoolRequest, RunInfo
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.corruption import decodes

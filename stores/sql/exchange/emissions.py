@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell.engine.errors import InvalidGraph, nearest
-from stepwell.engine.model import ClaimedStep, Completed, NewStep
+from stepwell.engine.exchange import ClaimedStep, Completed, NewStep
 from stepwell.engine.states import Condition, StepStatus
 from stepwell.stores.sql.connection.corruption import decodes, stored_status
 from stepwell.stores.sql.connection.statements import Transaction, rows_json

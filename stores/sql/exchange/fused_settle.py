@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from stepwell.engine.model import ClaimedStep, Completed
+from stepwell.engine.exchange import ClaimedStep, Completed
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus, verdict
 from stepwell.stores.sql.connection.corruption import stored_condition

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell.engine.errors import Conflict
-from stepwell.engine.model import ClaimedStep, Edge, NewRun, NewStep
+from stepwell.engine.exchange import ClaimedStep, Edge, NewRun, NewStep
 from stepwell.engine.states import Condition, RunStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes, stored_status
 from stepwell.stores.sql.connection.statements import (

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, LostLease
+from stepwell.engine.exchange import ClaimedStep, LostLease
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import Act, StepStatus
 from stepwell.stores.sql.connection.corruption import decodes

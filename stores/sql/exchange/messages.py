@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import ClaimedStep, Completed, NewMessage, Suspended
+from stepwell.engine.exchange import ClaimedStep, Completed, NewMessage, Suspended
 from stepwell.engine.states import RUN_ENDED
 from stepwell.stores.sql.connection.statements import (
     Statement,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.model import NewRun, Run, RunInfo
+from stepwell.engine.exchange import NewRun, RunInfo
+from stepwell.engine.model import Run
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import RunStatus
 

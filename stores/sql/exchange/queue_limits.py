@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import NotFound, nearest
-from stepwell.engine.model import ClaimRequest, Queue, QueueStatus
+from stepwell.engine.exchange import ClaimRequest
+from stepwell.engine.model import Queue, QueueStatus
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.queue_rules import bucket_of
 from stepwell.engine.states import StepStatus

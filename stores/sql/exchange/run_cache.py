@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stepwell.engine.model import RunInfo
+from stepwell.engine.exchange import RunInfo
 
 # How many runs are known at once, and how many characters of their inputs; at least half of that.
 MOST_RUNS = 10_000

@@ -10,18 +10,18 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from stepwell.engine.events import EventType
-from stepwell.engine.model import (
+from stepwell.engine.exchange import (
     ClaimedStep,
     Completed,
     Exchange,
     Failed,
-    Failure,
     LostLease,
     Outcome,
     Refusal,
     Released,
     Suspended,
 )
+from stepwell.engine.model import Failure
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus
 from stepwell.engine.wait_rules import told_of

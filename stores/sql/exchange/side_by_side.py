@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stepwell.engine.model import Suspended, Wait
+from stepwell.engine.exchange import Suspended, Wait
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import Act
 from stepwell.engine.wait_rules import told_of, wait_from

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_text
-from stepwell.engine.model import ClaimedStep, Wait
+from stepwell.engine.exchange import ClaimedStep, Wait
 from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.statements import becomes, bind, may
 from stepwell.stores.sql.schema import tables

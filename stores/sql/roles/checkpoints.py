@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from stepwell.engine.checkpoints.text import Document, Pieces, damaged, read_json, read_object
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import LeaseLost
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.stores.checkpoints.base import (
     PRESENT,
     OpenedCheckpointer,

@@ -11,7 +11,8 @@ from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
 from stepwell.engine.events import EventType, Observers
-from stepwell.engine.model import Arrival, ClaimedStep, Message, NewMessage, Operator, Wait
+from stepwell.engine.exchange import Arrival, ClaimedStep, NewMessage, Wait
+from stepwell.engine.model import Message, Operator
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import RUN_ENDED, StepStatus
 from stepwell.engine.wait_rules import APPROVAL, approval_topic, check_message_key, check_topic

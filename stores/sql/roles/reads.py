@@ -7,9 +7,9 @@ from typing import Any
 
 from stepwell.engine.errors import NotFound, nearest
 from stepwell.engine.events import Event, EventType
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.model import (
     ArtifactRef,
-    ClaimedStep,
     EdgeRow,
     Record,
     Run,

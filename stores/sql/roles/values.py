@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
 from stepwell.engine.events import EventType, Observers
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import ClaimedStep, ValueEntry
+from stepwell.engine.model import ValueEntry
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.corruption import decodes, first_number, reads_stored

@@ -10,7 +10,7 @@ from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import LeaseLost, StepwellError
 from stepwell.engine.events import Event, EventType, Observers
-from stepwell.engine.model import ClaimedStep
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect

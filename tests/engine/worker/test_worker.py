@@ -18,8 +18,9 @@ from stepwell.composition import connect
 from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.errors import NotFound, Retryable, StoreError, WaitTimeout
 from stepwell.engine.events import Event, Observers
+from stepwell.engine.exchange import Outcome
 from stepwell.engine.graph.builder import RunBuilder
-from stepwell.engine.model import CycleResult, Outcome, Queue, RunFilter, StepFilter
+from stepwell.engine.model import CycleResult, Queue, RunFilter, StepFilter
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.runtime.run_factory import RunFactory

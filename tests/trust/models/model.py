@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from stepwell.engine.model import Edge
+from stepwell.engine.exchange import Edge
 from stepwell.engine.states import Condition
 
 ENDED = ("succeeded", "failed", "canceled", "skipped")

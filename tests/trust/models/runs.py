@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from stepwell.engine.clock import duration_micros
 from stepwell.engine.errors import RefusedByState
-from stepwell.engine.model import ClaimedStep, Edge, NewStep, Outcome, StepFilter
+from stepwell.engine.exchange import ClaimedStep, Edge, NewStep, Outcome
+from stepwell.engine.model import StepFilter
 from stepwell.engine.ports import RunStore
 from stepwell.engine.states import Condition
 from stepwell.testing.builders import (

@@ -26,7 +26,7 @@ from stepwell import (
 from stepwell.cli.files import write_file
 from stepwell.engine.checkpoints.checkpoint import Checkpoint
 from stepwell.engine.crash_points import Point, Write
-from stepwell.engine.model import ClaimRequest, PoolRequest
+from stepwell.engine.exchange import ClaimRequest, PoolRequest
 from stepwell.stores import opening
 from stepwell.stores.artifacts.file import FileArtifactStore
 from stepwell.stores.checkpoints.folder import Folder

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import VirtualClock
-from stepwell.engine.model import DEFAULT_QUEUE, Queue, Several, Wait
+from stepwell.engine.exchange import Several, Wait
+from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import (
