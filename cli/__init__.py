@@ -14,5 +14,6 @@ _LAZY = {
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
+        module = globals()[name] = import_module(f"{__name__}.{name}")
+        return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

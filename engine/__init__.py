@@ -19,5 +19,6 @@ _LAZY = {
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
-        return import_module(f"{__name__}.{_LAZY[name]}")
+        module = globals()[name] = import_module(f"{__name__}.{_LAZY[name]}")
+        return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

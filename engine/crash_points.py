@@ -146,7 +146,7 @@ POINTS: frozenset[str] = frozenset(Point) | {
     )
 }
 
-# Told each point that any thread of this process gets to. What it raises, comes out there.
+# ForkAware each point that any thread of this process gets to. What it raises, comes out there.
 Hook = Callable[[str], object]
 
 _hooks: list[Hook] = []

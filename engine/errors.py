@@ -244,7 +244,7 @@ class Signal(BaseException):
 
 
 class Suspend(Signal):
-    """Give the slot back until `wait` (an `exchange.Wait`) is over; then the executor runs again."""
+    """Give the slot back until `wait` (`exchange.Wait`) is over; then the executor runs again."""
 
     def __init__(self, wait: object) -> None:
         super().__init__("suspended")

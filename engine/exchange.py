@@ -36,7 +36,7 @@ class NewStep:
     kind: str
     queue: str
     input: str
-    site: str
+    package: str
     priority: int = 0
     max_attempts: int = 1
     timeout: int | None = None
@@ -105,7 +105,7 @@ class ClaimedStep:
     retry: str | None
     metadata: str | None
     dedup_key: str | None
-    site: str
+    package: str
     parent: str | None
     allow_failure: bool
     wait: str | None

@@ -29,7 +29,7 @@ LOOK = 0.000_5
 _log = logging.getLogger("stepwell.forks")
 
 
-class Told:
+class ForkAware:
     """Who is told of forks. `in_use` says that a thread was inside all the same: the one that
     forks, or one that did not come out in time.
     """
@@ -78,7 +78,7 @@ class Lineage:
 
     forks: ClassVar[int] = 0
     _watched: ClassVar[bool] = False
-    _told: ClassVar[WeakValueDictionary[int, Told]] = WeakValueDictionary()
+    _registered: ClassVar[WeakValueDictionary[int, ForkAware]] = WeakValueDictionary()
     _one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
     # Which threads are inside of what, and the fork that they have to come out for.
     inside: ClassVar[list[tuple[int, object]]] = []
@@ -96,9 +96,9 @@ class Lineage:
             )
 
     @classmethod
-    def tell(cls, part: Told) -> None:
+    def register(cls, part: ForkAware) -> None:
         """Tell `part` of each fork, for as long as it lives."""
-        cls._told[id(part)] = part
+        cls._registered[id(part)] = part
         cls.watch()
 
     @classmethod
@@ -147,8 +147,8 @@ class Lineage:
                 part.after_fork(fork is None or id(part) in fork.in_use)
 
     @classmethod
-    def _parts(cls) -> Iterable[Told]:
-        found = [reference() for reference in cls._told.valuerefs()]
+    def _parts(cls) -> Iterable[ForkAware]:
+        found = [reference() for reference in cls._registered.valuerefs()]
         return [part for part in found if part is not None]
 
 

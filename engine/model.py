@@ -93,7 +93,7 @@ class Step:
     max_attempts: int
     pending: int
     dedup_key: str | None
-    site: str
+    package: str
     parent: str | None
     allow_failure: bool
     timeout: timedelta | None

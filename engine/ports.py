@@ -189,7 +189,7 @@ class Claims(Protocol):
         """Extend the leases by `lease` microseconds from now; returns those that are gone."""
         ...
 
-    def holds(self, step: ClaimedStep) -> bool:
+    def has_lease(self, step: ClaimedStep) -> bool:
         """Whether the lease is held, by its token. Changes nothing."""
         ...
 
@@ -581,7 +581,7 @@ class Catalog(Protocol):
 
     def queue_names(self) -> Sequence[str]: ...
 
-    def site(self, kind: str) -> str | None:
+    def package_of(self, kind: str) -> str | None:
         """The package a kind belongs to, or None."""
         ...
 

@@ -28,7 +28,7 @@ class Registry:
         # Those of them that were declared outside of any package.
         self._given: set[str] = set()
         self._executors: dict[str, Executor] = {}
-        self._sites: dict[str, str | None] = dict.fromkeys(BUILT_IN)
+        self._packages_of: dict[str, str | None] = dict.fromkeys(BUILT_IN)
         self._inputs: dict[str, Signature | None] = {}
         # Why built-in kinds cannot run here, as far as that was asked.
         self._missing: dict[str, str] = {}
@@ -72,11 +72,11 @@ class Registry:
         kept = {executor.kind for executor in package.executors.values()}
         for executor in package.executors.values():
             self._executors[executor.kind] = executor
-            self._sites[executor.kind] = package.name
+            self._packages_of[executor.kind] = package.name
             self._inputs.pop(executor.kind, None)
-        for kind in [kind for kind, site in self._sites.items() if site == package.name]:
+        for kind in [kind for kind, owner in self._packages_of.items() if owner == package.name]:
             if kind not in kept:
-                del self._sites[kind], self._executors[kind]
+                del self._packages_of[kind], self._executors[kind]
                 self._inputs.pop(kind, None)
 
     def _is_only_of(self, queue: str, package: Package | None) -> bool:
@@ -95,7 +95,7 @@ class Registry:
         if isinstance(executor, ExecutorFunction):
             executor.signature.prepare()
         self._executors[executor.kind] = executor
-        self._sites[executor.kind] = None
+        self._packages_of[executor.kind] = None
 
     def define_queue(self, queue: Queue) -> None:
         """Add a queue; once more with the same limits changes nothing.
@@ -113,9 +113,9 @@ class Registry:
         self._names = tuple(self.queues)
 
     def _check_free(self, kind: str, package: str | None, *, replace: bool = False) -> None:
-        if kind not in self._sites or (replace and self._sites[kind] == package):
+        if kind not in self._packages_of or (replace and self._packages_of[kind] == package):
             return
-        owner = "built in" if kind in BUILT_IN else _owner(self._sites[kind])
+        owner = "built in" if kind in BUILT_IN else _owner(self._packages_of[kind])
         raise InvalidPackage(
             f"executor {kind!r} is registered twice ({owner} and {_owner(package)})"
         )
@@ -141,7 +141,7 @@ class Registry:
         if executor is None:
             built_in = BUILT_IN.get(kind)
             if built_in is None:
-                raise NotFound(f"there is no executor {kind!r}{nearest(kind, self._sites)}")
+                raise NotFound(f"there is no executor {kind!r}{nearest(kind, self._packages_of)}")
             loaded: Executor = getattr(getattr(executors, built_in.module), built_in.name)
             executor = self._executors[kind] = loaded
         return executor
@@ -153,7 +153,7 @@ class Registry:
         return options if isinstance(options, ExecutorOptions) else _DEFAULTS
 
     def kinds(self) -> Sequence[str]:
-        return tuple(kind for kind in tuple(self._sites) if not self._why_not_here(kind))
+        return tuple(kind for kind in tuple(self._packages_of) if not self._why_not_here(kind))
 
     def _why_not_here(self, kind: str) -> str:
         if kind not in BUILT_IN:
@@ -165,8 +165,8 @@ class Registry:
     def queue_names(self) -> Sequence[str]:
         return self._names
 
-    def site(self, kind: str) -> str | None:
-        return self._sites.get(kind)
+    def package_of(self, kind: str) -> str | None:
+        return self._packages_of.get(kind)
 
     def pool_name(self, kind: str) -> str:
         """The pool that runs steps of a kind: "inline", "thread", "asyncio" or "process"."""

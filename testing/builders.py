@@ -38,7 +38,7 @@ LEASE = timedelta(seconds=30)
 
 def new_step(id: str, *after: str | Edge, **fields: Any) -> NewStep:
     """A step of kind `work` that requires the steps named in `after`."""
-    given = {"kind": KIND, "queue": DEFAULT_QUEUE, "input": "null", "site": PACKAGE, **fields}
+    given = {"kind": KIND, "queue": DEFAULT_QUEUE, "input": "null", "package": PACKAGE, **fields}
     edges = tuple(edge if isinstance(edge, Edge) else Edge(edge) for edge in after)
     return NewStep(id=id, edges=edges, **given)
 

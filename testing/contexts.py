@@ -188,14 +188,14 @@ def step_context(input: Any = None, **options: Unpack[ContextOptions]) -> StepUn
 
 def _claimed(runtime: VirtualRuntime, input: Any, options: ContextOptions) -> ClaimedStep:
     """A step of a stored run, claimed, once those it depends on have succeeded."""
-    store, package = runtime._store, options.get("package")
+    store, given = runtime._store, options.get("package")
     dependencies, kinds = options.get("dependencies", {}), options.get("kinds", {})
-    site = "tests" if package is None else package.name
+    package = "tests" if given is None else given.name
     names = {step_id: _kind(kinds.get(step_id, KIND)) for step_id in dependencies}
-    steps = [new_step(step_id, kind=kind, site=site) for step_id, kind in names.items()]
+    steps = [new_step(step_id, kind=kind, package=package) for step_id, kind in names.items()]
     text = encode(input, "input", runtime.settings.payload_limit)
-    tested = new_step(STEP_ID, *dependencies, kind=TESTED, site=site, input=text)
-    store.create_run(new_run(RUN_ID, *steps, tested, package=site))
+    tested = new_step(STEP_ID, *dependencies, kind=TESTED, package=package, input=text)
+    store.create_run(new_run(RUN_ID, *steps, tested, package=package))
     before = store.exchange([], claim_request(len(steps) or 1, kinds=(*names.values(), KIND)))
     made = _artifacts(options.get("artifacts", {}), dependencies)
     done = [

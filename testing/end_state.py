@@ -128,7 +128,7 @@ def _step_state(runtime: Runtime, step: Step) -> dict[str, Any]:
         return state
     result = runtime.result(step.run_id, step.id)
     records = {
-        f"{ref.collection}/{ref.key}": runtime.record(step.site, ref.collection, ref.key).value
+        f"{ref.collection}/{ref.key}": runtime.record(step.package, ref.collection, ref.key).value
         for ref in result.records
     }
     return state | {

@@ -28,7 +28,7 @@ from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.executors.pools.inline import InlinePool
 
-# Told each point that the work gets to; what it raises ends the work there.
+# ForkAware each point that the work gets to; what it raises ends the work there.
 Reach = Callable[[str], object]
 
 # Kinds of waits that somebody outside of the run can end.

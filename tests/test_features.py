@@ -211,7 +211,7 @@ def test_g5_step_options() -> None:
     assert (second.kind, second.queue, second.priority) == ("note", "slow", -2)
     assert (second.max_attempts, second.timeout) == (7, timedelta(seconds=5))
     assert (steps["first"].metadata, steps["first"].dedup_key) == ({"k": 1}, "once")
-    assert {step.site for step in steps.values()} == {"shop"}
+    assert {step.package for step in steps.values()} == {"shop"}
     assert (steps["child"].parent, second.parent) == ("emits", None)
 
 

@@ -18,7 +18,7 @@ class CheckpointsElsewhere:
     """The checkpointer for one execution of `step`, fenced by its lease in the store."""
 
     def __init__(self, checkpointer: Checkpointer, store: RunStore, step: ClaimedStep) -> None:
-        self._there = fenced(checkpointer, lambda: store.holds(step))
+        self._there = fenced(checkpointer, lambda: store.has_lease(step))
         self._here = store.checkpointer(step)
         self._place = getattr(checkpointer, "address", None) or type(checkpointer).__qualname__
         self._told = False

@@ -39,7 +39,7 @@ class RunBuilder:
         self.tags: list[str] = []
         self.raw_input = raw_input
         self._limit = limit
-        self._graph = Graph(catalog, "run", limit=limit, site=package)
+        self._graph = Graph(catalog, "run", limit=limit, package=package)
 
     @property
     def input(self) -> Any:

@@ -25,7 +25,7 @@ from stepwell.engine.states import Condition
 MAX_TIMEOUT = timedelta(days=366)
 MAX_PRIORITY = 1_000_000
 
-# Queue, retry policy (JSON text), most attempts, timeout (µs), priority, site.
+# Queue, retry policy (JSON text), most attempts, timeout (µs), priority, package.
 _Plan = tuple[str, str | None, int, int | None, int, str]
 
 After = StepHandle[Any] | Dependency | str | Iterable[StepHandle[Any] | Dependency | str]
@@ -60,8 +60,8 @@ _OPTIONS = frozenset(StepOptions.__annotations__)
 class Graph:
     """New steps in order of creation, each validated when it is added.
 
-    `path` begins error messages ("run" or "emit"); `parent` prefixes automatic ids; `site` is the
-    package of the steps whose kind belongs to none; `limit` bounds each payload in bytes; `most`
+    `path` begins error messages ("run" or "emit"); `parent` prefixes automatic ids; `package`
+    is that of steps whose kind has none; `limit` bounds each payload in bytes; `most`
     bounds the number of steps, None does not.
     """
 
@@ -71,7 +71,7 @@ class Graph:
         path: str,
         *,
         limit: int,
-        site: str,
+        package: str,
         parent: str | None = None,
         most: int | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class Graph:
         self._catalog = catalog
         self._path = path
         self._limit = limit
-        self._site = site
+        self._package = package
         self._parent = parent
         self._most = maxsize if most is None else most
         self._index: dict[str, int] = {}
@@ -115,7 +115,7 @@ class Graph:
         plan = self._plans.get(kind) or self._plan(kind)
         if len(options) > ("id" in options) + ("after" in options):
             plan = self._overridden(plan, options, where)
-        queue, retry, max_attempts, timeout, priority, site = plan
+        queue, retry, max_attempts, timeout, priority, package = plan
         text = self._catalog.encode_input(kind, value, f"{where}.input", self._limit)
         metadata = options.get("metadata")
         step = NewStep(
@@ -123,7 +123,7 @@ class Graph:
             kind,
             queue,
             text,
-            site,
+            package,
             priority,
             max_attempts,
             timeout,
@@ -177,7 +177,7 @@ class Graph:
 
     def _overridden(self, plan: _Plan, options: StepOptions, where: str) -> _Plan:
         """The kind's plan with what this step says otherwise."""
-        queue, retry, max_attempts, timeout, priority, site = plan
+        queue, retry, max_attempts, timeout, priority, package = plan
         if (given := options.get("queue")) is not None:
             queue = self._known_queue(given, where)
         if (policy := options.get("retry")) is not None:
@@ -186,7 +186,7 @@ class Graph:
             timeout = check_timeout(limit, f"{where}.timeout")
         if (rank := options.get("priority")) is not None:
             priority = check_priority(rank, f"{where}.priority")
-        return queue, retry, max_attempts, timeout, priority, site
+        return queue, retry, max_attempts, timeout, priority, package
 
     def _plan(self, kind: str) -> _Plan:
         """What steps of a kind get by default, looked up once per graph."""
@@ -200,7 +200,7 @@ class Graph:
             options.retry.max_attempts if options.retry else 1,
             check_timeout(options.timeout, f"{where}.timeout") if options.timeout else None,
             check_priority(options.priority, f"{where}.priority"),
-            self._catalog.site(kind) or self._site,
+            self._catalog.package_of(kind) or self._package,
         )
         return plan
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.engine.worker.worker import Worker
 
 
-class WorkersHere(list[Worker], Told):
+class LocalWorkers(list[Worker], ForkAware):
     """The workers that are at work. A fork begins with none: they are its parent's."""
 
     def __init__(self) -> None:
         super().__init__()
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def remove(self, worker: Worker) -> None:
         """It has ended; one that is not here is its parent's."""
@@ -19,7 +19,7 @@ class WorkersHere(list[Worker], Told):
             super().remove(worker)
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         for worker in self:
             worker.disown()
         self.clear()

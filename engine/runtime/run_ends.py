@@ -5,20 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 
 
-class RunEnds(Told):
-    """Told by the workers of a runtime; runs that end in other processes are not heard of."""
+class RunEnds(ForkAware):
+    """ForkAware by the workers of a runtime; runs that end in other processes are not heard of."""
 
     def __init__(self) -> None:
         self._told = threading.Condition()
         self._last: Sequence[str] = ()
         self.count = 0
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`. A thread of the parent may have been telling."""
+        """See `forks.ForkAware`. A thread of the parent may have been telling."""
         self._told = threading.Condition()
 
     def tell(self, run_ids: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from stepwell.engine.model import CycleResult, Queue, Run
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import ArtifactStore, Catalog, Executor, ProjectionStore, RunStore
 from stepwell.engine.queue_rules import check_queue
-from stepwell.engine.runtime.local_workers import WorkersHere
+from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
 from stepwell.engine.runtime.operators import Operating
 from stepwell.engine.runtime.queries import Queries
@@ -91,7 +91,7 @@ class Runtime(Queries, Messaging, Operating):
                 now=parts.store.now,
             ),
         )
-        self._workers = WorkersHere()
+        self._workers = LocalWorkers()
         self._run_ends = RunEnds()
         self._closed = False
 

@@ -97,7 +97,7 @@ class StepContext(ArtifactReads, DurableSeveral):
             max_attempts=claimed.max_attempts,
             pending=0,
             dedup_key=claimed.dedup_key,
-            site=claimed.site,
+            package=claimed.package,
             parent=claimed.parent,
             allow_failure=claimed.allow_failure,
             timeout=None if claimed.timeout is None else claimed.timeout * micros,
@@ -293,7 +293,7 @@ class StepContext(ArtifactReads, DurableSeveral):
                 self._services.catalog,
                 "emit",
                 limit=settings.payload_limit,
-                site=self._claimed.site,
+                package=self._claimed.package,
                 parent=self._claimed.id,
                 most=settings.emit_limit,
             )

@@ -28,11 +28,11 @@ import psycopg
 
 from stepwell.engine.crash_points import Write, reach
 from stepwell.engine.errors import InvalidInput, StoreError
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.engine.ports import Parameters, Transaction
 from stepwell.stores.projections.postgres_pool import Pool, Server
 from stepwell.stores.projections.postgres_sql import prepare
-from stepwell.stores.projections.postgres_transaction import PostgresTransaction, Statements
+from stepwell.stores.projections.postgres_transaction import PostgresStatements, PostgresTransaction
 from stepwell.stores.projections.rules import (
     BUSY_TIMEOUT,
     Durability,
@@ -56,18 +56,18 @@ _ONCE = (
 )
 
 
-class PostgresProjection(Told):
+class PostgresProjection(ForkAware):
     """One read model: a schema. Safe to use from many threads and processes."""
 
     def __init__(self, server: Server, name: str, pool: Pool) -> None:
         self.schema = schema_of(name)
         self._server = server
         self._pool = pool
-        self._statements = Statements(f"projection {name!r} at {server}")
+        self._statements = PostgresStatements(f"projection {name!r} at {server}")
         # The one writer of this process.
         self._lock = threading.Lock()
         self._writer: int | None = None
-        Lineage.tell(self)
+        Lineage.register(self)
         digest = hashlib.sha256(f"stepwell projection {self.schema}".encode()).digest()
         lock = int.from_bytes(digest[:8], signed=True)
         milliseconds = max(1, round(server.busy_timeout.total_seconds() * 1000))
@@ -124,7 +124,7 @@ class PostgresProjection(Told):
         return True
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         self._lock, self._writer = threading.Lock(), None
 
     def _refuse_nesting(self) -> None:
@@ -168,7 +168,7 @@ class PostgresProjection(Told):
         self._statements.run(connection, _ONCE_TABLE)
 
 
-class PostgresProjectionStore(Told):
+class PostgresProjectionStore(ForkAware):
     """Projections as schemas `stepwell_<name>` of the database at a libpq URL.
 
     Connects when first used, in each process anew. `durability` "relaxed" can lose the last
@@ -188,7 +188,7 @@ class PostgresProjectionStore(Told):
         self._projections: dict[str, PostgresProjection] = {}
         self._pool = Pool(self._server)
         self._closed = False
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PostgresProjectionStore, self._arguments
@@ -208,7 +208,7 @@ class PostgresProjectionStore(Told):
             return known
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         self._lock = threading.Lock()
 
     def close(self) -> None:

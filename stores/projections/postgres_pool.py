@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, one_line
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.projections.rules import first_line
@@ -112,14 +112,14 @@ class Server:
         return connection
 
 
-class Pool(Told):
+class Pool(ForkAware):
     """The connections of one process, opened when needed. Safe to use from many threads."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._closed = False
         self._begin_anew()
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def _begin_anew(self) -> None:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
@@ -128,7 +128,7 @@ class Pool(Told):
         self._all: list[psycopg.Connection[Any]] = []
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         for connection in self._all:
             disown([connection], in_use=connection not in self._idle)
         self._begin_anew()

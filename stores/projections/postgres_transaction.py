@@ -26,7 +26,7 @@ _UNDO = b"ROLLBACK TO SAVEPOINT stepwell"
 _READS = b"SET LOCAL transaction_read_only = on"
 
 
-class Statements:
+class PostgresStatements:
     """Runs users' statements for the projection that `place` tells of in errors."""
 
     def __init__(self, place: str) -> None:
@@ -96,7 +96,7 @@ class PostgresTransaction:
     Each statement has a savepoint, because `apply` may go on after one that was refused.
     """
 
-    def __init__(self, statements: Statements, connection: Connection) -> None:
+    def __init__(self, statements: PostgresStatements, connection: Connection) -> None:
         self._statements = statements
         self._connection = connection
         self._thread = threading.get_ident()

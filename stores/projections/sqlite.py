@@ -16,7 +16,7 @@ from typing import Any
 
 from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.errors import InvalidInput, StoreError
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.engine.ports import Parameters, Transaction
 from stepwell.stores.projections.rules import (
     BUSY_TIMEOUT,
@@ -26,7 +26,7 @@ from stepwell.stores.projections.rules import (
     check_key,
     check_name,
 )
-from stepwell.stores.projections.sqlite_session import Place, Session, read
+from stepwell.stores.projections.sqlite_session import Place, SqliteSession, read
 
 _SYNCHRONOUS = {"full": "FULL", "relaxed": "NORMAL"}
 _ONCE_TABLE = """CREATE TABLE IF NOT EXISTS _stepwell_once (
@@ -55,7 +55,7 @@ class SqliteProjection:
         self._arguments = (where, check_durability(durability), clock, busy_timeout)
         self._clock = clock or SystemClock()
         self._place = Place(where, _SYNCHRONOUS[durability], busy_timeout)
-        self._sessions = Session(self._place), Session(self._place)
+        self._sessions = SqliteSession(self._place), SqliteSession(self._place)
         self._closed = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,17 +91,17 @@ class SqliteProjection:
         for session in self._sessions:
             session.close()
 
-    def _writer(self) -> Session:
+    def _writer(self) -> SqliteSession:
         if self._closed:
             raise StoreError(f"{self._place}: is closed")
         return self._sessions[0]
 
-    def _reader(self) -> Session:
+    def _reader(self) -> SqliteSession:
         # In memory there is one connection, which has the data.
         return self._writer() if self._place.path is None else self._sessions[1]
 
 
-class SqliteProjectionStore(Told):
+class SqliteProjectionStore(ForkAware):
     """Projections as `root/<name>.db`; with `root` None, in memory."""
 
     def __init__(
@@ -116,7 +116,7 @@ class SqliteProjectionStore(Told):
         self._lock = threading.Lock()
         self._projections: dict[str, SqliteProjection] = {}
         self._closed = self._inherited = False
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.root is None:
@@ -140,7 +140,7 @@ class SqliteProjectionStore(Told):
             return known
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         self._lock, self._inherited = threading.Lock(), True
 
     def close(self) -> None:

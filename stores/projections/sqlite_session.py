@@ -13,7 +13,7 @@ from typing import Any
 
 from stepwell.engine.crash_points import Write, reach
 from stepwell.engine.errors import InvalidInput, StepwellError, StoreError, StoreGone, one_line
-from stepwell.engine.forks import Inside, Lineage, Told
+from stepwell.engine.forks import ForkAware, Inside, Lineage
 from stepwell.engine.ports import Parameters
 from stepwell.stores.artifacts.file import make_folder
 from stepwell.stores.projections.rules import check_text, dictionaries, first_line
@@ -82,7 +82,7 @@ class Place:
         return f"projection {self.path or 'in memory'}"
 
 
-class Session(Told):
+class SqliteSession(ForkAware):
     """A connection that one thread uses at a time, opened when first used.
 
     Around a fork it is closed; what is in use then, or in memory, is refused in the child.
@@ -98,7 +98,7 @@ class Session(Told):
         self._closed = False
         self._users = False
         self._denied: str | None = None
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def refuse_nesting(self) -> None:
         if self._owner == threading.get_ident():
@@ -205,12 +205,12 @@ class Session(Told):
             connection.close()
 
     def before_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         if self._file is not None and not in_use:
             self._shut()
 
     def after_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         connection, self._connection = self._connection, None
         left = [] if connection is None else [connection]
         if self._file is None:
@@ -303,7 +303,7 @@ class Session(Told):
 class SqlTransaction:
     """What `once` hands to `apply`; good until that returns, in its thread only."""
 
-    def __init__(self, session: Session, connection: sqlite3.Connection) -> None:
+    def __init__(self, session: SqliteSession, connection: sqlite3.Connection) -> None:
         self._session = session
         self._connection = connection
         self._thread = threading.get_ident()
@@ -348,7 +348,7 @@ class SqlTransaction:
 
 
 def read(
-    session: Session, connection: sqlite3.Connection, sql: str, parameters: Parameters
+    session: SqliteSession, connection: sqlite3.Connection, sql: str, parameters: Parameters
 ) -> list[dict[str, Any]]:
     """Run a user's statement that may not write; its rows, whose columns need unlike names."""
     with session.statement(connection, sql, reads=True):

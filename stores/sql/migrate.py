@@ -10,7 +10,7 @@ from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import StoreError, StoreVersionError
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
 from stepwell.stores.sql.shape import differences, wrong_shape
 
@@ -56,7 +56,7 @@ def examine(database: Database) -> tuple[int, list[str]]:
 def check_same(dialect: Dialect, connection: Any) -> None:
     """Raises StoreError unless what was opened again has the schema of this code."""
     with closing(connection.cursor()) as cursor:
-        version = _read_version(Transaction(cursor, dialect, 0))
+        version = _read_version(StoreTransaction(cursor, dialect, 0))
     if version != LATEST:
         found = "no Stepwell store" if version is None else f"a schema of version {version}"
         raise StoreError(
@@ -85,7 +85,7 @@ def current_version(database: Database) -> int:
     return version
 
 
-def _read_version(tx: Transaction) -> int | None:
+def _read_version(tx: StoreTransaction) -> int | None:
     if "meta" not in tx.dialect.tables(tx.cursor):
         return None
     tx.cursor.execute("SELECT * FROM meta LIMIT 1")
@@ -96,7 +96,7 @@ def _read_version(tx: Transaction) -> int | None:
 
 
 def _apply(number: int, statements: tuple[str, ...]) -> Any:
-    def work(tx: Transaction) -> bool:
+    def work(tx: StoreTransaction) -> bool:
         tx.dialect.lock_migrations(tx.cursor)
         # Another process may have been faster; its commit was waited for.
         if (_read_version(tx) or 0) >= number:

@@ -27,9 +27,9 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Watch
 from stepwell.stores.sql.connection.corruption import first_number, reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.claim import Claims
+from stepwell.stores.sql.exchange.claim import Claiming
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.fused_sql import keys_array
 from stepwell.stores.sql.exchange.handoff import Handoff
@@ -43,9 +43,9 @@ from stepwell.stores.sql.roles.checkpoints import CheckpointStatements, SqlCheck
 from stepwell.stores.sql.roles.holds import Holds
 from stepwell.stores.sql.roles.key_values import KeyValues
 from stepwell.stores.sql.roles.messages import Mailbox
-from stepwell.stores.sql.roles.operators import Operators, OperatorStatements
+from stepwell.stores.sql.roles.operators import OperatorActs, OperatorStatements
 from stepwell.stores.sql.roles.rows import schema_version_of
-from stepwell.stores.sql.roles.values import Values
+from stepwell.stores.sql.roles.values import SqlValues
 from stepwell.stores.sql.schema import tables
 
 
@@ -56,15 +56,15 @@ def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
     return Write.SETTLE_AND_CLAIM if settle else Write.CLAIM
 
 
-class SqlRunStore(Mailbox, Values, KeyValues, Holds):
+class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
     """Runs, steps and everything about them. Safe to use from many threads."""
 
     def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
         super().__init__(dialect, observers)
         self._queues = QueueLimits(QueueStatements(dialect))
-        self._claims = Claims(ClaimStatements(dialect), self._queues)
+        self._claims = Claiming(ClaimStatements(dialect), self._queues)
         self.database.forget = self._claims.forget
-        self._operators = Operators(OperatorStatements(dialect), self._graphs)
+        self._operators = OperatorActs(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
         workers = tables.workers
         self._put_worker = Statement(
@@ -102,7 +102,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         return created
 
     def _create_runs(
-        self, tx: Transaction, items: Sequence[NewRun]
+        self, tx: StoreTransaction, items: Sequence[NewRun]
     ) -> list[tuple[Run | Conflict, Changes | None]]:
         """Create what several threads ask for at the same moment; one of them tells of it."""
         changes = Changes(tx, self._changes_sql, self._fused)
@@ -135,7 +135,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     ) -> Exchange:
         fresh: list[RunInfo] = []
 
-        def work(tx: Transaction, changes: Changes) -> Exchange:
+        def work(tx: StoreTransaction, changes: Changes) -> Exchange:
             if claim is not None:
                 self._queues.lock(tx, claim)
             result, control = Exchange(), self._lock_runs(tx, settle)
@@ -177,7 +177,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         self._claims.runs.remember(fresh)
         return exchanged
 
-    def _lock_runs(self, tx: Transaction, settle: Sequence[Outcome]) -> Callable[[], int]:
+    def _lock_runs(self, tx: StoreTransaction, settle: Sequence[Outcome]) -> Callable[[], int]:
         """Lock the runs that these outcomes change; returns what tells the control number."""
         if not tx.dialect.concurrent:  # all runs are
             control = first_number(self._graph_sql.control(tx).fetchone())
@@ -235,7 +235,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
         """See `ports.Claims`."""
 
-        def release(tx: Transaction, changes: Changes) -> int:
+        def release(tx: StoreTransaction, changes: Changes) -> int:
             self._graphs.lock_runs(tx, self._leases.runs_held(tx, worker_id))
             return self._leases.release_others(tx, changes, worker_id, keep)
 
@@ -248,13 +248,13 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
             if not self._leases.is_anything_due(tx):
                 return 0
 
-        def take_back(tx: Transaction, changes: Changes) -> int:
+        def take_back(tx: StoreTransaction, changes: Changes) -> int:
             propagation = Propagation(tx, self._settle_sql, changes)
             runs = self._leases.lapsed_runs(tx)
             self._graphs.lock_runs(tx, runs, to_end=True)
             return self._leases.reap(tx, changes, propagation, max_lost_leases, runs)
 
-        def wake(tx: Transaction, changes: Changes) -> int:
+        def wake(tx: StoreTransaction, changes: Changes) -> int:
             due = self._leases.due(tx)
             self._graphs.lock_runs(tx, {run_key for _, run_key, _ in due})
             return self._leases.wake(tx, changes, due)
@@ -273,7 +273,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
             propagation = Propagation(tx, self._settle_sql, changes)
             key, name, status, error = self.step_row(tx, run_id, step_id)
@@ -286,7 +286,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def retry_run(self, run_id: str, by: Operator) -> int:
         """See `ports.Operators`."""
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
             propagation = Propagation(tx, self._settle_sql, changes)
             return self._operators.retry_run(tx, changes, propagation, run, run_id, by)
@@ -307,7 +307,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
     def define_queues(self, queues: Sequence[Queue]) -> None:
         """See `ports.Queues`."""
 
-        def work(tx: Transaction) -> None:
+        def work(tx: StoreTransaction) -> None:
             if self._queues.define(tx, queues):
                 self._graph_sql.bump_control(tx)
 
@@ -345,7 +345,7 @@ class SqlRunStore(Mailbox, Values, KeyValues, Holds):
         """See `ports.RunStore`."""
         return SqlCheckpointer(self.database, step, self._checkpoint_sql)
 
-    def holds(self, step: ClaimedStep) -> bool:
+    def has_lease(self, step: ClaimedStep) -> bool:
         """See `ports.Claims`."""
         return self.database.write(lambda tx: self._leases.is_held(tx, step), Write.CHECK_LEASE)
 

@@ -43,7 +43,7 @@ class ClaimTests(RunStoreCase):
         assert (step.id, step.kind, step.queue, step.priority) == ("a", "work", "default", 3)
         assert (step.input, step.timeout, step.metadata, step.retry) == ("[1]", 5, '{"m":1}', "{}")
         assert (step.attempt, step.failures, step.lost_leases, step.max_attempts) == (1, 0, 0, 1)
-        assert (step.site, step.parent, step.wait, step.dedup_key) == ("tests", None, None, None)
+        assert (step.package, step.parent, step.wait, step.dedup_key) == ("tests", None, None, None)
         assert (step.created_at, step.ready_at) == (created, created)
         assert (step.started_at, step.expires_at) == (clock.micros(), clock.micros() + 9_000_000)
         run = step.run

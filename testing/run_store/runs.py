@@ -46,7 +46,7 @@ class RunTests(RunStoreCase):
                 timeout=1_500_000,
                 dedup_key="once",
                 metadata='{"k":1}',
-                site="elsewhere",
+                package="elsewhere",
                 allow_failure=True,
             )
         )
@@ -56,7 +56,7 @@ class RunTests(RunStoreCase):
         assert (step.id, step.run_id, step.kind, step.queue) == ("a", "r", "work", "default")
         assert (step.priority, step.input, step.metadata) == (-7, {"x": [1, "ä"]}, {"k": 1})
         assert (step.max_attempts, step.timeout) == (4, timedelta(seconds=1.5))
-        assert (step.dedup_key, step.site, step.parent) == ("once", "elsewhere", None)
+        assert (step.dedup_key, step.package, step.parent) == ("once", "elsewhere", None)
         assert step.allow_failure
         assert step.status is StepStatus.READY
         assert (step.attempt, step.failures, step.pending) == (0, 0, 0)
@@ -72,7 +72,7 @@ class RunTests(RunStoreCase):
     def test_site_defaults_to_the_package_of_the_run(self, bench: Bench) -> None:
         bench.create(new_step("a"))
 
-        assert bench.step("a").site == "tests"
+        assert bench.step("a").package == "tests"
 
     def test_steps_without_dependencies_are_ready_and_the_others_pending(
         self, bench: Bench

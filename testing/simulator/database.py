@@ -95,7 +95,7 @@ class Blank:
         database = Database(dialect)
         turn: Any = FiberLock(fibers)
         database._turn = turn
-        database.queue.make_signal = lambda: FiberSignal(fibers)
+        database.queue.make_wakeup = lambda: FiberSignal(fibers)
         known = {
             **self._kept,
             id(self._dialect): dialect,

@@ -34,7 +34,7 @@ def step(id: str, status: str = "succeeded", parent: str | None = None) -> Step:
         max_attempts=1,
         pending=0,
         dedup_key=None,
-        site="p",
+        package="p",
         parent=parent,
         allow_failure=False,
         timeout=None,

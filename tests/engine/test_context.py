@@ -330,7 +330,7 @@ class TestEmissions:
         one, two = step.finish_emitted()
 
         assert first == StepHandle("s/work:1")
-        assert (one.id, one.input, one.site) == ("s/work:1", '{"n":1}', "tests")
+        assert (one.id, one.input, one.package) == ("s/work:1", '{"n":1}', "tests")
         assert (two.id, two.priority) == ("last", 2)
         assert two.edges == (Edge("s/work:1"), Edge("stored"))
 

@@ -45,7 +45,7 @@ def typed(line: Line) -> str:
 
 @pytest.fixture
 def graph() -> Graph:
-    return Graph(Registry([shop]), "run", limit=10_000, site="site")
+    return Graph(Registry([shop]), "run", limit=10_000, package="site")
 
 
 def add(graph: Graph, kind: Any = "work", value: Any = None, **options: Any) -> StepHandle[Any]:
@@ -68,7 +68,7 @@ class TestTaken:
                 kind="typed",
                 queue="mail",
                 input='{"item":"pen","count":1}',
-                site="shop",
+                package="shop",
                 priority=5,
                 max_attempts=4,
                 timeout=9_000_000,
@@ -106,14 +106,14 @@ class TestTaken:
         assert [handle.id for handle in handles] == ["work:1", "work:3", "typed:1"]
 
     def test_automatic_ids_of_children_begin_with_their_parent(self) -> None:
-        graph = Graph(Registry([shop]), "emit", limit=100, site="s", parent="scan")
+        graph = Graph(Registry([shop]), "emit", limit=100, package="s", parent="scan")
 
         assert add(graph).id == "scan/work:1"
 
     def test_kinds_of_no_package_get_the_site_of_the_graph(self, graph: Graph) -> None:
         add(graph, "shell.run", {"argv": ["true"]})
 
-        assert graph.finish()[0].site == "site"
+        assert graph.finish()[0].package == "site"
 
     @pytest.mark.parametrize(
         "after",
@@ -402,7 +402,7 @@ class TestRefused:
         package = Package("p")
         package.entrypoint(lambda: None)
         package.executor("lost", queue="nowhere")(lambda: None)
-        graph = Graph(Registry([package]), "run", limit=100, site="p")
+        graph = Graph(Registry([package]), "run", limit=100, package="p")
 
         assert refusal(lambda: add(graph, "lost")) == (
             "run.step(lost).queue: there is no queue 'nowhere'; there is 'default'"

@@ -39,7 +39,7 @@ def claimed(kind: str = "test", input: Any = None, **changes: Any) -> ClaimedSte
         "id": "step1",
         "kind": kind,
         "queue": "default",
-        "site": "pack",
+        "package": "pack",
         "token": 1,
         "attempt": 1,
         "max_attempts": 1,

@@ -44,7 +44,7 @@ def test_kinds_belong_to_their_package() -> None:
     registry = Registry([package("a", "a.x"), package("b", "b.x")])
     registry.register(free("loose"))
 
-    assert [registry.site(k) for k in ("a.x", "b.x", "loose", "shell.run")] == [
+    assert [registry.package_of(k) for k in ("a.x", "b.x", "loose", "shell.run")] == [
         "a",
         "b",
         None,

@@ -18,7 +18,7 @@ from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.sqlite import SqliteDialect
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request, completed, new_run, new_step, suspended
 from stepwell.testing.run_store.case import OPERATOR
@@ -345,7 +345,7 @@ def test_only_writes_of_one_batch_share_a_transaction(stores: list[SqlRunStore])
     database = stores[0].database
     seen: list[tuple[Any, int]] = []
 
-    def note(tx: Transaction, items: Sequence[Any]) -> Sequence[Any]:
+    def note(tx: StoreTransaction, items: Sequence[Any]) -> Sequence[Any]:
         (row,) = tx.cursor.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
         seen.extend((item, row[0]) for item in items)
         return items

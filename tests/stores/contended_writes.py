@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stepwell.stores.sql.connection.database import Database
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 
 LONGEST = 30
 
@@ -50,7 +50,7 @@ def held_up(database: Database) -> Iterator[Line]:
     line = database.queue._waiting = Line()
     begun = threading.Event()
 
-    def first(tx: Transaction) -> None:
+    def first(tx: StoreTransaction) -> None:
         begun.set()
         assert line.go_on.wait(LONGEST)
 

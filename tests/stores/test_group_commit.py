@@ -22,7 +22,7 @@ from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection import group_commit
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.group_commit import GroupCommit, Ticket
-from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind
 from stepwell.stores.sql.schema import tables
 from stepwell.stores.sql.store import SqlRunStore
 from tests.stores.contended_writes import LONGEST, Line, held_up, write_together
@@ -46,7 +46,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "GATHER", LONGEST)
 
 
-def batch(tx: Transaction, items: Sequence[Any]) -> Sequence[int]:
+def batch(tx: StoreTransaction, items: Sequence[Any]) -> Sequence[int]:
     """Each learns how many came together."""
     return [len(items)] * len(items)
 
@@ -56,12 +56,12 @@ def test_what_is_done_does_not_wait_for_what_came_later(database: Database) -> N
     later_begun, go_on = threading.Event(), threading.Event()
     begun, came = threading.Event(), threading.Event()
 
-    def together(tx: Transaction, items: Sequence[str]) -> Sequence[str]:
+    def together(tx: StoreTransaction, items: Sequence[str]) -> Sequence[str]:
         begun.set()
         assert came.wait(LONGEST)
         return items
 
-    def long(tx: Transaction) -> None:
+    def long(tx: StoreTransaction) -> None:
         later_begun.set()
         assert go_on.wait(LONGEST)
 
@@ -124,7 +124,7 @@ def test_one_that_the_database_refuses_takes_nobody_along(database: Database) ->
     meta = tables.meta
     add = Statement(sa.insert(meta).values(name=bind("name"), value=1), "name")
 
-    def put(tx: Transaction, names: Sequence[str]) -> Sequence[str]:
+    def put(tx: StoreTransaction, names: Sequence[str]) -> Sequence[str]:
         for name in names:
             add(tx, name)
         return names
@@ -162,7 +162,7 @@ def test_one_that_is_interrupted_while_it_waits_holds_nobody_up(
         return lambda: database.write(lambda tx: done.append(name))
 
     with held_up(database) as line, ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(database.queue, "make_signal", lambda: made.pop(0))
+        monkeypatch.setattr(database.queue, "make_wakeup", lambda: made.pop(0))
         first = pool.submit(write("a"))
         line.wait_for(1)
         second = pool.submit(write("b"))
@@ -179,7 +179,7 @@ def test_one_that_is_interrupted_while_it_waits_holds_nobody_up(
 
 
 def test_one_that_is_interrupted_while_it_leads_lets_others_lead(database: Database) -> None:
-    def interrupted(tx: Transaction) -> None:
+    def interrupted(tx: StoreTransaction) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -14,11 +14,11 @@ from stepwell.engine.checkpoints.fence import fenced
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.stores.sql.exchange import claim
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.claim import Claims
+from stepwell.stores.sql.exchange.claim import Claiming
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.settle import Settlement
 from stepwell.stores.sql.roles import rows
-from stepwell.stores.sql.roles.operators import Operators
+from stepwell.stores.sql.roles.operators import OperatorActs
 
 PATIENCE = 60
 LEASE = 1.0
@@ -112,7 +112,7 @@ def test_a_slip_in_an_exchange_ends_the_worker_with_it(
 
 @pytest.mark.parametrize("call", ["drain", "run_once"])
 @pytest.mark.parametrize(
-    ("at", "name"), [(Claims, "claim"), (Changes, "write"), (Settlement, "settle")]
+    ("at", "name"), [(Claiming, "claim"), (Changes, "write"), (Settlement, "settle")]
 )
 def test_a_slip_ends_the_call_that_worked(
     at: type, name: str, call: str, opened: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
@@ -131,9 +131,9 @@ def test_a_slip_ends_the_call_that_worked(
     ("at", "name", "call"),
     [
         (Graphs, "add_runs", lambda runtime: runtime.start_run("plain", 1, entrypoint="start")),
-        (Operators, "retry_run", lambda runtime: runtime.retry_run("known")),
-        (Operators, "retry_step", lambda runtime: runtime.retry_step("known", "work")),
-        (Operators, "cancel_run", lambda runtime: runtime.cancel_run("known")),
+        (OperatorActs, "retry_run", lambda runtime: runtime.retry_run("known")),
+        (OperatorActs, "retry_step", lambda runtime: runtime.retry_step("known", "work")),
+        (OperatorActs, "cancel_run", lambda runtime: runtime.cancel_run("known")),
         (Graphs, "lock_runs", lambda runtime: runtime.send("known", "topic", 1)),
         (Graphs, "lock_runs", lambda runtime: runtime.pause_run("known")),
     ],

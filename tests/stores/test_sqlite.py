@@ -33,7 +33,7 @@ from stepwell.stores.sql.connection import sqlite
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.group_commit import MAX_GROUP
 from stepwell.stores.sql.connection.sqlite import SqliteDialect
-from stepwell.stores.sql.connection.statements import Statement, Transaction, bind
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind
 from stepwell.stores.sql.migrate import migrate, upgrade_sql
 from stepwell.stores.sql.schema import tables
 from stepwell.stores.sql.schema.migrations import LATEST, MIGRATIONS
@@ -141,7 +141,7 @@ class TestSchema:
         statement = Statement(sa.select(tables.meta.c.name), "unused")
 
         with pytest.raises(AssertionError, match=r"no parameters \{'unused'\}"):
-            statement(Transaction(None, SqliteDialect(path, clock=VirtualClock()), 0))
+            statement(StoreTransaction(None, SqliteDialect(path, clock=VirtualClock()), 0))
 
 
 class TestRefusedFiles:
@@ -416,7 +416,7 @@ class TestPragmas:
         store = open_file(path)
         other = sqlite3.connect(path, timeout=0, isolation_level=None)
 
-        def try_to_write(tx: Transaction) -> None:
+        def try_to_write(tx: StoreTransaction) -> None:
             tx.cursor.execute("SELECT value FROM meta").fetchall()
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
@@ -631,7 +631,7 @@ class TestGroupCommit:
         store.close()
 
     def put(self, name: str) -> Any:
-        def work(tx: Transaction) -> str:
+        def work(tx: StoreTransaction) -> str:
             tx.cursor.execute("INSERT INTO meta (name, value) VALUES (?, 1)", (name,))
             return name
 
@@ -659,7 +659,7 @@ class TestGroupCommit:
         assert self.names(store) == set(names)
 
     def test_one_that_raises_fails_alone(self, store: SqlRunStore) -> None:
-        def fails(tx: Transaction) -> None:
+        def fails(tx: StoreTransaction) -> None:
             self.put("n-bad")(tx)
             raise InvalidInput("no")
 
@@ -673,7 +673,7 @@ class TestGroupCommit:
         assert self.names(store) == {"n1", "n2"}
 
     def test_one_that_breaks_the_transaction_fails_all(self, store: SqlRunStore) -> None:
-        def breaks(tx: Transaction) -> None:
+        def breaks(tx: StoreTransaction) -> None:
             tx.cursor.execute("ROLLBACK")
 
         results = self.group(store.database, [self.put("n1"), breaks, self.put("n2")])

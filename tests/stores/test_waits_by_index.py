@@ -13,7 +13,7 @@ import pytest
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.sql.connection.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import ChangesStatements
 from stepwell.stores.sql.exchange.leases import LeaseStatements
 from stepwell.stores.sql.exchange.messages import MessageStatements
@@ -52,7 +52,7 @@ class Planner:
         store.create_run(new_run("r", new_step("a")))
         store.database.write(lambda tx: self._fill(tx, NUMBERS[name]))
 
-    def _fill(self, tx: Transaction, numbers: str) -> None:
+    def _fill(self, tx: StoreTransaction, numbers: str) -> None:
         tx.cursor.execute("SELECT * FROM steps")
         columns = [column[0] for column in tx.cursor.description]
         values = ", ".join(OF_COPIES.get(column, f"steps.{column}") for column in columns)

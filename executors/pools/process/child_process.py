@@ -15,7 +15,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from stepwell.engine.errors import StepError
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.executors.pools.process.channel import Garbled, NimbleEnd, frame_limit
 from stepwell.executors.pools.process.child_main import CUT_OFF, main
 from stepwell.executors.pools.process.snapshot import Setup
@@ -32,7 +32,7 @@ DEATH_GRACE = 10.0
 _log = logging.getLogger("stepwell.pool")
 
 
-class _Family(Told):
+class _Family(ForkAware):
     """What all children of this process have in common. A fork begins with none."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class _Family(Told):
         self.method = "forkserver" if "forkserver" in methods else "spawn"
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`. Its server may be one of the parent's, which serves nobody else."""
+        """See `forks.ForkAware`. Its server may be the parent's, which serves nobody else."""
         self.lock = threading.Lock()
         self.method = "spawn"
 
@@ -59,7 +59,7 @@ class ChildProcess:
     """
 
     def __init__(self, name: str, setup: Setup) -> None:
-        Lineage.tell(_family)
+        Lineage.register(_family)
         self.kinds = len(setup.catalog.kinds())
         context: Any = multiprocessing.get_context(_family.method)
         ours, theirs = context.Pipe()

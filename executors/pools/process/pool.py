@@ -19,7 +19,7 @@ from stepwell.engine.clock import Clock, SystemClock
 from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.errors import StepError
 from stepwell.engine.exchange import Failed, Outcome
-from stepwell.engine.forks import Lineage, Told
+from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.engine.ports import Task
 from stepwell.engine.services import Services
 from stepwell.executors.pools.attempt import Deliver, failure, hand_over, refuse
@@ -214,7 +214,7 @@ class _Pressure:
         self._child.terminate()
 
 
-class ProcessPool(Told):
+class ProcessPool(ForkAware):
     """`size` child processes, started when there is work for them and used again.
 
     They are started fresh ("forkserver", else "spawn"), so a program that uses them needs the
@@ -238,10 +238,10 @@ class ProcessPool(Told):
         self._open: dict[Task, None] = {}
         self._keepers: dict[_Keeper, threading.Thread] = {}
         self._lock = threading.Lock()
-        Lineage.tell(self)
+        Lineage.register(self)
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.Told`. The children are the parent's."""
+        """See `forks.ForkAware`. The children are the parent's."""
         atexit.unregister(self._kill_all)
         keepers, self._keepers = self._keepers, {}
         for keeper in keepers:

@@ -74,7 +74,7 @@ class Snapshot:
 
     executors: dict[str, Executor]
     defaults: dict[str, ExecutorOptions]
-    sites: dict[str, str | None]
+    packages: dict[str, str | None]
     queues: tuple[str, ...]
     _signatures: dict[str, Signature | None] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Snapshot:
         return cls(
             {kind: _portable(catalog.executor(kind)) for kind in kinds if kind not in BUILT_IN},
             defaults,
-            {kind: catalog.site(kind) for kind in kinds},
+            {kind: catalog.package_of(kind) for kind in kinds},
             tuple(catalog.queue_names()),
         )
 
@@ -106,8 +106,8 @@ class Snapshot:
     def queue_names(self) -> Sequence[str]:
         return self.queues
 
-    def site(self, kind: str) -> str | None:
-        return self.sites.get(kind)
+    def package_of(self, kind: str) -> str | None:
+        return self.packages.get(kind)
 
     def pool_name(self, kind: str) -> str:
         return self.options(kind).pool or "thread"

@@ -18,7 +18,7 @@ from stepwell.stores.sql.checks import ALL
 from stepwell.stores.sql.checks.check import Check
 from stepwell.stores.sql.checks.graphs import CYCLE_CANDIDATES
 from stepwell.stores.sql.connection.corruption import Unreadable, decodes
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 
 # (table, where its run's key is, where its step's key is, its columns with JSON)
 _TEXTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -46,7 +46,7 @@ _RUN_NAME = "SELECT run_id, NULL FROM runs WHERE id = {}"
 class Inspection:
     """One verification, in a transaction that sees one moment."""
 
-    def __init__(self, tx: Transaction, most: int) -> None:
+    def __init__(self, tx: StoreTransaction, most: int) -> None:
         self._tx = tx
         self._most = most
         self._violations: list[Violation] = []

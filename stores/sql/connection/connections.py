@@ -14,16 +14,16 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from stepwell.engine.errors import StoreError
-from stepwell.engine.forks import Inside, Lineage, Told
+from stepwell.engine.forks import ForkAware, Inside, Lineage
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 
 # Reads at the same time; more of them wait. A server's connections are not for one process alone.
 MAX_READERS = 8
 
 
-class Connections(Told):
-    """What a `Database` reads and writes with. Told of forks from `open` on."""
+class Connections(ForkAware):
+    """What a `Database` reads and writes with. ForkAware of forks from `open` on."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
@@ -36,7 +36,7 @@ class Connections(Told):
         # Why there can be no connection in this process.
         self._refusal: str | None = None
         # The transaction that is written at this moment.
-        self._under_way: Transaction | None = None
+        self._under_way: StoreTransaction | None = None
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -52,7 +52,7 @@ class Connections(Told):
 
     def open(self) -> None:
         """Connect the writer. Raises StoreError."""
-        Lineage.tell(self)
+        Lineage.register(self)
         with Inside(self):
             self._open()
 
@@ -111,12 +111,12 @@ class Connections(Told):
     # --- forks ------------------------------------------------------------------------------
 
     def before_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         if self.dialect.closes_for_forks and not in_use:
             self._disconnect()
 
     def after_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         if self._under_way is not None:
             self._under_way.cursor = _Severed(self.dialect.label())
         self._refusal = self.dialect.inherit(self._connections(), in_use) or self._refusal

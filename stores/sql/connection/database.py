@@ -25,7 +25,7 @@ from stepwell.engine.forks import Inside
 from stepwell.stores.sql.connection.connections import Connections
 from stepwell.stores.sql.connection.dialect import Dialect, Moment
 from stepwell.stores.sql.connection.group_commit import Group, GroupCommit, Ticket
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Database(Connections):
         self._working = False
         self.transactions = 0
 
-    def write(self, work: Callable[[Transaction], T], kind: Write | None = None) -> T:
+    def write(self, work: Callable[[StoreTransaction], T], kind: Write | None = None) -> T:
         """Run `work` in a write transaction; durable on return.
 
         `work` may run in another thread, and must not touch anything but the transaction. If it
@@ -58,7 +58,7 @@ class Database(Connections):
 
     def write_with_others(
         self,
-        batch: Callable[[Transaction, Sequence[Any]], Sequence[T]],
+        batch: Callable[[StoreTransaction, Sequence[Any]], Sequence[T]],
         item: Any,
         kind: Write | None = None,
     ) -> T:
@@ -121,7 +121,7 @@ class Database(Connections):
         if is_armed():
             _reach(group, "before_begin")
         now = self._begin()
-        tx = self._under_way = Transaction(self._cursor, self.dialect, now)
+        tx = self._under_way = StoreTransaction(self._cursor, self.dialect, now)
         try:
             self._working = True
             news = self._run(group, tx)
@@ -140,7 +140,7 @@ class Database(Connections):
         finally:
             self._under_way = None
 
-    def _check_in_place(self, tx: Transaction) -> None:
+    def _check_in_place(self, tx: StoreTransaction) -> None:
         """Raises StoreGone when others would not find what is about to be committed."""
         if tx.cursor is not self._cursor:  # another thread noticed
             raise StoreGone(f"store {self.dialect.label()}: its file is not there any more")
@@ -157,7 +157,7 @@ class Database(Connections):
         self._open()
         return self.dialect.begin(self._cursor)
 
-    def _run(self, group: Group, tx: Transaction) -> int:
+    def _run(self, group: Group, tx: StoreTransaction) -> int:
         """Run the writes of a group; returns how many of them are news."""
         if len(group) == 1:
             group[0].result = group[0].work(tx)
@@ -167,7 +167,7 @@ class Database(Connections):
             return self._run_apart(group, tx)
         return tx.take_news()
 
-    def _run_apart(self, group: Group, tx: Transaction) -> int:
+    def _run_apart(self, group: Group, tx: StoreTransaction) -> int:
         """Run the writes of a group, batches first; returns how many of them are news."""
         news = 0
         for ticket in self._run_batches(group, tx):
@@ -175,7 +175,7 @@ class Database(Connections):
             self._run_in_savepoint(ticket, tx)
         return news + tx.take_news()
 
-    def _run_batches(self, group: Group, tx: Transaction) -> Group:
+    def _run_batches(self, group: Group, tx: StoreTransaction) -> Group:
         """Run what can be done together; returns those that are to be run one by one."""
         batches: dict[Any, Group] = {}
         for ticket in group:
@@ -190,7 +190,7 @@ class Database(Connections):
                     done.update(tickets)
         return [ticket for ticket in group if ticket not in done]
 
-    def _run_in_savepoint(self, ticket: Ticket[Any], tx: Transaction) -> None:
+    def _run_in_savepoint(self, ticket: Ticket[Any], tx: StoreTransaction) -> None:
         tx.cursor.execute("SAVEPOINT one")
         try:
             ticket.error = None
@@ -204,14 +204,14 @@ class Database(Connections):
             ticket.error = error
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> Iterator[StoreTransaction]:
         """A read transaction that sees one moment. Keep it short."""
         self._check_open()
         if self.dialect.shares_connection:
             with self._turn, self._clear_errors(), Inside(self):
                 cursor = self._writer.cursor()
                 try:
-                    yield Transaction(cursor, self.dialect, self.dialect.begin_read(cursor))
+                    yield StoreTransaction(cursor, self.dialect, self.dialect.begin_read(cursor))
                 finally:
                     cursor.close()
             return
@@ -219,7 +219,7 @@ class Database(Connections):
             connection = cursor = None
             try:
                 connection, cursor, now = self._begin_read()
-                yield Transaction(cursor, self.dialect, now)
+                yield StoreTransaction(cursor, self.dialect, now)
             finally:
                 if cursor is not None and connection in self._readers:
                     with suppress(self.dialect.driver_errors):
@@ -245,7 +245,7 @@ class Database(Connections):
                 "look at it with: stepwell verify"
             ) from None
 
-    def ask(self, question: Callable[[Transaction], T]) -> T:
+    def ask(self, question: Callable[[StoreTransaction], T]) -> T:
         """What a single statement reads. It is a moment of its own and needs no transaction.
 
         `question` may be called twice, and cannot use the transaction's time.
@@ -260,7 +260,7 @@ class Database(Connections):
                 connection = self._idle.pop()
                 try:
                     with closing(connection.cursor()) as cursor:
-                        return question(Transaction(cursor, self.dialect, 0))
+                        return question(StoreTransaction(cursor, self.dialect, 0))
                 except self.dialect.driver_errors:
                     if self.dialect.is_open(connection):
                         raise
@@ -331,7 +331,7 @@ class Database(Connections):
             raise StoreError(f"store {self.dialect.label()}: {self._refusal}")
 
     def after_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         super().after_fork(in_use)
         self.queue.begin_anew()
 
@@ -349,7 +349,7 @@ def _is_batch(group: Sequence[Ticket[Any]]) -> bool:
     return batch is not None and all(ticket.batch == batch for ticket in group[1:])
 
 
-def _run_batch(tickets: Sequence[Ticket[Any]], tx: Transaction) -> None:
+def _run_batch(tickets: Sequence[Ticket[Any]], tx: StoreTransaction) -> None:
     batch = tickets[0].batch
     assert batch is not None
     results = batch(tx, [ticket.item for ticket in tickets])

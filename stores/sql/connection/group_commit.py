@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import StoreError
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ GATHER = 0.001
 LOOK = 1.0
 
 
-class Signal(Protocol):
+class Wakeup(Protocol):
     """What a thread waits on for another one: a `SimpleQueue`."""
 
     def put(self, item: None, /) -> None: ...
@@ -43,12 +43,12 @@ class Ticket(Generic[T]):
     `signal` comes to its thread when it is done, and when it may lead.
     """
 
-    __slots__ = ("batch", "done", "error", "item", "kind", "result", "signal", "thread", "work")
+    __slots__ = ("batch", "done", "error", "item", "kind", "result", "thread", "wakeup", "work")
 
     def __init__(
         self,
-        work: Callable[[Transaction], T],
-        batch: Callable[[Transaction, Sequence[Any]], Sequence[Any]] | None = None,
+        work: Callable[[StoreTransaction], T],
+        batch: Callable[[StoreTransaction, Sequence[Any]], Sequence[Any]] | None = None,
         item: Any = None,
         kind: Write | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Ticket(Generic[T]):
         self.batch = batch
         self.item = item
         self.thread = 0 if batch is None else threading.get_ident()
-        self.signal: Signal | None = None
+        self.wakeup: Wakeup | None = None
         self.done = False
         self.result: T | None = None
         self.error: BaseException | None = None
@@ -65,8 +65,8 @@ class Ticket(Generic[T]):
     def end(self) -> None:
         """Tell its thread that it is done."""
         self.done = True
-        if self.signal is not None:
-            self.signal.put(None)
+        if self.wakeup is not None:
+            self.wakeup.put(None)
 
 
 Group = list[Ticket[Any]]
@@ -79,7 +79,7 @@ class GroupCommit:
     """
 
     def __init__(self, commit: Callable[[Group], None], mixed: bool) -> None:
-        self.make_signal: Callable[[], Signal] = SimpleQueue
+        self.make_wakeup: Callable[[], Wakeup] = SimpleQueue
         self._commit = commit
         self._mixed = mixed
         self.begin_anew()
@@ -98,7 +98,7 @@ class GroupCommit:
     def write(self, ticket: Ticket[Any]) -> None:
         """Return when the ticket is done, by this thread or another."""
         try:
-            ticket.signal = self.make_signal()
+            ticket.wakeup = self.make_wakeup()
             self._waiting.append(ticket)
             if 0 < self._expected <= len(self._waiting):
                 self._all_here.set()
@@ -107,7 +107,7 @@ class GroupCommit:
                     self._lead(ticket)
                 else:
                     with suppress(Empty):
-                        ticket.signal.get(True, LOOK)
+                        ticket.wakeup.get(True, LOOK)
         finally:
             # Without a call before it, as an interrupt could come with that.
             led = self._leader is ticket
@@ -129,9 +129,9 @@ class GroupCommit:
     def _wake_next(self) -> None:
         """Let the first that waits see that it may lead."""
         with suppress(IndexError):
-            signal = self._waiting[0].signal
-            if signal is not None:
-                signal.put(None)
+            wakeup = self._waiting[0].wakeup
+            if wakeup is not None:
+                wakeup.put(None)
 
     def _lead(self, ticket: Ticket[Any]) -> None:
         """Commit a group, unless the ticket was done meanwhile."""

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.errors import StoreError, one_line
-from stepwell.engine.forks import Inside, Lineage, Told
+from stepwell.engine.forks import ForkAware, Inside, Lineage
 from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.postgres_url import shown
@@ -292,7 +292,7 @@ class PostgresDialect:
 MOST_LOOKS = 128
 
 
-class PostgresWatch(Told):
+class PostgresWatch(ForkAware):
     """Listens for hints on a connection of its own; a lost one is made again.
 
     While that fails it is tried less and less often: a server that is full is not helped by more.
@@ -308,7 +308,7 @@ class PostgresWatch(Told):
         # How many looks are let pass before the next try, and after the one that fails then.
         self._pass = 0
         self._patience = 1
-        Lineage.tell(self)
+        Lineage.register(self)
         self._listen()
 
     @property
@@ -353,7 +353,7 @@ class PostgresWatch(Told):
         return False
 
     def after_fork(self, in_use: bool) -> None:
-        """See `forks.Told`."""
+        """See `forks.ForkAware`."""
         connection, self._connection = self._connection, None
         if connection is not None:
             disown([connection], in_use)

@@ -67,24 +67,24 @@ class Statement:
         self._sql = str(compiled)
         return self._sql
 
-    def __call__(self, tx: Transaction, *values: Any) -> Any:
+    def __call__(self, tx: StoreTransaction, *values: Any) -> Any:
         """Run it; returns the cursor, for its rows."""
         sql = self._sql or self._compile(tx.dialect)
         arrange = self._arrange
         return tx.cursor.execute(sql, values if arrange is None else arrange(values))
 
-    def rows(self, tx: Transaction, *values: Any) -> Any:
+    def rows(self, tx: StoreTransaction, *values: Any) -> Any:
         """Run it on a cursor of its own; returns that, for rows read one by one. Close it."""
-        return self(Transaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
+        return self(StoreTransaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
 
-    def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+    def many(self, tx: StoreTransaction, rows: Sequence[Sequence[Any]]) -> None:
         """Run it once for each of `rows` of values."""
         if len(rows) == 1:
             self(tx, *rows[0])
         else:
             self._each(tx, rows)
 
-    def _each(self, tx: Transaction, rows: Iterable[Sequence[Any]]) -> None:
+    def _each(self, tx: StoreTransaction, rows: Iterable[Sequence[Any]]) -> None:
         sql = self._sql or self._compile(tx.dialect)
         tx.cursor.executemany(sql, rows if self._arrange is None else map(self._arrange, rows))
 
@@ -130,7 +130,7 @@ class Insert(Statement):
             numbered = (_numbered(name, row) for row in range(GROUP) for name in names)
             self._several = Statement(several, *numbered)
 
-    def many(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+    def many(self, tx: StoreTransaction, rows: Sequence[Sequence[Any]]) -> None:
         """Insert the rows."""
         if self._together is not None and len(rows) > 1:
             for start in range(0, len(rows), MAX_ROWS):
@@ -172,7 +172,9 @@ class Each:
         self._all = Statement(clause(dialect.rows("rows", **columns)), *names, "rows")
         self._one = None if dialect.fuses else _of_one(clause, names, columns)
 
-    def __call__(self, tx: Transaction, rows: Sequence[Sequence[Any]], *values: Any) -> list[Any]:
+    def __call__(
+        self, tx: StoreTransaction, rows: Sequence[Sequence[Any]], *values: Any
+    ) -> list[Any]:
         """Run it; returns the rows that it tells."""
         told: list[Any]
         if self._one is None or len(rows) > FEW:
@@ -201,7 +203,9 @@ class Guarded:
         self._all = Statement(told, *names, "rows")
         self._one = None if dialect.fuses else _of_one(clause, names, columns)
 
-    def __call__(self, tx: Transaction, rows: Sequence[Sequence[Any]], *values: Any) -> set[int]:
+    def __call__(
+        self, tx: StoreTransaction, rows: Sequence[Sequence[Any]], *values: Any
+    ) -> set[int]:
         """Run it; returns the ids of those that were changed."""
         one = self._one
         if one is None or len(rows) > FEW:
@@ -218,7 +222,7 @@ def _of_one(
     return Statement(clause(given), *names, *columns)
 
 
-class Transaction:
+class StoreTransaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
     Ask for `moment` rather than `now` where it is only the value of a statement.

@@ -13,7 +13,7 @@ from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     literal,
 )
@@ -89,14 +89,14 @@ class ArrivalStatements(Statements):
 
 
 def look(
-    tx: Transaction, sql: ArrivalStatements, step: int, run_key: int, waits: Sequence[Wait]
+    tx: StoreTransaction, sql: ArrivalStatements, step: int, run_key: int, waits: Sequence[Wait]
 ) -> list[Arrival | None]:
     """For each wait of this step and run what has come for it; see `ports.Messages.arrivals`."""
     return [_found(tx, sql, step, run_key, wait) for wait in waits]
 
 
 def _found(
-    tx: Transaction, sql: ArrivalStatements, step: int, run_key: int, wait: Wait
+    tx: StoreTransaction, sql: ArrivalStatements, step: int, run_key: int, wait: Wait
 ) -> Arrival | None:
     if wait.topic is not None:
         given = sql.given(tx, step, wait.operation).fetchone()
@@ -120,7 +120,7 @@ def _found(
     return Arrival(run[2], _end(tx, sql, run_id, *run[:2]))
 
 
-def _end(tx: Transaction, sql: ArrivalStatements, run_id: str, key: int, status: str) -> str:
+def _end(tx: StoreTransaction, sql: ArrivalStatements, run_id: str, key: int, status: str) -> str:
     """How a run ended, as JSON text."""
     result = error = None
     if status == RunStatus.SUCCEEDED:

@@ -20,7 +20,7 @@ from stepwell.stores.sql.connection.statements import (
     Each,
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     insert,
     may,
@@ -135,7 +135,7 @@ class Changes:
     """What one transaction changed, run by run."""
 
     def __init__(
-        self, tx: Transaction, sql: ChangesStatements, fused: FusedStatements | None = None
+        self, tx: StoreTransaction, sql: ChangesStatements, fused: FusedStatements | None = None
     ) -> None:
         self._tx = tx
         self._sql = sql

@@ -1,4 +1,4 @@
-"""Claiming: ready steps for a worker, within the limits of their queues."""
+"""Claims: ready steps for a worker, within the limits of their queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stepwell.engine.exchange import ClaimedStep, ClaimRequest, Exchange, PoolRe
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.corruption import decodes
-from stepwell.stores.sql.connection.statements import Statement, Transaction, rows_json
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer, as_parameter
@@ -24,7 +24,7 @@ from stepwell.stores.sql.exchange.run_cache import RunCache
 BEGIN_AGAIN = 5_000
 
 
-class Claims:
+class Claiming:
     """Claims in a transaction given by the caller; keeps what executions know of their runs."""
 
     def __init__(self, sql: ClaimStatements, limits: QueueLimits) -> None:
@@ -60,7 +60,7 @@ class Claims:
 
     def claim(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         request: ClaimRequest,
         result: Exchange,
@@ -95,7 +95,7 @@ class Claims:
 
     def _add_claimed(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         request: ClaimRequest,
         rows: list[tuple[Any, ...]],
@@ -117,7 +117,7 @@ class Claims:
     def _take_together(
         self,
         together: Statement,
-        tx: Transaction,
+        tx: StoreTransaction,
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: Mapping[str, int | None],
@@ -146,7 +146,7 @@ class Claims:
 
     def _choose_and_take(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
@@ -160,7 +160,7 @@ class Claims:
 
     def _choose(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
@@ -199,7 +199,7 @@ class Claims:
         return chosen
 
     def _suspect(
-        self, tx: Transaction, request: ClaimRequest, budgets: Mapping[str, int | None]
+        self, tx: StoreTransaction, request: ClaimRequest, budgets: Mapping[str, int | None]
     ) -> list[tuple[Any, ...]]:
         """The first step, if any, that may be what killed its workers; one is taken at a time."""
         queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
@@ -210,7 +210,7 @@ class Claims:
         return rows
 
     def _load_runs(
-        self, tx: Transaction, changes: Changes, keys: set[int], created: RunInfo | None
+        self, tx: StoreTransaction, changes: Changes, keys: set[int], created: RunInfo | None
     ) -> tuple[dict[int, RunInfo], Collection[RunInfo], set[int]]:
         """What executions know of these runs; those of them that were not known before; and the
         keys of those that have to be begun, but are locked by others at the moment.
@@ -241,7 +241,7 @@ class Claims:
             fresh.update(_infos(rows))
         return {**known, **fresh}, fresh.values(), locked
 
-    def _begin(self, tx: Transaction, changes: Changes, run: RunInfo) -> None:
+    def _begin(self, tx: StoreTransaction, changes: Changes, run: RunInfo) -> None:
         """Begin a run that nobody else has seen yet: it need not be asked what is in it."""
         started = self._sql.start_runs(tx, tx.now, rows_json([run.key]))
         if tx.dialect.fuses:
@@ -252,7 +252,7 @@ class Claims:
             started.fetchall()
             changes.event(run.key, EventType.RUN_STARTED)
 
-    def _parents(self, tx: Transaction, keys: set[int]) -> dict[int, str]:
+    def _parents(self, tx: StoreTransaction, keys: set[int]) -> dict[int, str]:
         if not keys:
             return {}
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())

@@ -10,7 +10,7 @@ from stepwell.engine.errors import InvalidGraph, nearest
 from stepwell.engine.exchange import ClaimedStep, Completed, NewStep
 from stepwell.engine.states import Condition, StepStatus
 from stepwell.stores.sql.connection.corruption import decodes, stored_status
-from stepwell.stores.sql.connection.statements import Transaction, rows_json
+from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
 
 # A stored step that an edge points to: its key and status.
@@ -60,7 +60,7 @@ class Emissions:
         self._settle = settle
 
     def check(
-        self, tx: Transaction, completed: Sequence[Completed]
+        self, tx: StoreTransaction, completed: Sequence[Completed]
     ) -> tuple[dict[int, Emission], dict[int, InvalidGraph]]:
         """The emissions of these outcomes by step key, and the reasons of those that cannot be."""
         wanted = {
@@ -91,7 +91,7 @@ class Emissions:
 
     def _check_one(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         outcome: Completed,
         found: dict[tuple[int, str], Target],
         taken: dict[tuple[int, str], Target],
@@ -119,7 +119,7 @@ class Emissions:
         return emission
 
     def _without_known_dedup_keys(
-        self, tx: Transaction, outcome: Completed
+        self, tx: StoreTransaction, outcome: Completed
     ) -> tuple[list[NewStep], dict[str, Target]]:
         """The steps left to make, and where the ids of the others lead."""
         run_key = outcome.step.run.key
@@ -139,7 +139,7 @@ class Emissions:
         return steps, renamed
 
     def _check_cycles(
-        self, tx: Transaction, emission: Emission, new_waits: Sequence[tuple[int, int]]
+        self, tx: StoreTransaction, emission: Emission, new_waits: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:
         """An emitted step must not wait for something that waits for it.
 
@@ -178,7 +178,7 @@ class Emissions:
         return [(key, join) for keys in targets.values() for key in keys for join in joins]
 
     def _waiting_for(
-        self, tx: Transaction, steps: set[int], new_waits: Sequence[tuple[int, int]]
+        self, tx: StoreTransaction, steps: set[int], new_waits: Sequence[tuple[int, int]]
     ) -> set[int]:
         """`steps` and all that wait for them at any distance, also by way of `new_waits`."""
         waiting: set[int] = set()
@@ -189,7 +189,7 @@ class Emissions:
             fresh = {step for needs, step in new_waits if needs in waiting} - waiting
         return waiting
 
-    def _joins(self, tx: Transaction, keys: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
+    def _joins(self, tx: StoreTransaction, keys: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
         """Who waits for everything below these steps."""
         joins: dict[int, list[tuple[int, str]]] = {}
         for needs, step, condition in self._settle.subtree_dependents(tx, rows_json(keys)):

@@ -11,7 +11,7 @@ from stepwell.engine.exchange import ClaimedStep, Completed
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus, verdict
 from stepwell.stores.sql.connection.corruption import stored_condition
-from stepwell.stores.sql.connection.statements import Transaction, rows_json
+from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.fused_settle_sql import (
     COUNTED,
@@ -28,7 +28,7 @@ class FusedSettle:
     """Ends executions in one transaction; what was handed on is in `handoffs` afterwards."""
 
     def __init__(
-        self, tx: Transaction, changes: Changes, propagation: Propagation, handoffs: Handoff
+        self, tx: StoreTransaction, changes: Changes, propagation: Propagation, handoffs: Handoff
     ) -> None:
         self._tx = tx
         self._changes = changes

@@ -13,7 +13,7 @@ from stepwell.stores.sql.connection.corruption import decodes, stored_status
 from stepwell.stores.sql.connection.statements import (
     MAX_ROWS,
     MAX_ROWS_JSON,
-    Transaction,
+    StoreTransaction,
     rows_json,
 )
 from stepwell.stores.sql.exchange.changes import Changes
@@ -61,7 +61,7 @@ class Graphs(Emissions):
         self._fused = fused
         self._repeat_sql = RepeatStatements(sql.dialect)
 
-    def reserve(self, tx: Transaction, runs: int, steps: int) -> tuple[int, int]:
+    def reserve(self, tx: StoreTransaction, runs: int, steps: int) -> tuple[int, int]:
         """The first of so many fresh keys of runs, and of steps; keys are never given twice.
 
         It locks the counters of both, whatever is asked for: a transaction that came back for
@@ -69,7 +69,7 @@ class Graphs(Emissions):
         """
         return _first(self._sql.reserve_graphs(tx, runs, steps).fetchall(), runs, steps)
 
-    def taken(self, tx: Transaction, run_ids: Sequence[str]) -> set[str]:
+    def taken(self, tx: StoreTransaction, run_ids: Sequence[str]) -> set[str]:
         """Those of the ids that runs have. The others stay free until this transaction ends."""
         if not run_ids:
             return set()
@@ -77,7 +77,7 @@ class Graphs(Emissions):
             self.reserve(tx, 0, 0)  # others that create runs wait from here on
         return {row[0] for row in self._sql.taken(tx, rows_json(list(run_ids))).fetchall()}
 
-    def lock_runs(self, tx: Transaction, keys: Iterable[int], *, to_end: bool = False) -> None:
+    def lock_runs(self, tx: StoreTransaction, keys: Iterable[int], *, to_end: bool = False) -> None:
         """Where transactions run side by side, let only one at a time change these runs.
 
         A run is locked before its steps, always and in the order of keys, as the room's docstring
@@ -92,7 +92,7 @@ class Graphs(Emissions):
             self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
 
     def add_run(
-        self, tx: Transaction, changes: Changes, run: NewRun, parent: ClaimedStep | None = None
+        self, tx: StoreTransaction, changes: Changes, run: NewRun, parent: ClaimedStep | None = None
     ) -> int:
         """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
         (added,) = self.add_runs(tx, changes, (run,), parent)
@@ -102,7 +102,7 @@ class Graphs(Emissions):
 
     def add_runs(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None = None,
@@ -124,7 +124,7 @@ class Graphs(Emissions):
         return added
 
     def _reserve_and_look(
-        self, tx: Transaction, runs: Sequence[NewRun]
+        self, tx: StoreTransaction, runs: Sequence[NewRun]
     ) -> tuple[tuple[int, int], list[Any]]:
         """The first fresh keys for these runs, and which of their ids are taken.
 
@@ -140,7 +140,7 @@ class Graphs(Emissions):
 
     def _add_new_runs(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None,
@@ -173,7 +173,7 @@ class Graphs(Emissions):
 
     def add_emissions(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         emissions: Sequence[Emission],
         propagation: Propagation,
@@ -193,7 +193,7 @@ class Graphs(Emissions):
 
     def _add_emission(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         emission: Emission,
         propagation: Propagation,
@@ -216,7 +216,7 @@ class Graphs(Emissions):
 
     def _add_steps(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         run_key: int,
         package: str,
@@ -237,7 +237,7 @@ class Graphs(Emissions):
 
     def _insert(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         steps: Sequence[tuple[Any, ...]],
         edges: Sequence[tuple[int, int, str, int]],
     ) -> None:
@@ -246,7 +246,7 @@ class Graphs(Emissions):
             self._settle.add_edges.many(tx, edges)
 
     def _place(
-        self, tx: Transaction, run_key: int, package: str, placement: _Placement, first: int
+        self, tx: StoreTransaction, run_key: int, package: str, placement: _Placement, first: int
     ) -> list[tuple[Any, ...]]:
         """The rows of the placement's steps, with keys from `first` on; notes their edges in it."""
         steps = placement.steps
@@ -277,7 +277,7 @@ class Graphs(Emissions):
                     new.input,
                     new.metadata,
                     new.dedup_key,
-                    None if new.site == package else new.site,
+                    None if new.package == package else new.package,
                     parent,
                     0,
                     now,
@@ -286,7 +286,9 @@ class Graphs(Emissions):
             )
         return rows
 
-    def _place_edges(self, tx: Transaction, key: int, new: NewStep, placement: _Placement) -> int:
+    def _place_edges(
+        self, tx: StoreTransaction, key: int, new: NewStep, placement: _Placement
+    ) -> int:
         """Note the edges of a new step, to subtrees too; returns how many are unmet."""
         index = placement.index
         pending = 0
@@ -302,7 +304,12 @@ class Graphs(Emissions):
         return pending
 
     def _place_stored_edge(
-        self, tx: Transaction, key: int, edge: Edge, placement: _Placement, seen: dict[int, int]
+        self,
+        tx: StoreTransaction,
+        key: int,
+        edge: Edge,
+        placement: _Placement,
+        seen: dict[int, int],
     ) -> int:
         """Note an edge to a stored step, or to it and all below it; returns how many are unmet.
 

@@ -15,7 +15,7 @@ from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     becomes,
     bind,
     literal,
@@ -190,7 +190,7 @@ class Leases:
 
     def renew(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         worker_id: str,
         steps: Sequence[ClaimedStep],
         lease: int,
@@ -224,16 +224,16 @@ class Leases:
                 lost.append(LostLease(step, "canceled" if status == "canceled" else "lapsed"))
         return lost, locked
 
-    def is_held(self, tx: Transaction, step: ClaimedStep) -> bool:
+    def is_held(self, tx: StoreTransaction, step: ClaimedStep) -> bool:
         """Whether the lease is held, and will be until this transaction ends."""
         return self._sql.held(tx, step.key, step.token).fetchone() is not None
 
-    def runs_held(self, tx: Transaction, worker_id: str) -> list[int]:
+    def runs_held(self, tx: StoreTransaction, worker_id: str) -> list[int]:
         """The runs of the steps that the worker holds."""
         return [row[0] for row in self._sql.runs_held(tx, worker_id).fetchall()]
 
     def release_others(
-        self, tx: Transaction, changes: Changes, worker_id: str, keep: Sequence[ClaimedStep]
+        self, tx: StoreTransaction, changes: Changes, worker_id: str, keep: Sequence[ClaimedStep]
     ) -> int:
         """Give back what the worker holds besides `keep`; returns how many steps.
 
@@ -246,22 +246,22 @@ class Leases:
             changes.event(run_key, EventType.STEP_RELEASED, key, attempt + 1, data=data)
         return len(released)
 
-    def is_anything_due(self, tx: Transaction) -> bool:
+    def is_anything_due(self, tx: StoreTransaction) -> bool:
         """Whether reaping would do anything; needs no write."""
         return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
 
-    def lapsed_runs(self, tx: Transaction) -> list[int]:
+    def lapsed_runs(self, tx: StoreTransaction) -> list[int]:
         """The runs with steps whose leases lapsed."""
         return [row[0] for row in self._sql.lapsed_runs(tx, tx.now).fetchall()]
 
-    def due(self, tx: Transaction) -> list[Due]:
+    def due(self, tx: StoreTransaction) -> list[Due]:
         """The steps whose waits are over by time, but no more than `MAX_WOKEN`."""
         rows: list[Due] = self._sql.find_due(tx, tx.now, MAX_WOKEN).fetchall()
         return rows
 
     def reap(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         propagation: Propagation,
         most: int,
@@ -289,7 +289,7 @@ class Leases:
         propagation.follow()
         return len(lost) + len(lapsed)
 
-    def wake(self, tx: Transaction, changes: Changes, due: Sequence[Due]) -> int:
+    def wake(self, tx: StoreTransaction, changes: Changes, due: Sequence[Due]) -> int:
         """Wake those of these steps whose waits are over; returns how many moved."""
         keys = [key for key, _, name in due if name not in wait_names.SIDE_BY_SIDE]
         several_waits = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
@@ -303,7 +303,7 @@ class Leases:
             changes.event(run_key, EventType.STEP_WOKEN, key, attempt)
         return len(woken) + waits_on
 
-    def next_due(self, tx: Transaction, after: int) -> int | None:
+    def next_due(self, tx: StoreTransaction, after: int) -> int | None:
         """When something falls due by itself (epoch µs), or None."""
         return _earliest(self._sql.next_due(tx, after).fetchone())
 

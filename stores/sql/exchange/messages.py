@@ -18,7 +18,7 @@ from stepwell.engine.states import RUN_ENDED
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     insert,
     rows_json,
@@ -148,7 +148,7 @@ class _Sent:
     status: str
 
 
-class Messages:
+class Delivery:
     """What a settle and the roles of the store do with messages."""
 
     def __init__(self, sql: MessageStatements) -> None:
@@ -156,7 +156,7 @@ class Messages:
 
     def add(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         run_key: int,
         message: NewMessage,
@@ -169,17 +169,17 @@ class Messages:
         data = {"topic": message.topic}
         changes.wake(wait_names.message_on(run_key, message.topic), data)
 
-    def is_known(self, tx: Transaction, run_key: int, key: str) -> bool:
+    def is_known(self, tx: StoreTransaction, run_key: int, key: str) -> bool:
         """Whether a message with this key was sent to the run before."""
         rows = self.sql.known_keys(tx, rows_json([(run_key, key)]))
         return rows.fetchone() is not None
 
-    def named_runs(self, tx: Transaction, names: set[str]) -> dict[str, tuple[int, str]]:
+    def named_runs(self, tx: StoreTransaction, names: set[str]) -> dict[str, tuple[int, str]]:
         """Key and status of each of these runs that there is."""
         rows = self.sql.runs_named(tx, rows_json(sorted(names))).fetchall()
         return {run_id: (key, status) for run_id, key, status in rows}
 
-    def deliver(self, tx: Transaction, changes: Changes, sending: Sequence[Sending]) -> None:
+    def deliver(self, tx: StoreTransaction, changes: Changes, sending: Sequence[Sending]) -> None:
         """Store what steps sent in the transaction that commits them; the runs are locked."""
         named = self.named_runs(
             tx, {message.run_id for outcome in sending for message in outcome.messages}
@@ -216,7 +216,7 @@ class Messages:
             changes.event(step.run.key, EventType.MESSAGE_DROPPED, step.key, data=data)
         return open_
 
-    def _without_known_keys(self, tx: Transaction, sent: Sequence[_Sent]) -> list[_Sent]:
+    def _without_known_keys(self, tx: StoreTransaction, sent: Sequence[_Sent]) -> list[_Sent]:
         """Without messages whose keys were used before, or earlier in this group."""
         keyed = [item for item in sent if item.run_key and item.message.key is not None]
         keys = [(item.run_key, item.message.key) for item in keyed]
@@ -239,7 +239,7 @@ class Messages:
         data = {"topic": message.topic, "key": message.key, "sender": sender}
         changes.event(run_key, EventType.MESSAGE_SENT, data=data)
 
-    def over(self, tx: Transaction, suspended: Sequence[Suspended]) -> list[int]:
+    def over(self, tx: StoreTransaction, suspended: Sequence[Suspended]) -> list[int]:
         """Keys of the suspended steps whose waits are over already; their runs are locked."""
         on_topic, of_value, on_run = [], [], []
         for outcome in suspended:

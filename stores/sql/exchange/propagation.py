@@ -13,7 +13,7 @@ from stepwell.engine.events import EventType
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes
-from stepwell.stores.sql.connection.statements import Transaction, rows_json
+from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.steps_sql import SettleStatements
@@ -37,7 +37,7 @@ class Propagation:
 
     def __init__(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         sql: SettleStatements,
         changes: Changes,
         offer: Offer = NO_OFFER,

@@ -20,7 +20,7 @@ from stepwell.stores.sql.connection.corruption import decodes, first_number
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     literal,
     rows_json,
@@ -185,7 +185,7 @@ class QueueLimits:
         self._missed = False
         self._any_limited = False
 
-    def lock(self, tx: Transaction, request: ClaimRequest) -> None:
+    def lock(self, tx: StoreTransaction, request: ClaimRequest) -> None:
         """Before a claim, and before anything else in its transaction: wait for the limits."""
         self._locked.clear()
         if not self._any_limited:
@@ -194,7 +194,7 @@ class QueueLimits:
         if tx.dialect.concurrent and names:
             self._add_locked(self._sql.lock(tx, rows_json(names), _kinds(request)).fetchall())
 
-    def _lock_late(self, tx: Transaction, request: ClaimRequest) -> None:
+    def _lock_late(self, tx: StoreTransaction, request: ClaimRequest) -> None:
         """Lock what became ready in this transaction; to wait for it now could deadlock."""
         names = self._unlocked(request)
         kinds = _kinds(request)
@@ -230,7 +230,7 @@ class QueueLimits:
         self._known_at = None
 
     def budgets(
-        self, tx: Transaction, request: ClaimRequest, control: int
+        self, tx: StoreTransaction, request: ClaimRequest, control: int
     ) -> dict[str, int | None]:
         """How many steps each queue lets through to a worker now; None means any number."""
         if self._known_at != control or (self._any_limited and not tx.dialect.concurrent):
@@ -263,7 +263,7 @@ class QueueLimits:
             return None
         return self._known_at, tuple(queue.name for queue in queues)
 
-    def _budget(self, tx: Transaction, queue: _Row, worker_id: str) -> int:
+    def _budget(self, tx: StoreTransaction, queue: _Row, worker_id: str) -> int:
         limits = []
         if queue.max_in_flight is not None:
             limits.append(queue.max_in_flight - self._sql.running(tx, queue.name).fetchone()[0])
@@ -274,7 +274,7 @@ class QueueLimits:
             limits.append(int(queue.tokens_at(tx.now)))
         return int(max(0, min(limits)))
 
-    def spend(self, tx: Transaction, names: Iterable[str]) -> None:
+    def spend(self, tx: StoreTransaction, names: Iterable[str]) -> None:
         """Take a token for each claimed step."""
         if not self._limited:
             return
@@ -286,7 +286,7 @@ class QueueLimits:
                 queue.refilled_at = max(queue.refilled_at, tx.now)
                 self._sql.spend(tx, queue.tokens, queue.refilled_at, name)
 
-    def next_token(self, tx: Transaction) -> int | None:
+    def next_token(self, tx: StoreTransaction) -> int | None:
         """When a queue in which something waits for a token gets its next one, or None.
 
         Soon, when somebody else held the limits of a queue with something in it.
@@ -304,7 +304,7 @@ class QueueLimits:
         ]
         return min(times, default=None)
 
-    def has_room(self, tx: Transaction, freed: Iterable[str], claimed: Iterable[str]) -> bool:
+    def has_room(self, tx: StoreTransaction, freed: Iterable[str], claimed: Iterable[str]) -> bool:
         """Whether something waits for slots of queues that were freed, and not taken again."""
         if not self._any_limited:
             return False
@@ -313,7 +313,7 @@ class QueueLimits:
         narrow = [name for name in +left if name in self._known and self._known[name].has_slots]
         return any(self._sql.any_ready(tx, name).fetchone() is not None for name in narrow)
 
-    def define(self, tx: Transaction, queues: Sequence[Queue]) -> bool:
+    def define(self, tx: StoreTransaction, queues: Sequence[Queue]) -> bool:
         """Store limits; tokens stay, but never more than the new burst. False if none changed."""
         stored = {row[0]: row for row in self._sql.all(tx).fetchall()}
         changed = False
@@ -338,7 +338,7 @@ class QueueLimits:
         tx.news = tx.news or changed
         return changed
 
-    def statuses(self, tx: Transaction) -> list[QueueStatus]:
+    def statuses(self, tx: StoreTransaction) -> list[QueueStatus]:
         """All queues, by name."""
         statuses = []
         for row in self._sql.all(tx).fetchall():
@@ -359,7 +359,7 @@ class QueueLimits:
             )
         return statuses
 
-    def check_known(self, tx: Transaction, names: Sequence[str] | None) -> None:
+    def check_known(self, tx: StoreTransaction, names: Sequence[str] | None) -> None:
         """Raises NotFound when a name is no queue."""
         known = [row[0] for row in self._sql.all(tx).fetchall()]
         for name in names or ():

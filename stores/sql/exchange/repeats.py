@@ -15,7 +15,7 @@ from stepwell.engine.states import Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     insert,
     rows_json,
@@ -58,7 +58,7 @@ class Repeats:
 
     def __init__(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         sql: tuple[RepeatStatements, SettleStatements, GraphStatements],
         propagation: Propagation,
         unsettled: frozenset[int],

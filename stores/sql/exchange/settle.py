@@ -25,7 +25,12 @@ from stepwell.engine.model import Failure
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus
 from stepwell.engine.wait_rules import told_of
-from stepwell.stores.sql.connection.statements import MAX_ROWS_JSON, Guarded, Transaction, rows_json
+from stepwell.stores.sql.connection.statements import (
+    MAX_ROWS_JSON,
+    Guarded,
+    StoreTransaction,
+    rows_json,
+)
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission
@@ -33,7 +38,7 @@ from stepwell.stores.sql.exchange.fused_settle import FusedSettle, record_refs
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs, id_is_taken
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
-from stepwell.stores.sql.exchange.messages import Messages, Sending
+from stepwell.stores.sql.exchange.messages import Delivery, Sending
 from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
 
@@ -43,10 +48,10 @@ class Settlement:
 
     def __init__(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         sql: tuple[SettleStatements, GraphStatements, FusedStatements | None],
         graphs: Graphs,
-        messages: Messages,
+        messages: Delivery,
         changes: Changes,
         offer: Offer = NO_OFFER,
     ) -> None:

@@ -22,7 +22,7 @@ from stepwell.engine.wait_rules import told_of, wait_from
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     insert,
     rows_json,
@@ -74,7 +74,7 @@ class SideBySide:
         self._sql = _SideBySideStatements(dialect)
         self._arrivals = ArrivalStatements(dialect)
 
-    def begin(self, tx: Transaction, suspended: Sequence[Suspended]) -> list[int]:
+    def begin(self, tx: StoreTransaction, suspended: Sequence[Suspended]) -> list[int]:
         """Keep what these steps wait for; returns the keys of those that have it already."""
         over, rows = [], []
         for outcome in suspended:
@@ -89,7 +89,7 @@ class SideBySide:
             self._sql.add.many(tx, rows)
         return over
 
-    def arrived(self, tx: Transaction, keys: Iterable[int]) -> list[int]:
+    def arrived(self, tx: StoreTransaction, keys: Iterable[int]) -> list[int]:
         """Something came for these steps: the keys of those that have what they wait for."""
         over = [
             key
@@ -99,7 +99,7 @@ class SideBySide:
         self.forget(tx, over)
         return over
 
-    def due(self, tx: Transaction, keys: Iterable[int]) -> list[int]:
+    def due(self, tx: StoreTransaction, keys: Iterable[int]) -> list[int]:
         """The time of these steps is up: the keys of those that do not wait on for the rest."""
         over = []
         for key, run_key, told, wake_at in self._standing(tx, keys):
@@ -115,13 +115,13 @@ class SideBySide:
         self.forget(tx, over)
         return over
 
-    def forget(self, tx: Transaction, keys: Sequence[int]) -> None:
+    def forget(self, tx: StoreTransaction, keys: Sequence[int]) -> None:
         """These steps do not wait any more."""
         if keys:
             self._sql.forget(tx, rows_json(keys))
 
     def _standing(
-        self, tx: Transaction, keys: Iterable[int]
+        self, tx: StoreTransaction, keys: Iterable[int]
     ) -> list[tuple[int, int, dict[str, Any], int | None]]:
         """Key, run, stored wait and time of those that wait still, locked."""
         text = rows_json(sorted(keys))
@@ -130,7 +130,7 @@ class SideBySide:
         rows = self._sql.standing(tx, text).fetchall()
         return [(key, run, decode(wait), at) for key, run, wait, at in rows]
 
-    def _is_there(self, tx: Transaction, key: int, run_key: int, wait: Wait) -> bool:
+    def _is_there(self, tx: StoreTransaction, key: int, run_key: int, wait: Wait) -> bool:
         """Whether enough has come for it to go on, whatever its sleeps do."""
         several = wait.several
         assert several is not None

@@ -102,7 +102,7 @@ def freezes() -> dict[str, Any]:
     }
 
 
-def thaws() -> dict[str, Any]:
+def unholds() -> dict[str, Any]:
     """What letting a held or waiting step go on sets; needs the parameter `now`."""
     return {
         "status": sa.case(

@@ -21,7 +21,7 @@ from stepwell.stores.checkpoints.base import (
 from stepwell.stores.sql.connection.corruption import refusal
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, Statements, Transaction
+from stepwell.stores.sql.connection.statements import Statement, Statements, StoreTransaction
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class SqlCheckpointer(OpenedCheckpointer):
         self._sql = statements or CheckpointStatements(database.dialect)
 
     def _write(self, execution_id: str, work: Callable[[Place], T]) -> T:
-        def in_transaction(tx: Transaction) -> T:
+        def in_transaction(tx: StoreTransaction) -> T:
             fence = self._fence
             if fence is not None and self._sql.held(tx, fence.key, fence.token).fetchone() is None:
                 raise LeaseLost(
@@ -140,7 +140,7 @@ class _Rows:
     """A checkpoint's rows, in a transaction that writes them."""
 
     def __init__(
-        self, tx: Transaction, sql: CheckpointStatements, execution_id: str, where: str
+        self, tx: StoreTransaction, sql: CheckpointStatements, execution_id: str, where: str
     ) -> None:
         self._tx = tx
         self._sql = sql

@@ -21,7 +21,7 @@ from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     may,
     still_may,
@@ -69,9 +69,9 @@ class HoldStatements(Statements):
         step = steps.c.id == bind("step")
         of_run = steps.c.run_key == bind("run_key")
         freeze = sa.update(steps).values(wait_names.freezes()).returning(steps.c.status)
-        thaw = (
+        unhold = (
             sa.update(steps)
-            .values(wait_names.thaws())
+            .values(wait_names.unholds())
             .where(steps.c.held == sa.literal_column("0"))
             .returning(steps.c.status)
         )
@@ -85,8 +85,8 @@ class HoldStatements(Statements):
         ]
         self.freeze_run = Statement(freeze.where(of_run, ready_or_waiting[0]), "now", "run_key")
         self.freeze_step = Statement(freeze.where(step, ready_or_waiting[1]), "now", "step")
-        self.thaw_run = Statement(thaw.where(of_run, held_or_waiting[0]), "now", "run_key")
-        self.thaw_step = Statement(thaw.where(step, held_or_waiting[1]), "now", "step")
+        self.unhold_run = Statement(unhold.where(of_run, held_or_waiting[0]), "now", "run_key")
+        self.unhold_step = Statement(unhold.where(step, held_or_waiting[1]), "now", "step")
 
 
 class Holds(Writer):
@@ -101,7 +101,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run_key, status = self._locked_run(tx, run_id)
             if status == RunStatus.PAUSED:
                 return 0
@@ -121,15 +121,15 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run_key, status = self._locked_run(tx, run_id)
             if status != RunStatus.PAUSED:
                 raise RefusedByState(f"run {run_id!r} is {status}, not paused")
             (started,) = sql.was_started(tx, run_key).fetchone()
             back = RunStatus.RUNNING if started else RunStatus.PENDING
             sql.set_run(tx, back.value, -1, run_key)
-            thawed = sql.thaw_run(tx, tx.now, run_key).fetchall()
-            ready = len([row for row in thawed if row[0] == StepStatus.READY])
+            unheld = sql.unhold_run(tx, tx.now, run_key).fetchall()
+            ready = len([row for row in unheld if row[0] == StepStatus.READY])
             data = {"by": by.by, "reason": by.reason, "steps": ready}
             changes.event(run_key, EventType.RUN_RESUMED, data=data)
             return ready
@@ -141,7 +141,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run_key, _ = self._locked_run(tx, run_id)
             key, _, status, _ = self.step_row(tx, run_id, step_id)
             if status not in _MAY_BE_HELD:
@@ -164,7 +164,7 @@ class Holds(Writer):
         """See `ports.Operators`."""
         sql = self._hold_sql
 
-        def work(tx: Transaction, changes: Changes) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
             run_key, run_status = self._locked_run(tx, run_id)
             key, _, status, _ = self.step_row(tx, run_id, step_id)
             if sql.flag(tx, 0, key).fetchone() is None:
@@ -173,7 +173,7 @@ class Holds(Writer):
                 raise RefusedByState(f"step {step_id!r} is {status} and not held by itself{hint}")
             sql.add_hold(tx, -1, run_key)
             if run_status != RunStatus.PAUSED:
-                sql.thaw_step(tx, tx.now, key)
+                sql.unhold_step(tx, tx.now, key)
             data = {"by": by.by, "reason": by.reason}
             changes.event(run_key, EventType.STEP_UNHELD, key, data=data)
             return 1

@@ -18,7 +18,7 @@ from stepwell.engine.model import KeyValue
 from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.corruption import decodes, reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, Statements, Transaction, bind
+from stepwell.stores.sql.connection.statements import Statement, Statements, StoreTransaction, bind
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -129,7 +129,7 @@ class KeyValues(Writer):
         check_id(key, "key", MAX_KEY)
         sql = self._kv_sql
 
-        def work(tx: Transaction) -> int | None:
+        def work(tx: StoreTransaction) -> int | None:
             expires = None if expires_in is None else tx.now + expires_in
             given = (key, value, expires, tx.now)
             if version is None:
@@ -149,7 +149,7 @@ class KeyValues(Writer):
         """See `ports.KeyValues`."""
         sql = self._kv_sql
 
-        def work(tx: Transaction) -> bool:
+        def work(tx: StoreTransaction) -> bool:
             if version is None:
                 return sql.remove(tx, key, tx.now).fetchone() is not None
             return sql.remove_version(tx, key, tx.now, version).fetchone() is not None

@@ -21,7 +21,7 @@ from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     literal,
     rows_json,
@@ -29,7 +29,7 @@ from stepwell.stores.sql.connection.statements import (
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.arrivals import ArrivalStatements, look
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.messages import Messages, MessageStatements
+from stepwell.stores.sql.exchange.messages import Delivery, MessageStatements
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -110,7 +110,7 @@ class Mailbox(Writer):
     def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
         super().__init__(dialect, observers)
         self._mailbox_sql = MailboxStatements(dialect)
-        self._messages = Messages(MessageStatements(dialect))
+        self._messages = Delivery(MessageStatements(dialect))
         self._arrivals = ArrivalStatements(dialect)
 
     @reads_stored
@@ -120,7 +120,7 @@ class Mailbox(Writer):
         if message.key is not None:
             check_message_key(message.key)
 
-        def work(tx: Transaction, changes: Changes) -> bool:
+        def work(tx: StoreTransaction, changes: Changes) -> bool:
             run_key, status = self._locked_run(tx, message.run_id)
             # Whoever asks again gets the same answer, also when the run has ended meanwhile.
             if message.key is not None and self._messages.is_known(tx, run_key, message.key):
@@ -138,7 +138,7 @@ class Mailbox(Writer):
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, changes: Changes) -> str | None:
+        def work(tx: StoreTransaction, changes: Changes) -> str | None:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             sql = self._messages.sql
@@ -167,7 +167,7 @@ class Mailbox(Writer):
     def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, _: Changes) -> None:
+        def work(tx: StoreTransaction, _: Changes) -> None:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             refused = _refused(operation, message)
@@ -189,7 +189,7 @@ class Mailbox(Writer):
         """See `ports.Messages`."""
         sql = self._messages.sql
 
-        def work(tx: Transaction, changes: Changes) -> bool:
+        def work(tx: StoreTransaction, changes: Changes) -> bool:
             self._graphs.lock_runs(tx, [step.run.key])
             self._check_lease(tx, step)
             held = {
@@ -225,7 +225,7 @@ class Mailbox(Writer):
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         """See `ports.Messages`."""
 
-        def work(tx: Transaction, changes: Changes) -> str:
+        def work(tx: StoreTransaction, changes: Changes) -> str:
             run_key, status = self._locked_run(tx, run_id)
             key, name, topic = self._asking(tx, run_key, run_id, step_id, status)
             answer = {
@@ -247,7 +247,7 @@ class Mailbox(Writer):
         return self._write(work, Write.DECIDE)
 
     def _asking(
-        self, tx: Transaction, run_key: int, run_id: str, step_id: str | None, status: str
+        self, tx: StoreTransaction, run_key: int, run_id: str, step_id: str | None, status: str
     ) -> tuple[int, str, str]:
         """Key, id and topic of the one step whose question this is."""
         sql = self._mailbox_sql

@@ -23,7 +23,7 @@ from stepwell.stores.sql.connection.corruption import stored_condition, stored_s
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     becomes,
     bind,
     literal,
@@ -202,7 +202,7 @@ def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus])
     return column.in_([sa.literal_column(f"'{status}'") for status in sorted(statuses)])
 
 
-class Operators:
+class OperatorActs:
     """Works in a transaction given by the caller."""
 
     def __init__(self, sql: OperatorStatements, graphs: Graphs) -> None:
@@ -211,7 +211,7 @@ class Operators:
 
     def retry_step(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         propagation: Propagation,
         run: tuple[int, str],
@@ -241,7 +241,7 @@ class Operators:
                     f"retry {names[needs]!r} first, or the whole run"
                 )
         keys = [key, *(row[0] for row in rows if row[4] == key)]
-        # Told before what comes of it: a reopened step may be canceled again at once.
+        # ForkAware before what comes of it: a reopened step may be canceled again at once.
         changes.event(
             run_key,
             EventType.STEP_RETRIED,
@@ -252,7 +252,7 @@ class Operators:
 
     def retry_run(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         propagation: Propagation,
         run: tuple[int, str],
@@ -278,7 +278,7 @@ class Operators:
 
     def _reopen(
         self,
-        tx: Transaction,
+        tx: StoreTransaction,
         changes: Changes,
         propagation: Propagation,
         run_key: int,
@@ -306,7 +306,12 @@ class Operators:
         return len(keys)
 
     def cancel_run(
-        self, tx: Transaction, changes: Changes, run: tuple[int, str], run_id: str, by: Operator
+        self,
+        tx: StoreTransaction,
+        changes: Changes,
+        run: tuple[int, str],
+        run_id: str,
+        by: Operator,
     ) -> int:
         """Cancel a run and, below it, the runs that its steps started and wait for."""
         run_key, status = run
@@ -327,7 +332,7 @@ class Operators:
             total += len(canceled)
         return total
 
-    def _locked_below(self, tx: Transaction, run_key: int) -> list[int]:
+    def _locked_below(self, tx: StoreTransaction, run_key: int) -> list[int]:
         """The open runs below one that is locked, locked themselves.
 
         They are read again after they were waited for: some may have ended, or started others.

@@ -25,7 +25,7 @@ from stepwell.engine.verification import Verification
 from stepwell.stores.sql.checks.verify import Inspection
 from stepwell.stores.sql.connection.corruption import reads_stored
 from stepwell.stores.sql.connection.database import Database
-from stepwell.stores.sql.connection.statements import Transaction, rows_json
+from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
 from stepwell.stores.sql.roles.reads_sql import (
     ReadStatements,
 )
@@ -65,14 +65,14 @@ class Reads:
                 before = self.run_key(tx, where.before)[0]
             return [run_of(row) for row in self._sql.list_runs(tx, where, before).fetchall()]
 
-    def run_key(self, tx: Transaction, run_id: str) -> tuple[int, str]:
+    def run_key(self, tx: StoreTransaction, run_id: str) -> tuple[int, str]:
         """Key and status of a run. Raises NotFound."""
         row = self._sql.run_key(tx, run_id).fetchone()
         if row is None:
             raise self._no_run(tx, run_id)
         return int(row[0]), str(row[1])
 
-    def step_row(self, tx: Transaction, run_id: str, step_id: str) -> Sequence[Any]:
+    def step_row(self, tx: StoreTransaction, run_id: str, step_id: str) -> Sequence[Any]:
         """Key, id, status and error of a step. Raises NotFound."""
         run_key, _ = self.run_key(tx, run_id)
         row: Sequence[Any] | None = self._sql.step_key(tx, run_key, step_id).fetchone()
@@ -117,7 +117,9 @@ class Reads:
             key = self.step_row(tx, run_id, step_id)[0]
             return self._whole_result(tx, key, run_id, step_id)
 
-    def _whole_result(self, tx: Transaction, key: int, run_id: str, step_id: str) -> StepResult:
+    def _whole_result(
+        self, tx: StoreTransaction, key: int, run_id: str, step_id: str
+    ) -> StepResult:
         row = self._sql.result(tx, key).fetchone()
         left = [artifact_of(found) for found in self._sql.step_artifacts(tx, key)]
         emitted = [found[0] for found in self._sql.emitted(tx, key)]
@@ -218,7 +220,7 @@ class Reads:
         row = self._db.ask(lambda tx: self._sql.run_key(tx, run_id).fetchone())
         return None if row is None else str(row[1])
 
-    def names(self, tx: Transaction, keys: Iterable[int], text: str) -> dict[int, str]:
+    def names(self, tx: StoreTransaction, keys: Iterable[int], text: str) -> dict[int, str]:
         """Run ids of run keys, or step ids of step keys ("runs" or "steps")."""
         statement = self._sql.run_names if text == "runs" else self._sql.step_names
         rows = statement(tx, "[" + ",".join(map(str, keys)) + "]").fetchall()
@@ -230,10 +232,10 @@ class Reads:
             rows = self._sql.workers(tx).fetchall()
         return [worker_of(row) for row in rows]
 
-    def _no_run(self, tx: Transaction, run_id: str) -> NotFound:
+    def _no_run(self, tx: StoreTransaction, run_id: str) -> NotFound:
         recent = [row[0] for row in self._sql.recent_runs(tx).fetchall()]
         return NotFound(f"there is no run {run_id!r}{nearest(run_id, recent)}")
 
-    def _no_step(self, tx: Transaction, run_key: int, run_id: str, step_id: str) -> NotFound:
+    def _no_step(self, tx: StoreTransaction, run_key: int, run_id: str, step_id: str) -> NotFound:
         names = [row[0] for row in self._sql.some_steps(tx, run_key).fetchall()]
         return NotFound(f"run {run_id!r} has no step {step_id!r}{nearest(step_id, names)}")

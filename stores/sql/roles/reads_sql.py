@@ -13,7 +13,7 @@ from stepwell.engine.states import RUN_ENDED, RunStatus, StepStatus
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     literal,
     unsuccessful,
@@ -90,7 +90,7 @@ class ReadStatements(Statements):
             sa.select(sa.func.count()).where(steps.c.status == literal(StepStatus.RUNNING))
         )
 
-    def list_runs(self, tx: Transaction, where: RunFilter, before: int | None) -> Any:
+    def list_runs(self, tx: StoreTransaction, where: RunFilter, before: int | None) -> Any:
         """Runs under a filter, newest first, of those with a smaller key than `before`."""
         values = _run_values(where, before)
         shape = ("runs", where.dead, *values)
@@ -99,7 +99,7 @@ class ReadStatements(Statements):
         return self._lists[shape](tx, *values.values())
 
     def list_steps(
-        self, tx: Transaction, run_key: int, where: StepFilter, after: int | None
+        self, tx: StoreTransaction, run_key: int, where: StepFilter, after: int | None
     ) -> Any:
         """Steps of a run under a filter, in the order they were added, with larger keys."""
         held = where.status is StepStatus.HELD

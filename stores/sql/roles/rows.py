@@ -78,7 +78,7 @@ def step_of(row: Sequence[Any]) -> Step:
         max_attempts=max_attempts,
         pending=pending,
         dedup_key=dedup_key,
-        site=site,
+        package=site,
         parent=parent,
         allow_failure=bool(allow_failure),
         timeout=None if timeout is None else timedelta(microseconds=timeout),

@@ -20,7 +20,7 @@ from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
-    Transaction,
+    StoreTransaction,
     bind,
     insert,
     may,
@@ -90,7 +90,7 @@ class ValueStatements(Statements):
         )
 
 
-class Values(Writer):
+class SqlValues(Writer):
     """The role `ports.Values` of the store."""
 
     def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
@@ -104,7 +104,7 @@ class Values(Writer):
         run, sql = step.run, self._value_sql
         name = wait_names.value_of(run.id, key)
 
-        def work(tx: Transaction, changes: Changes) -> tuple[str, str]:
+        def work(tx: StoreTransaction, changes: Changes) -> tuple[str, str]:
             # Steps of other runs may wait for it.
             others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
             self._graphs.lock_runs(tx, {run.key, *others})

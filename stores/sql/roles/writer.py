@@ -14,7 +14,7 @@ from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.exchange.changes import Changes, ChangesStatements, StoredEvent
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs
@@ -44,10 +44,12 @@ class Writer(Reads):
         self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
         self._leases = Leases(LeaseStatements(dialect))
 
-    def _write(self, work: Callable[[Transaction, Changes], T], kind: Write | None = None) -> T:
+    def _write(
+        self, work: Callable[[StoreTransaction, Changes], T], kind: Write | None = None
+    ) -> T:
         written: list[Changes] = []
 
-        def in_transaction(tx: Transaction) -> T:
+        def in_transaction(tx: StoreTransaction) -> T:
             changes = Changes(tx, self._changes_sql, self._fused)
             result = work(tx, changes)
             changes.write()
@@ -58,10 +60,10 @@ class Writer(Reads):
         self._publish(written[-1])
         return result
 
-    def _act(self, work: Callable[[Transaction, Changes], int], kind: Write) -> int:
+    def _act(self, work: Callable[[StoreTransaction, Changes], int], kind: Write) -> int:
         """An operator's act: workers elsewhere see the control number change."""
 
-        def with_control(tx: Transaction, changes: Changes) -> int:
+        def with_control(tx: StoreTransaction, changes: Changes) -> int:
             changed = work(tx, changes)
             self._graph_sql.bump_control(tx)
             return changed
@@ -105,13 +107,15 @@ class Writer(Reads):
             for run_key, seq, type_, at, step, attempt, worker, data in stored
         ]
 
-    def _locked_run(self, tx: Transaction, run_id: str, *, to_end: bool = False) -> tuple[int, str]:
+    def _locked_run(
+        self, tx: StoreTransaction, run_id: str, *, to_end: bool = False
+    ) -> tuple[int, str]:
         """Key and status of a run that nobody else changes until this transaction ends."""
         key, _ = self.run_key(tx, run_id)
         self._graphs.lock_runs(tx, [key], to_end=to_end)
         return self.run_key(tx, run_id)
 
-    def _check_lease(self, tx: Transaction, step: ClaimedStep) -> None:
+    def _check_lease(self, tx: StoreTransaction, step: ClaimedStep) -> None:
         """Raises LeaseLost when the step is not held with this token any more."""
         if not self._leases.is_held(tx, step):
             raise LeaseLost(

@@ -71,7 +71,7 @@ steps = _table(
     _text("input"),
     _text("metadata"),
     _text("dedup_key"),
-    _text("site"),
+    _text("site"),  # the package whose executor runs it, if that is not the run's
     _int("parent"),
     _text("worker"),
     _int("token"),

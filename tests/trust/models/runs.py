@@ -83,7 +83,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(graph=graphs())
     def create(self, graph: list[dict[str, Any]]) -> None:
         run = f"{self._prefix}{len(self._model.runs)}"
-        steps = [NewStep(kind="work", input="null", site="tests", **fields) for fields in graph]
+        steps = [NewStep(kind="work", input="null", package="tests", **fields) for fields in graph]
         self.store.create_run(new_run(run, *steps))
         self._model.create(run, [StepModel(run, **fields) for fields in graph], self._now())
 

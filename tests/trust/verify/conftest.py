@@ -18,7 +18,7 @@ from stepwell.stores.sql.checks.verify import Inspection
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.sqlite import SqliteDialect
-from stepwell.stores.sql.connection.statements import Transaction
+from stepwell.stores.sql.connection.statements import StoreTransaction
 from tests.conftest import url_of
 from tests.trust.verify.full_store import build
 
@@ -70,7 +70,7 @@ def verify_after(database: str, request: pytest.FixtureRequest) -> VerifyAfter:
         with closing(connection), closing(connection.cursor()) as cursor:
             for statement in (*_UNGUARDED[database], *statements):
                 cursor.execute(statement)
-            found = Inspection(Transaction(cursor, dialect, 0), most).verify()
+            found = Inspection(StoreTransaction(cursor, dialect, 0), most).verify()
             cursor.execute("ROLLBACK")
         return found
 
