@@ -352,9 +352,11 @@ class Worker:
             raise
         finally:
             if not self._inherited:
-                self._give_back_all()
-                self._windows.shutdown(0)
-                self._watch.close()
+                try:
+                    self._give_back_all()
+                finally:
+                    self._windows.shutdown(0)
+                    self._watch.close()
         return tally.result()
 
     def _claim_once(self) -> None:

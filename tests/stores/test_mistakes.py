@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -119,10 +121,23 @@ def test_a_slip_ends_the_call_that_worked(
 ) -> None:
     with opened() as runtime:
         run = runtime.start_run("plain", 1, entrypoint="start")
+        before, watch, watches = set(threading.enumerate()), runtime._store.watch, []
+
+        def noted() -> Any:
+            watches.append(watch())
+            monkeypatch.setattr(watches[-1], "close", Mock(wraps=watches[-1].close))
+            return watches[-1]
+
         with monkeypatch.context() as patch:
+            patch.setattr(runtime._store, "watch", noted)
             slip(patch, at, name, TypeError("a slip"))
             with pytest.raises(TypeError, match="a slip"):
                 getattr(runtime, call)()
+
+        # then: nothing is left of its worker that would go on listening, or wait for work
+        assert [watch.close.called for watch in watches] == [True]
+        assert {each.name for each in threading.enumerate() if each not in before} == set()
+        # and, once it is mended, the work is done
         runtime.drain(run.id, timeout=PATIENCE)
         assert runtime.verify().ok
 
