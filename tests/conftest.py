@@ -25,9 +25,15 @@ VARIABLE = "STEPWELL_TEST_POSTGRES"
 
 watch_connections()
 
-# Programs that tests start are to hear a hangup, also where the tests run under `nohup`.
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Tests and the programs they start are to hear these signals, also where the tests run under
+# `nohup`, or in the background of a shell, which has them ignored.
+for _signal, _handler in (
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGINT, signal.default_int_handler),
+):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
