@@ -1,4 +1,4 @@
-"""The states of runs and steps, and the one table of what may follow what.
+"""The states of runs and steps, and the one table of how steps may move.
 
 ::
 
@@ -115,17 +115,6 @@ STEP_TRANSITIONS: dict[Act, tuple[frozenset[StepStatus], StepStatus]] = {
     Act.SKIP: (frozenset({_S.PENDING}), _S.SKIPPED),
     Act.REOPEN: (frozenset({_S.FAILED, _S.CANCELED, _S.SKIPPED}), _S.PENDING),
     Act.UNREADY: (frozenset({_S.READY, _S.HELD}), _S.PENDING),
-}
-
-RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
-    RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELED}),
-    RunStatus.RUNNING: RUN_ENDED | {RunStatus.PAUSED},
-    # Steps that were running when it was paused may be its last ones.
-    RunStatus.PAUSED: RUN_ENDED | {RunStatus.PENDING, RunStatus.RUNNING},
-    RunStatus.SUCCEEDED: frozenset(),
-    # Only an operator's audited retry leads out of a terminal state.
-    RunStatus.FAILED: frozenset({RunStatus.RUNNING}),
-    RunStatus.CANCELED: frozenset({RunStatus.RUNNING, RunStatus.PENDING}),  # if it never started
 }
 
 
