@@ -24,6 +24,8 @@ from tests.trust.verify.full_store import build
 
 # Verifies the store after some statements, which are then undone.
 VerifyAfter = Callable[..., Verification]
+# Gives a dialect that has opened nothing yet: what another one had open must stay in its place.
+OpenScene = Callable[[], Dialect]
 
 # So that a statement can do what the database would refuse.
 _UNGUARDED = {
@@ -36,15 +38,15 @@ _UNGUARDED = {
 
 
 @pytest.fixture(scope="module")
-def sqlite_scene(tmp_path_factory: pytest.TempPathFactory) -> Dialect:
+def sqlite_scene(tmp_path_factory: pytest.TempPathFactory) -> OpenScene:
     path: Path = tmp_path_factory.mktemp("scene") / "engine.db"
     clock = VirtualClock()
     build(SqliteDialect(path, clock=clock), clock)
-    return SqliteDialect(path, clock=clock)
+    return lambda: SqliteDialect(path, clock=clock)
 
 
 @pytest.fixture(scope="module")
-def postgres_scene(postgres_server: str) -> Iterator[Dialect]:
+def postgres_scene(postgres_server: str) -> Iterator[OpenScene]:
     name = f"scene_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
@@ -52,7 +54,7 @@ def postgres_scene(postgres_server: str) -> Iterator[Dialect]:
         clock = VirtualClock()
         opening.upgrade(url, clock=clock)
         build(PostgresDialect(url, clock=clock), clock)
-        yield PostgresDialect(url, clock=clock)
+        yield lambda: PostgresDialect(url, clock=clock)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -63,9 +65,10 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def verify_after(database: str, request: pytest.FixtureRequest) -> VerifyAfter:
-    dialect: Dialect = request.getfixturevalue(f"{database}_scene")
+    scene: OpenScene = request.getfixturevalue(f"{database}_scene")
 
     def verify(*statements: str, most: int = 20) -> Verification:
+        dialect = scene()
         connection: Any = dialect.connect(readonly=False)
         with closing(connection), closing(connection.cursor()) as cursor:
             for statement in (*_UNGUARDED[database], *statements):
