@@ -28,8 +28,9 @@ from psycopg.sql import SQL, Identifier
 
 from stepwell import Runtime
 from stepwell.engine.crash_points import Write, armed
+from tests.trust.points.scenario import Scenario
 from tests.trust.points.scenario_run import Opener, ScenarioRun, committed, end_of, forgotten
-from tests.trust.points.scenarios import SCENARIOS, Scenario
+from tests.trust.points.scenarios import SCENARIOS
 
 KILLED = 77
 FAILED = 78

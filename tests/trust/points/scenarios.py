@@ -5,10 +5,8 @@ Each can be played again from its beginning, wherever an earlier process died.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from stepwell import (
@@ -19,83 +17,30 @@ from stepwell import (
     Queue,
     RefusedByState,
     RunBuilder,
-    Runtime,
     StepContext,
     StoreError,
 )
-from stepwell.cli.files import write_file
-from stepwell.engine.checkpoints.checkpoint import Checkpoint
 from stepwell.engine.crash_points import Point, Write
 from stepwell.engine.exchange import ClaimRequest, PoolRequest
 from stepwell.stores import opening
-from stepwell.stores.artifacts.file import FileArtifactStore
-from stepwell.stores.checkpoints.folder import Folder
+from tests.trust.points.scenario import BOTH, Scenario, do, finish, points, start
 from tests.trust.points.scenario_run import ScenarioRun
+from tests.trust.points.scenarios_of_files import (
+    artifacts_of,
+    arts,
+    beside,
+    books,
+    entries,
+    filed,
+    in_files,
+    output_of,
+    play_artifacts,
+    play_books,
+    play_files,
+    play_output,
+)
 
-MOMENTS = ("before_begin", "before_commit", "after_commit", "before_acknowledgement")
 COUNT = 3
-# Lines of operations of this size are folded soon.
-LARGE = 40_000
-
-
-def points(*of: Write | Point) -> frozenset[str]:
-    """These points, and all four of each kind of write."""
-    found: set[str] = set()
-    for item in of:
-        found |= {item} if isinstance(item, Point) else {getattr(item, name) for name in MOMENTS}
-    return frozenset(found)
-
-
-def _no_trouble(point: str) -> None:
-    """Nothing happens."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """`points`: where its process is killed, at so many of the `times` it gets there.
-
-    `observe`: what to compare besides the store. `empty`: it begins without a schema.
-
-    `trouble` is called at each point, too, and may raise what a store in trouble would.
-    """
-
-    play: Callable[[ScenarioRun], None]
-    points: frozenset[str]
-    packages: tuple[Package, ...] = ()
-    options: Callable[[ScenarioRun], dict[str, Any]] = lambda _: {}
-    observe: Callable[[ScenarioRun, Runtime], Any] = lambda *_: None
-    trouble: Callable[[], Callable[[str], None]] = lambda: _no_trouble
-    empty: bool = False
-    times: int = 2
-    on: frozenset[str] = field(default_factory=lambda: frozenset({"sqlite"}))
-
-    @contextmanager
-    def opened(self, scenario: ScenarioRun) -> Iterator[Runtime]:
-        """A runtime as the scenario uses it."""
-        with scenario.opened(*self.packages, **self.options(scenario)) as runtime:
-            yield runtime
-
-
-BOTH = frozenset({"sqlite", "postgres"})
-
-
-def start(
-    scenario: ScenarioRun, runtime: Runtime, package: Package, run_id: str, input: Any = None
-) -> None:
-    """Start a run, unless that was done, and be told so."""
-    with suppress(Conflict):
-        runtime.start_run(package, input, run_id=run_id)
-    scenario.told("run", run_id)
-
-
-def finish(scenario: ScenarioRun, runtime: Runtime, run_id: str, *may_end: str) -> None:
-    """Work until the run has ended as it may, and be told its results."""
-    runtime.drain(run_id, timeout=30)
-    status = runtime.run(run_id).status
-    assert status in (may_end or ("succeeded",)), f"run {run_id!r} {status}"
-    for step in runtime.steps(run_id):
-        if step.status == "succeeded":
-            scenario.told("result", run_id, step.id, runtime.result(run_id, step.id).value)
 
 
 # --- the way of a step ----------------------------------------------------------------------------
@@ -209,13 +154,6 @@ def plan_acts(run: RunBuilder, needs: str) -> None:
     run.step(act, needs, id="second", after=[first])
 
 
-def do(scenario: ScenarioRun, act: Callable[[], object], run_id: str, event: str) -> None:
-    """An operator's act; one that is refused was done before."""
-    with suppress(RefusedByState):
-        act()
-        scenario.told("event", run_id, event)
-
-
 def play_operators(scenario: ScenarioRun) -> None:
     with scenario.opened(acts) as runtime:
         start(scenario, runtime, acts, "a", "repaired-a")
@@ -290,125 +228,6 @@ def play_talk(scenario: ScenarioRun) -> None:
         scenario.told("kv", "dropped", None)
 
 
-# --- checkpoints in files -------------------------------------------------------------------------
-
-filed = Package("filed")
-
-
-@filed.workflow(max_recoveries=100)
-def large(step: StepContext) -> list[int]:
-    def effect(number: int) -> str:
-        step.app.done(step.run.id, "large", f"op-{number}")
-        if number == 1:  # as if a writer had been killed in the middle of a line
-            path = Folder(step.app.folder / "checkpoints").path(step.idempotency_key)
-            with path.open("ab") as file:
-                file.write(b'{"half')
-        return "x" * LARGE
-
-    sizes = []
-    for number in range(5):
-        sizes.append(len(step.do(f"op-{number}", effect, number)))
-        step.app.told("operation", step.run.id, "large", f"op-{number}")
-    return sizes
-
-
-def in_files(scenario: ScenarioRun) -> dict[str, Any]:
-    return {"checkpoints": f"file://{scenario.folder / 'checkpoints'}"}
-
-
-def play_files(scenario: ScenarioRun) -> None:
-    with scenario.opened(filed, **in_files(scenario)) as runtime:
-        with suppress(Conflict):
-            runtime.start_run(large, run_id="r")
-        finish(scenario, runtime, "r")
-        for execution_id in ("kept", "dropped"):
-            runtime.checkpointer.save_checkpoint(
-                Checkpoint(id=execution_id, execution_id=execution_id)
-            )
-        scenario.told("checkpoint", "kept")
-        runtime.checkpointer.delete_checkpoint("dropped")
-
-
-# --- artifacts in files ---------------------------------------------------------------------------
-
-arts = Package("arts")
-
-
-@arts.executor("arts.make")
-def make(step: StepContext) -> int:
-    step.app.done(step.run.id, step.step.id)
-    step.store_artifact("stored", b"bytes" * 50_000)
-    step.artifact("inline", b"few bytes")
-    return 1
-
-
-@arts.entrypoint
-def plan_arts(run: RunBuilder) -> None:
-    run.step(make, id="make")
-
-
-def play_artifacts(scenario: ScenarioRun) -> None:
-    left = scenario.folder / "artifacts" / "tmp"
-    if scenario.has("left"):
-        left.mkdir(parents=True, exist_ok=True)
-        (left / "0-0").touch()
-    with scenario.opened(arts) as runtime:
-        start(scenario, runtime, arts, "r")
-        finish(scenario, runtime, "r")
-        for artifact in runtime.artifacts("r"):
-            text = {"stored": "bytes" * 50_000, "inline": "few bytes"}[artifact.name]
-            scenario.told("artifact", artifact.id, text)
-    scenario.once("left")
-    left.mkdir(parents=True, exist_ok=True)
-    (left / "0-0").touch()
-    store = FileArtifactStore(scenario.folder / "artifacts")
-    blob = store.put(b"to be deleted")
-    store.delete(blob.sha256)
-
-
-def artifacts_of(scenario: ScenarioRun, _: Runtime) -> list[str]:
-    """The files under their digests; what a killed writer left elsewhere does not count."""
-    root = scenario.folder / "artifacts"
-    return sorted(path.name for path in root.glob("??/*"))
-
-
-# --- projections ----------------------------------------------------------------------------------
-
-books = Package("books")
-
-
-@books.executor("books.enter")
-def enter(step: StepContext, key: str) -> str:
-    step.app.done(step.run.id, step.step.id)
-    projection = step.projection("ledger")
-    projection.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT, amount BIGINT)")
-    projection.once(lambda tx: tx.execute("INSERT INTO entries VALUES (?, 1)", (key,)))
-    return key
-
-
-@books.entrypoint
-def plan_books(run: RunBuilder) -> None:
-    run.step(enter, "pen", id="pen")
-    run.step(enter, "ink", id="ink", after=["pen"])
-
-
-def play_books(scenario: ScenarioRun) -> None:
-    with scenario.opened(books, **beside(scenario)) as runtime:
-        start(scenario, runtime, books, "r")
-        finish(scenario, runtime, "r")
-        scenario.told("row", "ledger", "pen")
-        scenario.told("row", "ledger", "ink")
-
-
-def beside(scenario: ScenarioRun) -> dict[str, Any]:
-    """Projections in the store's server, where it has one."""
-    return {"projections": scenario.url} if scenario.url.startswith("postgres") else {}
-
-
-def entries(_: ScenarioRun, runtime: Runtime) -> Any:
-    return runtime.projection("ledger").query("SELECT key, amount FROM entries ORDER BY key")
-
-
 # --- child processes ------------------------------------------------------------------------------
 
 apart = Package("apart")
@@ -428,22 +247,6 @@ def play_apart(scenario: ScenarioRun) -> None:
     with scenario.opened(apart, settings={"processes": 1, "poll_interval": 0.01}) as runtime:
         start(scenario, runtime, apart, "r")
         finish(scenario, runtime, "r")
-
-
-# --- files of commands ----------------------------------------------------------------------------
-
-
-def play_output(scenario: ScenarioRun) -> None:
-    path = scenario.folder / "output"
-    if scenario.once("old"):
-        path.write_text("old")
-    assert path.read_text() in ("old", "new" * 9)
-    write_file(io.BytesIO(b"new" * 9), path)
-    assert path.read_text() == "new" * 9
-
-
-def output_of(scenario: ScenarioRun, _: Runtime) -> str:
-    return (scenario.folder / "output").read_text()
 
 
 # --- what a trial must find -----------------------------------------------------------------------

@@ -13,7 +13,8 @@ import pytest
 
 from stepwell.engine.crash_points import POINTS
 from tests.architecture.product import report
-from tests.trust.points.scenarios import SCENARIOS, Scenario
+from tests.trust.points.scenario import Scenario
+from tests.trust.points.scenarios import SCENARIOS
 
 # Of about so many points a test is made, so that they spread over the cores.
 SHARD = {"sqlite": 10, "postgres": 20}

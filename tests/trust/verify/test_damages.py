@@ -7,7 +7,8 @@ import pytest
 from stepwell.engine.verification import CHECKS
 from stepwell.stores.sql.checks.settled import REFERENCES
 from tests.trust.verify.conftest import VerifyAfter
-from tests.trust.verify.damages import DAMAGES, steps_set
+from tests.trust.verify.damages import DAMAGES
+from tests.trust.verify.statements import steps_set
 
 
 def test_scene_is_whole(verify_after: VerifyAfter) -> None:
