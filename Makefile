@@ -85,6 +85,10 @@ demo-postgres: setup .venv/.sample ## the same on a PostgreSQL of its own, with 
 test: setup ## run the tests on all cores
 	@$(PYTEST) $(ARGS)
 
+.PHONY: quick
+quick: setup ## the unit tests of what changed since the main branch, in less than a minute
+	@$(BIN)/python tools/quick.py $(ARGS)
+
 .PHONY: test-newest
 test-newest: setup ## what is quick, on the newest Python that is here, if that is not .venv's
 	@$(BIN)/python tools/newest.py $(ARGS)
