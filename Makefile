@@ -93,6 +93,10 @@ quick: setup ## the unit tests of what changed since the main branch, in less th
 test-newest: setup ## what is quick, on the newest Python that is here, if that is not .venv's
 	@$(BIN)/python tools/newest.py $(ARGS)
 
+.PHONY: test-versions
+test-versions: setup ## the tests on each Python of .ci/matrix that is here, or on those of ARGS
+	@$(BIN)/python -m tools.versions $(ARGS)
+
 .PHONY: chaos
 chaos: setup ## the tests of trust, with SCALE times as many seeds, kills and images (7)
 	@$(PYTEST) tests/trust --scale $(or $(SCALE),7) --timeout 7200 $(ARGS)
@@ -182,6 +186,6 @@ lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer version
 
 .PHONY: clean
 clean: ## remove everything made here, except .stepwell (the runs you started)
-	rm -rf .venv .venv-newest .venv-bench .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-newest .venv-versions .venv-bench .link .lock build dist *.egg-info .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(wildcard $(ROOMS) tests tools samples benchmarks) -name __pycache__ -prune -exec rm -rf {} +

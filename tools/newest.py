@@ -48,13 +48,14 @@ def newest(places: Iterable[Path], than: Version) -> tuple[Path, Version] | None
     """The newest of those that run, if it is of a newer minor version than `than`."""
     best: tuple[Path, Version] | None = None
     for place in places:
-        version = _version(place)
+        version = version_of(place)
         if version and version[:2] > than[:2] and (best is None or version > best[1]):
             best = place, version
     return best
 
 
-def _version(python: Path) -> Version | None:
+def version_of(python: Path) -> Version | None:
+    """Its version; None for what does not run, or is no release with venv."""
     if not os.access(python, os.X_OK):
         return None
     try:
@@ -66,12 +67,12 @@ def _version(python: Path) -> Version | None:
         return None
 
 
-def environment(python: Path, version: Version) -> Path:
-    """The Python of `.venv-newest`, which is made anew for another version or another lock."""
-    inside, stamp = PLACE / "bin" / "python", PLACE / ".installed"
+def environment(python: Path, version: Version, place: Path = PLACE) -> Path:
+    """The Python of an environment, which is made anew for another version or another lock."""
+    inside, stamp = place / "bin" / "python", place / ".installed"
     wanted = f"{version} {LOCK.read_text()}"
     if not stamp.is_file() or stamp.read_text() != wanted:
-        subprocess.run([python, "-m", "venv", "--clear", PLACE], check=True)
+        subprocess.run([python, "-m", "venv", "--clear", place], check=True)
         install: list[str | Path] = [inside, *PIP]
         subprocess.run([*install, "--no-deps", "--require-hashes", "-r", LOCK], check=True)
         subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], check=True)
