@@ -112,9 +112,9 @@ mutants: setup ## plant each fault of tests/planted in a copy of the tree: the t
 .PHONY: check
 check: setup ## run every check below and fail at the end if one failed
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
-	  check-types check-pyright check-lint check-format check-imports
+	  check-types check-pyright check-lint check-format check-imports check-commits
 
-.PHONY: check-lint check-format check-types check-pyright check-imports
+.PHONY: check-lint check-format check-types check-pyright check-imports check-commits
 check-lint: setup ## ruff: rules
 	$(BIN)/ruff check
 
@@ -129,6 +129,9 @@ check-pyright: setup ## pyright
 
 check-imports: setup ## import-linter: who may import whom
 	cd .link && ../$(BIN)/lint-imports --config ../pyproject.toml --no-cache
+
+check-commits: setup ## subjects of commits
+	@$(BIN)/python tools/commits.py $(RANGE)
 
 .PHONY: format
 format: setup ## let ruff format and fix what it can
