@@ -121,7 +121,8 @@ def test_a_slip_ends_the_call_that_worked(
 ) -> None:
     with opened() as runtime:
         run = runtime.start_run("plain", 1, entrypoint="start")
-        before, watch, watches = set(threading.enumerate()), runtime._store.watch, []
+        before, watch = set(threading.enumerate()), runtime._store.watch
+        watches: list[Any] = []
 
         def noted() -> Any:
             watches.append(watch())
