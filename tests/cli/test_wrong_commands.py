@@ -33,7 +33,7 @@ CASES: list[tuple[str, int, str]] = [
     ("events last --after -1", 2, "invalid value for '--after': -1 is not in the range"),
     ("db upgrad", 2, "no such command 'upgrad'"),
     # packages
-    ("run yrd", 3, "there is no package 'yrd'; did you mean 'sample'?"),
+    ("run smple", 3, "there is no package 'smple'; did you mean 'sample'?"),
     ("run sample:strat", 3, "package 'sample' has no entrypoint 'strat'; did you mean 'start'?"),
     ("run sample", 2, "package 'sample' has several entrypoints; choose one of 'start', 'two'"),
     ("--app nope run sample", 2, "--app 'nope': must be module:attribute or path/to/file.py:attri"),
@@ -192,13 +192,13 @@ def test_wrong_command_on_a_store(cli: CommandLine, command: str, code: int, lin
 
 
 def test_with_json_the_error_is_an_object_too(cli: CommandLine) -> None:
-    result = cli.sample("run", "yrd", "--json")
+    result = cli.sample("run", "smple", "--json")
 
     line, data = result.stderr.splitlines()
-    assert line == "error: there is no package 'yrd'; did you mean 'sample'?"
+    assert line == "error: there is no package 'smple'; did you mean 'sample'?"
     assert data == (
         '{"error": {"code": "not_found", '
-        "\"message\": \"there is no package 'yrd'; did you mean 'sample'?\"}}"
+        "\"message\": \"there is no package 'smple'; did you mean 'sample'?\"}}"
     )
     assert result.exit_code == 3
 
