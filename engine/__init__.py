@@ -1,7 +1,7 @@
 """The room that decides: model, graph, packages, scheduling. It imports no other room.
 
-Modules that are slow to load, mostly for a library's sake, are loaded when first used, through this
-seam.
+Modules that are slow to load, mostly because of a library, are loaded on first use, through
+`__getattr__`.
 """
 
 from importlib import import_module

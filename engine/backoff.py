@@ -1,4 +1,4 @@
-"""The waits of a retry policy, computed by tenacity's strategies. Loaded when first used."""
+"""The delays of a retry policy, computed by tenacity's strategies. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tenacity.wait import wait_base
 
 
 def seconds(kind: str, attempt: int, initial: float, maximum: float, multiplier: float) -> float:
-    """The wait after failed attempt number `attempt` (from 1), in seconds, without jitter."""
+    """The delay after failed attempt number `attempt` (from 1), in seconds, without jitter."""
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
     state.attempt_number = attempt
     strategy: wait_base

@@ -1,4 +1,4 @@
-"""The only place that reads a clock, or sleeps."""
+"""The only module that reads a clock or sleeps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that moves only when it is told to. Both clocks move together."""
+    """A clock that moves only when a test advances it; both of its clocks move together."""
 
     def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
         self._micros = to_micros(start)
@@ -56,10 +56,10 @@ class VirtualClock:
 
 
 def pause(seconds: float) -> None:
-    """Sleep, whatever clock is in use: other processes do not live by a virtual one.
+    """Sleep in real time, even where a virtual clock is in use: for waiting on other processes.
 
-    Not by `time.sleep`, which CPython has wait for a moment of the monotonic clock: where a wall
-    clock is faked (by libfaketime), that is refused by the system.
+    Does not use `time.sleep`: CPython implements it with an absolute time of the monotonic clock,
+    which the system refuses where the clock is faked (by libfaketime).
     """
     threading.Event().wait(seconds)
 

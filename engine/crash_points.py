@@ -1,7 +1,8 @@
-"""The points at which a process may die: each commit, rename, fsync and acknowledgement has one.
+"""The points at which a process may die: every commit, rename, fsync and acknowledgement.
 
-The product only says that it got there; nothing happens until a test arms a hook, which may kill
-the process, raise, or give way to another. Whoever adds a write adds its points to this list.
+The product only reports that it reached a point; nothing happens until a test arms a hook, which
+may kill the process, raise, or switch to another simulated process. Add the points of every new
+write to this list.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from enum import StrEnum
 
 
 class Write(StrEnum):
-    """The kinds of write transactions, each with the four points on its way.
+    """The kinds of write transactions, each with four points.
 
     `before_begin`: nothing was sent. `before_commit`: its statements have run. `after_commit`: it
-    is durable, and nobody was told; writes of other threads may have been committed with it.
-    `before_acknowledgement`: its own thread knows, and its caller does not.
+    is durable, but no thread knows yet; writes of other threads may have been committed with it.
+    `before_acknowledgement`: its own thread knows, but has not returned to the caller.
     """
 
     MIGRATE = "migrate"
@@ -58,7 +59,7 @@ class Write(StrEnum):
 
 
 class Point(StrEnum):
-    """The points that are not of a write transaction."""
+    """The points outside of write transactions."""
 
     # inside of one
     SETTLED = "settle and claim: after what was settled and before the claim"
@@ -114,9 +115,9 @@ class Point(StrEnum):
 
 
 class Stage(StrEnum):
-    """Points on the way of one step, as its author sees them: with the names of what was on it.
+    """Points in the life of one step, as its author sees them, named by step and operation.
 
-    Only the virtual runtime of `stepwell.testing` tells of them: for the product, each lies between
+    Only the virtual runtime of `stepwell.testing` reports them; for the product, each lies between
     the transactions above.
     """
 
@@ -134,7 +135,7 @@ class Stage(StrEnum):
         return self.value.format(what)
 
 
-# All that the product says it got to.
+# All points that the product reports.
 POINTS: frozenset[str] = frozenset(Point) | {
     point
     for write in Write
@@ -159,13 +160,13 @@ def reach(point: str) -> None:
 
 
 def is_armed() -> bool:
-    """Whether anybody wants to know."""
+    """Whether a hook is armed."""
     return bool(_hooks)
 
 
 @contextmanager
 def armed(hook: Hook) -> Iterator[None]:
-    """Call `hook` at every point, in whatever thread, for the time of the `with` block."""
+    """Call `hook` at every point, in any thread, during the `with` block."""
     _hooks.append(hook)
     try:
         yield

@@ -40,63 +40,63 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
-# The longest wait that can be asked for before another attempt.
+# The longest delay that may be requested before another attempt.
 MAX_DELAY = timedelta(days=366)
 # The longest code of a failure, in characters.
 MAX_CODE = 200
-# The most that is quoted of another library's error, in characters.
+# How much of another library's error is quoted, in characters.
 _LONGEST_SAID = 500
-# The most that is shown of a value, in characters.
+# How much of a value is shown, in characters.
 _LONGEST_SHOWN = 80
 
 
 class StepwellError(Exception):
-    """The root. `code` is stable and meant for programs; the message is meant for people."""
+    """The root of all errors. `code` is stable, for programs; the message is for people."""
 
     code: str = "stepwell_error"
     exit_code: ClassVar[int] = 1
 
 
 class InvalidInput(StepwellError):
-    """What was handed over is wrong; nothing of it was stored."""
+    """An argument or input is wrong; nothing was stored."""
 
     code: str = "invalid_input"
     exit_code: ClassVar[int] = 2
 
 
 class InvalidGraph(InvalidInput):
-    """A graph or an emission that cannot be: it was refused whole."""
+    """A graph or an emission is invalid; it was refused as a whole."""
 
     code: str = "invalid_graph"
 
 
 class InvalidPayload(InvalidInput):
-    """A value that cannot be JSON, or is larger than the limit."""
+    """A value cannot be represented as JSON, or is larger than the limit."""
 
     code: str = "invalid_payload"
 
 
 class InvalidPackage(InvalidInput):
-    """A package, entrypoint or executor that is declared wrongly."""
+    """A package, entrypoint or executor is declared incorrectly."""
 
     code: str = "invalid_package"
 
 
 class InvalidSettings(InvalidInput):
-    """A setting that is unknown or out of its range."""
+    """A setting is unknown or out of range."""
 
     code: str = "invalid_settings"
 
 
 class NotFound(StepwellError):
-    """There is no such thing."""
+    """No such run, step, artifact, package, kind or queue exists."""
 
     code: str = "not_found"
     exit_code: ClassVar[int] = 3
 
 
 class NoCheckpoint(NotFound):
-    """There is no checkpoint of this execution."""
+    """This execution has no checkpoint."""
 
     code: str = "no_checkpoint"
 
@@ -109,14 +109,14 @@ class Conflict(StepwellError):
 
 
 class WaitTimeout(StepwellError):
-    """The wait is over before what was waited for happened; nothing was stopped."""
+    """The time ran out before the awaited event happened; nothing was stopped."""
 
     code: str = "wait_timeout"
     exit_code: ClassVar[int] = 5
 
 
 class RefusedByState(StepwellError):
-    """The run or step is in a state that does not allow the act."""
+    """The state of the run or step does not allow this."""
 
     code: str = "refused_by_state"
     exit_code: ClassVar[int] = 7
@@ -132,7 +132,7 @@ class RuntimeClosed(StepwellError):
 class StoreError(StepwellError):
     """The store cannot be opened, read or written.
 
-    `unreachable` says that its server does not answer, which a restart of it may be.
+    `unreachable` means that its server does not answer; it may just be restarting.
     """
 
     code: str = "store_error"
@@ -141,7 +141,7 @@ class StoreError(StepwellError):
 
 
 class StoreGone(StoreError):
-    """The file that a store was opened on was deleted or replaced: what comes instead is not it."""
+    """The file of an open store was deleted or replaced; a new file is another store."""
 
     code: str = "store_gone"
 
@@ -165,13 +165,13 @@ class CorruptData(StoreError):
 
 
 class CheckpointCorrupt(CorruptData):
-    """A checkpoint that was not stored as it stands there now; it was left as it is."""
+    """A checkpoint is damaged: it differs from what was saved. It was left as it is."""
 
     code: str = "checkpoint_corrupt"
 
 
 class LeaseLost(StepwellError):
-    """The lease ended: another worker has the step, or it was canceled. Never retried."""
+    """The lease is lost: another worker has the step, or it was canceled. Never retried."""
 
     code: str = "lease_lost"
     exit_code: ClassVar[int] = 7
@@ -180,9 +180,9 @@ class LeaseLost(StepwellError):
 class StepError(StepwellError):
     """A step's failure, with a stable `code` for metrics and filters.
 
-    A `code` that is no text, or none of 1 to 200 characters, is made one rather than refused: the
-    author's failure must not be hidden by a complaint about it. `details` must be JSON;
-    `retryable` None means: as the retry policy says.
+    A `code` that is not text of 1 to 200 characters is converted rather than refused, so that a
+    complaint about it does not hide the author's failure. `details` must be JSON; `retryable` None
+    leaves the decision to the retry policy.
     """
 
     code: str = "step_error"
@@ -197,16 +197,16 @@ class StepError(StepwellError):
 
 
 class Retryable(StepError):
-    """Try again, as the retry policy says; without a policy, as the default `Retry()` does."""
+    """Try again by the retry policy, or by the default `Retry()` where there is none."""
 
     retryable = True
 
 
 class RetryAfter(Retryable):
-    """Try again after `delay` (a timedelta, or seconds), whatever the policy's own wait is.
+    """Try again after `delay` (a timedelta, or seconds), in place of the policy's own delay.
 
-    A negative delay means now: what was asked for has passed. Raises InvalidInput for one longer
-    than 366 days.
+    A negative delay means now: the requested time has passed. Raises InvalidInput for a delay of
+    more than 366 days.
     """
 
     def __init__(
@@ -228,9 +228,9 @@ class Permanent(StepError):
 
 
 class ReplayMismatch(Permanent):
-    """A recorded operation is not the one the code asks for now; the message names both.
+    """The code now asks for another operation than the recorded one; the message names both.
 
-    Put the code back, or give the operation a new name, and retry the step.
+    Restore the code, or give the operation a new name, and retry the step.
     """
 
     code: str = "replay_mismatch"
@@ -252,10 +252,10 @@ class Suspend(Signal):
 
 
 class Canceled(Signal):
-    """The step was canceled or lost its lease; what it made is refused anyway.
+    """The step was canceled or lost its lease; its outcome would be refused anyway.
 
-    `lost` is what a fence said. That may be one of the author's own, of which the store knows
-    nothing: then it is this that the attempt fails with.
+    `lost` is the error that a fence raised. The fence may be the author's own, unknown to the
+    store: then the attempt fails with this error.
     """
 
     def __init__(self, message: str = "", *, lost: LeaseLost | None = None) -> None:
@@ -284,7 +284,7 @@ def _delay(delay: timedelta | float) -> timedelta:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """A hint for a message: ``; did you mean 'x'?``, or what there is, or nothing."""
+    """A hint for a message: ``; did you mean 'x'?``, or the known names, or nothing."""
     names = sorted(map(str, known))
     text = name if isinstance(name, str) else shown(name)
     close = get_close_matches(text, names, n=1, cutoff=0.6)
@@ -296,7 +296,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 
 def one_line(error: object) -> str:
-    """What an error of a library says, in one short line: it may quote what is stored."""
+    """The message of a library's error, as one short line: it may quote stored data."""
     said = " ".join(str(error).split()) or type(error).__name__
     if len(said) > _LONGEST_SAID:
         said = said[:_LONGEST_SAID] + "…"
@@ -304,7 +304,7 @@ def one_line(error: object) -> str:
 
 
 def shown(value: object) -> str:
-    """What was handed over, as a message quotes it: it may be huge, or refuse to be looked at."""
+    """A value as messages quote it, shortened; its `repr` may be huge, or may raise."""
     try:
         said = repr(value)[:_LONGEST_SHOWN]
     except Exception as error:

@@ -1,7 +1,7 @@
-"""What happens, as a closed list of events. Logs, metrics and pages are subscribers.
+"""The closed list of events. Logs, metrics and pages are subscribers.
 
-Every event of a run is stored with the commit that made it true, numbered without gaps per run
-(`seq`), except those marked live, which only observers in the same process see.
+Every event of a run is stored in the transaction that it describes, and numbered per run without
+gaps (`seq`). Events marked live are not stored; only observers in the same process see them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    """Every kind of event there is."""
+    """Every type of event."""
 
     RUN_CREATED = "run.created"
     RUN_STARTED = "run.started"
@@ -116,7 +116,7 @@ _LEVELS = {
 
 
 class Observers:
-    """Who wants to know. An observer that raises is logged and does not harm the work."""
+    """The subscribers of events. If one raises, that is logged, and the work goes on."""
 
     def __init__(self) -> None:
         self._observers: list[tuple[Observer, Callable[[EventType], bool]]] = []
@@ -135,11 +135,11 @@ class Observers:
         return unsubscribe
 
     def wanted(self, type: EventType) -> bool:
-        """Whether anybody wants events of this type; making one costs time."""
+        """Whether an observer wants events of this type; creating an event costs time."""
         return any(wants(type) for _, wants in self._observers)
 
     def publish(self, event: Event) -> None:
-        """Hand `event` to all who want it, in the order they subscribed."""
+        """Call each observer that wants `event`, in the order of their subscription."""
         for observer, wants in tuple(self._observers):
             if not wants(event.type):
                 continue

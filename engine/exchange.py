@@ -1,4 +1,4 @@
-"""What the store and the worker pass each other: new runs and steps, claims, outcomes and answers.
+"""The values that store and worker exchange: new runs and steps, claims, outcomes and answers.
 
 Times are epoch microseconds (int) here, and payloads are JSON text. A `key` is the store's integer
 for a row; it never leaves the store and the worker.
@@ -26,10 +26,10 @@ class Edge(NamedTuple):
 class NewStep:
     """A step to be stored. `input`, `retry` and `metadata` are JSON text.
 
-    Not frozen: a graph may have a million of them.
+    Not frozen, for speed: a graph may have a million of them.
 
-    `max_recoveries` is how often it is run again after a lost lease; None means as
-    `max_lost_leases` of the workers says.
+    `max_recoveries` is how often it may run again after a lost lease; None leaves that to the
+    workers' `max_lost_leases`.
     """
 
     id: str
@@ -64,7 +64,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What an execution knows of its run; the same for all steps of the run.
+    """What an execution knows about its run; shared by all steps of the run.
 
     `raw_input` is the run's input as JSON text, `created_at` epoch microseconds, `parent` the key
     of the run that started it.
@@ -86,7 +86,7 @@ class RunInfo:
 class ClaimedStep:
     """A step this worker now holds. `retry` and `metadata` are JSON text or None.
 
-    Not frozen: it is made for every execution, and renewing moves `expires_at`.
+    Not frozen, for speed: one is made for every execution. Renewing changes `expires_at`.
     """
 
     key: int
@@ -126,10 +126,10 @@ class PoolRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker can take now. A step that lost `suspect_from` leases may be what killed its
-    workers: it is claimed only if `suspects`, and one at a time.
+    """What a worker can take now. A step that lost `suspect_from` leases is suspected of having
+    killed its workers: it is claimed only if `suspects` is set, and one at a time.
 
-    `queues` None means all; of those that ask for labels, only the ones whose labels it has.
+    `queues` None means all. A queue with labels is open only to a worker that has them all.
     """
 
     worker_id: str
@@ -177,12 +177,12 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a suspended step waits for: `until` (epoch µs), or one of the others, or both.
+    """What a suspended step waits for: a time, `until` (epoch µs), or an event, or either of both.
 
-    The others: the end of run `run_id`; a message to the step's run on `topic`; the first `value`
-    (run id, key); or `several` of them. `kind` names it for people ("sleep", "message",
+    The event is the end of run `run_id`, a message to the step's run on `topic`, the first `value`
+    (run id, key), or `several` of these. `kind` names it for people ("sleep", "message",
     "approval", "value", "run", "paused", "any", "all"), `operation` is the durable operation that
-    waits. `start` is a run to be created in the same commit.
+    waits. `start` is a run to create in the same commit.
     """
 
     run_id: str | None = None
@@ -197,11 +197,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """What stands side by side in a wait of the kind "any" or "all": `waits`, in their order.
+    """The parts of a wait of kind "any" or "all": `waits`, in their order.
 
-    `sleep` (epoch µs) is when the sleep among them that counts is over, the first for any and the
-    last for all, and `place` which it is; `limit` is when the whole is given up. `slept`: of all,
-    every sleep is over. The wait's own `until` is the earlier of `sleep` and `limit`.
+    `sleep` (epoch µs) is the end of the sleep that decides, at index `place`: the shortest one for
+    "any", the longest one for "all". `limit` (epoch µs) is when the whole wait times out. `slept`
+    means, for "all", that every sleep is over. The wait's own `until` is the earlier of `sleep` and
+    `limit`.
     """
 
     waits: tuple[Wait, ...]
@@ -213,9 +214,9 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a wait found: JSON text, since when it is there (epoch µs), and the message's id.
+    """What a wait found: JSON text, when it came (epoch µs), and the id if it is a message.
 
-    `taken`: the operation was given the message before.
+    `taken`: the operation had received the message before.
     """
 
     at: int
@@ -238,7 +239,7 @@ class Completed:
 
 @dataclass(slots=True)
 class Failed:
-    """The execution failed. `retry_in` (µs) None means for good."""
+    """The execution failed. `retry_in` (µs) None means that it is not retried."""
 
     step: ClaimedStep
     failure: Failure
@@ -247,9 +248,9 @@ class Failed:
 
 @dataclass(slots=True)
 class Suspended:
-    """The execution waits; its slot and lease are free until the wait is over.
+    """The execution waits; it holds neither slot nor lease until the wait is over.
 
-    `sent` comes back in the step's stored wait: which messages were committed so far.
+    `sent` is kept in the step's stored wait: it identifies the messages committed so far.
     """
 
     step: ClaimedStep
@@ -260,7 +261,7 @@ class Suspended:
 
 @dataclass(slots=True)
 class Released:
-    """The step is given back without a charge, as if it had not been claimed."""
+    """The step is given back uncharged, as if it had not been claimed."""
 
     step: ClaimedStep
     reason: str = "released"
@@ -271,7 +272,7 @@ Outcome = Completed | Failed | Suspended | Released
 
 @dataclass(frozen=True, slots=True)
 class LostLease:
-    """A lease that is not held any more, and why: "canceled", "lapsed" or "superseded"."""
+    """A lease that is no longer held, and why: "canceled", "lapsed" or "superseded"."""
 
     step: ClaimedStep
     reason: str
@@ -290,8 +291,8 @@ class Exchange:
     """What one exchange did.
 
     `now` is the store's time (epoch µs). `control` changes with every operator act; a worker that
-    sees it change asks which of its leases are left. `wake_at` (epoch µs) is when a queue's rate
-    limit lets the next step through. `hinted`: the commit told other workers of itself.
+    sees it change checks which of its leases are left. `wake_at` (epoch µs) is when a queue's rate
+    limit admits the next step. `hinted`: the commit notified other workers.
     """
 
     claimed: list[ClaimedStep] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Exceptions as values that can be stored, whatever the exception does."""
+"""Converts exceptions into values that can be stored, however an exception misbehaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_MESSAGE = 2_000
 
 
 def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
-    """An exception as a value that can be stored, whatever the exception does."""
+    """The exception as a value that can be stored. Never raises, however it misbehaves."""
     details: dict[str, Any] = {}
     if isinstance(error, StepError):
         try:
@@ -34,7 +34,7 @@ def describe(error: BaseException, delay: timedelta | None = None) -> Failure:
 
 
 def message_of(error: BaseException) -> str:
-    """What it says, as far as a store takes it."""
+    """The exception's message, without what a store would refuse."""
     try:
         text = str(error)
     except BaseException as broken:
@@ -43,12 +43,12 @@ def message_of(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The traceback from the author's code on, newest last; cut in front when it is long."""
+    """The traceback from the author's code on, newest last; a long one loses its beginning."""
     try:
         lines = traceback.format_exception(error)
     except BaseException:
         return type(error).__name__
-    # Cut before it is cleaned: many megabytes would keep the interpreter busy for long.
+    # Cut before it is cleaned: cleaning many megabytes would block the interpreter.
     text = clean("".join(line[:MAX_CAUSE] for line in lines)[-2 * MAX_CAUSE :])
     return text if len(text) <= MAX_CAUSE else "…" + text[-MAX_CAUSE:]
 

@@ -1,12 +1,13 @@
-"""Forks of this process: what is let go of before one, and what the child does not take over.
+"""Forks of this process: what is closed before one, and what the child must not inherit.
 
-A fork copies memory and shares descriptors. It copies neither threads nor the locks on files by
-which SQLite keeps processes apart, and a server takes two that share a socket for one. So nobody
-may be inside a database while this process forks, and whoever holds connections or locks is told::
+A fork copies memory and shares descriptors. It copies neither threads nor the file locks by which
+SQLite keeps processes apart, and a server cannot tell two processes that share a socket. So no
+thread may use a database while this process forks, and all holders of connections or locks are
+notified::
 
-    before   nobody is let in any more; who is inside comes out; what cannot be shared is closed
-    parent   goes on, and opens again what it needs
-    child    has no threads but its own and no connections: locks are made anew, the rest forgotten
+    before   no thread enters a database; those inside leave; what cannot be shared is closed
+    parent   goes on, and reopens what it needs
+    child    has only its own thread and no connections: it makes new locks and drops the rest
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from weakref import WeakValueDictionary
 
 from stepwell.engine.clock import SystemClock, pause
 
-# How long a fork waits for other threads to come out of their databases, in seconds.
+# How long a fork waits for other threads to leave their databases, in seconds.
 PATIENCE = 10.0
-# How often it looks whether they did, in seconds.
+# How often it checks whether they have, in seconds.
 LOOK = 0.000_5
 
 _log = logging.getLogger("stepwell.forks")
 
 
 class ForkAware:
-    """Who is told of forks. `in_use` says that a thread was inside all the same: the one that
-    forks, or one that did not come out in time.
+    """Is notified of forks. `in_use` means that a thread was still inside: the one that forks, or
+    one that did not leave in time.
     """
 
     def before_fork(self, in_use: bool) -> None:
-        """Let go of what the child must not have. In use, nothing can be done but to remember."""
+        """Close what the child must not inherit. While it is in use, only a note can be taken."""
 
     def after_fork(self, in_use: bool) -> None:
-        """In the child: forget what is the parent's, without a word to anybody."""
+        """In the child: drop what belongs to the parent, without any I/O on it."""
 
 
 class _Fork:
-    """A fork that is about to happen, or is just happening."""
+    """A fork that is about to happen or is happening."""
 
     def __init__(self, alone: bool) -> None:
         self.thread = threading.get_ident()
@@ -52,7 +53,7 @@ class _Fork:
 
 
 class Inside:
-    """Around the use of connections, or of what else `part` has; a fork waits for its end."""
+    """A context around the use of `part`, such as its connections; a fork waits for its end."""
 
     __slots__ = ("_mark",)
 
@@ -74,19 +75,19 @@ class Inside:
 
 
 class Lineage:
-    """How many forks this process is away from the one that began, and who is told of the next."""
+    """How many forks lie between the first process and this one, and whom the next one notifies."""
 
     forks: ClassVar[int] = 0
     _watched: ClassVar[bool] = False
     _registered: ClassVar[WeakValueDictionary[int, ForkAware]] = WeakValueDictionary()
     _one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
-    # Which threads are inside of what, and the fork that they have to come out for.
+    # Which threads are inside of what, and the fork that waits for them.
     inside: ClassVar[list[tuple[int, object]]] = []
     fork: ClassVar[_Fork | None] = None
 
     @classmethod
     def watch(cls) -> None:
-        """Count forks from now on. A number to compare costs a step less than asking the system."""
+        """Count forks from now on. Comparing a number is cheaper for a step than a system call."""
         if not cls._watched:
             cls._watched = True
             os.register_at_fork(
@@ -97,13 +98,13 @@ class Lineage:
 
     @classmethod
     def register(cls, part: ForkAware) -> None:
-        """Tell `part` of each fork, for as long as it lives."""
+        """Notify `part` of each fork, for as long as it lives."""
         cls._registered[id(part)] = part
         cls.watch()
 
     @classmethod
     def stand_back(cls, mark: tuple[int, object]) -> None:
-        """For `Inside`: wait outside until a fork is over; who is inside already goes on."""
+        """For `Inside`: wait until a fork is over, unless this thread is inside already."""
         while (fork := cls.fork) is not None and fork.thread != mark[0]:
             if sum(thread == mark[0] for thread, _ in tuple(cls.inside)) > 1:
                 return
@@ -143,7 +144,7 @@ class Lineage:
         cls.inside[:] = [mark for mark in cls.inside if mark[0] == here]
         for part in cls._parts():
             with _going_on():
-                # Without a word before, as of a fork by a library, all of it may be in use.
+                # A fork without notice, as by a C library: anything may be in use.
                 part.after_fork(fork is None or id(part) in fork.in_use)
 
     @classmethod
@@ -154,7 +155,7 @@ class Lineage:
 
 @contextmanager
 def _going_on() -> Iterator[None]:
-    """Python would drop the error, and the others that are told with it."""
+    """Log errors: Python would drop them, and skip the remaining parts."""
     try:
         yield
     except Exception:

@@ -1,4 +1,4 @@
-"""The only place that makes ids, and the checks that every id passes."""
+"""The only module that makes ids, and the checks that every id passes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def _base32(number: int, length: int) -> str:
 
 
 def new_run_id(micros: int) -> str:
-    """Eighteen characters that sort by time: nine of milliseconds, nine of chance (45 bits)."""
+    """Eighteen characters that sort by time: nine for milliseconds, nine random (45 bits)."""
     return _base32(micros // 1000, 9) + _base32(secrets.randbits(45), 9)
 
 
 def new_worker_id() -> str:
-    """Host, process and chance: readable in a list of workers, unique among all."""
+    """Host, process and a random part: readable in a list of workers, and unique."""
     return f"{socket.gethostname()[:40]}-{os.getpid()}-{_base32(secrets.randbits(20), 4)}"
 
 
 def artifact_id(run_id: str, step_id: str, name: str) -> str:
-    """The same for every attempt of a step, so that a repeated attempt names the same artifact."""
+    """An id that is the same in every attempt of the step, so that a repetition finds it."""
     digest = hashlib.sha256("\0".join((run_id, step_id, name)).encode()).digest()
     return "a" + _base32(int.from_bytes(digest[:12], "big"), 20)
 
@@ -49,7 +49,7 @@ def child_id(parent: str, name: str) -> str:
 
 
 def check_id(value: object, field: str, limit: int = MAX_ID_BYTES) -> str:
-    """`value` if it can be an id: text of 1 to 200 bytes of UTF-8 without control characters.
+    """`value`, if it is a valid id: text of 1 to 200 bytes of UTF-8 without control characters.
 
     Raises InvalidInput naming `field`.
     """
@@ -71,18 +71,18 @@ def check_id(value: object, field: str, limit: int = MAX_ID_BYTES) -> str:
 
 
 def jitter() -> float:
-    """A number from [0, 1) for spreading retries; tests inject their own source."""
+    """A random number from [0, 1) that spreads retries; tests inject their own source."""
     return random.random()
 
 
 def seeded(seed: int) -> random.Random:
-    """A source of chance that gives the same numbers for the same seed."""
+    """A random source that gives the same numbers for the same seed."""
     return random.Random(seed)
 
 
 @contextmanager
 def repeatable(seed: int) -> Iterator[None]:
-    """While this lasts `jitter()`, and whatever draws from `random`, give the numbers of a seed."""
+    """In the `with` block, `jitter()` and `random` give the numbers that belong to `seed`."""
     before = random.getstate()
     random.seed(seed)
     try:
@@ -94,6 +94,6 @@ def repeatable(seed: int) -> Iterator[None]:
 def execution_id(run_id: str, step_id: str) -> str:
     """One name for a step of a run: `<run id>/<step id>`, with `/` and `%` of the run id escaped.
 
-    No two steps share one, whatever their ids.
+    No two steps share a name, whatever their ids.
     """
     return f"{run_id.replace('%', '%25').replace('/', '%2F')}/{step_id}"

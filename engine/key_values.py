@@ -12,15 +12,15 @@ from stepwell.engine.model import KeyValue
 from stepwell.engine.payloads.payload import DEFAULT_LIMIT, encode
 from stepwell.engine.ports import KeyValues
 
-# The longest time an entry can be given, and so as good as for ever.
+# The longest time that an entry may be given; practically for ever.
 MAX_EXPIRY = timedelta(days=36_600)
 MAX_KEY_BYTES = 1_000
 
 
 class KeyValueStore:
-    """JSON values by key. Each call takes effect at once and by itself, in a step as outside.
+    """JSON values by key. Each call takes effect at once and on its own, also within a step.
 
-    What has expired is not there. `store` is where they are, as JSON text.
+    Expired entries do not exist. `store` keeps the values as JSON text.
     """
 
     def __init__(self, store: KeyValues, limit: int = DEFAULT_LIMIT) -> None:
@@ -46,8 +46,8 @@ class KeyValueStore:
     ) -> int:
         """Store a value; returns its version.
 
-        `expires_in` is a timedelta or seconds. With `version` it is stored only if the entry has
-        that version, or, for 0, if there is none. Raises Conflict when it does not.
+        `expires_in` is a timedelta or seconds. With `version`, it is stored only if the entry has
+        that version, or, for 0, if there is no entry; otherwise raises Conflict.
         """
         check_id(key, "kv.key", MAX_KEY_BYTES)
         text = encode(value, f"kv {key!r}", self._limit)
@@ -61,12 +61,12 @@ class KeyValueStore:
         return stored
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """Remove the entry, with `version` only if it has that one; returns whether it did."""
+        """Remove the entry, if it has `version` where that is given; returns whether it did."""
         _check_version(version)
         return self.store.kv_delete(check_id(key, "kv.key", MAX_KEY_BYTES), version=version)
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1_000) -> list[KeyValue]:
-        """Entries by key, those that begin with `prefix`; `after` continues behind a key."""
+        """Entries by key whose keys begin with `prefix` and, if given, come after `after`."""
         for name, text in (("prefix", prefix), ("after", after)):
             if not isinstance(text, str) or not text.isprintable():
                 raise InvalidInput(f"kv.{name}: must be printable text, got {shown(text)}")

@@ -1,6 +1,6 @@
-"""The values that users see. Frozen, slotted, and without behaviour of their own.
+"""The values that users see: frozen, slotted, and without behaviour.
 
-Times are aware UTC datetimes. What the store and the worker pass each other is in `exchange`.
+Times are aware UTC datetimes. The values between store and worker are in `exchange`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_QUEUE = "default"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One durable execution of an entrypoint, as it was when it was read."""
+    """One durable execution of an entrypoint, as of when it was read."""
 
     id: str
     package: str
@@ -42,7 +42,7 @@ class Run:
 class Failure:
     """Why an attempt or a step did not succeed.
 
-    `code` is stable; `step` names the step that started it when the cause lies upstream.
+    `code` is stable; `step` names the step where it began, if the cause lies upstream.
     """
 
     code: str
@@ -57,8 +57,8 @@ class Failure:
 class StepWait:
     """What a waiting step waits for: a `kind` of `Wait`, with its topic, run or value (run, key).
 
-    `until` None means without end; while the step is held back, `left` stands for it. `waits` are
-    those of a wait for any or all of several.
+    `until` None means no time limit; while the step is held, `left` replaces it. `waits` are the
+    parts of a wait for any or all of several.
     """
 
     kind: str
@@ -73,11 +73,11 @@ class StepWait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of a run's graph, as it was when it was read.
+    """One node of a run's graph, as of when it was read.
 
-    `attempt` counts claims that were not given back; `failures` counts failed attempts since the
+    `attempt` counts claims that were not released; `failures` counts failed attempts since the
     step was created or last retried by an operator. `wait` is set while the step is waiting,
-    `held` while an operator holds this very step.
+    `held` while an operator holds the step itself, and not only its run.
     """
 
     id: str
@@ -145,9 +145,9 @@ class Queue:
 
     `max_in_flight` bounds the running steps over all workers, `max_per_worker` those of each;
     None means no bound. Only workers that have all of `labels` claim from the queue.
-    `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts up to
-    `burst` (default: `rate_limit`): after a rest one period sees both, and with `burst=1` never
-    more than `rate_limit`.
+    `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts of up to
+    `burst` (default: `rate_limit`). After a quiet time, one period may see a burst and the refill;
+    with `burst=1` it never sees more than `rate_limit`.
     """
 
     name: str
@@ -161,7 +161,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """A queue with what is in it now. `tokens` is None without a rate limit."""
+    """A queue and its present content. `tokens` is None without a rate limit."""
 
     name: str
     ready: int
@@ -177,7 +177,7 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """What steps of a kind get unless they say otherwise, and where they run.
+    """The defaults for steps of a kind, and the pool that runs them.
 
     `pool` is "inline", "thread", "asyncio" or "process"; None means asyncio for coroutine
     functions and thread for the rest. `timeout` None means no limit.
@@ -239,7 +239,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step left behind when it ended. `error` is set when it did not succeed."""
+    """Everything a step produced. `error` is set if it did not succeed."""
 
     run_id: str
     step_id: str
@@ -256,7 +256,7 @@ class StepResult:
 class Message:
     """A message to a run. `received_by` is the step that took it, or None.
 
-    `refused`: that step could not use it, as it did not fit the type that was asked for.
+    `refused`: the message did not fit the type that this step expected.
     """
 
     id: int
@@ -272,7 +272,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A decision: by whom, when, and with what comment."""
+    """A decision: who made it, when, and with what comment."""
 
     approved: bool
     comment: str
@@ -304,7 +304,7 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """What one `run_once()` did: steps made ready again, executed, and how they ended."""
+    """What one `run_once()` did: the steps made ready again, those executed, and how they ended."""
 
     refreshed: int = 0
     processed: int = 0
@@ -318,7 +318,7 @@ class CycleResult:
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """A store at a glance: its schema version, and runs, steps and workers by status."""
+    """An overview of a store: schema version, and runs, steps and workers by status."""
 
     store: str
     schema_version: int
@@ -355,7 +355,7 @@ class EdgeRow:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs to list; None means any. Newest first. `prefix` is how their ids begin."""
+    """Which runs to list, newest first; None means any. Their ids begin with `prefix`."""
 
     package: str | None = None
     status: RunStatus | None = None
@@ -369,10 +369,10 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class StepFilter:
-    """Which steps of a run to list; None means any. In order of creation.
+    """Which steps of a run to list, in order of creation; None means any.
 
-    "held" are those that are held back, and those that will be once they no longer wait. `after` is
-    the id of the last step of the page before.
+    Status "held" also finds pending and waiting steps that will be held when they would be ready.
+    `after` is the id of the last step of the previous page.
     """
 
     status: StepStatus | None = None
@@ -383,7 +383,7 @@ class StepFilter:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who acts, and why; stored with the event of the act."""
+    """Who acts, and why; stored in the event of the act."""
 
     by: str = "operator"
     reason: str = ""

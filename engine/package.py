@@ -1,4 +1,4 @@
-"""Packages: a named domain's entrypoints, executors and queues, as their author declares them."""
+"""Packages: the entrypoints, executors and queues of a domain, as their author declares them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
 
 
 class ExecutorFunction(Generic[P, R]):
-    """A function that runs steps of one kind. Calling it calls the function, as in a unit test."""
+    """A function that runs steps of one kind. Calling it calls the function, for unit tests."""
 
     def __init__(self, kind: str, function: Callable[P, R], options: ExecutorOptions) -> None:
         update_wrapper(self, function)  # first: a callable object may have attributes of its own
@@ -90,7 +90,7 @@ class Entrypoint:
 class Workflow(ExecutorFunction[P, R]):
     """A durable function that is a whole run: a run of one step, called like the function.
 
-    `max_recoveries` is how often it is run again after its worker died; None as the worker says.
+    `max_recoveries` is how often it may run again after its worker died; None: as the worker says.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class TypedWorkflow(Protocol[R_co]):
 
 
 class WorkflowEntrypoint(Entrypoint):
-    """The entrypoint of a workflow's runs: one step, which has its name."""
+    """The entrypoint of a workflow's runs: one step, named like the workflow."""
 
     def __init__(self, workflow: Workflow[Any, Any]) -> None:
         self.name = workflow.name
@@ -140,7 +140,7 @@ class WorkflowEntrypoint(Entrypoint):
 class Package:
     """A named domain: entrypoints, workflows, executors and queues.
 
-    `name` is what runs are started by: a letter, then letters, digits, `_`, `.` and `-`.
+    Runs are started by its `name`: a letter, then letters, digits, `_`, `.` and `-`.
     """
 
     def __init__(self, name: str, *, title: str | None = None, queues: Sequence[Queue] = ()):
@@ -174,9 +174,9 @@ class Package:
     def entrypoint(
         self, function: Callable[..., Any] | None = None, *, name: str | None = None
     ) -> Any:
-        """Declare how runs begin: `@package.entrypoint`, or with a `name` where there are several.
+        """Declare how runs begin: `@package.entrypoint`, or with a `name` if there are several.
 
-        The function takes a `RunBuilder` and, if it wants, the run's input.
+        The function takes a `RunBuilder` and, optionally, the run's input.
         """
 
         def declare(function: F) -> F:
@@ -212,7 +212,7 @@ class Package:
         priority: int = 0,
         pool: str | None = None,
     ) -> Callable[[Callable[P, R]], ExecutorFunction[P, R]]:
-        """Declare the function that runs steps of `kind`, with what such steps get by default.
+        """Declare the function that runs steps of `kind`, and the defaults of such steps.
 
         The function may take a `StepContext`, then its typed input; it may be a coroutine.
         `pool` is "inline", "thread", "asyncio" or "process".
@@ -254,9 +254,9 @@ class Package:
     ) -> Any:
         """Declare a durable function as a whole run: `@package.workflow`, or with options.
 
-        It takes a `StepContext`, then its typed input, and may be a coroutine; it is started by
-        `runtime.start_run(function, input)`, or by the package's name and its own. When its
-        worker died more than `max_recoveries` times, the run fails; `list --dead` shows it.
+        It takes a `StepContext`, then its typed input, and may be a coroutine. Start it with
+        `runtime.start_run(function, input)`, or by the package's name and its own. If its worker
+        dies more than `max_recoveries` times, the run fails; `list --dead` shows it.
         """
         given = {"retry": retry, "timeout": timeout, "priority": 0, "pool": pool}
         whole = isinstance(max_recoveries, int) and not isinstance(max_recoveries, bool)

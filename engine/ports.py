@@ -1,4 +1,4 @@
-"""The contracts between the rooms. What a lease, a claim and a settle mean stands here.
+"""The contracts between the rooms: they define what a lease, a claim and a settle mean.
 
 The life of a lease::
 
@@ -8,8 +8,8 @@ The life of a lease::
                 └── an operator cancels ──▶ gone
 
 A lease is held while the step is `running` with this token and has not been reaped. Settling
-with a lease that is gone is refused for that step alone: nothing of the outcome is stored but an
-event. Tokens of a step only rise, so an earlier holder can never be mistaken for the present one.
+with a lost lease is refused for that step alone: only an event is stored, nothing of the outcome.
+Tokens of a step only rise, so an earlier holder can never be mistaken for the present one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from stepwell.engine.verification import Verification
 
 T = TypeVar("T")
 
-# Id, kind, status and result (JSON text) of a step that another one depends on.
+# Id, kind, status and result (JSON text) of a dependency.
 DependencyValue = tuple[str, str, str, str | None]
 
 
@@ -64,10 +64,10 @@ class Runs(Protocol):
     """Runs and their steps, written once and read often."""
 
     def create_run(self, run: NewRun) -> Run:
-        """Store a run with its steps and edges in one transaction; on return it is durable.
+        """Store a run with its steps and edges in one transaction; durable on return.
 
-        Steps without unmet dependencies are ready at once. The graph was validated before.
-        Raises Conflict when the id is taken; then nothing was stored.
+        Steps without unmet dependencies are ready at once. The graph has been validated.
+        Raises Conflict if the id is taken; nothing is stored then.
         """
         ...
 
@@ -86,8 +86,8 @@ class Runs(Protocol):
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
         """Matching steps of a run, in order of creation.
 
-        Status "held" finds pending and waiting steps that an operator holds, too. Raises NotFound
-        when there is no step `after`.
+        Status "held" also finds pending and waiting steps that an operator holds. Raises NotFound
+        if the step `after` does not exist.
         """
         ...
 
@@ -101,7 +101,7 @@ class Runs(Protocol):
 
 
 class Results(Protocol):
-    """What steps left behind."""
+    """What steps produced."""
 
     def result(self, run_id: str, step_id: str) -> StepResult:
         """Raises RefusedByState while the step has not ended, NotFound without such a step."""
@@ -110,7 +110,7 @@ class Results(Protocol):
     def small_dependency_values(
         self, steps: Sequence[ClaimedStep], most: int
     ) -> dict[int, list[DependencyValue]]:
-        """`dependency_values` by step key, of the steps that have at most `most` of them."""
+        """`dependency_values` by step key, for those steps that have at most `most` of them."""
         ...
 
     def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
@@ -118,7 +118,7 @@ class Results(Protocol):
         ...
 
     def collections(self, package: str) -> dict[str, int]:
-        """A package's collections by name, with how many records are in each."""
+        """The number of records in each of a package's collections."""
         ...
 
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
@@ -126,7 +126,7 @@ class Results(Protocol):
         ...
 
     def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
-        """The artifact, with its bytes when they are inline."""
+        """The artifact, with its bytes if they are inline."""
         ...
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
@@ -134,50 +134,50 @@ class Results(Protocol):
         ...
 
     def last_event(self, run_id: str, type: EventType, step_id: str | None = None) -> Event | None:
-        """The newest event of a type, of the run or of one of its steps; None without one."""
+        """The newest event of a type, of the run or of one of its steps, or None."""
         ...
 
 
 class DependencyReads(Protocol):
-    """What a running step may read of the steps it depends on."""
+    """What a running step may read."""
 
     def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
         """Each ended dependency, in order of creation.
 
-        The text is None where a dependency left no result. A subtree dependency adds everything
+        The text is None if a dependency has no result. A subtree dependency includes everything
         the target emitted.
         """
         ...
 
     def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
-        """The whole result of one ended step of the same run."""
+        """The complete result of one ended step of the same run."""
         ...
 
     def run_status(self, run_id: str) -> str | None:
-        """The status of any run, or None when there is none with this id."""
+        """The status of any run, or None if there is no such run."""
         ...
 
     def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
-        """Any artifact, with its bytes when they are inline. Raises NotFound."""
+        """Any artifact, with its bytes if they are inline. Raises NotFound."""
         ...
 
 
 class Claims(Protocol):
-    """Taking steps, and giving back what came of them."""
+    """Claiming steps, and settling their outcomes."""
 
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """Settle outcomes and claim ready steps: one transaction, durable on return.
 
         Settling stores each outcome with everything the execution made, counts down its
-        dependents and ends its run where that was the last open step; an outcome whose lease is
-        gone is reported in `lost` and leaves an event only; an outcome that cannot be settled
-        (an emission that cannot be) is reported in `refused` with its reason, for the caller to
-        settle as a failure. Both leave the others alone.
+        dependents, and ends its run if that was the last open step. An outcome whose lease is
+        lost is reported in `lost` and leaves only an event. An outcome that cannot be settled
+        (an invalid emission) is reported in `refused` with its reason, for the caller to
+        settle as a failure. Neither affects the other outcomes.
 
         Claiming takes ready steps whose time has come, by priority (smaller first), ready time
         and creation, within the limits of their queues, and counts the attempt. A step that
-        lost `suspect_from` leases is claimed only if `suspects` allows, one at a time, so that
-        a step that kills its workers cannot take others along to the limit.
+        lost `suspect_from` leases is claimed only if `suspects` is set, and one at a time, so that
+        a step that kills its workers does not use up the leases of other steps.
         """
         ...
 
@@ -186,7 +186,7 @@ class Claims(Protocol):
         ...
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
-        """Extend the leases by `lease` microseconds from now; returns those that are gone."""
+        """Extend the leases to `lease` microseconds from now; returns those that are lost."""
         ...
 
     def has_lease(self, step: ClaimedStep) -> bool:
@@ -194,71 +194,71 @@ class Claims(Protocol):
         ...
 
     def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
-        """Give back uncharged what this worker holds besides `keep`; returns how many steps.
+        """Release, uncharged, all steps that this worker holds except `keep`; returns how many.
 
-        For a worker that cannot know whether its last claim was committed.
+        For a worker that does not know whether its last claim was committed.
         """
         ...
 
     def reap(self, max_lost_leases: int) -> int:
         """Take back all steps whose lease lapsed; returns how many.
 
-        A step that lost `max_lost_leases` of them fails with code `lease_lost`; the others are
-        ready again at once. Due waits are woken, too.
+        A step that has lost `max_lost_leases` leases fails with code `lease_lost`; the others are
+        ready again at once. Also wakes the steps whose waits are due.
         """
         ...
 
     def next_due(self, after: int) -> int | None:
-        """When the next lease lapses, wait falls due, or step can be claimed (epoch µs), or None.
+        """When (epoch µs) the next lease lapses, wait is due, or step becomes claimable, or None.
 
-        Of what can be claimed, only what could not be at `after`: the time of the last look.
+        Steps that were claimable at `after`, the time of the last look, do not count.
         """
         ...
 
 
 class Operators(Protocol):
-    """Acts of people; each is stored as an event with who and why."""
+    """Acts of operators; each is stored as an event with who and why."""
 
     def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
-        """Reopen a failed or canceled step with what its end canceled; returns how many steps.
+        """Reopen a failed or canceled step and the steps its end canceled; returns how many.
 
         Raises RefusedByState for a step in any other status.
         """
         ...
 
     def retry_run(self, run_id: str, by: Operator) -> int:
-        """Reopen a run's unhandled failed steps and all that was canceled or skipped over them.
+        """Reopen a run's unhandled failed steps and those canceled or skipped because of them.
 
-        Of a canceled run, all canceled steps. Raises RefusedByState when there is none.
+        In a canceled run, reopens all canceled steps. Raises RefusedByState if there is none.
         """
         ...
 
     def cancel_run(self, run_id: str, by: Operator) -> int:
         """Cancel all open steps of a run and of the runs it started; returns how many.
 
-        When this returns no step of them is claimed any more and what running ones produce is
-        refused. Canceling a canceled run does nothing; one that ended otherwise raises
+        After this returns, none of their steps is claimed, and outcomes of running ones are
+        refused. Canceling a canceled run does nothing; a run that ended otherwise raises
         RefusedByState.
         """
         ...
 
     def pause_run(self, run_id: str, by: Operator) -> int:
-        """Claim no more steps of a run, and freeze its waits; returns how many steps are held.
+        """Hold all steps of a run and freeze its waits; returns how many steps are held.
 
-        Running steps end as they would. Pausing a paused run does nothing; one that ended raises
-        RefusedByState.
+        Running steps go on to their end. Pausing a paused run does nothing; a run that ended
+        raises RefusedByState.
         """
         ...
 
     def resume_run(self, run_id: str, by: Operator) -> int:
-        """Undo `pause_run`: waits go on with the time they had left; returns how many are ready.
+        """Undo `pause_run`: waits continue with the time they had left; returns how many are ready.
 
         Raises RefusedByState for a run that is not paused.
         """
         ...
 
     def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
-        """As `pause_run`, for one step that is pending, ready or waiting."""
+        """Like `pause_run`, for one step that is pending, ready or waiting."""
         ...
 
     def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
@@ -267,49 +267,49 @@ class Operators(Protocol):
 
 
 class Messages(Protocol):
-    """Messages to runs, and decisions, which are messages of a kind of their own."""
+    """Messages to runs, and decisions, which are a special kind of message."""
 
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
-        """Store a message; durable on return. False when one with its key was sent before.
+        """Store a message; durable on return. False if one with the same key was sent before.
 
-        Steps that wait for its topic are ready then. Raises NotFound without the run, and
-        RefusedByState when it has ended.
+        Steps that wait for its topic become ready. Raises NotFound if the run does not exist, and
+        RefusedByState if it has ended.
         """
         ...
 
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
-        """The message (JSON text) given to this operation of the step, or None for none yet.
+        """Receive a message (JSON text) for this operation of the step; None if there is none yet.
 
-        The first one sent that no other operation has; the same one when asked again. Raises
-        LeaseLost.
+        It is the first one sent that no other operation received; asked again, the same one.
+        Raises LeaseLost.
         """
         ...
 
     def given(self, step: ClaimedStep, operation: str) -> int | None:
-        """The id of the message that this operation of the step was given, or None."""
+        """The id of the message that this operation of the step received, or None."""
         ...
 
     def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
-        """Take a message from the operation it was given to, for good: nobody gets it any more.
+        """Discard a message that the operation received: no operation will receive it again.
 
-        The operation is given the next one then. Nothing happens when it does not have this
-        message (any more). Raises LeaseLost.
+        The operation may then receive the next one. Does nothing if the operation does not have
+        this message. Raises LeaseLost.
         """
         ...
 
     def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:
-        """For each of these waits of the step what has come for it, or None; nothing is taken.
+        """What has come for each of these waits of the step, or None; takes nothing.
 
-        A message is the one that `receive` would give. Of a value it is the last one, there since
-        the first; of a run's end a JSON object: `run_id`, `status`, `result`, `error`. A sleep
-        has none. Raises NotFound without the run of a value or an end.
+        For a message, the one that `receive` would give. For a value, the last one, with the time
+        of the first. For a run's end, a JSON object: `run_id`, `status`, `result`, `error`. For a
+        sleep, None. Raises NotFound if the run of a value or an end does not exist.
         """
         ...
 
     def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:
-        """Give messages (id, operation) to operations of the step: all of them, or none.
+        """Assign messages (id, operation) to operations of the step: all of them, or none.
 
-        False when one was given to somebody else. Raises LeaseLost.
+        False if another operation received one meanwhile. Raises LeaseLost.
         """
         ...
 
@@ -320,8 +320,8 @@ class Messages(Protocol):
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         """Approve or reject what a step waits for; `by.reason` is the comment. Returns its id.
 
-        `step_id` None means the only one that waits. Raises NotFound; Conflict when it was
-        answered before; RefusedByState when none waits; InvalidInput when several do.
+        `step_id` None means the only step that waits. Raises NotFound; Conflict if it was
+        decided before; RefusedByState if no step waits; InvalidInput if several do.
         """
         ...
 
@@ -330,15 +330,15 @@ class Values(Protocol):
     """Values that runs publish, each with its history."""
 
     def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
-        """Give a key of the step's run a new value (JSON text), once for each operation.
+        """Set a key of the step's run to a new value (JSON text), once for each operation.
 
-        Returns the key and value that the operation has set, which of a repeated one are those of
-        the first time. Steps that wait for it are ready then. Raises LeaseLost.
+        Returns the key and value that the operation has set; if it is repeated, those of the first
+        time. Steps that wait for the value become ready. Raises LeaseLost.
         """
         ...
 
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
-        """The values of a key, oldest first; only the `last` ones if given. Raises NotFound."""
+        """The values of a key, oldest first; at most the `last` ones, if given. Raises NotFound."""
         ...
 
     def last_values(self, run_id: str) -> list[ValueEntry]:
@@ -347,7 +347,7 @@ class Values(Protocol):
 
 
 class KeyValues(Protocol):
-    """One key-value store for all runs. What has expired is not there."""
+    """One key-value store for all runs. Expired entries do not exist."""
 
     def kv_get(self, key: str) -> KeyValue | None:
         """The entry, or None."""
@@ -358,8 +358,8 @@ class KeyValues(Protocol):
     ) -> int | None:
         """Store a value (JSON text) and return its version.
 
-        `expires_in` is in microseconds. With `version` only if the entry has it (0: if there is
-        none); else nothing is stored, and None is returned.
+        `expires_in` is in microseconds. With `version`, stores only if the entry has that version
+        (0: if there is no entry); otherwise stores nothing and returns None.
         """
         ...
 
@@ -376,11 +376,11 @@ class Queues(Protocol):
     """Queues and workers as all processes see them."""
 
     def define_queues(self, queues: Sequence[Queue]) -> None:
-        """Store the limits of these queues; what is in flight and saved up stays."""
+        """Store the limits of these queues; steps in flight and saved tokens are kept."""
         ...
 
     def check_queues(self, names: Sequence[str] | None) -> None:
-        """Raises NotFound, with the nearest name, when one of these is no queue."""
+        """Raises NotFound, with the nearest name, if one of these is not a queue."""
         ...
 
     def queues(self) -> list[QueueStatus]:
@@ -388,15 +388,15 @@ class Queues(Protocol):
         ...
 
     def record_worker(self, worker: WorkerRow) -> None:
-        """Store that a worker lives."""
+        """Record that a worker is alive."""
         ...
 
     def forget_worker(self, worker_id: str) -> None:
-        """Store that a worker stopped."""
+        """Record that a worker stopped."""
         ...
 
     def forget_silent_workers(self, silent: int) -> None:
-        """Drop the rows of workers that were not recorded for `silent` microseconds: they died."""
+        """Delete workers that were not recorded for `silent` microseconds: they have died."""
         ...
 
     def workers(self) -> list[WorkerRow]:
@@ -404,18 +404,18 @@ class Queues(Protocol):
         ...
 
     def status(self) -> EngineStatus:
-        """The store at a glance."""
+        """An overview of the store."""
         ...
 
 
 class Verifying(Protocol):
-    """Looking for what must not be."""
+    """Looking for violations of the store's rules."""
 
     def verify(self, most: int) -> Verification:
-        """Check all that must hold in the store, as of one moment, while others go on working.
+        """Check all rules of the store in one snapshot, while other processes go on working.
 
-        Changes nothing. The first `most` violations of each check are told one by one. Raises
-        StoreError when the store is out of reach; damage that can be told is a violation.
+        Changes nothing. Lists the first `most` violations of each check. Raises StoreError if the
+        store is out of reach; damage that can be described is a violation.
         """
         ...
 
@@ -425,20 +425,20 @@ class Verifying(Protocol):
 
 
 class Watch(Protocol):
-    """Notices that somebody else wrote to the store. Cheap enough to ask every few ms."""
+    """Notices commits of others. Cheap enough to ask every few milliseconds."""
 
     def changed(self) -> bool:
-        """Whether somebody else committed since the last call what may be work for others."""
+        """Whether another process or thread committed possible work since the last call."""
         ...
 
     def hinted(self) -> None:
-        """One commit was the caller's own, and is no news to it."""
+        """Ignore one commit: it was the caller's own."""
         ...
 
     def left(self) -> bool:
-        """Whether the store was left for another one since the last call, as its file was gone.
+        """Whether the store's file was gone since the last call, so that another one is open now.
 
-        What was claimed in the one is not held in the other.
+        Claims in the old file are not held in the new one.
         """
         ...
 
@@ -461,14 +461,14 @@ class RunStore(
     """Everything a runtime asks of its store. Safe to use from many threads."""
 
     def checkpointer(self, step: ClaimedStep | None = None) -> Checkpointer:
-        """The checkpoints in this store; saves with a `step` raise LeaseLost when it is not held.
+        """The checkpoints in this store; with `step`, saves raise LeaseLost if it is not held.
 
         It is a JournalingCheckpointer and an AtomicCheckpointer.
         """
         ...
 
     def now(self) -> int:
-        """The store's clock, in epoch microseconds: the one that leases expire by."""
+        """The store's clock, in epoch microseconds; leases expire by it."""
         ...
 
     def watch(self) -> Watch:
@@ -476,7 +476,7 @@ class RunStore(
         ...
 
     def close(self) -> None:
-        """Give back all resources; nothing else may be called afterwards."""
+        """Release all resources; no other method may be called afterwards."""
         ...
 
 
@@ -488,9 +488,9 @@ class ArtifactStore(Protocol):
         ...
 
     def open(self, sha256: str) -> BinaryIO:
-        """The bytes, from the start; the caller closes it.
+        """A stream of the bytes; the caller closes it.
 
-        Raises NotFound, or CorruptData when the bytes do not match their digest.
+        Raises NotFound, or CorruptData if the bytes do not match their digest.
         """
         ...
 
@@ -528,7 +528,7 @@ class Projection(Transaction, Protocol):
     def once(self, key: str, apply: Callable[[Transaction], object]) -> bool:
         """Run `apply` in one transaction that also records `key`.
 
-        Returns False without calling it when `key` was recorded before; if it raises, nothing
+        Returns False without calling it if `key` was recorded before. If it raises, nothing
         is kept and the error is passed on.
         """
         ...
@@ -538,7 +538,7 @@ class ProjectionStore(Protocol):
     """Projection databases by name."""
 
     def projection(self, name: str) -> Projection:
-        """The projection; made when first used. Raises InvalidInput for a name that cannot be."""
+        """The projection, created on first use. Raises InvalidInput for an invalid name."""
         ...
 
     def close(self) -> None: ...
@@ -546,7 +546,7 @@ class ProjectionStore(Protocol):
 
 @runtime_checkable
 class Executor(Protocol):
-    """What runs steps of one kind. `options` (ExecutorOptions) may be there, too."""
+    """Runs steps of one kind. It may also have `options` (ExecutorOptions)."""
 
     @property
     def kind(self) -> str: ...
@@ -557,7 +557,7 @@ class Executor(Protocol):
 
 
 class Catalog(Protocol):
-    """What this process knows how to run."""
+    """What this process can run."""
 
     def executor(self, kind: str) -> Executor:
         """Raises NotFound with the nearest kind."""
@@ -572,11 +572,11 @@ class Catalog(Protocol):
         ...
 
     def register(self, executor: Executor) -> None:
-        """Raises InvalidPackage when the kind is taken or the object is no executor."""
+        """Raises InvalidPackage if the kind is taken or the object is not an executor."""
         ...
 
     def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
-        """The JSON text of an input. Raises InvalidPayload when its steps cannot take it."""
+        """The JSON text of an input. Raises InvalidPayload if steps of this kind cannot take it."""
         ...
 
     def queue_names(self) -> Sequence[str]: ...
@@ -588,15 +588,15 @@ class Catalog(Protocol):
     def define_queue(self, queue: Queue) -> None: ...
 
     def add_package(self, package: Any, *, replace: bool = False) -> None:
-        """Add a package's executors and queues. Raises InvalidPackage when a name is taken.
+        """Add a package's executors and queues. Raises InvalidPackage if a name is taken.
 
-        `replace` lets it take the place of the package that has its name.
+        With `replace`, it replaces a package of the same name.
         """
         ...
 
 
 class Task(Protocol):
-    """One execution, as a pool sees it. `engine.execution.Execution` is the one there is."""
+    """One execution, as a pool sees it; implemented by `engine.step.execution.Execution`."""
 
     step: ClaimedStep
 
@@ -605,15 +605,15 @@ class Task(Protocol):
 
     @property
     def saves(self) -> bool:
-        """Whether `completed` and `failed` wait for a disk, which an event loop must not do."""
+        """Whether `completed` and `failed` wait for a disk, which would block an event loop."""
         ...
 
     def fresh_variables(self) -> Context:
-        """A copy of its worker's context variables, to run all of it in: `begin` to outcome."""
+        """A copy of its worker's context variables, in which all of it runs, `begin` to outcome."""
         ...
 
     def begin(self) -> bool:
-        """Called where the body is about to run; False when it must not run any more."""
+        """Called right before the body; False if the body must not run."""
         ...
 
     def invoke(self) -> Any:
@@ -634,12 +634,12 @@ class Task(Protocol):
 
 
 class Pool(Protocol):
-    """Where executors run. Outcomes go to the `deliver` function the pool was made with."""
+    """Where executors run. A pool passes outcomes to the `deliver` function it was made with."""
 
     size: int
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Run these; never blocks for their bodies."""
+        """Run these tasks; never waits for their bodies."""
         ...
 
     def free_slots(self) -> int:
@@ -647,9 +647,9 @@ class Pool(Protocol):
         ...
 
     def cancel(self, task: Task) -> None:
-        """Stop the task as far as this pool can: signal, task cancellation, or kill.
+        """Stop the task as far as this pool can: by its flag, by task cancellation, or by a kill.
 
-        The slot becomes free; an outcome that still comes is delivered and ignored.
+        Its slot becomes free; a late outcome is delivered and ignored.
         """
         ...
 

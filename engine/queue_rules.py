@@ -44,9 +44,9 @@ def check_queue(queue: Queue) -> Queue:
 
 
 def most_per_period(queue: Queue | QueueStatus) -> int | None:
-    """The most claims that any one `rate_period` can see; None without a rate limit.
+    """The most claims possible within one `rate_period`; None without a rate limit.
 
-    A full bucket, and what is refilled before the period is over: with `burst=1` the rate limit.
+    A full bucket and its refill during the period; with `burst=1`, the rate limit.
     """
     if queue.rate_limit is None:
         return None

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again. The waits are tenacity's strategies."""
+"""When a failed attempt is retried. The delays come from tenacity's strategies."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAX_WAIT = MAX_DELAY.total_seconds()
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step is tried, and how long to wait in between.
+    """How often a step is tried, and how long to wait between attempts.
 
-    `max_attempts` counts the first one too. The wait after attempt n is `initial` ("fixed"),
+    `max_attempts` includes the first one. The delay after attempt n is `initial` ("fixed"),
     `initial * n` ("linear") or `initial * multiplier ** (n - 1)` ("exponential"), at most
-    `maximum`, plus up to `jitter` of itself by chance. `retry_on` limits retries to these
-    exception types (or their names, or error codes); empty means any.
+    `maximum`, plus a random part of up to `jitter` times itself. `retry_on` limits retries to
+    these exception types (or their names, or error codes); empty means any.
     """
 
     max_attempts: int = 3
@@ -68,7 +68,7 @@ class Retry:
         object.__setattr__(self, "retry_on", tuple(_type_name(item) for item in self.retry_on))
 
     def delay(self, attempt: int, chance: float) -> timedelta:
-        """The wait after failed attempt number `attempt` (from 1); `chance` is from [0, 1)."""
+        """The delay after failed attempt number `attempt` (from 1); `chance` is from [0, 1)."""
         initial, maximum = _seconds(self.initial, "initial"), _seconds(self.maximum, "maximum")
         wait: float = engine.backoff.seconds(self.wait, attempt, initial, maximum, self.multiplier)
         return timedelta(seconds=min(wait * (1 + self.jitter * chance), MAX_WAIT))
@@ -97,10 +97,10 @@ class Retry:
 def retry_delay(
     error: BaseException, policy: Retry | None, failures: int, chance: Callable[[], float]
 ) -> timedelta | None:
-    """How long to wait before the next attempt, or None when the failure is for good.
+    """How long to wait before the next attempt; None if there is none.
 
-    `failures` counts the failed attempts before this one. Without a policy only errors that ask
-    for it (`Retryable`, `RetryAfter`) are retried, as the default `Retry()` says.
+    `failures` counts the failed attempts before this one. Without a policy, only errors that ask
+    for a retry (`Retryable`, `RetryAfter`) are retried, by the default `Retry()`.
     """
     if isinstance(error, Permanent):
         return None

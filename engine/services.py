@@ -24,7 +24,7 @@ from stepwell.engine.settings import Settings
 @dataclass(frozen=True, slots=True)
 class DurableServices:
     """What durable operations use. `checkpointer(step)` refuses saves of a step that is not held;
-    `now` is the store's clock (epoch µs), `clock` this process's.
+    `now` reads the store's clock (epoch µs), `clock` is that of this process.
     """
 
     checkpointer: Callable[[ClaimedStep], Checkpointer]
@@ -37,10 +37,10 @@ class DurableServices:
 
 @dataclass(slots=True)
 class Services:
-    """What executions share: where to read, where to put things, and what is registered.
+    """What executions share: stores to read and write, and the registered executors.
 
-    `build_run(package, input, entrypoint, run_id)` makes a child run; `app` is the host
-    application's object; `durable` None allows no durable operations.
+    `build_run(package, input, entrypoint, run_id)` builds a child run; `app` is the host
+    application's object; `durable` None forbids durable operations.
     """
 
     catalog: Catalog

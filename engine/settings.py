@@ -18,7 +18,7 @@ def _range(low: float, high: float, unit: str, text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a runtime works. Every field has a range; what is outside is refused by name.
+    """The settings of a runtime. Every field has a range; a value outside is refused by name.
 
     Times are seconds. The command line reads each from a flag, from `STEPWELL_<NAME>`, or from
     `[tool.stepwell]`, in this order.
@@ -115,7 +115,7 @@ class Settings:
 
 
 def _number(field: dataclasses.Field[Any], value: Any) -> float | int:
-    """`value` as the number the field wants, within its range. Text from flags is taken."""
+    """`value` as a number within the field's range. Accepts text, as from flags."""
     name, meta = f"settings.{field.name}", field.metadata
     whole = isinstance(field.default, int)
     if isinstance(value, timedelta):

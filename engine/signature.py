@@ -1,4 +1,4 @@
-"""What a package author's function takes and gives back, read from its annotations once."""
+"""What a package author's function takes and returns, read from its annotations once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Signature:
 
     Raises:
         InvalidPackage: at once for a generator function; for other parameters, or an annotation
-            that cannot be resolved, when the signature is first used, because a module may define
+            that cannot be resolved, on first use of the signature, because a module may define
             the types after the function.
     """
 
@@ -61,7 +61,7 @@ class Signature:
 
     @cached_property
     def _shape(self) -> tuple[bool, str | None, bool]:
-        """Whether the context is taken, the name of the input, and whether that has a default."""
+        """Whether it takes the context, the name of its input, and whether that has a default."""
         found = inspect.signature(self._function).parameters.values()
         given = [parameter for parameter in found if parameter.kind not in _VARIABLE]
         needed = [parameter for parameter in given if parameter.default is parameter.empty]
@@ -100,7 +100,7 @@ class Signature:
 
     @cached_property
     def input_type(self) -> Any:
-        """The annotation of the input, or None where any JSON will do."""
+        """The annotation of the input, or None if it takes any JSON."""
         name = self._shape[1]
         hint = self._hints.get(name, Any) if name else Any
         return None if hint in _RAW else hint
@@ -126,22 +126,22 @@ class Signature:
 
     @cached_property
     def result(self) -> PayloadType | None:
-        """What results are written and read with.
+        """The type by which results are written and read.
 
-        None for plain JSON: without an annotation, with one that pydantic cannot read, and where
-        only None is returned.
+        None for plain JSON: without an annotation, with one that pydantic does not know, or if
+        the function returns only None.
         """
         hint = self.result_type
         if hint is None or hint is type(None):
             return None
         try:
             return PayloadType(hint)
-        except Exception:  # a protocol, say, or a class that pydantic knows nothing of
+        except Exception:  # a protocol, say, or a class that pydantic does not know
             return None
 
     @cached_property
     def _plain_input(self) -> type | None:
-        """The class of the inputs that need no look at what the type makes of them."""
+        """The class whose instances are passed on as inputs without a check."""
         if not self.takes_input:
             return type(None)
         return self.input_type if self.input_type in LEAVES else None
@@ -151,13 +151,13 @@ class Signature:
         return self.result_type if self.result_type in LEAVES else None
 
     def prepare(self) -> None:
-        """Read everything now, so that a wrong signature is refused at registration."""
+        """Read everything now, so that registration refuses a wrong signature."""
         _ = self._shape, self._input, self.result
 
     def encode_input(self, value: Any, path: str, limit: int) -> str:
-        """The JSON text of an input for it.
+        """The JSON text of an input for the function.
 
-        Raises InvalidPayload naming the field, or when there is no parameter for it.
+        Raises InvalidPayload naming the field, or if the function takes no input.
         """
         if type(value) is self._plain_input:
             return encode(value, path, limit)
@@ -175,7 +175,7 @@ class Signature:
         return self._input.write(value, path, limit)
 
     def encode_result(self, value: Any, path: str, limit: int, *, returned: bool) -> str:
-        """The JSON text of a result, held to the annotation of what is `returned`.
+        """The JSON text of a result, checked against the annotation if it was `returned`.
 
         Raises InvalidPayload naming the field and the type.
         """
@@ -197,7 +197,7 @@ class Signature:
             and isinstance(self.input_type, type)
             and issubclass(self.input_type, BaseModel)
         ):
-            text = "{}"  # nothing given: the model's defaults, or the names of what is missing
+            text = "{}"  # no input: the model's defaults, or an error that names missing fields
         return self._input.read(text, path)
 
     def arguments(self, context: object, text: str, path: str) -> tuple[Any, ...]:
@@ -210,9 +210,9 @@ class Signature:
 
 
 def body_of(function: Callable[..., Any], *, unwrap: bool = False) -> Any:
-    """The function that runs: behind partials, methods and callable objects.
+    """The function that actually runs, inside partials, methods and callable objects.
 
-    With `unwrap` also behind decorators, whose annotations may be of their own.
+    With `unwrap`, also inside decorators, whose own annotations may differ.
     """
     body: Any = function
     while isinstance(body, partial):
@@ -225,7 +225,7 @@ def body_of(function: Callable[..., Any], *, unwrap: bool = False) -> Any:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """What a function is called; a callable object goes by its class."""
+    """The name of a function; for a callable object, that of its class."""
     body: Any = function
     while isinstance(body, partial):
         body = body.func
@@ -233,7 +233,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine; also for partials and callable objects."""
+    """Whether calling it returns a coroutine; also for partials and callable objects."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(body_of(function))
 
 

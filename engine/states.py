@@ -1,4 +1,4 @@
-"""The states of runs and steps, and the one table of how steps may move.
+"""The states of runs and steps, and the one table of the transitions of steps.
 
 ::
 
@@ -10,7 +10,7 @@
               │        held
               └─▶ canceled | skipped
 
-Stores build the guards of their statements from `STEP_TRANSITIONS`; nobody else decides.
+Stores build the guards of their statements from `STEP_TRANSITIONS`, the only source of these rules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Where a run is in its life."""
+    """The status of a run."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class RunStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step is in its life."""
+    """The status of a step."""
 
     PENDING = "pending"
     READY = "ready"
@@ -54,7 +54,7 @@ class StepStatus(StrEnum):
 
 
 class Condition(StrEnum):
-    """When a dependency counts as met: after success, after any end, or after a failure."""
+    """When a dependency is met: after success, after any end, or after a failure."""
 
     SUCCEEDED = "succeeded"
     FINISHED = "finished"
@@ -71,14 +71,14 @@ class Verdict(StrEnum):
 
 
 class Act(StrEnum):
-    """Everything that can move a step."""
+    """Everything that changes the status of a step."""
 
     READY = "ready"  # the last unmet dependency was met
     CLAIM = "claim"
     SUCCEED = "succeed"
     FAIL = "fail"
-    RETRY = "retry"  # a failed attempt, to be tried again later
-    RELEASE = "release"  # given back by its worker, uncharged
+    RETRY = "retry"  # the attempt failed and is retried later
+    RELEASE = "release"  # its worker gave it back, uncharged
     LAPSE = "lapse"  # the lease ran out
     LOSE = "lose"  # the lease ran out once too often
     SUSPEND = "suspend"
@@ -88,7 +88,7 @@ class Act(StrEnum):
     CANCEL = "cancel"  # by an operator, or because a required dependency did not succeed
     SKIP = "skip"  # the branch was not taken
     REOPEN = "reopen"  # an operator retries an ended step
-    UNREADY = "unready"  # a dependency of a step not yet started was reopened
+    UNREADY = "unready"  # a dependency was reopened before the step started
 
 
 RUN_ENDED = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED})
@@ -129,10 +129,10 @@ def target(act: Act) -> StepStatus:
 
 
 def verdict(condition: Condition, status: StepStatus) -> Verdict:
-    """What a dependency with `condition` makes of a target in `status`.
+    """What a target in `status` means for a dependency with `condition`.
 
-    A required dependency whose target ends without success cancels; when the target was itself
-    skipped, the branch was not taken and the dependent is skipped too.
+    A required dependency cancels if its target ends without success; if the target was itself
+    skipped, the branch was not taken, and the dependent is skipped too.
     """
     if status not in STEP_ENDED:
         return Verdict.WAIT
@@ -146,7 +146,7 @@ def verdict(condition: Condition, status: StepStatus) -> Verdict:
 
 
 def run_end(*, canceled: bool, unhandled_failures: bool) -> RunStatus:
-    """The status of a run in which no step is open any more."""
+    """The status of a run that has no open step left."""
     if canceled:
         return RunStatus.CANCELED
     return RunStatus.FAILED if unhandled_failures else RunStatus.SUCCEEDED

@@ -1,14 +1,14 @@
-"""What `verify` looks at, and what it says."""
+"""The checks of `verify`, and its report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# How many violations of each check are told one by one.
+# How many violations of each check are listed.
 MOST_SHOWN = 20
 
-# The checks by name, with what holds in a store that is right.
+# The checks by name, each with the rule that holds in a sound store.
 CHECKS: dict[str, str] = {
     "integrity": "the database finds no damage in its own file or catalog",
     "references": "whatever a row refers to is there",
@@ -35,7 +35,7 @@ CHECKS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be: which check found it, where, and what it is."""
+    """A broken rule: which check found it, where, and what is wrong."""
 
     check: str
     message: str
@@ -50,9 +50,9 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was checked, and all that is wrong; the first `MOST_SHOWN` of each check one by one.
+    """What was checked, and what is wrong; lists the first `MOST_SHOWN` violations of each check.
 
-    `counts` has how many violations there are by check, without those that have none.
+    `counts` is the number of violations by check, for checks that found any.
     """
 
     checked: tuple[str, ...]

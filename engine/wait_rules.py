@@ -1,4 +1,4 @@
-"""What waits are given and how they are stored: topics, times, and the checkpoint's wait."""
+"""The arguments of waits and how waits are stored: topics, times, and a checkpoint's wait."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from stepwell.engine.exchange import ClaimedStep, Several, Wait
 from stepwell.engine.ids import MAX_ID_BYTES, check_id
 from stepwell.engine.payloads.payload import decode
 
-# Topics and keys of messages that begin like this are the engine's own.
+# The engine reserves topics and keys of messages with this prefix.
 RESERVED = "stepwell."
-# Topics of decisions, and their keys, begin like this.
+# The prefix of topics and keys of decisions.
 APPROVAL = f"{RESERVED}approval:"
 # Fields of a `Several` besides its waits.
 _OF_SEVERAL = ("sleep", "limit", "place", "slept")
 # The longest key of a message, in bytes.
 MAX_MESSAGE_KEY = MAX_ID_BYTES
-# The longest wait that can be asked for.
+# The longest wait that may be requested.
 MAX_WAIT = timedelta(days=36_600)
 
 
 def check_topic(topic: object, field: str = "topic") -> str:
-    """A topic that may be sent and received on. Raises InvalidInput."""
+    """The topic, if it is a valid one. Raises InvalidInput."""
     return _not_reserved(check_id(topic, field), field, "topic")
 
 
 def check_message_key(key: object, field: str = "key") -> str:
-    """A key that a message may be sent with. Raises InvalidInput."""
+    """The key, if a message may have it. Raises InvalidInput."""
     return _not_reserved(check_id(key, field, MAX_MESSAGE_KEY), field, "key")
 
 
@@ -46,11 +46,11 @@ def _not_reserved(text: str, field: str, what: str) -> str:
 
 
 def approval_topic(step_id: str, operation: str) -> str:
-    """The topic that the decision for an operation of a step comes on."""
+    """The topic of the decision for an operation of a step."""
     return f"{APPROVAL}{step_id}:{operation}"
 
 
-# The latest time that can be waited for (epoch µs): a pause can still move it on for long.
+# The latest time that a wait may have (epoch µs); it leaves room for pauses to move it.
 FOREVER = to_micros(datetime(9000, 1, 1, tzinfo=UTC))
 
 
@@ -89,7 +89,7 @@ def check_moment(value: Any, field: str) -> int:
 
 
 def told_of(wait: Wait) -> dict[str, Any]:
-    """A wait as plain values, without what goes along with it; see `wait_from`."""
+    """A wait as plain values, without the run that it starts; see `wait_from`."""
     told: dict[str, Any] = {
         "kind": wait.kind,
         "operation": wait.operation,
@@ -106,7 +106,7 @@ def told_of(wait: Wait) -> dict[str, Any]:
 
 
 def wait_from(told: Mapping[str, Any]) -> Wait:
-    """The wait that `told_of` made these of."""
+    """The wait from the values of `told_of`."""
     several = None
     if told.get("waits"):
         waits = tuple(wait_from(one) for one in told["waits"])
@@ -124,7 +124,7 @@ def wait_from(told: Mapping[str, Any]) -> Wait:
 
 
 def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:
-    """A wait as it stands in the checkpoint; with `paused_at`, by the time it has left."""
+    """A wait as a checkpoint keeps it; with `paused_at`, with the time that it has left."""
     wake_at = None if wait.until is None else to_datetime(wait.until)
     topic = wait.topic or (None if wait.value is None else "/".join(wait.value))
     stored = CheckpointWait(
@@ -141,9 +141,9 @@ def stored_wait(wait: Wait, paused_at: datetime | None) -> CheckpointWait:
 def began_waits(
     claimed: ClaimedStep, kept: CheckpointWait | None, now: Callable[[], int], operation: str
 ) -> list[tuple[int | None, Wait]]:
-    """The wait that an operation began in earlier executions, in each place where it stands.
+    """The wait that an operation began in earlier executions, from each place that stores it.
 
-    Each goes with the time that its `until` has become since, by pauses.
+    Each comes with its present `until`, which pauses may have moved.
     """
     began: list[tuple[int | None, Wait]] = []
     waited = decode(claimed.wait) if claimed.wait else {}
@@ -159,9 +159,9 @@ def began_waits(
 
 
 def moved_times(began: Sequence[tuple[int | None, Wait]]) -> Several | None:
-    """The times of several waits, from `began_waits`; None where they did not begin.
+    """The times of several waits, from `began_waits`; None if they have not begun.
 
-    What stands in two places is the same wait, of which the later times hold.
+    Two places store the same wait; the later times count.
     """
     found = []
     for at, wait in began:
