@@ -1,1 +1,1 @@
-"""What a durable function has recorded: document, text, fence, and what a checkpointer can do."""
+"""Checkpoints: the document, its text, the fence, and the capabilities of checkpointers."""

@@ -1,6 +1,6 @@
-"""What is done with any checkpointer: record what is new, pause and unpause.
+"""Operations on any checkpointer: record what is new, pause and unpause.
 
-Each uses the best power there is: the journal, else an atomic update, else load and save.
+Each uses the best capability available: the journal, else an atomic update, else load and save.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NOT_IN_HEAD = frozenset({"operations", "pause_requested", "pause_reason"})
 
 
 def record(checkpointer: Checkpointer, update: CheckpointUpdate) -> bool:
-    """Store what is new, making the checkpoint if there is none; whether a pause is requested.
+    """Store what is new, creating the checkpoint if needed; whether a pause is requested.
 
-    Sets `schema_version`. With a journal it costs what is new; else the whole is saved.
+    Sets `schema_version`. With a journal, costs what is new; otherwise saves the whole checkpoint.
     """
     head = update.head
     if head.schema_version != CHECKPOINT_VERSION:
@@ -47,7 +47,7 @@ def record(checkpointer: Checkpointer, update: CheckpointUpdate) -> bool:
 
 
 def load(checkpointer: Checkpointer, execution_id: str) -> Checkpoint:
-    """The checkpoint in the present version, whether the backend looks at versions or not.
+    """The checkpoint in the present version, even if the backend does not check versions.
 
     Raises NoCheckpoint, CheckpointVersionError and CheckpointCorrupt.
     """
@@ -64,9 +64,9 @@ def load(checkpointer: Checkpointer, execution_id: str) -> Checkpoint:
 
 
 def apply(update: CheckpointUpdate, checkpoint: Checkpoint) -> None:
-    """Bring `checkpoint` up to date: the head replaced, operations replaced or added by id.
+    """Bring `checkpoint` up to date: replace its head, and replace or add operations by id.
 
-    Its pause flag stays.
+    Keeps its pause flag.
     """
     for name in Checkpoint.model_fields.keys() - _NOT_IN_HEAD:
         setattr(checkpoint, name, getattr(update.head, name))
@@ -87,10 +87,10 @@ def apply(update: CheckpointUpdate, checkpoint: Checkpoint) -> None:
 def pause_in_checkpoint(
     checkpointer: Checkpointer, execution_id: str, reason: str = "", *, clock: Clock | None = None
 ) -> Checkpoint:
-    """Ask an execution to pause, by its checkpoint alone; what it waits for keeps its time left.
+    """Ask an execution to pause, through its checkpoint alone; a wait keeps the time it has left.
 
-    It stops at its next operation. Atomic with an AtomicCheckpointer; with another, a save at the
-    same moment may undo it. Raises NoCheckpoint; RefusedByState when the execution completed.
+    It stops at its next operation. Atomic with an AtomicCheckpointer; otherwise, a concurrent save
+    may undo it. Raises NoCheckpoint; RefusedByState if the execution has completed.
     """
     now = to_datetime((clock or SystemClock()).micros())
 
@@ -112,9 +112,9 @@ def pause_in_checkpoint(
 def unpause_in_checkpoint(
     checkpointer: Checkpointer, execution_id: str, *, clock: Clock | None = None
 ) -> Checkpoint:
-    """Take a pause back; what the execution waits for goes on with the time it had left.
+    """Undo a pause; a wait continues with the time it had left.
 
-    Raises NoCheckpoint. Without a pause, nothing changes.
+    Raises NoCheckpoint. Without a pause, does nothing.
     """
     now = to_datetime((clock or SystemClock()).micros())
 
@@ -134,7 +134,7 @@ def unpause_in_checkpoint(
 def _change(
     checkpointer: Checkpointer, execution_id: str, change: Callable[[Checkpoint], None]
 ) -> Checkpoint:
-    """Load, change and save, atomically where that can be."""
+    """Load, change and save, atomically if the checkpointer can do that."""
 
     def with_version(checkpoint: Checkpoint) -> None:
         version_of({"schema_version": checkpoint.schema_version}, _place(checkpoint))

@@ -1,7 +1,7 @@
 """Checkpoints: the recorded operations, variables, wait and pause flag of one execution.
 
-A checkpointer keeps them. Three methods make one; two further powers are used where it has them,
-so that a save costs what is new, and a pause is never lost between a load and a save.
+A checkpointer keeps them. Three methods are required; two optional capabilities make a save cost
+only what is new, and keep a pause from being lost between a load and a save.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 CHECKPOINT_VERSION = 1
-# Text, as every id; an execution of a step is named by two of them.
+# Text like every id, but longer: the name of an execution consists of two ids.
 MAX_EXECUTION_ID_BYTES = 1_000
 
-# Fields that are not known here stay; NaN is not written as null, so that it can be refused. The
-# schema is made when first used: most imports of Stepwell never do.
+# Unknown fields are kept. NaN is not written as null, so that it can be refused. The schema is
+# built on first use: most programs that import Stepwell never need it.
 _CONFIG = ConfigDict(extra="allow", ser_json_inf_nan="constants", defer_build=True)
 
 OperationKind = Literal["do", "sleep", "receive", "approval", "value", "set_value", "any", "all"]
@@ -46,8 +46,8 @@ class OperationError(BaseModel):
 class Operation(BaseModel):
     """One recorded operation, by `name` and `occurrence` (from 1), or by `name` and `key`.
 
-    `digest` is that of its arguments. `open` means that its error ended the attempt, so that the
-    next attempt runs it again.
+    `digest` is that of its arguments. `open` means that its error ended the attempt; the next
+    attempt runs the operation again.
     """
 
     model_config = _CONFIG
@@ -71,7 +71,7 @@ class Operation(BaseModel):
 
 
 class CheckpointWait(BaseModel):
-    """What an execution waits for. `remaining` (seconds) stands for `wake_at` during a pause."""
+    """What an execution waits for. During a pause, `remaining` (seconds) replaces `wake_at`."""
 
     model_config = _CONFIG
 
@@ -85,8 +85,8 @@ class CheckpointWait(BaseModel):
 class Checkpoint(BaseModel):
     """The snapshot of one execution. Fields of a later version survive a round trip.
 
-    `elsewhere` is set in the store's own checkpoint of a step whose operations another
-    checkpointer has, and names that one.
+    `elsewhere` is set in the store's checkpoint of a step if another checkpointer keeps the
+    step's operations, and names that one.
     """
 
     model_config = _CONFIG
@@ -112,8 +112,8 @@ class Checkpoint(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointUpdate:
-    """What is new in an execution: `head` (every field of it but the operations and the pause
-    flag) replaces the stored head, `operations` are added or replaced by their ids.
+    """What is new in an execution: `head` (all fields except the operations and the pause flag)
+    replaces the stored head, `operations` are added or replaced by their ids.
     """
 
     head: Checkpoint
@@ -123,50 +123,50 @@ class CheckpointUpdate:
 class Checkpointer(Protocol):
     """Keeps checkpoints by execution id. Durable on return; safe to use from many threads.
 
-    The engine sets `schema_version` on every save. `dump_checkpoint` makes text of a checkpoint,
-    and refuses what cannot be one; `parse_checkpoint` reads it, and raises as a load must.
+    The engine sets `schema_version` on every save. `dump_checkpoint` converts a checkpoint to text
+    and refuses an invalid one; `parse_checkpoint` reads it, with the errors that a load must raise.
     """
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Store it whole, in place of an earlier one of the same execution."""
+        """Store it as a whole, replacing an earlier one of the same execution."""
         ...
 
     def load_checkpoint(self, execution_id: str) -> Checkpoint:
-        """The latest one, as it was saved.
+        """The checkpoint as it was last saved.
 
-        Raises NoCheckpoint without one, CheckpointVersionError for one of a newer version, and
-        CheckpointCorrupt for a damaged one; what is stored stays as it is.
+        Raises NoCheckpoint if there is none, CheckpointVersionError for a newer version, and
+        CheckpointCorrupt for a damaged one; never changes what is stored.
         """
         ...
 
     def delete_checkpoint(self, execution_id: str) -> None:
-        """Remove it; without one, nothing happens."""
+        """Remove it; does nothing if there is none."""
         ...
 
 
 @runtime_checkable
 class AtomicCheckpointer(Checkpointer, Protocol):
-    """One that can also change a checkpoint in place."""
+    """A checkpointer that can also change a checkpoint in place."""
 
     def atomic_update(
         self, execution_id: str, change: Callable[[Checkpoint], object]
     ) -> Checkpoint:
         """Load, `change`, save: atomic against every other writer, in any process.
 
-        If `change` raises, nothing is saved and the error is passed on. Raises NoCheckpoint, and
-        then never calls `change`.
+        If `change` raises, nothing is saved and the error is passed on. Raises NoCheckpoint
+        without calling `change`.
         """
         ...
 
 
 @runtime_checkable
 class JournalingCheckpointer(Checkpointer, Protocol):
-    """One that can also store what is new alone."""
+    """A checkpointer that can also store only what is new."""
 
     def record(self, update: CheckpointUpdate) -> bool:
-        """Add what is new, making the checkpoint if there is none; atomic like `atomic_update`.
+        """Add what is new, creating the checkpoint if needed; atomic like `atomic_update`.
 
-        Returns whether a pause is requested. Costs what is new, not what is there.
+        Returns whether a pause is requested. Its cost depends only on what is new.
         """
         ...
 
@@ -179,5 +179,5 @@ def is_atomic(checkpointer: Checkpointer) -> TypeGuard[AtomicCheckpointer]:
 
 
 def journals(checkpointer: Checkpointer) -> TypeGuard[JournalingCheckpointer]:
-    """Whether it can store what is new alone."""
+    """Whether it can store only what is new."""
     return callable(getattr(checkpointer, "record", None))

@@ -1,4 +1,4 @@
-"""A checkpointer behind a fence: who lost the lease writes nothing."""
+"""A checkpointer behind a fence: without the lease, nothing is written."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Check = Callable[[], object]
 
 
 def fenced(checkpointer: Checkpointer, check: Check) -> Checkpointer:
-    """The same checkpointer, with the same powers, that calls `check()` before each write.
+    """The same checkpointer, with the same capabilities, that calls `check()` before each write.
 
-    When `check` raises LeaseLost or returns False, the write raises LeaseLost and stores nothing.
-    An atomic update checks again where it is about to store; there, `check` must not use the
+    If `check` raises LeaseLost or returns False, the write raises LeaseLost and stores nothing.
+    An atomic update checks again right before it stores; there, `check` must not use the
     checkpointer.
     """
     atomic = is_atomic(checkpointer)

@@ -1,6 +1,6 @@
 """Checkpoints as JSON text: written whole or in pieces, and read strictly.
 
-What is written can be read again. What is read passes its version first, then the upcasters of
+Whatever is written can be read. Reading checks the version first, then applies the upcasters of
 older versions, then the model.
 """
 
@@ -35,18 +35,18 @@ from stepwell.engine.payloads.payload import encode
 
 Document = dict[str, Any]
 
-# From each older version to the next: takes a document and returns one of version + 1.
+# One for each older version: takes a document of that version and returns one of the next.
 UPCASTERS: dict[int, Callable[[Document], Document]] = {}
 
 _NOT_IN_HEAD = {"operations", "pause_requested", "pause_reason"}
 _UNLIMITED = 2**62
-# JSON can write what UTF-8 cannot.
+# Lone surrogates, which JSON can express and UTF-8 cannot.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PLAIN = (int, bool, type(None))
 
 
 def check_execution_id(value: object) -> str:
-    """`value` if it can be an execution's id: text of 1 to 1,000 bytes. Raises InvalidInput."""
+    """`value`, if it is a valid execution id: text of 1 to 1,000 bytes. Raises InvalidInput."""
     return check_id(value, "execution_id", MAX_EXECUTION_ID_BYTES)
 
 
@@ -55,7 +55,7 @@ def check_execution_id(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A checkpoint as text: its head, its operations by their ids, its pause flag."""
+    """A checkpoint in parts of text: head, operations by id, pause flag."""
 
     execution_id: str
     head: str
@@ -75,12 +75,12 @@ class Pieces:
 
 
 def take_apart(checkpoint: Checkpoint) -> Pieces:
-    """The checkpoint as text. Raises InvalidInput for what could not be loaded again."""
+    """The checkpoint in parts of text. Raises InvalidInput if it could not be loaded again."""
     requested, reason = checkpoint.pause_requested, checkpoint.pause_reason
     if type(requested) is not bool or type(reason) is not str:
         raise InvalidInput("checkpoint: pause_requested must be a bool, pause_reason a str")
     encode(reason, "checkpoint: pause_reason", _UNLIMITED)
-    if "\0" in reason:  # which not every database can hold
+    if "\0" in reason:  # which not every database can store
         raise InvalidInput("checkpoint: pause_reason holds the character NUL; use readable text")
     texts = _operations(checkpoint.operations)
     if len(texts) != len(checkpoint.operations):
@@ -91,13 +91,13 @@ def take_apart(checkpoint: Checkpoint) -> Pieces:
 
 
 def take_apart_update(update: CheckpointUpdate) -> Pieces:
-    """What is new as text, of an execution without a pause. Raises as `take_apart`."""
+    """An update in parts of text, without a pause flag. Raises like `take_apart`."""
     head = update.head
     return Pieces(head.execution_id, _head(head), _operations(update.operations), False, "")
 
 
 def dump(checkpoint: Checkpoint) -> str:
-    """The checkpoint as JSON text. Raises InvalidInput for what could not be loaded again."""
+    """The checkpoint as JSON text. Raises InvalidInput if it could not be loaded again."""
     return take_apart(checkpoint).text()
 
 
@@ -113,7 +113,7 @@ def _head(checkpoint: Checkpoint) -> str:
 
 
 def _operations(operations: Iterable[Operation]) -> dict[str, str]:
-    """The text of each by its id; the last one with an id counts."""
+    """The text of each operation by its id; of several with one id, the last."""
     texts = {}
     for operation in operations:
         if not isinstance(operation, Operation):
@@ -146,7 +146,7 @@ def _check_json(path: str, value: Any) -> None:
 
 
 def _dumped(model: BaseModel, path: str, exclude: set[str]) -> str:
-    """Its JSON text, tried: a field may have been given what its type does not allow."""
+    """Its JSON text, validated: a field may have been set to a value of the wrong type."""
     try:
         text = model.model_dump_json(exclude=exclude, warnings="error")
         type(model).model_validate_json(text)
@@ -162,16 +162,16 @@ def _dumped(model: BaseModel, path: str, exclude: set[str]) -> str:
 
 
 def parse(text: str | bytes, place: str = "checkpoint") -> Checkpoint:
-    """The checkpoint that this text is; `place` names where it was found.
+    """The checkpoint in this text; `place` says where the text is from, for messages.
 
-    Raises CheckpointVersionError when a newer version wrote it, CheckpointCorrupt when it is no
+    Raises CheckpointVersionError if a newer version wrote it, CheckpointCorrupt if it is not a
     checkpoint.
     """
     return revive(read_object(text, place), place)
 
 
 def read_json(text: str | bytes, place: str) -> Any:
-    """Any JSON value, read strictly: no NaN, no key twice, no lone surrogates."""
+    """Any JSON value, read strictly: no NaN, no duplicate keys, no lone surrogates."""
     try:
         found = text.decode() if isinstance(text, bytes) else text
         value = json.loads(found, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -249,7 +249,7 @@ def _refuse(constant: str) -> Any:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, as `wait.wake_at: …`."""
+    """The first fault, such as `wait.wake_at: …`."""
     found = error.errors(include_url=False)[0]
     where = ".".join(map(str, found["loc"]))
     got = f", found {found['input']!r:.60}" if found["type"] != "missing" else ""

@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Typed(Protocol[R_co]):
-    """An executor whose result type is known from the function it was made from."""
+    """An executor whose result type is known from its function."""
 
     @property
     def kind(self) -> str: ...
@@ -27,7 +27,7 @@ class Typed(Protocol[R_co]):
 
 
 class RunBuilder:
-    """A run under construction: set its name, metadata and tags, and add its first steps."""
+    """A run under construction: set its name, metadata and tags, and add its steps."""
 
     def __init__(
         self, catalog: Catalog, *, run_id: str, package: str, raw_input: str, limit: int
@@ -66,19 +66,19 @@ class RunBuilder:
     ) -> StepHandle[Any]:
         """Add a step: an executor (or the name of its kind), its input, and `StepOptions`.
 
-        Raises InvalidInput naming the step, the field, what was got and what would be right.
+        Raises InvalidInput naming the step, the field, the value and what would be right.
         """
         return self._graph.add(executor, input, options)
 
     def limit_recoveries(self, step_id: str, most: int) -> None:
-        """Run a step again at most so often after its worker died."""
+        """Let a step run again at most `most` times after its worker died."""
         steps = self._graph.steps
         for place, step in enumerate(steps):
             if step.id == step_id:
                 steps[place] = replace(step, max_recoveries=most)
 
     def finish(self, entrypoint: str) -> NewRun:
-        """The run to be stored. Raises InvalidGraph for a graph that cannot be."""
+        """The run to be stored. Raises InvalidGraph for an invalid graph."""
         steps = self._graph.finish()
         if not steps:
             raise InvalidGraph(

@@ -1,4 +1,4 @@
-"""Searches for cycles with networkx. Loaded only when a graph points forward."""
+"""Searches for cycles with networkx. Loaded only when a graph has forward dependencies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The graph under construction: what `run.step(...)` and `step.emit(...)` build up.
+"""The graph under construction by `run.step(...)` and `step.emit(...)`.
 
 A graph whose dependencies all point to earlier steps is acyclic by construction and is not
-searched; only ids that point forward, or to steps not known here, cost a look.
+searched; only dependencies on later steps, or on steps unknown here, are checked.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class StepOptions(TypedDict, total=False):
     """What `run.step` and `step.emit` take besides the executor and its input.
 
     `id`: unique in the run, made from the kind when left out. `after`: steps that must end
-    first (handles, ids or `Dependency(id, condition)`); `after_subtree`: the same with everything
-    those steps emit, at any depth. `queue`, `retry`, `timeout`, `priority` (smaller first)
-    replace the executor's own. `dedup_key` names one step per run: a second one with the same
-    key is not made, its handle is the first one's. `metadata`: any JSON object.
-    `allow_failure`: if the step fails, that alone does not make the run fail.
+    first (handles, ids or `Dependency(id, condition)`); `after_subtree`: the same, including
+    everything those steps emit, at any depth. `queue`, `retry`, `timeout`, `priority` (smaller
+    first) replace the executor's own. `dedup_key` identifies one step per run: a second step with
+    the same key is not created, and its handle is that of the first. `metadata`: any JSON object.
+    `allow_failure`: a failure of the step alone does not make the run fail.
     """
 
     id: str | None
@@ -61,8 +61,8 @@ class Graph:
     """New steps in order of creation, each validated when it is added.
 
     `path` begins error messages ("run" or "emit"); `parent` prefixes automatic ids; `package`
-    is that of steps whose kind has none; `limit` bounds each payload in bytes; `most`
-    bounds the number of steps, None does not.
+    is the default for steps whose kind belongs to none; `limit` bounds each payload in bytes;
+    `most` bounds the number of steps, unless None.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Graph:
         self._dedup: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._forward: list[tuple[str, str]] = []
-        # Siblings share theirs: of a large fan-out that is a third of all objects.
+        # Siblings share theirs, which saves a third of all objects in a large fan-out.
         self._last_edges: tuple[Edge, ...] = ()
-        # The handle of the earlier step that these are all about, if they are about one.
+        # The handle of the earlier step that all of these depend on, if there is just one.
         self._last_needed: StepHandle[Any] | None = None
         self._queues = frozenset(catalog.queue_names())
         self._plans: dict[str, _Plan] = {}
@@ -142,8 +142,8 @@ class Graph:
     def finish(self, known: Collection[str] | None = ()) -> list[NewStep]:
         """The steps, checked as a whole.
 
-        `known` are the ids of stored steps that dependencies may name; None leaves unknown names
-        to the store. Raises InvalidGraph for a missing target or a cycle, naming the steps.
+        `known` are the ids of stored steps that dependencies may name; with None, the store checks
+        unknown names. Raises InvalidGraph for a missing target or a cycle, naming the steps.
         """
         for step_id, target in self._forward:
             if target not in self._index and known is not None and target not in known:
@@ -176,7 +176,7 @@ class Graph:
         return kind
 
     def _overridden(self, plan: _Plan, options: StepOptions, where: str) -> _Plan:
-        """The kind's plan with what this step says otherwise."""
+        """The kind's plan, changed by the options of this step."""
         queue, retry, max_attempts, timeout, priority, package = plan
         if (given := options.get("queue")) is not None:
             queue = self._known_queue(given, where)
@@ -189,13 +189,13 @@ class Graph:
         return queue, retry, max_attempts, timeout, priority, package
 
     def _plan(self, kind: str) -> _Plan:
-        """What steps of a kind get by default, looked up once per graph."""
+        """The defaults for steps of a kind, looked up once per graph."""
         where = f"{self._path}.step({kind})"
         options = self._catalog.options(kind)
         plan = self._plans[kind] = (
             self._known_queue(options.queue, where),
-            # Not stored: the executor's own policy is read from the code, where it can be
-            # mended for runs that have already started.
+            # Not stored: the executor's own policy is read from the code, so that a change of
+            # it reaches runs that have already started.
             None,
             options.retry.max_attempts if options.retry else 1,
             check_timeout(options.timeout, f"{where}.timeout") if options.timeout else None,
@@ -254,7 +254,7 @@ _AFTER: tuple[tuple[Literal["after", "after_subtree"], bool], ...] = (
 
 
 def _one_handle(options: StepOptions) -> StepHandle[Any] | None:
-    """The handle that a step waits for, if that is all."""
+    """The handle of the only step that this one depends on, or None."""
     after = options.get("after")
     if type(after) is list and len(after) == 1 and "after_subtree" not in options:
         (item,) = after
@@ -263,7 +263,7 @@ def _one_handle(options: StepOptions) -> StepHandle[Any] | None:
 
 
 def _items(after: Any, where: str, name: str) -> Iterable[Any]:
-    """What one of the options holds, one by one."""
+    """The items of one of these options."""
     if isinstance(after, (list, tuple)):
         return after
     if isinstance(after, (str, StepHandle, Dependency)):
@@ -277,7 +277,7 @@ def _items(after: Any, where: str, name: str) -> Iterable[Any]:
 
 
 def _dependency(item: Any, where: str) -> tuple[str, Condition]:
-    """The target of one item and its condition."""
+    """The target and condition of one item."""
     condition = Condition.SUCCEEDED
     if isinstance(item, Dependency):
         try:

@@ -1,1 +1,1 @@
-"""What steps take and return: conversion between Python values and plain JSON, and its checks."""
+"""Inputs and results of steps: conversion between Python values and JSON, and its checks."""

@@ -1,4 +1,4 @@
-"""What every payload is held to, whatever its type: size, depth, numbers, text."""
+"""The limits of every payload, whatever its type: size, depth, numbers, text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from stepwell.engine.errors import InvalidPayload, shown
 
 MAX_DEPTH = 200
-# Longer ones cannot be read back.
+# Longer numbers cannot be read back.
 MAX_DIGITS = 4300
 _LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 LEAVES = frozenset({str, int, bool, type(None)})
@@ -26,7 +26,7 @@ def is_record(value: Any) -> bool:
 
 
 def check_data(data: bytes, path: str, limit: int) -> None:
-    """Raises InvalidPayload for JSON that is too large, too deep, or has too long a number."""
+    """Raises InvalidPayload for JSON that is too large, too deep, or has a number too long."""
     if len(data) > limit:
         raise InvalidPayload(
             f"{path}: {len(data):,} bytes of JSON are over the limit of {limit:,}; "
@@ -63,7 +63,7 @@ def check_key(key: Any, path: str) -> None:
 
 
 def shown_key(key: Any) -> str:
-    """A key as part of a path, in one line whatever is in it."""
+    """A key as part of a path, always on one line."""
     text = key if isinstance(key, str) else shown(key)
     return text[:60] if text.isprintable() else ascii(text[:60])
 
@@ -100,7 +100,7 @@ def walk(
 
 
 def check_floats(value: Any, path: str) -> None:
-    """Look for NaN and infinity inside models too, which write them as null."""
+    """Raises InvalidPayload for NaN and infinity, also inside models, which write them as null."""
 
     def visit(item: Any, where: str) -> bool:
         if isinstance(item, float):
@@ -116,7 +116,7 @@ def check_floats(value: Any, path: str) -> None:
 
 def check_depth(data: bytes, path: str) -> None:
     """Raises InvalidPayload for JSON of more than 200 levels."""
-    # The reader counts a level once there is something in it.
+    # The reader counts a level only if it is not empty.
     filled = data.replace(b"[]", b"[0]").replace(b"{}", b'{"":0}')
     try:
         from_json(filled)
@@ -127,7 +127,7 @@ def check_depth(data: bytes, path: str) -> None:
 
 
 def check_digits(data: bytes, path: str) -> None:
-    """Raises InvalidPayload for JSON with a number that is too long to be read."""
+    """Raises InvalidPayload for JSON with a number too long to be read."""
     try:
         from_json(data)
     except ValueError as error:
@@ -154,12 +154,12 @@ def check_text(text: str, path: str) -> None:
 
 
 def article(name: str) -> str:
-    """The name of a class with its article."""
+    """The name of a class with an indefinite article."""
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def advice(item: Any) -> str:
-    """What to use in place of a value that JSON has no form for."""
+    """What to use in place of a value that JSON cannot express."""
     if isinstance(item, (set, frozenset)):
         return "use a sorted list"
     if isinstance(item, (bytes, bytearray, memoryview)):

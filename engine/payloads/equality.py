@@ -1,4 +1,4 @@
-"""Whether a value that was read back is the one that was handed over, and where it is not."""
+"""Compares a value that was read back with the original, and says where they differ."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _MISSING: Final[Any] = object()
 
 
 def difference(value: Any, back: Any, path: str, *, listed: bool = True) -> str | None:
-    """Where and how `back` differs from `value`, with what to do, or None where it does not.
+    """Where and how `back` differs from `value`, with advice, or None if they are equal.
 
-    Fields of models and dataclasses are compared one by one, whatever the classes mean by `==`;
-    a field that takes no part in that is part of the value all the same. With `listed` a tuple
-    may come back as a list, as it does outside of models and dataclasses.
+    Compares the fields of models and dataclasses one by one, also those that their `==` ignores.
+    With `listed`, a tuple may come back as a list, as it does outside of models and dataclasses.
     """
     kind = type(value)
     if kind in LEAVES:
@@ -49,7 +48,7 @@ def _of_model(value: BaseModel, back: Any, path: str, _: bool) -> str | None:
     private, again = value.__pydantic_private__ or {}, back.__pydantic_private__ or {}
     for name in private.keys() | again.keys():
         if _has_no_equality(private.get(name), again.get(name)):
-            continue  # a lock, a connection: made anew by the class, and no part of the value
+            continue  # a lock or connection, say: recreated by the class, not part of the value
         found = _of_attribute(private, again, name, f"{path}.{name}", is_out=True)
         if found is not None:
             return found
@@ -57,7 +56,7 @@ def _of_model(value: BaseModel, back: Any, path: str, _: bool) -> str | None:
 
 
 def _of_record(value: Any, back: Any, path: str) -> str | None:
-    """Of a dataclass."""
+    """The difference of a dataclass."""
     if type(back) is not type(value):
         return _told(value, back, path)
     for field in dataclasses.fields(value):
@@ -72,7 +71,7 @@ def _of_record(value: Any, back: Any, path: str) -> str | None:
 def _of_attribute(
     values: Mapping[str, Any], again: Mapping[str, Any], name: str, path: str, *, is_out: bool
 ) -> str | None:
-    """Of one attribute; `is_out` for one that is not written."""
+    """The difference of one attribute; `is_out` if it is not written at all."""
     item, back = values.get(name, _MISSING), again.get(name, _MISSING)
     if item is _MISSING and back is _MISSING:
         return None
@@ -127,7 +126,7 @@ def _of_sequence(value: Sequence[Any], back: Any, path: str, listed: bool) -> st
 
 
 def _of_time(value: datetime, back: Any, path: str, _: bool) -> str | None:
-    """The same moment and the same time of day; the name of a zone is not part of it."""
+    """Compares the instant and the local time of day, but not the name of the zone."""
     if not isinstance(back, datetime) or value.utcoffset() != back.utcoffset():
         return _told(value, back, path)
     same = value.replace(tzinfo=None, fold=0) == back.replace(tzinfo=None, fold=0)
@@ -150,7 +149,7 @@ def _has_no_equality(value: Any, back: Any) -> bool:
 def _is_equal(value: Any, back: Any) -> bool:
     try:
         return bool(value == back)
-    except Exception:  # a class may refuse to be compared
+    except Exception:  # an author's `__eq__` may raise
         return False
 
 

@@ -1,7 +1,7 @@
-"""Plain values that JSON alone would change, packed so that they come back as they were.
+"""Packs plain values that JSON alone would change, so that they come back unchanged.
 
-Tuples, bytes, paths and text that is not Unicode are marked; what else is not a plain JSON value
-is left to the caller, or cannot be packed.
+Tuples, bytes, paths and invalid Unicode are marked. Other values that are not plain JSON are left
+to the caller, or cannot be packed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _MARKS = frozenset({_BYTES, _OTHER, _PATH, _TEXT, _TUPLE})
 
 
 def pack(value: Any, other: Callable[[Any], Any] | None = None, depth: int = 0) -> Any:
-    """The value in plain JSON values, for `unpack`. Raises InvalidPayload for one that cannot be.
+    """The value as plain JSON, for `unpack`. Raises InvalidPayload if that is not possible.
 
-    `other` makes plain values of what is none; `unpack` gives these to its own `other`.
+    `other` converts values that this module does not know; `unpack` passes the result to its own
+    `other`.
     """
     kind = type(value)
     if value is None or kind is bool or kind is int or (kind is float and isfinite(value)):

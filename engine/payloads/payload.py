@@ -1,7 +1,7 @@
-"""Payloads: from Python values to JSON text and back, refusing what JSON cannot carry.
+"""Payloads: from Python values to JSON text and back, refusing what JSON cannot express.
 
-What is taken is equal when it is read with its declared type. Everything else is refused when it
-is handed over, with the path to the value that is at fault and what to do.
+An accepted value is equal to what is read later with its declared type. Everything else is refused
+at once, with the path to the value at fault and advice.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from stepwell.engine.payloads.checks import (
 from stepwell.engine.payloads.types import own_type
 
 DEFAULT_LIMIT = 1024 * 1024
-# Whole numbers that need none of the checks.
+# Integers in this range need no check.
 _SHORT = 10**15
 _UNLIMITED = 1 << 62
 
 
 def encode(value: Any, path: str, limit: int = DEFAULT_LIMIT) -> str:
-    """`value` as JSON text, where no type is declared for it.
+    """`value` as JSON text, if no type is declared for it.
 
-    Plain JSON values are taken, and pydantic models, dataclasses, dates, decimals, UUIDs, enums
-    and paths that come back equal when they are read as what they are; tuples become lists. Sets,
-    bytes, NaN, other keys than text, cycles and more than 200 levels are refused.
+    Accepts plain JSON values, and pydantic models, dataclasses, dates, decimals, UUIDs, enums
+    and paths that are equal when read back by their own type; tuples become lists. Refuses sets,
+    bytes, NaN, keys other than text, cycles and more than 200 levels.
 
     Raises:
-        InvalidPayload: naming `path` and the way from there to the value at fault.
+        InvalidPayload: naming the path to the value at fault, beginning with `path`.
     """
     if value is None:
         return "null"
@@ -58,27 +58,27 @@ def encode(value: Any, path: str, limit: int = DEFAULT_LIMIT) -> str:
 
 
 def _unchanged(value: Any) -> bytes | None:
-    """The JSON of a value that comes back from it as it was, else None.
+    """The JSON of a value that is certain to come back unchanged, else None.
 
-    Such a value needs no look at each of its parts, which takes many times as long.
+    Such a value need not be searched part by part, which takes many times as long.
     """
     if isinstance(value, BaseModel):
         return None
     try:
         data = to_json(value, inf_nan_mode="constants")
         return data if bool(from_json(data) == value) else None
-    except Exception:  # whatever a value's own methods raise; why it is refused is said later
+    except Exception:  # a value's own methods may raise anything; the refusal comes later
         return None
 
 
 def _looked_through(value: Any, path: str, limit: int) -> bytes:
-    """The JSON of any value that JSON can carry. Raises InvalidPayload for another."""
+    """The JSON of any value that JSON can express. Raises InvalidPayload for others."""
     own = own_type(value)
     if own is not None:
         return own.write(value, path, limit).encode()
     plain = _plain(value, _written_parts(value, path))
     try:
-        # "constants" and not a refusal, because models write null for NaN: both are looked for.
+        # "constants", because a refusal would miss models, which write NaN as null; we find both.
         return to_json(plain, inf_nan_mode="constants")
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         reason = str(error).removeprefix("Error serializing to JSON: ")
@@ -86,9 +86,9 @@ def _looked_through(value: Any, path: str, limit: int) -> bytes:
 
 
 def _written_parts(value: Any, path: str) -> dict[int, tuple[Any, Any]]:
-    """By id, each with its plain value, what a container holds that JSON has no form for.
+    """The values in a container that JSON cannot express, by `id()`, each with its plain value.
 
-    Raises InvalidPayload for what cannot be JSON, or would not come back.
+    Raises InvalidPayload for a value that cannot be JSON, or would not come back equal.
     """
     written: dict[int, tuple[Any, Any]] = {}
 
@@ -114,7 +114,7 @@ def _written_parts(value: Any, path: str) -> dict[int, tuple[Any, Any]]:
 
 
 def _plain(value: Any, written: dict[int, tuple[Any, Any]]) -> Any:
-    """A container with what it holds as plain values."""
+    """A copy of a container with plain values in it."""
     if id(value) in written:
         return written[id(value)][1]
     if isinstance(value, dict):
@@ -128,15 +128,15 @@ def _plain(value: Any, written: dict[int, tuple[Any, Any]]) -> Any:
 
 
 def decode(text: str | bytes) -> Any:
-    """JSON text of ours as plain Python values."""
+    """JSON text written by Stepwell, as plain Python values."""
     return from_json(text)
 
 
 def parse(text: str | bytes, path: str) -> Any:
-    """JSON text of a person or another program, read strictly.
+    """JSON text from a person or another program, read strictly.
 
     Raises:
-        InvalidPayload: for bad syntax (with line and column), NaN, a key given twice, lone
+        InvalidPayload: for bad syntax (with line and column), NaN, duplicate keys, lone
             surrogates, integers of over 4,300 digits, or more than 200 levels.
     """
 

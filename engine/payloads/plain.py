@@ -1,4 +1,4 @@
-"""Which types are plain: their values come back as they are, with no look at each of them."""
+"""Finds plain types: their values come back unchanged, so that they need not be read back."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LEAF_TYPES: Final[Mapping[str, type]] = {
     "float": float,
     "none": type(None),
 }
-# Containers of builtin values, for which `==` says it all.
+# Containers of builtin values, for which `==` is sufficient.
 _SIMPLE = frozenset(
     {*_LEAF_TYPES, "any", "nullable", "list", "tuple", "set", "frozenset", "dict", "default"}
 )
-# What a node may have and still be plain; anything else (bounds, patterns, modes) needs a look.
+# Keys that a plain schema node may have; with others (bounds, patterns, modes) it is not plain.
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "nullable": frozenset({"schema"}),
     "list": frozenset({"items_schema"}),
@@ -33,15 +33,15 @@ _FIELDS_KEYS = frozenset({"fields", "model_name", "computed_fields"})
 _CONFIG_KEYS = frozenset({"title", "extra", "extra_fields_behavior", "frozen"})
 _MOST_SHAPES = 100
 
-# The classes that a field may hold, and those of the items in a list or dict that it may hold.
+# The classes that a field may hold, and those of the items if it holds a list or dict.
 _Field = tuple[frozenset[type], frozenset[type] | None]
 
 
 class PlainModel:
     """A model whose fields hold text, numbers and the like, or lists and dicts of these.
 
-    An instance comes back equal if each field holds what it is declared to hold, which may have
-    been set without validation.
+    An instance comes back equal if each field holds a value of its declared class, which must be
+    checked: fields can be set without validation.
     """
 
     def __init__(self, fields: Mapping[str, _Field]) -> None:
@@ -52,11 +52,11 @@ class PlainModel:
             float in kinds or (items is not None and float in items)
             for kinds, items in fields.values()
         )
-        # The classes of whole instances that were found to fit.
+        # The classes of the fields' values, for whole instances that fit.
         self._shapes: set[tuple[type, ...]] = set()
 
     def fits(self, value: BaseModel) -> bool:
-        """Whether each field of an instance of exactly this model holds what it may."""
+        """Whether each field of an instance of exactly this model has an allowed class."""
         held = value.__dict__
         shape = tuple(map(type, held.values()))
         if shape not in self._shapes and not self._is_new_shape(shape):
@@ -88,7 +88,7 @@ _TEXT = frozenset({str})
 
 
 def plain_model(type_: Any, schema: Any) -> PlainModel | None:
-    """How to see that instances of this class are plain, or None where they need a look."""
+    """What checks instances of this class, or None if they have to be read back."""
     if not isinstance(type_, type) or not issubclass(type_, BaseModel):
         return None
     if (
@@ -116,7 +116,7 @@ def plain_model(type_: Any, schema: Any) -> PlainModel | None:
 
 
 def is_simple(schema: Any) -> bool:
-    """Whether the type is one of builtin values alone."""
+    """Whether the type consists of builtin values only."""
     if schema.get("type") not in _SIMPLE or "serialization" in schema:
         return False
     inner = [schema[key] for key in _INNER if isinstance(schema.get(key), dict)]

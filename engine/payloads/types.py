@@ -1,7 +1,7 @@
 """Values of a declared type: to JSON text and back, refusing what would not come back equal.
 
-Whether a value needs a look is decided once per type: those of plain types are written as they are,
-others are read back and compared when they are handed over.
+Once per type it is decided whether values need a check: values of plain types are just written,
+others are read back at once and compared.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from stepwell.engine.errors import InvalidPayload, shown
 from stepwell.engine.payloads.checks import LEAVES, check_data, check_floats, check_text, walk
 from stepwell.engine.payloads.plain import PlainModel, is_simple, plain_model
 
-# By their names fields can always be told apart; by their aliases older payloads were written,
-# and other programs write.
+# Names distinguish fields in every case; aliases are read because older payloads and other
+# programs use them.
 _WRITTEN: Final[Any] = {"by_alias": False, "round_trip": True, "warnings": False}
 _READ: Final[Any] = {"by_alias": True, "by_name": True}
-# What JSON has no form for, and pydantic writes so that the type itself reads it.
+# Classes that JSON cannot express, and that pydantic writes so that the type can read them.
 _SCALARS = (datetime, date, time, timedelta, Decimal, UUID, Path)
-# The type of a PydanticCustomError whose input may hold secrets and is not quoted.
+# The type of a PydanticCustomError whose input may contain secrets and is not quoted.
 UNSHOWN: Final = "unshown"
 
 
 class PayloadType:
-    """One declared type. Raises what pydantic raises for one that it cannot read."""
+    """One declared type. Making one raises pydantic's error if pydantic cannot handle the type."""
 
     def __init__(self, type_: Any) -> None:
         self.type = type_
@@ -46,27 +46,27 @@ class PayloadType:
         return getattr(self.type, "__name__", None) or str(self.type).replace("typing.", "")
 
     def read(self, text: str | bytes, path: str) -> Any:
-        """The value that JSON text stands for. Raises InvalidPayload naming each field."""
+        """The value from JSON text. Raises InvalidPayload naming each field at fault."""
         try:
             return self.adapter.validate_json(text, **_READ)
         except ValidationError as error:
             raise InvalidPayload(explain(error, path)) from None
 
     def write(self, value: Any, path: str, limit: int, *, strict: bool = False) -> str:
-        """`value` as JSON text that this type reads as what it is.
+        """`value` as JSON text from which this type reads an equal value.
 
-        A value of another class is taken for what it stands for when it is read: a dict for a
-        model, say. With `strict` it must be JSON in the form that the type writes itself.
+        A value of another class, such as a dict for a model, is accepted if the type can read it.
+        With `strict`, it must be JSON in the form that the type itself writes.
 
         Raises:
-            InvalidPayload: naming the path to what would not come back, and what to do.
+            InvalidPayload: naming the path to what would not come back equal, with advice.
         """
         data = self._data(value, path)
         check_data(data, path, limit)
         plain = self._plain
         if type(value) is not self.type or plain is None or not plain.fits(value):
             self._check(value, data, path, strict)
-        elif plain.has_floats and b"null" in data:  # which is how NaN is written
+        elif plain.has_floats and b"null" in data:  # pydantic writes NaN as null
             check_floats(value, path)
         return data.decode()
 
@@ -103,13 +103,13 @@ class PayloadType:
             raise InvalidPayload(f"{found}{told}")
 
     def _stands_for(self, value: Any, data: bytes, back: Any, strict: bool) -> bool:
-        """Whether a value of another class is what was read back, in another form."""
+        """Whether a value of another class is an accepted form of what was read back."""
         try:
             if strict:
                 self.adapter.validate_json(data, strict=True, **_READ)
             written = from_json(data)
             if bool(written == value):
-                return True  # it is JSON, and stored as it is
+                return True  # it is JSON, and stored unchanged
             meant = self.adapter.validate_python(value, **_READ)
             return (
                 engine.equality.difference(meant, back, "") is None
@@ -120,11 +120,11 @@ class PayloadType:
 
 
 def payload_type(type_: Any) -> PayloadType:
-    """The one for a type; kept, as making one costs more than using it."""
+    """The PayloadType of a type, cached, because making one costs more than using it."""
     try:
-        # Unions are equal in whatever order, and read in theirs.
+        # Unions are equal in any order, but are read in their own order.
         return _cached(type_, "" if isinstance(type_, type) else repr(type_))
-    except TypeError:  # it cannot be hashed
+    except TypeError:  # it is not hashable
         return PayloadType(type_)
 
 
@@ -134,7 +134,7 @@ def _cached(type_: Any, order: str) -> PayloadType:  # noqa: ARG001  # part of t
 
 
 def own_type(value: Any) -> PayloadType | None:
-    """What reads a value that JSON has no form for as what it is; None for other values."""
+    """The type that reads back a value which JSON cannot express; None for other values."""
     kind: Any = type(value)
     return None if kind in LEAVES else _type_of_class(kind)
 
@@ -149,15 +149,15 @@ def _type_of_class(kind: Any) -> PayloadType | None:
     if dataclasses.is_dataclass(kind):
         try:
             return payload_type(kind)
-        except Exception:  # its annotations say nothing to pydantic: its fields are looked at
+        except Exception:  # pydantic does not know its annotations: fields are checked one by one
             return None
     return None
 
 
 def explain(error: ValidationError, path: str) -> str:
-    """A validation error as one line: the path to each field, what is wrong, what was got.
+    """A validation error as one line: the path to each field, the fault, and the value.
 
-    With an empty `path` the fields alone are named.
+    With an empty `path`, only the fields are named.
     """
     lines = []
     for item in error.errors(include_url=False, include_context=False)[:3]:
@@ -174,7 +174,7 @@ def explain(error: ValidationError, path: str) -> str:
 
 
 def _check_texts(item: Any, where: str) -> bool:
-    """Visit a value that could not be written: what JSON has no text for is named."""
+    """Visit a value that could not be written, and raise for the text that JSON cannot express."""
     if isinstance(item, str):
         check_text(item, where)
         return False
