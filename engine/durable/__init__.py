@@ -1,1 +1,1 @@
-"""Durable functions: operations recorded once, replay, waits, and what runs in the background."""
+"""Durable functions: operations recorded once, replay, waits, and background tasks."""

@@ -1,4 +1,4 @@
-"""Functions that run beside a step's body, in daemon threads. Loaded when first used."""
+"""Background tasks: functions beside a step's body, in daemon threads. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stepwell.engine.errors import Signal
 
 _log = logging.getLogger("stepwell.step")
 
-# So many run at the same time; the others wait for their turn.
+# How many run at the same time; the others wait for their turn.
 MOST_THREADS = 32
-# How often a wait for them looks whether the step was canceled meanwhile, in seconds.
+# How often a wait for them checks whether the step was canceled, in seconds.
 LOOK = 0.1
 
 
 class _Operation(Future[Any]):
-    """Remembers whether somebody asked how it came out."""
+    """A future that remembers whether its outcome was read."""
 
     def __init__(self, label: str) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _Operation(Future[Any]):
 
 
 class BackgroundTasks:
-    """The functions one body has started and not yet waited for."""
+    """The background tasks of one body."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,7 +48,7 @@ class BackgroundTasks:
         self._failed: list[tuple[_Operation, BaseException]] = []
 
     def start(self, function: Callable[[], Any], label: str) -> Future[Any]:
-        """Run the function in the caller's context variables; its future."""
+        """Run the function with the caller's context variables; returns its future."""
         future = _Operation(label)
         context = copy_context()
         with self._lock:
@@ -61,20 +61,20 @@ class BackgroundTasks:
         return future
 
     def _hire(self, future: _Operation) -> None:
-        """One thread more. Raises RuntimeError where there is none to be had, and none for it."""
+        """Start one more thread. Raises RuntimeError if that fails and no other thread exists."""
         try:
             threading.Thread(target=self._work, name="stepwell-background", daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self._threads -= 1
-                if self._threads:  # those there are come to it
+                if self._threads:  # one of the others will run it
                     return
                 self._open.discard(future)
                 self._waiting = deque(item for item in self._waiting if item[0] is not future)
             raise
 
     def join(self, is_canceled: Callable[[], bool]) -> None:
-        """Wait until all have ended, or the step is canceled."""
+        """Wait until all tasks have ended, or the step is canceled."""
         while not is_canceled():
             with self._lock:
                 left = set(self._open)
@@ -83,7 +83,7 @@ class BackgroundTasks:
             wait(left, LOOK)
 
     def log_unread(self, execution_id: str) -> list[BaseException]:
-        """Log the failures that nobody asked for, each once; returns them."""
+        """Log the failures that were never read, each once; returns them."""
         with self._lock:
             failed, self._failed = self._failed, []
         unread = [(future.label, error) for future, error in failed if not future.is_read]
@@ -110,7 +110,7 @@ class BackgroundTasks:
 
 
 def log_unread(execution_id: str, label: str, error: BaseException) -> None:
-    """Log a failure that nobody asked for; a signal to end the execution is none."""
+    """Log a failure that was never read; a signal that unwinds the execution is not a failure."""
     if isinstance(error, Exception) and not isinstance(error, Signal):
         _log.warning(
             "%s: %s failed, and nothing read its result: %s: %s",

@@ -1,4 +1,4 @@
-"""How an execution that is paused by its checkpoint looks whether it may go on."""
+"""How an execution that is paused through its checkpoint checks whether the pause is over."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stepwell.engine.payloads.payload import decode
 
 # The kind of its wait meanwhile; `operation` is `pause#<looks>`.
 PAUSED = "paused"
-# How soon it looks, in seconds: later and later.
+# The delays between checks, in seconds: longer and longer.
 PAUSE_MIN = 1.0
 PAUSE_MAX = 60.0
 
 
 def looks(step: ClaimedStep) -> int:
-    """How often was looked before this execution of the step."""
+    """How often earlier executions of the step have checked."""
     waited = decode(step.wait) if step.wait else {}
     if waited.get("kind") != PAUSED:
         return 0
@@ -24,15 +24,15 @@ def looks(step: ClaimedStep) -> int:
 
 
 def delay(looks: int) -> float:
-    """Seconds until the next look, after so many."""
+    """Seconds until the next check, after this many."""
     return float(min(PAUSE_MIN * 2 ** min(looks, 10), PAUSE_MAX))
 
 
 def noticed(found: Checkpoint, step: ClaimedStep) -> CheckpointWait | None:
-    """The wait in a checkpoint, at the moment its step looks.
+    """The wait in a checkpoint, at the moment when its step checks it.
 
-    One that others can end had no chance until the end of the pause was noticed: it has the time
-    since the last look besides.
+    A wait for an event could not end before the end of the pause was noticed, so it gets the time
+    since the last check in addition.
     """
     wait, before = found.wait, looks(step)
     if wait is None or wait.wake_at is None or not before or found.pause_requested:

@@ -1,7 +1,7 @@
-"""Checkpoints that are kept elsewhere than in the store, so that nobody forgets where.
+"""Checkpoints that are kept outside of the store, with a note in the store that says where.
 
-The store's own checkpoint of such a step only says where its operations are. Whoever opens the
-store without that checkpointer is refused, instead of doing everything again.
+The store's own checkpoint of such a step only says where its operations are. A runtime without
+that checkpointer refuses to run the step, instead of repeating all its operations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CheckpointsElsewhere:
         self._told = False
 
     def load_checkpoint(self, execution_id: str) -> Checkpoint:
-        """As `Checkpointer`. Raises ReplayMismatch when the operations are in another place."""
+        """See `Checkpointer`. Raises ReplayMismatch if the operations are kept in another place."""
         try:
             found = load(self._there, execution_id)
         except NoCheckpoint:
@@ -52,12 +52,12 @@ class CheckpointsElsewhere:
         self._there.delete_checkpoint(execution_id)
 
     def record(self, update: CheckpointUpdate) -> bool:
-        """As `JournalingCheckpointer`, in the best way the other one can."""
+        """See `JournalingCheckpointer`; uses the best capability of the other checkpointer."""
         self._tell(update.head)
         return record(self._there, update)
 
     def _tell(self, head: Checkpoint) -> None:
-        """Leave word in the store, before anything is recorded elsewhere."""
+        """Store the note, before anything is recorded elsewhere."""
         if not self._told:
             word = Checkpoint(
                 id=head.id,
@@ -71,7 +71,7 @@ class CheckpointsElsewhere:
 
 
 def recorded_elsewhere(execution_id: str, place: str) -> ReplayMismatch:
-    """What an execution is told whose operations are not where it looked for them."""
+    """The error for an execution whose operations are kept in another place."""
     return ReplayMismatch(
         f"{execution_id}: its operations are recorded in {place}; open the store with "
         "connect(checkpoints=…) as they were recorded, then retry the step"

@@ -1,4 +1,4 @@
-"""Durable operations of coroutine bodies. Loaded when first used, for asyncio's sake."""
+"""Durable operations of coroutine bodies. Loaded on first use, because of asyncio."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from stepwell.engine.durable.operation import Work
 from stepwell.engine.errors import Canceled, InvalidInput, Signal
 
-# What to do instead of waits beside each other.
+# Advice: what to use instead of concurrent waits.
 REMEDY = (
     "a wait unwinds the step's function, and is called in the function itself: wait for several "
     "things at once with step.wait_any(…) or step.wait_all(…), for a limited time with timeout=…"
@@ -19,15 +19,15 @@ REMEDY = (
 
 
 def own_task() -> asyncio.Task[Any] | None:
-    """The task that calls this."""
+    """The current task."""
     return asyncio.current_task()
 
 
 def elsewhere(own: asyncio.Task[Any] | None) -> str:
-    """Why a wait cannot be called here, with what to do; empty where it can.
+    """Why a wait cannot be called here, with advice; empty if it can.
 
-    `own` is the body's task, None of a plain function. A time limit is seen where the event loop
-    tells of it.
+    `own` is the body's task, or None for a plain function. A time limit of asyncio is found if
+    the event loop exposes it.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ def elsewhere(own: asyncio.Task[Any] | None) -> str:
     current = asyncio.current_task()
     if own is None:
         runner = _runner()
-        if runner is None:  # the function runs within that loop, and nothing beside it
+        if runner is None:  # the function itself runs in that loop, and nothing else does
             return ""
         is_fine = runner.f_locals.get("future") is current
     else:
@@ -64,7 +64,7 @@ def _runner() -> FrameType | None:
 
 
 def _is_alone(own: Any, task: asyncio.Task[Any] | None) -> bool:
-    """Whether the body awaits this task and nothing else: then it is as good as the body."""
+    """Whether the body awaits only this task, so that a wait in it unwinds the body as well."""
     awaited = getattr(own, "_fut_waiter", None)
     if task is None or awaited is None:
         return False
@@ -82,7 +82,7 @@ def _is_alone(own: Any, task: asyncio.Task[Any] | None) -> bool:
 
 
 def _is_limited(loop: Any, task: asyncio.Task[Any] | None) -> bool:
-    """Whether `asyncio.timeout`, or its like, is to cancel this task."""
+    """Whether `asyncio.timeout` or the like will cancel this task."""
     if task is None:
         return False
     for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
@@ -95,13 +95,13 @@ def _is_limited(loop: Any, task: asyncio.Task[Any] | None) -> bool:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Its failure was told already; asyncio need not say that nobody asked for it."""
+    """Mark its failure as read, since it was reported already: asyncio need not log it."""
     if not task.cancelled():
         task.exception()
 
 
 def require_loop(label: str) -> None:
-    """Raises InvalidInput where nothing could await."""
+    """Raises InvalidInput without a running event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -112,10 +112,10 @@ def require_loop(label: str) -> None:
 
 
 async def perform(work: Work) -> Any:
-    """The value of a coroutine function's operation; the loop never waits for a save."""
+    """The value of a coroutine function's operation; saves never block the loop."""
     try:
         return await _performed(work)
-    except Signal:  # unwinds the execution, whoever awaits this task
+    except Signal:  # unwinds the execution, whichever task awaits this one
         if (task := asyncio.current_task()) is not None:
             task.add_done_callback(_retrieve)
         raise
@@ -148,9 +148,9 @@ async def _performed(work: Work) -> Any:
 def start(
     work: Work, tasks: set[Any], on_failure: Callable[[Exception], None]
 ) -> asyncio.Task[Any]:
-    """Run it beside the body; it is in `tasks` until it has ended.
+    """Run it beside the body, as a task that is in `tasks` until it has ended.
 
-    A failure until then that nobody reads is logged by asyncio.
+    After that, asyncio logs a failure that is never read.
     """
 
     async def noted() -> Any:
@@ -169,9 +169,9 @@ def start(
 async def finish(
     tasks: set[asyncio.Task[Any]], *, canceled: bool
 ) -> list[tuple[str, BaseException]]:
-    """Wait for what the body left running; cancel it if the body itself was.
+    """Wait for the tasks that the body left running; cancel them if the body was canceled.
 
-    Returns the labels and errors of what failed, which nobody else asks for.
+    Returns the labels and errors of those that failed, for nothing else reads them.
     """
     left = set(tasks)
     if canceled:
@@ -180,7 +180,7 @@ async def finish(
     if left:
         try:
             await asyncio.wait(left)
-        except asyncio.CancelledError:  # it came now: nothing of the body outlives that
+        except asyncio.CancelledError:  # canceled only now: no task may outlive the body
             for task in left:
                 task.cancel()
             await asyncio.wait(left)

@@ -1,4 +1,4 @@
-"""Described waits: checked, and what comes of them. Loaded when first used."""
+"""Described waits: their validation and their results. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from stepwell.engine.payloads.types import PayloadType, payload_type
 from stepwell.engine.states import RunStatus
 from stepwell.engine.wait_rules import approval_topic, check_moment, check_topic, check_wait
 
-# So many waits may stand side by side in one.
+# How many waits may be combined in one.
 MOST_WAITS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the waits: what the author calls it, and what it is for.
+    """One of the waits: its name for the author, and what it waits for.
 
-    `span` is how long a sleep takes (µs), or `moment` when it is over (epoch µs).
+    For a sleep, `span` is its length (µs), or `moment` its end (epoch µs).
     """
 
     label: str
@@ -44,7 +44,7 @@ class Part:
 
     @property
     def identity(self) -> list[Any]:
-        """What has to be the same on replay."""
+        """What must be the same on replay."""
         wait = self.wait
         return [self.label, wait.kind, wait.topic, wait.value, wait.run_id]
 
@@ -52,7 +52,7 @@ class Part:
 def described(
     call: str, waits: Sequence[object], named: Mapping[str, object], own_run: str
 ) -> list[Part]:
-    """The waits of a call, checked. Raises InvalidInput, naming which."""
+    """The waits of a call, validated. Raises InvalidInput, naming the wait."""
     if waits and named:
         raise InvalidInput(f"{call}: name all of its waits or none, to tell them by name or place")
     labelled = [*((str(place), wait) for place, wait in enumerate(waits)), *named.items()]
@@ -104,7 +104,7 @@ def _part(field: str, label: str, wait: object) -> Part:
 
 
 def asked(part: Part, step_id: str, request: Request) -> Part:
-    """The wait as the store is asked for it; what it takes is known by the operation."""
+    """The wait with the operation under which the store will find it and assign messages to it."""
     operation = f"{request.id}.{part.label}"
     wait = replace(part.wait, operation=operation)
     if wait.kind == "approval":
@@ -113,7 +113,7 @@ def asked(part: Part, step_id: str, request: Request) -> Part:
 
 
 def times_of(parts: Sequence[Part], limit: int | None, now: int, *, is_any: bool) -> Several:
-    """The times of waits that begin now."""
+    """The times of waits that begin at `now`."""
     ends = [
         (part.moment if part.span is None else now + part.span, place)
         for place, part in enumerate(parts)
@@ -126,10 +126,10 @@ def times_of(parts: Sequence[Part], limit: int | None, now: int, *, is_any: bool
 
 
 def first(found: Sequence[Arrival | None], times: Several, now: int) -> dict[int, Arrival] | None:
-    """What came first, and its place; of those that came together the one that stands first."""
+    """What came first, by its place; if several came at the same time, the one listed first."""
     come = [(one.at, place, one) for place, one in enumerate(found) if one is not None]
     for _, place, one in come:
-        if one.taken:  # by an execution that died before it could record that
+        if one.taken:  # by an execution that died before it recorded the answer
             return {place: one}
     sleep, limit = times.sleep, times.limit
     is_in_time = sleep is not None and (limit is None or sleep <= limit)
@@ -144,7 +144,7 @@ def first(found: Sequence[Arrival | None], times: Several, now: int) -> dict[int
 def every(
     parts: Sequence[Part], found: Sequence[Arrival | None], times: Several
 ) -> dict[int, Arrival] | None:
-    """What came for each, by place; None while something is missing."""
+    """What came for each wait, by place; None while one is missing."""
     every = {}
     for place, (part, one) in enumerate(zip(parts, found, strict=True)):
         if part.wait.kind == "sleep" and times.slept:
@@ -157,7 +157,7 @@ def every(
 
 
 def suspended(request: Request, waits: Sequence[Wait], times: Several) -> Wait:
-    """What the step waits for; of its sleeps only the one that counts has a time."""
+    """The wait that suspends the step; of its sleeps, only the deciding one has a time."""
     sleep = None if times.slept else times.sleep
     told = [
         replace(wait, until=sleep) if place == times.place else wait
@@ -169,7 +169,7 @@ def suspended(request: Request, waits: Sequence[Wait], times: Several) -> Wait:
 
 
 def given(part: Part, value: Any) -> Any:
-    """A recorded value as its type says now."""
+    """A recorded value, read with its present type."""
     if part.wait.kind == "sleep":
         return None
     if part.wait.kind != "run":
@@ -182,5 +182,5 @@ def given(part: Part, value: Any) -> Any:
 
 
 def answer(part: Part, value: Any, place: int, *, is_named: bool) -> Answer[Any]:
-    """What ended a wait for any of several."""
+    """The answer of a wait for any of several."""
     return Answer(given(part, value), place, part.label if is_named else None)

@@ -15,7 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Description(Generic[T_co]):
-    """A wait that is described and not begun; `T_co` is what it gives."""
+    """A wait that has not begun; `T_co` is the type of its result."""
 
     __slots__ = ()
 
@@ -63,7 +63,7 @@ class Value(Description[T]):
 
 @dataclass(frozen=True, slots=True)
 class Approval(Description[model.Approval]):
-    """A decision of somebody; gives it as `step.wait_for_approval` does."""
+    """A decision of an operator; gives it as `step.wait_for_approval` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class RunEnd(Description["Ended[T]"]):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """How a run ended. `result` is that of its one last step if it succeeded, else None.
+    """How a run ended. `result` is that of its single last step if it succeeded, else None.
 
-    `error` is its first failure that nothing handled, or None.
+    `error` is its first unhandled failure, or None.
     """
 
     run_id: str
@@ -97,7 +97,7 @@ class Ended(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """What ended a `step.wait_any`: which of its waits, by `name` or by place, and its value."""
+    """The answer of `step.wait_any`: which wait ended it, by `name` or by place, and its value."""
 
     value: T
     index: int

@@ -1,15 +1,14 @@
-"""What one execution recorded: the history it replays, and what is new and yet to be saved.
+"""The records of one execution: the history that it replays, and what is not yet saved.
 
-An operation's way::
+An operation goes through these stages::
 
     request ──▶ recorded? ──yes──▶ its value or error, again
                    │no
                    └─▶ decisions saved ──▶ the function runs ──▶ recorded: durable before it returns
 
-What ends without a function (a sleep, a message) is kept and goes along with the next save: when
-it is lost, asking again gives the same answer. What could come out otherwise the next time (a
-failure that was caught, a time-out, a value read) is a decision: it is saved before the next
-function runs.
+The end of an operation without a function (a sleep, a message) is saved together with the next
+record: if it is lost, asking again gives the same answer. An end that could differ the next time (a
+caught failure, a time-out, a value read) is a decision: it is saved before the next function runs.
 """
 
 from __future__ import annotations
@@ -58,15 +57,15 @@ _log = logging.getLogger("stepwell.step")
 # A store in trouble is asked again after these times, in seconds, for at most one lease.
 ASK_AGAIN_MIN = 0.05
 ASK_AGAIN_MAX = 2.0
-# A larger input, as JSON, is not copied into each save; the step has it.
+# A larger input (as JSON) is not copied into each save; the step's row has it.
 MAX_INPUTS = 10_000
 
 
 class Journal:
     """Made when an execution first uses a durable operation, and loaded when it needs history.
 
-    `rest(seconds)` waits, and returns whether the step was canceled. Safe for many threads: saves
-    that come together are one.
+    `rest(seconds)` waits, and returns whether the step was canceled. Safe for many threads:
+    concurrent saves are combined into one.
     """
 
     def __init__(
@@ -96,9 +95,9 @@ class Journal:
         self._has_decisions = False
         self._failures: dict[int, tuple[Exception, Operation]] = {}
         self._saved_variables = "{}"
-        # Failures beside the body that it has not gone by.
+        # Failures of background tasks that the body has not yet passed.
         self.unread: list[BaseException] = []
-        # A wait was called where it cannot be: the attempt ends with this, whatever comes of it.
+        # Set if a wait was called where it is not allowed: the attempt ends with this error.
         self.misplaced: InvalidInput | None = None
 
     # --- history ----------------------------------------------------------------------------
@@ -109,7 +108,7 @@ class Journal:
 
     @property
     def must_save(self) -> bool:
-        """Whether the next function has to wait for a save."""
+        """Whether a save is needed before the next function runs."""
         return self._has_decisions
 
     def load(self) -> None:
@@ -144,7 +143,7 @@ class Journal:
         )
 
     def recorded(self, request: Request) -> Operation | None:
-        """What was recorded earlier; None when it has to be done. Raises ReplayMismatch."""
+        """The earlier record of an operation; None if it has to run. Raises ReplayMismatch."""
         self.load()
         found = self._recorded.get(request.id)
         if found is None or found.open:
@@ -158,10 +157,10 @@ class Journal:
         return found.attempts if found is not None and found.error is not None else 0
 
     def deadline(self, request: Request, fresh: int | None) -> int | None:
-        """When a wait is over by time (epoch µs), or None for never.
+        """When a wait times out (epoch µs), or None for never.
 
-        For a wait that began in an earlier execution it is the time set then, moved by pauses;
-        else `fresh`.
+        For a wait that began in an earlier execution, the time set then, moved by pauses;
+        otherwise `fresh`.
         """
         if self._waits_anew(request):
             return fresh
@@ -170,14 +169,14 @@ class Journal:
         return max(known, default=None) if began else fresh
 
     def times(self, request: Request, fresh: Several) -> Several:
-        """When the sleep and the limit of several waits are over; as `deadline`."""
+        """When the sleep and the limit of several waits are over; like `deadline`."""
         if self._waits_anew(request):
             return fresh
         began = began_waits(self.claimed, self._wait, self.services.now, request.id)
         return moved_times(began) or fresh
 
     def _waits_anew(self, request: Request) -> bool:
-        """Whether it timed out, which ended an attempt: then it is kept that it waits again."""
+        """Whether its time-out ended an earlier attempt; if so, the next save reopens it."""
         found = self._recorded.get(request.id)
         if found is None or not found.open or found.error is None:
             return False
@@ -193,7 +192,7 @@ class Journal:
     # --- what is new ------------------------------------------------------------------------
 
     def keep(self, operation: Operation, *, decision: bool = False) -> None:
-        """Remember what goes along with the next save; a decision must not be lost."""
+        """Keep a record for the next save; a `decision` must be saved before a function runs."""
         with self._lock:
             self._unsaved[operation.id] = operation
             self._has_decisions = self._has_decisions or decision
@@ -201,7 +200,7 @@ class Journal:
                 self._wait = None
 
     def keep_failure(self, operation: Operation, error: Exception) -> None:
-        """Remember a failure: replayed if the body goes on, tried again if it does not."""
+        """Keep a failure: it is replayed if the body catches it, and retried if it does not."""
         self.know_failure(operation, error)
         self.keep(operation, decision=True)
 
@@ -211,7 +210,7 @@ class Journal:
             self._failures[id(error)] = (error, operation)
 
     def flush(self) -> None:
-        """Save, if a decision has to be."""
+        """Save, if there are unsaved decisions."""
         if self._has_decisions:
             self._save_with(None)
 
@@ -223,7 +222,7 @@ class Journal:
     def _save_with(self, operation: Operation | None) -> None:
         with self._saving:
             if operation is not None and self._unsaved.get(operation.id) is not operation:
-                return  # another thread took it along
+                return  # another thread's save included it
             self._write("running")
 
     def _write(
@@ -232,7 +231,7 @@ class Journal:
         wait: Wait | None = None,
         error: OperationError | None = None,
     ) -> None:
-        """One save of everything that is new."""
+        """Save everything that is new."""
         with self._lock:
             assert self._head is not None
             batch = dict(self._unsaved)
@@ -268,7 +267,7 @@ class Journal:
             raise trouble
 
     def _take_variables(self, fields: dict[str, Any]) -> InvalidInput | None:
-        """Add the variables, if they changed; what cannot be JSON costs no operation its record."""
+        """Add changed variables; returns an error for invalid ones, so that the rest is saved."""
         if not self.variables and self._saved_variables == "{}":
             return None
         try:
@@ -282,7 +281,7 @@ class Journal:
     # --- how it ends ------------------------------------------------------------------------
 
     def heed(self) -> None:
-        """Raise what the execution has to stop for: a lost lease, or a pause."""
+        """Raise the signal that must stop the execution, if any: a lost lease, or a pause."""
         if self.signal is not None:
             raise self.signal
         if self.rest(0):
@@ -292,18 +291,18 @@ class Journal:
             self.suspend(self._pause())
 
     def suspend(self, wait: Wait) -> None:
-        """Unwind the execution until `wait` is over. Once begun, that cannot be swallowed."""
+        """Unwind the execution until `wait` is over, even if the body swallows the signal."""
         self.signal = Suspend(wait)
         raise self.signal
 
     def _pause(self) -> Wait:
-        """Look again soon, and then later and later."""
+        """The wait until the next check of a pause: soon at first, then later and later."""
         looks = pausing.looks(self.claimed)
         until = self.ask(self.services.now) + int(pausing.delay(looks) * 1e6)
         return Wait(until=until, kind=PAUSED, operation=f"pause#{looks + 1}")
 
     def completed(self) -> None:
-        """Save that the execution completed. Raises the signal that it was to end by, if any."""
+        """Save that the execution completed. Raises a signal that the body swallowed, if any."""
         if self.signal is not None:
             raise self.signal
         if self.misplaced is not None:
@@ -313,15 +312,15 @@ class Journal:
         try:
             with self._saving:
                 self._write("completed")
-        except StoreError as error:  # nothing depends on it: the step's commit is what counts
+        except StoreError as error:  # not essential: the step's commit is what counts
             _log.warning("%s: %s", self._id, error, extra={"action": "checkpoint.not_completed"})
 
     def ended_by(
         self, error: BaseException, outcome: Callable[[BaseException], Suspended | Failed]
     ) -> Suspended | Failed:
-        """Save how the execution ended; its outcome. Never raises.
+        """Save how the execution ended; returns its outcome. Never raises.
 
-        A wait, once begun, is what ends it, whatever the body made of the signal.
+        If a wait has begun, that is its end, whatever the body did with the signal.
         """
         if self.signal is not None and error is not self.signal:
             if not isinstance(error, BaseExceptionGroup):
@@ -346,22 +345,22 @@ class Journal:
         except Canceled as lost:
             return outcome(lost)
         except Exception as trouble:
-            # Without its wait an execution must not wait, for it would lose what it has done.
+            # The wait must be saved before the step waits, or unsaved operations would be lost.
             return outcome(trouble) if isinstance(ended, Suspended) else ended
         return ended
 
     def _save_wait(self, wait: Wait) -> Wait:
-        """Save that the execution waits; returns what its step waits for, which may be a pause."""
+        """Save that the execution waits; returns the step's wait, which may be that of a pause."""
         self._write("paused" if wait.kind == PAUSED else "waiting", wait)
         if not self._pause_requested or wait.kind == PAUSED:
             return wait
-        # It was asked for just now: freeze the time that is left, as a pause does.
+        # A pause was requested just now: freeze the time that is left.
         pause = self._pause()
         self._write("paused", wait)
         return pause
 
     def _save_failure(self, error: BaseException, failed: Failed) -> None:
-        """Save a failure; what led to it, and what nobody read, will be tried again."""
+        """Save a failure; the operations that caused it, or were never read, will run again."""
         recorded = [cause for cause in self.unread if id(cause) in self._failures]
         recorded += nearest_causes(error, lambda cause: id(cause) in self._failures)
         for cause in recorded:
@@ -375,9 +374,9 @@ class Journal:
     # --- asking the store -------------------------------------------------------------------
 
     def ask(self, question: Callable[..., T], *arguments: Any) -> T:
-        """Ask the store, again and again while it is out of reach, for up to a lease.
+        """Ask the store, retrying for up to a lease while it is out of reach.
 
-        Raises Canceled when the lease is lost.
+        Raises Canceled if the lease is lost.
         """
         delay, waited = ASK_AGAIN_MIN, 0.0
         while True:

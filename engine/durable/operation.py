@@ -1,4 +1,4 @@
-"""One `step.do` under way: replayed, or tried and recorded."""
+"""One call of `step.do`: replayed, or run and recorded."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.payloads.types import PayloadType
 from stepwell.engine.retry import Retry, retry_delay
 
-# The execution and the operation whose function runs in this thread or task, if any.
+# The execution and operation whose function runs in this thread or task, if any.
 INSIDE: ContextVar[tuple[object, str] | None] = ContextVar("stepwell_inside", default=None)
 
 
 class Work:
-    """A function to be run once, under its recorded operation; `owner` is its execution.
+    """A function that runs once, and its recorded operation; `owner` is its execution.
 
-    With `checkpoint` False it is run each time, and nothing is recorded.
+    With `checkpoint` False, it runs each time and nothing is recorded.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Work:
         return revived(self.request, recorded, self.of)
 
     def begin(self) -> None:
-        """Save what was decided before."""
+        """Save earlier decisions."""
         self._began = self.journal.services.clock.micros()
         if self.checkpoint:
             self.journal.flush()
@@ -93,7 +93,7 @@ class Work:
             INSIDE.reset(token)
 
     def again_in(self, error: Exception) -> float | None:
-        """Seconds until the next try, or None when this was the last; then it is recorded."""
+        """Seconds until the next try, or None after the last one, whose failure is recorded."""
         delay = None
         if self.retry is not None:
             delay = retry_delay(error, self.retry, self._tries - 1, jitter)
@@ -103,7 +103,7 @@ class Work:
         return None
 
     def rest(self, seconds: float) -> None:
-        """Wait for the next try, here. Raises Canceled."""
+        """Wait for the next try in this thread. Raises Canceled."""
         if self.journal.rest(seconds):
             raise Canceled("the step was canceled or lost its lease")
 
@@ -130,7 +130,7 @@ class Work:
     # ----------------------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
-        """Record a failure. Raises what a replay will raise, where that is not the same."""
+        """Record a failure. If a replay would raise a different error, raises that one."""
         if not self.checkpoint:
             return
         value = to_value(error)
@@ -178,12 +178,12 @@ def perform(work: Work) -> Any:
 
 
 def validated(text: str, of: PayloadType | None, where: str) -> Any:
-    """The value that JSON text of ours stands for. Raises InvalidPayload."""
+    """The typed value from recorded JSON text. Raises InvalidPayload."""
     return decode(text) if of is None else of.read(text, where)
 
 
 def revived(request: Request, recorded: Operation, of: PayloadType | None) -> Any:
-    """A recorded value, as its type says now. Raises ReplayMismatch when it does not fit."""
+    """A recorded value, read with its present type. Raises ReplayMismatch if it does not fit."""
     if of is None:
         return recorded.value
     try:

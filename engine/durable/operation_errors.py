@@ -1,7 +1,7 @@
-"""Errors of operations as values, and as errors again.
+"""Converts errors of operations into values, and back into errors.
 
-An error is made again without importing anything: its class is looked for among those that are
-loaded, and none of its code runs, as the author's `__init__` may want what is not there any more.
+Restoring an error imports nothing: its class is searched among the loaded ones, and none of its
+code runs, since the author's `__init__` may need things that no longer exist.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from stepwell.engine.payloads.payload import decode, encode
 
 # Larger arguments are not kept; the message is.
 MAX_ARGUMENTS = 8_000
-# Attributes of a StepError that have fields of their own, or mean the moment.
+# Attributes of a StepError that have their own fields, or are only valid at the time.
 _RECORDED = frozenset({"code", "details", "retryable", "delay"})
-# What holds a field of a class that is written in C, or has `__slots__`.
+# Descriptors of fields in classes that are written in C or have `__slots__`.
 _FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
@@ -34,7 +34,7 @@ def to_value(error: Exception) -> OperationError:
     failure = describe(error)
     kept: dict[str, Any] = {}
     if error.args != (failure.message,):
-        with suppress(StepwellError):  # then the message has to do
+        with suppress(StepwellError):  # the message alone must do
             kept["args"] = _plain(list(error.args), "args", MAX_ARGUMENTS)
     for name, found in (("state", _attributes(error)), ("fields", built_in_fields(error))):
         if values := _fitting(found):
@@ -50,14 +50,14 @@ def to_value(error: Exception) -> OperationError:
 
 
 def class_name(error: Exception) -> str:
-    """The qualified name of its class, as it is recorded."""
+    """The qualified name of its class, for the record."""
     kind = type(error)
     return clean(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def from_value(value: OperationError) -> Exception:
-    """The error again: of its own class, or the nearest loaded one that can be made, else a
-    StepError with its code.
+    """The restored error: of its own class, or of the nearest loaded base class that can be made,
+    else a StepError with its code.
     """
     for kind in _classes(value.type):
         made = _made(kind, value)
@@ -69,9 +69,9 @@ def from_value(value: OperationError) -> Exception:
 def nearest_causes(
     error: BaseException, wanted: Callable[[BaseException], bool]
 ) -> list[BaseException]:
-    """The wanted errors that led to this one, without looking behind them; it may be one itself.
+    """The wanted errors in this error's chain of causes, each chain only up to the first one.
 
-    Of a group, those of each of its errors.
+    The error itself may be one. For a group, includes those of each of its errors.
     """
     found: list[BaseException] = []
     seen: set[int] = set()
@@ -91,14 +91,14 @@ def nearest_causes(
 
 
 def is_same(error: Exception, made: Exception) -> bool:
-    """Whether an error that was made again is like the first one: in type, text and fields."""
-    if type(made) is not type(error) or _is_http(type(error)):  # of which the body is another one
+    """Whether a restored error equals the original in type, text and fields."""
+    if type(made) is not type(error) or _is_http(type(error)):  # whose body is not restored
         return False
     return _portrait(made) == _portrait(error)
 
 
 def built_in_fields(error: Exception) -> dict[str, Any]:
-    """What it holds besides its arguments and attributes: an OSError's `filename`, and the like."""
+    """Its fields besides arguments and attributes: an OSError's `filename`, for example."""
     found = {}
     for kind in reversed(type(error).__mro__):
         if issubclass(kind, Exception):
@@ -106,12 +106,12 @@ def built_in_fields(error: Exception) -> dict[str, Any]:
                 if isinstance(field, _FIELDS) and not name.startswith("__"):
                     with suppress(Exception):  # it has none now
                         found[name] = field.__get__(error)
-    # Of most, None and nothing are two: an OSError tells of the file None.
+    # For most classes, None is not the same as unset: an OSError would show a file None.
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _portrait(error: Exception) -> tuple[Any, ...]:
-    """All that two errors have in common that are the same; what cannot be packed is its own."""
+    """What is equal for equal errors; a part that cannot be packed equals only itself."""
     fields = {**_attributes(error), **built_in_fields(error)}
     details = [error.code, error.details, error.retryable] if isinstance(error, StepError) else None
     return message_of(error), *map(_packed, (error.args, fields, details))
@@ -125,7 +125,7 @@ def _packed(value: Any) -> Any:
 
 
 def _nested(value: Any) -> Any:
-    """An error that another one holds, in plain values. Raises InvalidPayload."""
+    """An error inside another one, as plain values. Raises InvalidPayload."""
     if not isinstance(value, Exception):
         raise InvalidPayload(f"a {type(value).__name__} is no plain value")
     return to_value(value).model_dump(mode="json")
@@ -136,7 +136,7 @@ def _nested_again(value: Any) -> Exception:
 
 
 def _attributes(error: Exception) -> dict[str, Any]:
-    """Its attributes, without those that are recorded by themselves."""
+    """Its attributes, without those that are recorded separately."""
     if _is_http(type(error)):
         return _of_response(error)
     taken = _RECORDED if isinstance(error, StepError) else frozenset[str]()
@@ -144,11 +144,11 @@ def _attributes(error: Exception) -> dict[str, Any]:
 
 
 def _fitting(found: dict[str, Any]) -> dict[str, Any]:
-    """Those of the values that come back as they are, as far as there is room for them."""
+    """The values that come back unchanged, as far as they fit into the record."""
     kept: dict[str, Any] = {}
     room = MAX_ARGUMENTS
     for name, value in found.items():
-        with suppress(Exception):  # an author's object may do anything when it is looked at
+        with suppress(Exception):  # an author's object may raise anything
             encode(name, "attribute")
             plain = _plain(value, name, room)
             kept[name], room = plain, room - len(encode(plain, name))
@@ -156,7 +156,7 @@ def _fitting(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any, where: str, limit: int) -> Any:
-    """The value as it is recorded. Raises StepwellError when it is too large, or changes."""
+    """The value for the record. Raises StepwellError if it is too large, or would change."""
     try:
         return decode(encode(pack(value, _nested), where, limit))
     except StepwellError:
@@ -167,7 +167,7 @@ def _plain(value: Any, where: str, limit: int) -> Any:
 
 
 def _classes(name: str) -> Iterator[type[Exception]]:
-    """The class of this name, and those it was derived from, as far as they say anything."""
+    """The class of this name and its base classes, except the most general ones."""
     module, _, rest = name.partition(".")
     found = getattr(builtins, rest, None) if module == "builtins" else _loaded(name)
     if not isinstance(found, type) or not issubclass(found, Exception):
@@ -191,7 +191,7 @@ def _loaded(name: str) -> type[Exception] | None:
 
 
 def _made(kind: type[Exception], value: OperationError) -> Exception | None:
-    """An error of this class that says the same, or None; of a group its parts would be others."""
+    """An error of this class with the same message, or None; groups cannot be restored."""
     if issubclass(kind, BaseExceptionGroup):
         return None
     extra = value.model_extra or {}
@@ -209,12 +209,12 @@ def _made(kind: type[Exception], value: OperationError) -> Exception | None:
 
 
 def _is_http(kind: type) -> bool:
-    """Whether it is urllib's error of a response, which holds a stream and an object of headers."""
+    """Whether it is urllib's HTTPError, which holds a stream and a headers object."""
     return kind.__module__ == "urllib.error" and kind.__qualname__ == "HTTPError"
 
 
 def _of_response(error: Any) -> dict[str, Any]:
-    """What an HTTPError tells; the body is left to the function that got it."""
+    """The fields of an HTTPError, without the body, which is the author's to read."""
     headers = None if error.headers is None else list(map(list, error.headers.items()))
     return {"url": error.url, "code": error.code, "msg": error.msg, "headers": headers}
 
@@ -233,24 +233,24 @@ def _response(kind: Any, state: dict[str, Any]) -> Exception:
 
 
 def _raw(kind: type[Exception], args: tuple[Any, ...]) -> Exception:
-    """An instance that only the interpreter's own code has made."""
+    """An instance made without running any of the author's code."""
     made: Exception = kind.__new__(kind, *args)
     built_in = next(base for base in kind.__mro__ if base.__module__ == "builtins")
-    with suppress(TypeError):  # arguments of the author's own
+    with suppress(TypeError):  # a signature of the author's own
         built_in.__init__(made, *args)  # type: ignore[misc]  # as its subclass would
     made.args = args
     return made
 
 
 def _restore(made: Exception, value: OperationError) -> None:
-    """Give it what was recorded besides its arguments."""
+    """Set what was recorded besides its arguments."""
     extra = value.model_extra or {}
     state, fields = extra.get("state"), extra.get("fields")
     if isinstance(state, dict):
         vars(made).update({name: unpack(item, _nested_again) for name, item in state.items()})
     if isinstance(fields, dict):
         for name, item in fields.items():
-            with suppress(Exception):  # it is read-only, and has what it was made with
+            with suppress(Exception):  # it is read-only
                 for kind in type(made).__mro__:
                     if isinstance(field := vars(kind).get(name), _FIELDS):
                         field.__set__(made, unpack(item, _nested_again))

@@ -1,4 +1,4 @@
-"""The durable half of what a step sees: operations that run once, and are replayed."""
+"""The durable half of `StepContext`: operations that run once, and are replayed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class _Names:
-    """What an execution called its operations so far."""
+    """The names of operations that an execution has used so far."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -49,13 +49,13 @@ class _Names:
         self._types: dict[str, PayloadType | None] = {}
 
     def result_of(self, name: str, function: Callable[..., Any], call: str) -> PayloadType | None:
-        """What reads the values of the operations of this name."""
+        """The type that reads the values of operations of this name."""
         if name not in self._types:
             self._types[name] = result_type(function, f"{call}({name!r})")
         return self._types[name]
 
     def claim(self, name: str, what: tuple[object, str], call: str) -> None:
-        """Raises InvalidInput when the name is used for something else."""
+        """Raises InvalidInput if the name is used for something else."""
         known = self._functions.setdefault(name, what)
         if known[0] != what[0]:
             raise InvalidInput(
@@ -64,7 +64,7 @@ class _Names:
             )
 
     def occurrence(self, name: str, key: str | None, call: str) -> int:
-        """The number of this operation among those of its name, or 1 for one with a key."""
+        """The number of this operation among those of its name; 1 for one with a key."""
         self.asked += 1
         if key is None:
             self._counts[name] = number = self._counts.get(name, 0) + 1
@@ -76,9 +76,10 @@ class _Names:
 
 
 class Durable:
-    """Operations that are recorded: `do`, `do_async`, and what goes along with them.
+    """Recorded operations: `do`, `do_async`, and what belongs to them.
 
-    An operation is known by its name and how often the name was used before, or by name and key.
+    An operation is identified by its name and the number of earlier uses of that name, or by name
+    and key.
     """
 
     _claimed: ClaimedStep
@@ -132,14 +133,14 @@ class Durable:
     ) -> Any:
         """Run `fn(*args, **kwargs)` once and record its value; later executions get that value.
 
-        The value must be JSON; what is returned is what the record says, as `fn`'s return
-        annotation types it, the first time too. A coroutine function gives an awaitable. `key`
-        names the operation in a loop. `retry` tries again here, before the failure is recorded.
+        The value must be JSON. Returns the recorded value, read with `fn`'s return annotation,
+        the first time too. With a coroutine function, returns an awaitable. `key` names the
+        operation in a loop. `retry` tries again here, before the failure is recorded.
         `checkpoint=False` records nothing and runs each time: for connections and handles.
 
         Raises:
             ReplayMismatch: something else was recorded under this name.
-            InvalidInput: the value is not JSON, or the name stands for another function already.
+            InvalidInput: the value is not JSON, or the name is used for another function.
         """
         work = self._work("do", name, fn, (args, kwargs), (checkpoint, retry, key))
         if _is_coroutine_function(fn):
@@ -182,10 +183,10 @@ class Durable:
         key: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As `do`, beside the body: a future of a thread, or a task of a coroutine function.
+        """Like `do`, in the background: a future of a thread, or a task of a coroutine function.
 
-        The execution does not end before all of them have. Which operation is which is settled
-        here, when it is started, in whatever order they end.
+        The execution does not end before all of them have ended. Operations are numbered when
+        they are started, so the order in which they end does not matter.
         """
         work = self._work("do_async", name, fn, (args, kwargs), (checkpoint, retry, key))
         if _is_coroutine_function(fn):
@@ -199,7 +200,7 @@ class Durable:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """JSON values by name, saved with each operation and wait, and there again on replay."""
+        """JSON values by name, saved with each operation and wait, and restored on replay."""
         journal = self._loaded("variables")
         return journal.variables
 
@@ -212,7 +213,7 @@ class Durable:
     # --- for the waits and the engine -------------------------------------------------------
 
     def _failed_in_background(self, error: Exception) -> None:
-        """Note when a task failed: how much the body had asked for until then."""
+        """Note at which point a task failed: how many operations the body had requested by then."""
         assert self._names is not None
         self._failed_tasks = (*self._failed_tasks, (error, self._names.asked))
 
@@ -272,7 +273,7 @@ class Durable:
         if journal is None:
             services, settings = self._services_for(operation), self._services.settings
             made = Journal(self._claimed, self.idempotency_key, services, settings, self._rest)
-            journal = vars(self).setdefault("journal", made)  # another thread may be first
+            journal = vars(self).setdefault("journal", made)  # another thread may have been first
         return journal
 
     def _services_for(self, operation: str) -> DurableServices:
@@ -283,7 +284,7 @@ class Durable:
         return self._services.durable
 
     def _rest(self, seconds: float) -> bool:
-        """Wait for so long, or until the step is canceled; whether it is."""
+        """Wait this long, or until the step is canceled; returns whether it is."""
         if seconds <= 0 or self._cancelled:
             return self._cancelled
         if self._canceled_event is None:
@@ -319,13 +320,13 @@ class Durable:
             raise error
 
     def stay_paused(self) -> None:
-        """Suspend again, without running the body, while a pause that was obeyed still stands."""
+        """Suspend again, without running the body, if the step waits for the end of a pause."""
         waited = self.resumed_wait()
         if waited is not None and waited.get("kind") == PAUSED:
             self._loaded("paused").heed()
 
     def join(self) -> None:
-        """Wait for what runs beside the body, unless the step is canceled."""
+        """Wait for background tasks, unless the step is canceled."""
         if self._background_tasks is not None:
             self._background_tasks.join(lambda: self._cancelled)
             unread = self._background_tasks.log_unread(self.idempotency_key)
@@ -333,7 +334,7 @@ class Durable:
                 self.journal.unread += unread
 
     async def guarded(self, body: Awaitable[T]) -> T:
-        """The body's value, once what it left running has ended, too."""
+        """The body's value, after the tasks that it left running have ended as well."""
         self.enter()
         self._task = engine.coroutines.own_task()
         error: BaseException | None = None
@@ -350,7 +351,7 @@ class Durable:
                 ):
                     engine.background.log_unread(self.idempotency_key, label, failure)
             if self.journal is not None and self._names is not None:
-                # Whatever the body made of these, it has asked for nothing since.
+                # However the body treated these failures, it has requested nothing since.
                 asked = self._names.asked
                 self.journal.unread += [e for e, when in self._failed_tasks if when == asked]
 

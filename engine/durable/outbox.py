@@ -1,4 +1,4 @@
-"""What a step sends, in order, without what its earlier executions have sent already."""
+"""The messages that a step sends, in order, without those that earlier executions have sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stepwell.engine.wait_rules import MAX_MESSAGE_KEY, RESERVED
 
 
 def sent_key(execution_id: str, topic: str, number: int) -> str:
-    """The key of an execution's message without one: another for each, and none of a user's."""
+    """A key for a message without one: different for each message, and never a user's key."""
     text = json.dumps([execution_id, topic, number], ensure_ascii=False, separators=(",", ":"))
     key = f"{RESERVED}sent:{text}"
     if len(key.encode()) <= MAX_MESSAGE_KEY:
@@ -22,10 +22,10 @@ def sent_key(execution_id: str, topic: str, number: int) -> str:
 class Outbox:
     """The messages of one execution, to be committed with its end or its suspension.
 
-    A settled suspension leaves a mark: how many messages the execution sent until then, and a
-    digest of which. When the next execution has sent as many, and the same, all of them are known
-    to be committed, and are not sent again. If they are others, all are kept: the store drops the
-    known ones by their keys. So nothing is lost, and a replay is not looked up again.
+    A settled suspension leaves a mark: the number of messages sent so far, and a digest of them.
+    If the next execution sends the same messages first, they are known to be committed, and are
+    not sent again. If they differ, all are sent, and the store drops known ones by their keys. So
+    no message is lost, and a replay costs the store nothing.
     """
 
     def __init__(self, mark: str | None = None) -> None:
@@ -38,23 +38,23 @@ class Outbox:
 
     @property
     def fresh(self) -> tuple[NewMessage, ...]:
-        """What is to be committed."""
+        """The messages to be committed."""
         return tuple(self._fresh)
 
     @property
     def replays(self) -> bool:
-        """Whether the next message is to be expected to be a repetition."""
+        """Whether the next message is expected to be a repetition."""
         return self._number < self._known
 
     @property
     def mark(self) -> str | None:
-        """The mark to leave once `fresh` is committed; None when nothing ever was sent."""
+        """The mark to store when `fresh` is committed; None if nothing was ever sent."""
         if self._number < self._known:
             return self._before
         return self._mark() if self._number else None
 
     def add(self, message: NewMessage) -> None:
-        """Keep a message. Its run and key say which it is."""
+        """Add a message. Its run and key identify it."""
         with self._lock:
             self._fresh.append(message)
             self._number += 1

@@ -1,4 +1,4 @@
-"""What makes an operation the same one on replay: its name, its arguments, its function."""
+"""How a replay identifies an operation: by its name, its arguments and its function."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.payloads.types import PayloadType, payload_type
 
 _PLAIN = (str, int, float, bool, type(None))
-# What the ids of later occurrences and of keyed operations look like.
+# The form of ids of later occurrences and of keyed operations.
 _TAKEN = re.compile(r"#\d+\Z|\[")
 _NO_TYPE = (Any, object, inspect.Parameter.empty)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation as the code asks for it; `call` is how it was asked for, as in `step.do`."""
+    """One operation as the code requests it; `call` is the method, such as `step.do`."""
 
     name: str
     occurrence: int
@@ -60,7 +60,7 @@ class Request:
             )
 
     def mismatch(self, recorded: str, asked: str) -> None:
-        """Raise ReplayMismatch, saying what was recorded and what is asked for now."""
+        """Raise ReplayMismatch, saying what was recorded and what is requested now."""
         raise ReplayMismatch(
             f"{self.label}: operation {self.id!r} {recorded}, and the code {asked} now; put the "
             "code back, or give the operation a new name, and retry the step",
@@ -83,7 +83,7 @@ def operation_of(request: Request, began: datetime, ended: datetime, **fields: A
 
 
 def check_name(name: object, call: str) -> str:
-    """A name for operations. Raises InvalidInput for one that looks like another's id."""
+    """The name, if operations may have it. Raises InvalidInput for one that looks like an id."""
     text = check_id(name, f"{call}: name")
     if _TAKEN.search(text):
         raise InvalidInput(
@@ -93,14 +93,14 @@ def check_name(name: object, call: str) -> str:
     return text
 
 
-# Stands for what is left out of a digest.
+# Stands for a value that is left out of a digest.
 _LIVE = "<live>"
 
 
 def digest(*arguments: Any, **named: Any) -> str:
     """SHA-256 of the arguments' canonical JSON; "" without arguments.
 
-    What cannot be JSON, a live client say, is left out: it is another one after each restart.
+    Values that cannot be JSON, such as a client object, are left out: they differ in each process.
     """
     if not arguments and not named:
         return ""
@@ -113,7 +113,7 @@ def digest(*arguments: Any, **named: Any) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Plain JSON values in an order that does not change from process to process."""
+    """Plain JSON values in an order that is the same in every process."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, BaseModel):
@@ -138,7 +138,7 @@ def canonical(value: Any) -> Any:
 
 
 def plain_function(function: Any) -> Any:
-    """What is behind partials, bound methods and callable objects."""
+    """The function inside partials, bound methods and callable objects."""
     while isinstance(function, partial):
         function = function.func
     function = inspect.unwrap(function) if callable(function) else function
@@ -150,7 +150,7 @@ def plain_function(function: Any) -> Any:
 
 
 def identity(function: Any) -> tuple[object, str]:
-    """What two functions have in common that count as one, and the name for messages."""
+    """What is equal for functions that count as the same, and the name for messages."""
     plain = plain_function(function)
     name = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', repr(plain)[:80])}"
     code = getattr(plain, "__code__", None)
@@ -160,7 +160,7 @@ def identity(function: Any) -> tuple[object, str]:
 
 
 def result_type(function: Callable[..., Any], label: str) -> PayloadType | None:
-    """What reads the function's value, or None where it has no annotation.
+    """The type that reads the function's value, or None without an annotation.
 
     Raises InvalidInput for an annotation that cannot be resolved or validated.
     """

@@ -1,7 +1,7 @@
-"""Waits side by side: any of several, or all of them, in one suspension.
+"""Combined waits: any of several, or all of them, in one suspension.
 
-Which was first is decided by when each came, not by when somebody looks, and is recorded. What is
-not part of the answer is not taken: a message stays for whoever receives it next.
+The first one is determined by when each came, not by when the step runs again, and is recorded.
+Messages that are not part of the answer are not taken: the next `receive` gets them.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class DurableSeveral(DurableWaits):
         timeout: float | timedelta | None = None,
         **named: Description[T],
     ) -> Answer[T]:
-        """Wait for the first of several waits, in one suspension; says which, and its value.
+        """Wait for the first of several waits, in one suspension; returns which, and its value.
 
-        What came first counts, whenever somebody looks. A message that lost stays for the next
-        `receive`. Raises WaitTimeout when none came within `timeout` (seconds, a timedelta).
+        The one that came first counts, whenever the step runs again. Another message stays for the
+        next `receive`. Raises WaitTimeout if none came within `timeout` (seconds, a timedelta).
         """
         parts, ended = self._several("any", waits, named, timeout)
         place = ended.value["index"]
@@ -110,8 +110,8 @@ class DurableSeveral(DurableWaits):
     ) -> Any:
         """Wait for all of several waits, in one suspension: their values in order, or by name.
 
-        Nothing is taken before all have come. Raises WaitTimeout when one did not come within
-        `timeout` (seconds, a timedelta); the messages that did come stay.
+        Takes nothing before all have come. Raises WaitTimeout if one did not come within
+        `timeout` (seconds, a timedelta); messages that did come stay.
         """
         parts, ended = self._several("all", waits, named, timeout)
         values = tuple(
@@ -129,7 +129,7 @@ class DurableSeveral(DurableWaits):
         named: Mapping[str, object],
         timeout: float | timedelta | None,
     ) -> tuple[list[Part], Operation]:
-        """The waits, and the record of their end. Raises what a replay raises, too."""
+        """The waits, and the record of their end. Raises the errors that a replay raises."""
         call = f"step.wait_{mode}"
         limit = None if timeout is None else check_wait(timeout, f"{call}.timeout")
         parts = engine.described_waits.described(call, waits, named, self._claimed.run.id)
@@ -150,7 +150,7 @@ class DurableSeveral(DurableWaits):
     def _await_several(
         self, journal: Journal, request: Request, parts: Sequence[Part], limit: int | None
     ) -> Operation:
-        """The waits once they are over, or their time is up. Raises Suspend, and Permanent."""
+        """The record of waits that are over or timed out. Raises Suspend, and Permanent."""
         waits = [part.wait for part in parts]
         messages = journal.services.messages
         is_any, times = request.kind == "any", None
@@ -173,7 +173,7 @@ class DurableSeveral(DurableWaits):
                 answers = [{"index": place, "value": value} for place, value in values.items()]
                 value = answers[0] if is_any else list(values.values())
                 return self._settle(journal, request, decision=True, value=value)
-            if chosen is not None:  # somebody else took a message meanwhile
+            if chosen is not None:  # another operation took a message meanwhile
                 continue
             if times.limit is not None and times.limit <= now:
                 error = to_value(WaitTimeout(f"{request.label}: the time is up"))
@@ -187,9 +187,9 @@ class DurableSeveral(DurableWaits):
         parts: Sequence[Part],
         chosen: Mapping[int, Arrival],
     ) -> bool:
-        """Take the messages of an answer, all or none; False when one is gone meanwhile.
+        """Take the messages of an answer, all or none; False if one has been taken meanwhile.
 
-        Raises Permanent for one that does not fit its type: that one alone is taken, and refused.
+        Raises Permanent for one that does not fit its type: only that one is taken, and refused.
         """
         take = journal.services.messages.take
         wanted = []

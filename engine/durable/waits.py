@@ -35,10 +35,10 @@ from stepwell.engine.wait_rules import (
 T = TypeVar("T")
 D = TypeVar("D")
 
-# No default was given: None is one.
+# Means that no default was given, since None is a valid one.
 MISSING: Final[Any] = object()
 
-# The code of the failure when a message does not fit the type that was asked for.
+# The code of the failure if a message does not fit the expected type.
 MESSAGE_REFUSED: Final = "message_refused"
 
 APPROVED = payload_type(Approval)
@@ -55,18 +55,18 @@ class DurableWaits(Durable):
 
     @property
     def messages(self) -> Sequence[NewMessage]:
-        """What `send` collected, without what earlier executions have sent."""
+        """The messages to commit, without those that earlier executions have sent."""
         return () if self._outbox is None else self._outbox.fresh
 
     @property
     def sent_mark(self) -> str | None:
-        """What has been sent once this execution's messages are; see `Outbox`."""
+        """The mark of all messages sent so far, including this execution's; see `Outbox`."""
         return self._sent_before() if self._outbox is None else self._outbox.mark
 
     def sleep(
         self, seconds: float | timedelta | None = None, *, until: datetime | None = None
     ) -> None:
-        """Wait so long, or until an aware time, without a slot; what is left of it on recovery.
+        """Wait this long, or until an aware time, without a slot; a recovery waits for the rest.
 
         Raises InvalidInput for a negative or naive time.
         """
@@ -112,10 +112,10 @@ class DurableWaits(Durable):
         timeout: float | timedelta | None = None,
         default: Any = MISSING,
     ) -> Any:
-        """The next message to this run on `topic`, validated to `type`; each is given out once.
+        """The next message to this run on `topic`, validated to `type`; each is received once.
 
-        With `timeout` (seconds, a timedelta), `default` is returned when none came in time.
-        Raises WaitTimeout when there is no default; and Permanent for a message that does not fit
+        With `timeout` (seconds, a timedelta), returns `default` if none came in time.
+        Raises WaitTimeout if there is no default; and Permanent for a message that does not fit
         the type. That one is refused: if it ends the attempt, a retry receives the next one.
         """
         check_topic(topic, "step.receive: topic")
@@ -136,7 +136,7 @@ class DurableWaits(Durable):
     def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
         """Wait until somebody approves or rejects; the decision, with who and why.
 
-        Raises WaitTimeout when nobody did within `timeout` (seconds, a timedelta).
+        Raises WaitTimeout without a decision within `timeout` (seconds, a timedelta).
         """
         limit = None if timeout is None else check_wait(timeout, "step.wait_for_approval.timeout")
         request, journal = self._waiting("wait_for_approval", "approval", ())
@@ -166,7 +166,7 @@ class DurableWaits(Durable):
     ) -> Any:
         """The value that a run has set for `key`; waits for the first one.
 
-        Raises NotFound without the run, and WaitTimeout.
+        Raises NotFound if the run does not exist, and WaitTimeout.
         """
         check_id(run_id, "step.wait_for_value: run_id")
         check_id(key, "step.wait_for_value: key")
@@ -180,7 +180,7 @@ class DurableWaits(Durable):
         return typed(ended.value, of, f"value {key!r} of run {run_id!r}")
 
     def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
-        """The value that a run has set for `key` by now, or `default`. Raises NotFound."""
+        """The last value that a run has set for `key`, or `default`. Raises NotFound."""
         check_id(run_id, "step.get_value: run_id")
         check_id(key, "step.get_value: key")
         request, journal = self._waiting("get_value", "value", (run_id, key))
@@ -198,7 +198,7 @@ class DurableWaits(Durable):
         return value
 
     def set_value(self, key: str, value: Any) -> None:
-        """Give a key of this run a new value, for all to see at once. Raises ReplayMismatch."""
+        """Set a key of this run to a new value, visible to all at once. Raises ReplayMismatch."""
         check_id(key, "step.set_value: key")
         text = encode(value, f"step.set_value({key!r})", self._services.settings.payload_limit)
         request, journal = self._waiting("set_value", "set_value", (key, decode(text)))
@@ -212,10 +212,11 @@ class DurableWaits(Durable):
             self._settle(journal, request)
 
     def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:
-        """Send a message to a run, with this step's end or its next wait, once.
+        """Send a message to a run once, when this step ends or waits next.
 
-        `key`: of messages with the same one only the first is sent. To a run that has ended by
-        then nothing is sent; an event of this run says so. Raises NotFound without the run.
+        Of messages with the same `key`, only the first is sent. If the run has ended by then, the
+        message is dropped, and an event of this run says so. Raises NotFound if the run does not
+        exist.
         """
         self._check_open("send")
         check_id(run_id, "step.send: run_id")
@@ -236,11 +237,11 @@ class DurableWaits(Durable):
         outbox.add(NewMessage(run_id, topic, text, key))
 
     def _sent_before(self) -> str | None:
-        """The mark that the last suspension left."""
+        """The mark of the last suspension."""
         return (self.resumed_wait() or {}).get("sent")
 
     def _message_key(self, run_id: str, topic: str) -> str:
-        """The same on replay for the same message."""
+        """A key that is the same on replay for the same message."""
         counts = self._topics = {} if self._topics is None else self._topics
         number = counts[run_id, topic] = counts.get((run_id, topic), 0) + 1
         return sent_key(self.idempotency_key, topic, number)
@@ -266,7 +267,7 @@ class DurableWaits(Durable):
     def _fitting(
         self, journal: Journal, request: Request, topic: str, of: PayloadType | None
     ) -> Callable[[], str | None]:
-        """Asks for a message, and refuses it when it does not fit, before it is recorded."""
+        """A function that asks for a message, and refuses one that does not fit its type."""
         ask = self._message(journal, request, topic)
 
         def fitting() -> str | None:
@@ -286,9 +287,9 @@ class DurableWaits(Durable):
         why: str,
         operation: str | None = None,
     ) -> Permanent:
-        """Record that what was received does not fit, and refuse it.
+        """Record that the received message does not fit its type, and refuse it.
 
-        `operation` has the message, where it is not the request's own.
+        `operation` is the one that has the message, if it is not the request's own.
         """
         receiver = operation or request.id
         message = journal.ask(journal.services.messages.given, self._claimed, receiver)
@@ -301,14 +302,14 @@ class DurableWaits(Durable):
         now = to_datetime(journal.services.clock.micros())
         ended = operation_of(request, now, now, error=to_value(error))
         journal.keep_failure(ended, error)
-        # Recorded first: refused and not recorded, nobody would hear of the message.
+        # Recorded first: a message refused without a record would be lost silently.
         journal.flush()
         return self._refused(journal, request, ended, error)
 
     def _refused(
         self, journal: Journal, request: Request, ended: Operation, error: Any = None
     ) -> Permanent:
-        """The recorded refusal, to be raised; the store is told, if a crash came before that."""
+        """The recorded refusal, to be raised; refuses the message, if a crash prevented that."""
         assert ended.error is not None
         error = error or from_value(ended.error)
         journal.know_failure(ended, error)
@@ -328,7 +329,7 @@ class DurableWaits(Durable):
         limit: int | None,
         ask: Callable[[], str | None],
     ) -> Operation:
-        """The wait once it is over: with what came, or an error when the time was up."""
+        """The record of a wait that is over: with what came, or an error if it timed out."""
         recorded = journal.recorded(request)
         journal.heed()
         if recorded is not None:
@@ -346,7 +347,7 @@ class DurableWaits(Durable):
     def _settle(
         self, journal: Journal, request: Request, *, decision: bool = False, **fields: Any
     ) -> Operation:
-        """Record that the wait is over; it goes along with the next save."""
+        """Record that the wait is over; the next save includes it."""
         now = to_datetime(journal.services.clock.micros())
         operation = operation_of(request, now, now, **fields)
         journal.keep(operation, decision=decision)
@@ -354,7 +355,7 @@ class DurableWaits(Durable):
 
 
 def misfit(text: str, of: PayloadType) -> str | None:
-    """Why a message does not fit the type, or None when it does."""
+    """Why a message does not fit the type, or None if it does."""
     try:
         of.read(text, "")
     except InvalidPayload as error:
@@ -368,19 +369,19 @@ def _last(journal: Journal, run_id: str, key: str) -> str | None:
 
 
 def _check_set(request: Request, stored: tuple[str, str], asked: tuple[str, str]) -> None:
-    """Raises ReplayMismatch when an execution that died had set something else."""
+    """Raises ReplayMismatch if an execution that died had set something else."""
     if digest(stored[0], decode(stored[1])) != request.digest:
         was, now = (f"{key!r} to {text:.80}" for key, text in (stored, asked))
         request.mismatch(f"has set {was} before", f"sets {now}")
 
 
 def timed_out(journal: Journal, ended: Operation, what: str) -> WaitTimeout:
-    """The error to raise; if it ends the attempt, the next one waits anew."""
+    """The error to raise; if it ends the attempt, the next attempt waits again."""
     error = WaitTimeout(f"{what} in time")
     journal.know_failure(ended, error)
     return error
 
 
 def typed(value: Any, of: PayloadType | None, where: str) -> Any:
-    """A recorded value as its type says now. Raises InvalidPayload."""
+    """A recorded value, read with its present type. Raises InvalidPayload."""
     return value if of is None else of.read(encode(value, where, 1 << 40), where)
