@@ -1,6 +1,7 @@
 """The room that remembers: run store, checkpointers, artifact stores, projections.
 
-What needs a slow library, or not every program, is loaded when first used, through this seam.
+Modules that need a slow library, or that few programs need, are loaded on first use, through
+`__getattr__`.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Opening what is in a database by its URL. Loaded when first used."""
+"""Opens run stores and checkpointers in databases by URL. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_run_store(
     """The run store at `url`: `sqlite:///path` (three slashes and a relative path, or four),
     `memory://`, or `postgresql://…` as libpq takes it.
 
-    Raises InvalidInput for a URL that cannot be, StoreError when the store cannot be opened.
+    Raises InvalidInput for an invalid URL, StoreError if the store cannot be opened.
     """
     return SqlRunStore.open(_dialect(url, clock, durability), observers)
 
@@ -36,7 +36,7 @@ def open_run_store(
 def open_sql_checkpointer(url: str, *, clock: Clock) -> OwnSqlCheckpointer:
     """The checkpointer in the database at `url`, which may be that of a run store.
 
-    A SQLite file is brought up to date, a server's database never. Raises as `open_run_store`.
+    Upgrades a SQLite file, but never a server's database. Raises like `open_run_store`.
     """
     dialect = _dialect(url, clock, "full")
     database = Database(dialect)
@@ -86,10 +86,10 @@ def label(url: str, *, clock: Clock) -> str:
 
 
 def schema(url: str, *, clock: Clock) -> tuple[int, int, list[str]]:
-    """The version of the schema at `url`, the newest this code knows, and in what the schema is
-    not that of its version, in words. Changes nothing.
+    """The version of the schema at `url`, the newest version this code knows, and in words how the
+    schema differs from what its version should be. Changes nothing.
 
-    Raises as `open_run_store`, and StoreVersionError when the store is newer than this code.
+    Raises like `open_run_store`, and StoreVersionError if the store is newer than this code.
     """
     with _database(url, clock) as database:
         version, wrong = examine(database)
@@ -97,12 +97,12 @@ def schema(url: str, *, clock: Clock) -> tuple[int, int, list[str]]:
 
 
 def wrong_shape(label: str, version: int, found: list[str]) -> str:
-    """What to say of these differences, and what to do."""
+    """A message about these differences, with advice."""
     return shape.wrong_shape(label, version, found)
 
 
 def upgrade(url: str, *, clock: Clock) -> list[int]:
-    """Bring the schema at `url` up to date; returns the numbers of the migrations applied."""
+    """Upgrade the schema at `url`; returns the numbers of the migrations applied."""
     with _database(url, clock) as database:
         return migrate(database, apply=True)
 

@@ -1,4 +1,4 @@
-"""What a fork does with its parent's connections to PostgreSQL."""
+"""How a forked child treats its parent's connections to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 import psycopg
 
-# Connections that a thread of the parent was using; nothing can be done with them.
+# Connections that a thread of the parent was using; they are kept and never touched.
 _left: list[psycopg.Connection[Any]] = []
 
 
 def disown(connections: Sequence[psycopg.Connection[Any]], in_use: bool) -> None:
-    """Let go of connections that the parent goes on with, without a word to the server.
+    """Drop connections that the parent goes on using, without sending anything to the server.
 
-    Their sockets are closed here, so that the server notices when the parent dies.
+    Closes their sockets in this process, so that the server notices when the parent dies.
     """
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         for connection in connections:
-            # Not closed by its number, which the driver would go on with.
+            # Not closed by its number, which the driver would go on using.
             with suppress(psycopg.Error):
                 os.dup2(nothing, connection.fileno(), inheritable=False)
             if in_use:

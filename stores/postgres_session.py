@@ -1,8 +1,8 @@
-"""The session settings that correctness rests on, whatever the server, the database, the user, the
-URL and the environment have set; and the refusal of a database that could not hold every text.
+"""The session settings that correctness depends on, whatever server, database, user, URL and
+environment have set; and the refusal of databases that cannot store every text.
 
-Times are stored as numbers and read as such, so `TimeZone` and `DateStyle` do not matter here;
-`search_path` is left alone, as it says in which schema the store is.
+Times are stored and read as numbers, so `TimeZone` and `DateStyle` do not matter here;
+`search_path` is left alone, because it determines the schema of the store.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import Any
 
 from stepwell.engine.errors import StoreError
 
-# For `psycopg.connect`: goes before what the URL and PGCLIENTENCODING say.
+# For `psycopg.connect`: takes precedence over the URL and PGCLIENTENCODING.
 CLIENT_ENCODING = "UTF8"
 
 _SETTINGS = (
-    # What is written into a statement is quoted for this.
+    # Literals in statements are quoted for this setting.
     "standard_conforming_strings = on",
-    # Claims pass over what others have locked and read anew what they waited for. At a stricter
-    # level each of that is an error.
+    # Claims skip rows that others have locked, and reread rows after waiting for a lock. Under a
+    # stricter level both are errors.
     "default_transaction_isolation = 'read committed'",
     "default_transaction_read_only = off",
     "default_transaction_deferrable = off",
-    # Limits and tokens of queues are compared with what was stored: all digits come back.
+    # Limits and tokens of queues are compared with stored values: floats must be exact.
     "extra_float_digits = 1",
     "bytea_output = hex",
-    # A whole act is one transaction, which takes as long as it takes.
+    # An operator's act is one transaction, however long it takes.
     "statement_timeout = 0",
     "lock_timeout = 0",
     "idle_in_transaction_session_timeout = 0",
 )
-# Settings by the version of the server that came with them.
+# Settings by the server version that introduced them.
 _SINCE = ((140000, "idle_session_timeout = 0"), (170000, "transaction_timeout = 0"))
 
 

@@ -17,22 +17,22 @@ _UNKNOWN = re.compile(r'invalid URI query parameter: "(\w+)"')
 
 
 def shown(url: str) -> str:
-    """The URL as messages show it: who, where and which database; nothing else.
+    """The URL as messages show it: user, host and database, and nothing else.
 
-    Raises InvalidInput for a URL that cannot be read, without showing it.
+    Raises InvalidInput for a URL that cannot be parsed, without showing it.
     """
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         _check_parameters(url, str(error))
         parts = None
-    # A password with a "/" or "@" of its own ends up in these, and so in messages.
+    # A password that contains "/" or "@" ends up in these fields, and so in messages.
     if (
         parts is None
         or not _PORTS.fullmatch(str(parts.get("port") or ""))
         or any("@" in str(parts.get(part)) for part in ("host", "dbname", "user"))
     ):
-        # Without the driver's words, which may show a part of the password.
+        # Without the driver's message, which may show part of the password.
         raise InvalidInput(
             "store: the postgresql:// URL cannot be read; write "
             "postgresql://user@host:5432/database, and %-encode what is special in a password"
@@ -47,9 +47,9 @@ def shown(url: str) -> str:
 
 
 def typed(url: str) -> str:
-    """The URL as it can be typed again, with stars for what is secret in it.
+    """The URL in a form that can be typed again, with stars in place of secrets.
 
-    Raises InvalidInput as `shown`, without showing it.
+    Raises InvalidInput like `shown`, without showing it.
     """
     shown(url)
     secret = {o.keyword.decode() for o in Conninfo.get_defaults() if o.dispchar in (b"*", b"D")}
@@ -61,7 +61,7 @@ def typed(url: str) -> str:
     user, password = parts.pop("user", ""), parts.pop("password", "")
     who = f"{user}{':' if password else ''}{password}"
     where = ""
-    if not any(mark in parts.get("host", "") for mark in "/,:"):  # else it stands behind the "?"
+    if not any(mark in parts.get("host", "") for mark in "/,:"):  # else it is a parameter
         port = parts.pop("port", "")
         where = f"{parts.pop('host', '')}{':' if port else ''}{port}"
     database = parts.pop("dbname", "")
@@ -70,9 +70,9 @@ def typed(url: str) -> str:
 
 
 def _check_parameters(url: str, said: str) -> None:
-    """Raises InvalidInput that names the parameter, if libpq knows all but that."""
+    """Raises InvalidInput naming the parameter, if just one is unknown to libpq."""
     unknown = _UNKNOWN.search(said)
-    # With an "@" behind the "?" it may be a part of the password.
+    # With an "@" after the "?", it may be part of the password.
     if unknown is None or "@" in url.partition("?")[2]:
         return
     name = unknown.group(1)

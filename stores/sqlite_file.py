@@ -1,9 +1,10 @@
-"""A SQLite database as a file: somebody may move it, and a fork may leave it to its parent.
+"""The files of a SQLite database: they may be moved or replaced, or be in use across a fork.
 
-SQLite finds the write-ahead log by its name and its locks by the file. So a process that goes on
-after the file was deleted or replaced writes where nobody looks; when it closes it, it removes the
-log of whatever is there now. And a fork that has the parent's connections believes in locks that it
-does not hold. What cannot be closed without harm is kept as it is, to the end of the process.
+SQLite finds the write-ahead log by its name, but holds its locks on the file. So a process that
+goes on after the file was deleted or replaced writes to a file that no other process sees; and when
+it closes it, it removes the log of the new file. A forked child with its parent's connections
+relies on locks that it does not hold. Connections that cannot be closed without harm are kept open
+to the end of the process.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from stepwell.stores.folder_stamp import folder_stamp
 
 _log = logging.getLogger("stepwell.store")
 
-# Device and inode of a file, None where there is none.
+# Device and inode of a file, None if there is no file.
 Identity = tuple[int, int] | None
 
-# The time of a folder's last change is coarse: one is believed in when it stayed for so long (s).
+# The time of a folder's last change is coarse: it is trusted if it was stable for this long (s).
 SETTLED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The files that are open: the database, its log, and the index of that."""
+    """The files that are open: the database, its log, and the log's index."""
 
     file: Identity
     wal: Identity
@@ -42,19 +43,19 @@ class _Opened:
 
 
 class SqliteFile:
-    """The files of one database as this process has them open; `what` begins its messages.
+    """The files of one database that this process has open; `what` begins its messages.
 
-    The database is made by the first connection, if need be, and never again.
+    Only the first connection may create the database.
     """
 
-    # Databases that were in use when this process was forked, and what to say of them.
+    # Databases that were in use when this process was forked, each with the message of its refusal.
     _inherited: ClassVar[dict[Identity, str]] = {}
 
     def __init__(self, path: Path, what: str) -> None:
         self.path = Path(os.path.abspath(path))
         self._what = what
         self._clock = SystemClock()
-        # What is open, what was left, and which file it has to be when it is opened again.
+        # What is open, what was abandoned, and which file to expect when it is opened again.
         self._open: _Opened | None = None
         self._left: _Opened | None = None
         self._expected: Identity = None
@@ -63,7 +64,7 @@ class SqliteFile:
         self._watch()
 
     def _watch(self) -> None:
-        """Find out where its files really are."""
+        """Resolve the paths of its files."""
         real = Path(os.path.realpath(self.path))
         self._wal, self._shm = f"{real}-wal", f"{real}-shm"
         self._folders = tuple(dict.fromkeys((str(self.path.parent), str(real.parent))))
@@ -74,9 +75,9 @@ class SqliteFile:
     def connect(
         self, prepare: Callable[[sqlite3.Connection], None], **options: Any
     ) -> sqlite3.Connection:
-        """A new connection, which `prepare` makes ready. Raises StoreGone or StoreError.
+        """A new connection, set up by `prepare`. Raises StoreGone or StoreError.
 
-        From then on its files must stay where they are.
+        From then on, its files must stay in place.
         """
         self._watch()
         found = self._identity(self.path)
@@ -96,7 +97,7 @@ class SqliteFile:
             raise self._replaced()
         try:
             prepare(connection)
-            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # makes those beside it
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # creates -wal and -shm
         except BaseException:
             if self._identity(self.path) == made:
                 connection.close()
@@ -107,7 +108,7 @@ class SqliteFile:
         return connection
 
     def _opened(self, connection: sqlite3.Connection, made: Identity) -> None:
-        """Believe in the connection if the file is still where it was, and so is what is open."""
+        """Accept the connection if the file, and those open already, are still in place."""
         present, already = self._files(), self._open
         try:
             if present.file != made:
@@ -125,7 +126,7 @@ class SqliteFile:
         return StoreError(f"{self._what}: its file was replaced while it was opened; try again")
 
     def check(self) -> None:
-        """Raises StoreGone when what is open is not what is there. Costs one look at the folder."""
+        """Raises StoreGone if an open file was moved or replaced. Costs one look at the folder."""
         opened = self._open
         if opened is None:
             return
@@ -140,7 +141,7 @@ class SqliteFile:
             self._settled = stamps
 
     def _compare(self, present: _Opened, opened: _Opened) -> None:
-        """Raises StoreGone unless what is there is what was opened."""
+        """Raises StoreGone unless the files in place are those that were opened."""
         if present.file != opened.file:
             raise self._gone(present.file)
         if present != opened:
@@ -152,25 +153,25 @@ class SqliteFile:
 
     @property
     def was_opened(self) -> bool:
-        """Whether it was there once."""
+        """Whether it has ever been opened."""
         return self._was_opened
 
     @property
     def is_in_place(self) -> bool:
-        """Whether it is open, and others would find what is stored there."""
+        """Whether it is open and in place, so that other processes find what is stored."""
         return self._open is not None and self._files() == self._open
 
     def close(self, connections: Iterable[sqlite3.Connection]) -> None:
-        """Close all connections there are; it can be opened again."""
+        """Close all connections; it can be opened again."""
         if not self.is_in_place:
             self.leave(connections)
             return
         for connection in connections:
             connection.close()
-        self._open = None  # those beside it may go, now
+        self._open = None  # from here on -wal and -shm may go
 
     def leave(self, connections: Iterable[sqlite3.Connection]) -> None:
-        """Let go of what is not there any more; `connect` may find something else."""
+        """Give up files that are no longer in place; `connect` may open others."""
         opened, self._open, self._expected = self._open, None, None
         self._left = opened or self._left
         self.times_left += opened is not None
@@ -178,14 +179,14 @@ class SqliteFile:
             for connection in connections:
                 keep(connection)
             return
-        for connection in connections:  # nobody else has opened it since: nothing is lost
+        for connection in connections:  # no other process has opened it since: nothing is lost
             with suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             connection.close()
-        self._left = None  # what is closed is nobody's: another file may be given its number
+        self._left = None  # after the close, another file may get the same inode
 
     def _is_whole(self, opened: _Opened) -> bool:
-        """Whether the database is there, and nothing beside it that is not ours."""
+        """Whether the database is in place, without a -wal or -shm of another process."""
         present = self._files()
         return (
             present.file == opened.file
@@ -194,8 +195,8 @@ class SqliteFile:
         )
 
     def leave_to_parent(self, connections: Iterable[sqlite3.Connection]) -> str:
-        """In a fork that was made while they were in use: why the file is refused from now on,
-        by whatever name.
+        """For a fork made while they were in use: keep them, and refuse the file from now on, under
+        any name; returns the reason.
         """
         refusal = (
             "this process was forked while a transaction was under way on it; fork before or "
@@ -220,13 +221,13 @@ class SqliteFile:
         )
 
     def _set_aside(self, found: Identity) -> None:
-        """Move the log of the file that was replaced: applied to the new one, it would ruin it."""
+        """Move the log of a replaced file away: applied to the new file, it would corrupt it."""
         before = self._left
         if before is None or before.file == found:
             return
         folder = os.open(Path(self._wal).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # others may be at it, too
+            fcntl.flock(folder, fcntl.LOCK_EX)  # other processes may do the same
             if before.wal is not None and self._identity(self._wal) == before.wal:
                 aside = f"{self._wal}.replaced-{before.wal[1]}"
                 os.rename(self._wal, aside)
@@ -273,5 +274,5 @@ class SqliteFile:
 
 
 def keep(connection: sqlite3.Connection) -> None:
-    """Never close a connection, not even at the end of the process."""
+    """Never close this connection, not even at the end of the process."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

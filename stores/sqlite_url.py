@@ -1,4 +1,4 @@
-"""URLs of SQLite databases: `sqlite:///` and the path of the file, as it is."""
+"""URLs of SQLite databases: `sqlite:///` and the path of the file, unquoted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from stepwell.engine.errors import InvalidInput
 
 PREFIX = "sqlite:///"
-# What others take for options; a folder may have a question mark in its name.
+# What other libraries take as options; the name of a folder may contain a question mark.
 _QUERY = re.compile(r"\?(\w+=.*|[^/]*)$", re.DOTALL)
 
 
 def file_of(url: str) -> Path:
     """The file that a `sqlite:///` URL names.
 
-    Raises InvalidInput for one that names none, or that has a query: nothing would obey it.
+    Raises InvalidInput for a URL without a file, or with a query, which would have no effect.
     """
     if not url.startswith(PREFIX) or len(url) == len(PREFIX):
         raise InvalidInput(

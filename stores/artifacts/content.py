@@ -1,4 +1,4 @@
-"""What every artifact store checks and reads the same way."""
+"""Checks and reads that all artifact stores share."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def check_digest(sha256: object) -> str:
 
 
 def chunks(data: bytes | BinaryIO) -> Iterator[memoryview]:
-    """The bytes in pieces of at most `CHUNK`; a stream is read from where it stands.
+    """The bytes in pieces of at most `CHUNK`; a stream is read from its current position.
 
-    Raises InvalidInput for text. What reading the stream raises is passed on unchanged.
+    Raises InvalidInput for text. Errors of the stream are passed on unchanged.
     """
     if isinstance(data, (bytes, bytearray, memoryview)):
         view = memoryview(data).cast("B")
@@ -40,7 +40,7 @@ def chunks(data: bytes | BinaryIO) -> Iterator[memoryview]:
 
 
 def _piece(got: object) -> memoryview:
-    """What a stream's `read` gave, if it is bytes."""
+    """The result of a stream's `read`, if it is bytes."""
     if isinstance(got, (bytes, bytearray, memoryview)):
         return memoryview(got).cast("B")
     if isinstance(got, str):

@@ -1,8 +1,8 @@
 """Artifacts as files, named by their content: `root/ab/abcdef…`.
 
 Bytes are written to `root/tmp`, synced, and renamed into place, so a file under its digest is
-always whole. Nothing but a checked digest ever becomes part of a path, and every step below the
-root refuses symbolic links.
+always complete. Only a checked digest ever becomes part of a path, and no symbolic link below the
+root is followed.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _numbers = itertools.count()
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder with its parents; they are durable on return. Raises OSError.
+    """Create a folder with its parents, durable on return. Raises OSError.
 
-    Also one that is there is made durable: whoever made it may not have come so far. Where there
-    is something in it already, that was done.
+    An existing folder is synced as well, because its creator may not have come that far; one that
+    is not empty has been synced before.
     """
     if path.is_dir():
-        with suppress(PermissionError):  # of a folder that may not be listed
+        with suppress(PermissionError):  # the folder may not be listable
             _sync_folder(path.parent)
         return
     make_folder(path.parent)
@@ -65,10 +65,10 @@ def _sync_folder(path: Path) -> None:
 
 
 class FileArtifactStore:
-    """Content-addressed files below `root`, which is made by the first `put`.
+    """Content-addressed files below `root`, which the first `put` creates.
 
-    Safe to use from many threads and processes of one machine. A file that was damaged is
-    reported by `open` and kept; putting the same bytes again repairs it.
+    Safe to use from many threads and processes of one machine. `open` reports a damaged file and
+    keeps it; putting the same bytes again repairs it.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -89,7 +89,7 @@ class FileArtifactStore:
                 sha256, size = self._write(file, data)
                 self._place(temporary, name, sha256)
             finally:
-                # After the rename there is nothing by this name, and nothing else to undo.
+                # After the rename this name no longer exists, and there is nothing to undo.
                 with suppress(OSError):
                     os.unlink(name, dir_fd=temporary)
                 os.close(file)
@@ -135,12 +135,12 @@ class FileArtifactStore:
     # --- writing ------------------------------------------------------------------------------
 
     def _new_file(self, folder: int) -> tuple[str, int]:
-        """A new temporary file, locked for as long as it is open so that no sweep takes it."""
+        """A new temporary file, locked while it is open, so that no sweep removes it."""
         with self._failing("store bytes in"):
             while True:
                 name = f"{os.getpid()}-{next(_numbers)}"
                 try:
-                    # Read-only for everyone later: what is named by its content never changes.
+                    # Read-only for all: a file named by its content never changes.
                     file = os.open(name, _CREATE, 0o444, dir_fd=folder)
                 except FileExistsError:
                     continue
@@ -169,13 +169,13 @@ class FileArtifactStore:
         return digest.hexdigest(), size
 
     def _place(self, temporary: int, name: str, sha256: str) -> None:
-        """Give the file its lasting name, unless the same bytes are there already."""
+        """Give the file its final name, unless the same bytes exist already."""
         prefix = sha256[:2]
         with self._failing("store bytes in"), self._folder(prefix, create=True) as folder:
             if not self._is_whole(folder, sha256):
                 os.rename(name, sha256, src_dir_fd=temporary, dst_dir_fd=folder)
             reach(Point.ARTIFACT_RENAMED)
-            # Also when another writer placed it: it may not have synced the folder yet.
+            # Also if another writer placed it, who may not have synced the folder yet.
             os.fsync(folder)
             reach(Point.ARTIFACT_STORED)
 
@@ -187,7 +187,7 @@ class FileArtifactStore:
             return False
 
     def _sweep(self, folder: int) -> None:
-        """Remove what writers that were killed left in the temporary folder."""
+        """Remove temporary files of writers that were killed."""
         with self._failing("clean"):
             for name in os.listdir(folder):
                 try:
@@ -199,7 +199,7 @@ class FileArtifactStore:
                     reach(Point.ARTIFACT_SWEEP)
                     os.unlink(name, dir_fd=folder)
                 except OSError:
-                    pass  # its writer lives, or somebody else removed it
+                    pass  # its writer is alive, or another process removed it
                 finally:
                     os.close(file)
         self._swept = True
@@ -211,7 +211,7 @@ class FileArtifactStore:
 
     @contextmanager
     def _failing(self, act: str) -> Iterator[None]:
-        """Turn an OSError into one clear line."""
+        """Convert an OSError into a StoreError with one clear line."""
         try:
             yield
         except OSError as error:
@@ -255,7 +255,7 @@ class FileArtifactStore:
             yield folder
 
     def _size(self, folder: int, sha256: str) -> int:
-        """The size of the regular file at this place; refuses whatever else is there."""
+        """The size of the regular file with this digest; refuses anything but a regular file."""
         try:
             found = os.stat(sha256, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:

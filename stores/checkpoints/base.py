@@ -1,4 +1,4 @@
-"""What every checkpointer of ours does the same way; a backend brings a `Place` and two ways in."""
+"""What our checkpointers share; a backend provides a `Place` and two methods to access it."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from stepwell.engine.errors import InvalidInput, NoCheckpoint, RefusedByState
 
 T = TypeVar("T")
 
-# What the head of a checkpoint of the present version begins with: a journal may grow only there.
+# How the head of a checkpoint of the present version begins; only its journal may be extended.
 PRESENT = f'{{"schema_version":{CHECKPOINT_VERSION},'
 
 
 class Place(Protocol):
-    """Where one execution's checkpoint is, while nobody else writes it."""
+    """The place of one execution's checkpoint, locked against other writers."""
 
     def read(self) -> Document | None:
-        """What is stored, as it was written; None when there is nothing."""
+        """The stored document in the version it was written; None if there is none."""
         ...
 
     def replace(self, pieces: Pieces) -> None:
-        """Store this instead of what is there."""
+        """Store this, replacing what is there."""
         ...
 
     def append(self, pieces: Pieces) -> bool | None:
-        """Replace the head, add or replace these operations; make the checkpoint if there is none.
+        """Replace the head, add or replace these operations; create the checkpoint if needed.
 
-        Returns whether a pause is requested. None, and nothing is done, if what is stored is not
-        of the present version.
+        Returns whether a pause is requested. Does nothing and returns None if the stored
+        checkpoint is not of the present version.
         """
         ...
 
     def remove(self) -> None:
-        """Remove what is there, if anything."""
+        """Remove the checkpoint, if there is one."""
         ...
 
 
 class OpenedCheckpointer(ABC):
-    """A Checkpointer with both further powers, atomic against every writer. Close it.
+    """A Checkpointer with both optional capabilities, atomic against every writer. Close it.
 
-    `address` says where it is, without secrets.
+    `address` is its URL without secrets.
     """
 
     def __init__(self) -> None:
@@ -64,22 +64,22 @@ class OpenedCheckpointer(ABC):
 
     @abstractmethod
     def _write(self, execution_id: str, work: Callable[[Place], T]) -> T:
-        """Call `work` where nobody else writes; durable on return, undone if it raises."""
+        """Call `work` with other writers locked out; durable on return, undone if it raises."""
 
     @abstractmethod
     def _read(self, execution_id: str) -> Document | None:
-        """What is stored, as it was written."""
+        """The stored document, in the version it was written."""
 
     @abstractmethod
     def _where(self, execution_id: str) -> str:
         """The place of a checkpoint, for messages."""
 
     def close(self) -> None:
-        """Give back what it holds. Nothing may be called afterwards."""
+        """Release its resources; no other method may be called afterwards."""
         return
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """See `Checkpointer`. One that a newer version stored is not replaced."""
+        """See `Checkpointer`. Does not replace a checkpoint of a newer version."""
         self._enter(checkpoint.execution_id)
         pieces = take_apart(checkpoint)
         self._write(checkpoint.execution_id, lambda place: place.replace(pieces))
@@ -144,7 +144,7 @@ class OpenedCheckpointer(ABC):
         return checkpoint
 
     def _call(self, change: Callable[[Checkpoint], object], checkpoint: Checkpoint) -> None:
-        """Call `change`; what it raises is told from what the backend itself raises."""
+        """Call `change`, marking its errors, to tell them from those of the backend."""
         self._inside.change = True
         try:
             given = change(checkpoint)
@@ -173,7 +173,7 @@ class OpenedCheckpointer(ABC):
 
 
 class _Raised(Exception):
-    """What `change` raised, on its way through the backend."""
+    """Carries an error of `change` through the backend."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(repr(error))
@@ -181,12 +181,12 @@ class _Raised(Exception):
 
 
 def refuse_newer(head: Document, place: str) -> None:
-    """Raises CheckpointVersionError before something of a newer version would be replaced."""
+    """Raises CheckpointVersionError, so that a checkpoint of a newer version is not replaced."""
     version_of(head, place)
 
 
 def assemble(head: Document, operations: list[Document], paused: object, reason: str) -> Document:
-    """A document of its parts."""
+    """A document from its parts."""
     return {
         **head,
         "operations": operations,

@@ -1,7 +1,7 @@
-"""Checkpoints as files: one for each execution, replaced whole or grown by a line.
+"""Checkpoints as files: one per execution, replaced as a whole or extended by lines.
 
-A record appends a line and syncs it; when the lines outweigh the checkpoint they are folded into
-it. So a record costs what is new, and a file at most twice what is in it.
+`record` appends a line and syncs it. When the lines are larger than the checkpoint, they are folded
+into it. So a record costs what is new, and a file takes at most twice the size of its content.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from stepwell.stores.checkpoints.lines import Contents, news, read, whole_file
 
 T = TypeVar("T")
 
-# Lines are not folded before they weigh this much.
+# Lines are not folded before they have this size, in bytes.
 FOLD_FROM = 64 * 1024
-# Files whose ends are remembered, so that a record need not read them.
+# How many files' ends are remembered, so that `record` need not read them.
 REMEMBERED = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a file was when it was left: valid as long as its stamp is the same."""
+    """What is known of a file since the last write: valid while its stamp is the same."""
 
     stamp: Stamp
     whole: int
@@ -41,7 +41,7 @@ class _Known:
 
 
 class FileCheckpointer(OpenedCheckpointer):
-    """Checkpoints below a folder, which is made by the first save.
+    """Checkpoints below a folder, which the first save creates.
 
     Safe to use from many threads and processes of one machine.
     """
@@ -59,7 +59,7 @@ class FileCheckpointer(OpenedCheckpointer):
             if place.known is not None:
                 self._known[execution_id] = place.known
                 while len(self._known) > REMEMBERED:
-                    with suppress(KeyError):  # another thread was faster
+                    with suppress(KeyError):  # another thread removed it
                         self._known.popitem(last=False)
             return result
 
@@ -100,7 +100,7 @@ class _FilePlace:
         end = stamp[1]
         if known is None or known.stamp != stamp:
             contents = self._contents()
-            assert contents is not None  # it is locked, and was there
+            assert contents is not None  # it is locked, and existed
             if version_of(contents.document, self._where) != CHECKPOINT_VERSION:
                 return None
             paused = bool(contents.document.get("pause_requested"))
@@ -118,7 +118,7 @@ class _FilePlace:
         self._file.remove()
 
     def _fold(self, paused: bool) -> None:
-        """Write the file anew without its lines. What was recorded is safe, whatever happens."""
+        """Rewrite the file without its lines. A crash meanwhile loses no record."""
         contents = self._contents()
         if contents is not None:
             reach(Point.CHECKPOINT_FOLDING)

@@ -1,4 +1,4 @@
-"""A folder of files named by digests: locked, replaced whole, appended to; durable on return."""
+"""A folder of files named by digests: locking, atomic replacing, appending; durable on return."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
-# Tells whether a file is as it was left: inode, size, times of its change.
+# Identifies the state of a file: inode, size, times of its last changes.
 Stamp = tuple[int, int, int, int]
 
 
 class Folder:
-    """Files below `root`, spread over 256 folders by their names, which are made of ids."""
+    """Files below `root`, spread over 256 folders by their names, which are digests of ids."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(os.path.abspath(root))
@@ -40,13 +40,13 @@ class Folder:
         Lineage.watch()
 
     def path(self, id: str) -> Path:
-        """Where the file of this id is. The id itself never becomes a part of the path."""
+        """The path of the file of this id. The id itself never becomes part of the path."""
         name = hashlib.sha256(id.encode()).hexdigest()
         return self.root / name[:2] / f"{name[2:]}.checkpoint"
 
     @contextmanager
     def locked(self, id: str) -> Iterator[LockedFile]:
-        """The file of this id, while no other thread or process writes it or its neighbours."""
+        """The file of this id, locked with its neighbours against other threads and processes."""
         path = self.path(id)
         with self._failing("write to"):
             if not self._durable or not self.root.is_dir():
@@ -58,15 +58,15 @@ class Folder:
                 fcntl.flock(folder, fcntl.LOCK_EX)
             yield LockedFile(folder, path)
         finally:
-            # Closing would not do it where a child process has inherited the descriptor. It is
-            # the parent's lock in a fork that was made meanwhile.
+            # Closing would not unlock it if a child process has inherited the descriptor. In a
+            # fork made meanwhile, the lock is the parent's.
             if forks == Lineage.forks:
                 with suppress(OSError):
                     fcntl.flock(folder, fcntl.LOCK_UN)
             os.close(folder)
 
     def read(self, id: str) -> bytes | None:
-        """The bytes of the file, or None without one. Does not wait for writers."""
+        """The bytes of the file, or None if there is none. Does not wait for writers."""
         path = self.path(id)
         with self._failing("read"):
             try:
@@ -88,7 +88,7 @@ class Folder:
                     os.mkdir(name, dir_fd=root)
                 self._durable.discard(name)
                 folder = os.open(name, _FOLDER, dir_fd=root)
-            if name not in self._durable:  # whoever made it may not have come so far
+            if name not in self._durable:  # its creator may not have synced it
                 reach(Point.CHECKPOINT_FOLDER_MADE)
                 os.fsync(root)
                 self._durable.add(name)
@@ -112,7 +112,7 @@ class LockedFile:
         self._forks = Lineage.forks
 
     def read(self) -> bytes | None:
-        """All bytes, or None without a file."""
+        """All bytes, or None if there is no file."""
         if self.stamp() is None:
             return None
         with failing(f"cannot read {self._path}"):
@@ -124,7 +124,7 @@ class LockedFile:
                 return stream.read()
 
     def stamp(self) -> Stamp | None:
-        """What the file looks like from outside, None without one. Refuses what is no file."""
+        """The stamp of the file, or None if there is none. Refuses anything but a regular file."""
         self._check_here()
         try:
             found = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
@@ -139,11 +139,11 @@ class LockedFile:
         return _stamp(found)
 
     def replace(self, data: bytes) -> Stamp:
-        """Put a new file in its place: the old one or the new one is there, never a part."""
+        """Replace the file atomically: either the old or the new one exists, never a part."""
         temporary = f"{self._name}.new"
         self.stamp()
         with failing(f"cannot store {self._path}"):
-            with suppress(FileNotFoundError):  # of a writer that was killed
+            with suppress(FileNotFoundError):  # left by a writer that was killed
                 os.unlink(temporary, dir_fd=self._folder)
             file = os.open(temporary, _CREATE, 0o644, dir_fd=self._folder)
             try:
@@ -165,7 +165,7 @@ class LockedFile:
                 os.close(file)
 
     def append(self, data: bytes, end: int) -> Stamp:
-        """Write `data` at `end`, over whatever is behind it. The file is there."""
+        """Write `data` at offset `end`, replacing anything after it. The file must exist."""
         self._check_here()
         with failing(f"cannot store {self._path}"):
             file = os.open(self._name, os.O_RDWR | _OPEN, dir_fd=self._folder)
@@ -173,7 +173,7 @@ class LockedFile:
                 if os.fstat(file).st_size > end:
                     os.ftruncate(file, end)
                     reach(Point.CHECKPOINT_CUT)
-                    os.fsync(file)  # or what was behind could come back behind the new bytes
+                    os.fsync(file)  # or the old bytes could reappear after the new ones
                 os.lseek(file, end, os.SEEK_SET)
                 try:
                     _write_all(file, data)
@@ -196,7 +196,7 @@ class LockedFile:
             )
 
     def remove(self) -> None:
-        """Remove it, and what a killed writer left of it."""
+        """Remove it, and temporary files of killed writers."""
         self.stamp()
         with failing(f"cannot delete {self._path}"):
             for name in (f"{self._name}.new", self._name):
@@ -209,7 +209,7 @@ class LockedFile:
 
 @contextmanager
 def failing(what: str) -> Iterator[None]:
-    """Turn an OSError into one clear line."""
+    """Convert an OSError into a StoreError with one clear line."""
     try:
         yield
     except OSError as error:

@@ -4,10 +4,10 @@
 
     stepwell-checkpoint 1
     <sha256> <bytes> {…}       the whole checkpoint, as of some moment
-    <sha256> <bytes> {…}       what was recorded since, a line for each record
+    <sha256> <bytes> {…}       the records since, one per line
 
-The file begins its life whole; lines are appended and synced one by one. So only the last line can
-be unfinished, and then nobody was told that it is stored.
+A file is first written as a whole; lines are appended and synced one by one. So only the last line
+can be unfinished, and then its writer never reported it as stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SEAL = re.compile(rb"([0-9a-f]{64}) (\d{1,15}) ")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A file read whole: `whole` is the size of all that is not journal, `end` that of all."""
+    """The content of a file: `whole` is the size of the part before the records, `end` of all."""
 
     document: Document
     whole: int
@@ -53,9 +53,9 @@ def news(pieces: Pieces) -> bytes:
 
 
 def read(data: bytes, place: str) -> Contents:
-    """What the bytes of a file say.
+    """The content from the bytes of a file.
 
-    An unfinished last line is left out. Raises CheckpointCorrupt for any other damage.
+    Ignores an unfinished last line. Raises CheckpointCorrupt for any other damage.
     """
     _check_magic(data, place)
     first, end = _unsealed(data, len(MAGIC), place)
@@ -97,7 +97,7 @@ def _check_magic(data: bytes, place: str) -> None:
 
 
 def _unsealed(data: bytes, start: int, place: str) -> tuple[bytes | None, int]:
-    """The body of the line at `start`, and where the next begins; None for an unfinished line."""
+    """The body of the line at `start`, and where the next one begins; None if it is unfinished."""
     found = _SEAL.match(data, start)
     if found is not None:
         digest, begin = found[1].decode(), found.end()
@@ -111,14 +111,14 @@ def _unsealed(data: bytes, start: int, place: str) -> tuple[bytes | None, int]:
         line, newline, rest = data[start:].partition(b"\n")
         is_last, is_short = not rest, not newline
         body = line
-    # A part of the line never reached the disk: it ends too soon, or has a hole of zeros.
+    # Part of the line never reached the disk: it is too short, or contains zeros.
     if is_last and (is_short or b"\0" in body):
         return None, start
     raise damaged(place, f"the line at byte {start:,} does not match its digest")
 
 
 def _id(operation: object, place: str) -> str:
-    """The id of an operation as it was written, whatever its version."""
+    """The id of a stored operation of any version."""
     if not isinstance(operation, dict):
         raise damaged(place, "an operation is no object")
     known = {field: operation[field] for field in _NAMING if field in operation}

@@ -71,7 +71,7 @@ class _MemoryPlace:
             return False
         if not before.head.startswith(PRESENT):
             return None
-        # One dictionary for the life of a checkpoint, which only holders of the lock see.
+        # The same dictionary for the life of a checkpoint; used only under the lock.
         before.operations.update(pieces.operations)
         self._stored[self._id] = replace(before, head=pieces.head)
         return before.pause_requested

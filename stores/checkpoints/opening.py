@@ -22,8 +22,8 @@ def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpoi
     has only one). `clock` is for tests.
 
     Raises:
-        InvalidInput: for a URL that cannot be.
-        StoreError: when the database cannot be opened, or a server's schema is behind.
+        InvalidInput: for an invalid URL.
+        StoreError: if the database cannot be opened, or a server's schema is out of date.
     """
     if not isinstance(url, str):
         raise InvalidInput(f"checkpoints: must be a URL, got {type(url).__name__}")
@@ -50,7 +50,7 @@ def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpoi
         return opened
     if scheme in ("sqlite", "postgresql", "postgres"):
         opened = stores.opening.open_sql_checkpointer(url, clock=clock or SystemClock())
-        # What a server's URL says besides may be secret.
+        # Other parts of a server's URL may be secret.
         opened.address = url if scheme == "sqlite" else "postgresql://…"
         return opened
     raise InvalidInput(f"checkpoints: unknown kind of URL {scheme!a:.40}{nearest(scheme, SCHEMES)}")

@@ -1,1 +1,1 @@
-"""Projection stores: a SQLite file for each projection, or a schema of PostgreSQL."""
+"""Projection stores: a SQLite file for each projection, or a schema in PostgreSQL."""

@@ -1,18 +1,18 @@
-"""Projections on PostgreSQL: one schema for each name. Loaded when first used.
+"""Projections on PostgreSQL: one schema for each name. Loaded on first use.
 
-A package's SQL runs here as it does on SQLite when it keeps to what both have:
+A package's SQL works here as on SQLite if it uses only what both have:
 
-- placeholders `?`, `?2` and `:name`; values None, int, float and str. (What PostgreSQL alone has
-  works, too. Its operators with a question mark are written `??`, `??|` and `??&`.)
-- columns TEXT, BIGINT and DOUBLE PRECISION. INTEGER and REAL have 4 bytes here; a truth is
+- placeholders `?`, `?2` and `:name`; values None, int, float and str. (Features of PostgreSQL alone
+  work as well. Write its operators with a question mark as `??`, `??|` and `??&`.)
+- columns TEXT, BIGINT and DOUBLE PRECISION. INTEGER and REAL have 4 bytes here; truth values are
   BOOLEAN here and 0 or 1 on SQLite; bytes are BYTEA here and BLOB there.
-- names in small letters without quotes; CREATE TABLE IF NOT EXISTS; ON CONFLICT … DO; RETURNING;
+- lower-case names without quotes; CREATE TABLE IF NOT EXISTS; ON CONFLICT … DO; RETURNING;
   WITH; window functions. Not: INSERT OR …, WITHOUT ROWID, PRAGMA, total(), json_each().
-- rows of numbers and text: a numeric comes back as int or float. Who needs every digit of one
-  casts it to TEXT.
+- rows of numbers and text: a numeric comes back as int or float. To keep every digit, cast it to
+  TEXT.
 
 As on SQLite, a projection has one writer at a time among all processes, so that what `apply` read
-still holds when it writes; readers do not wait, except for a table that is just being altered.
+is still true when it writes; readers do not wait, except while a table is being altered.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from stepwell.stores.projections.rules import (
 )
 
 _SYNCHRONOUS = {"full": "on", "relaxed": "off"}
-# PostgreSQL cuts longer names off, without a word.
+# PostgreSQL silently truncates longer names.
 _LONGEST_NAME = 63
 
 _ONCE_TABLE = """CREATE TABLE IF NOT EXISTS _stepwell_once (
@@ -64,7 +64,7 @@ class PostgresProjection(ForkAware):
         self._server = server
         self._pool = pool
         self._statements = PostgresStatements(f"projection {name!r} at {server}")
-        # The one writer of this process.
+        # Held by the one writer of this process.
         self._lock = threading.Lock()
         self._writer: int | None = None
         Lineage.register(self)
@@ -76,8 +76,8 @@ class PostgresProjection(ForkAware):
             f"SET LOCAL synchronous_commit = {server.synchronous}; "
             f"SET LOCAL lock_timeout = {milliseconds}"
         )
-        # Whether the schema is there costs no round trip of its own, so it is asked every time:
-        # an operator may drop it while workers run.
+        # Checking for the schema costs no extra round trip, so it is done every time: an operator
+        # may drop it while workers run.
         there = f"SELECT to_regclass('\"{self.schema}\"._stepwell_once') IS NOT NULL"
         self._begin_read = f"BEGIN READ ONLY; {settings}; {there}"
         self._begin_write = f"BEGIN; {settings}; SELECT pg_advisory_xact_lock({lock}); {there}"
@@ -108,7 +108,7 @@ class PostgresProjection(ForkAware):
                 if there:
                     return self._statements.query(connection, prepared)
             with self._writing():
-                pass  # makes the schema
+                pass  # creates the schema
 
     def once(self, key: str, apply: Callable[[Transaction], object]) -> bool:
         check_key(key)
@@ -136,11 +136,11 @@ class PostgresProjection(ForkAware):
 
     @contextmanager
     def _writing(self) -> Iterator[psycopg.Connection[Any]]:
-        """The one write transaction; committed at the end, rolled back when anything is raised."""
+        """The only write transaction; committed at the end, rolled back on any exception."""
         self._refuse_nesting()
         lock = self._lock
         seconds = self._server.busy_timeout.total_seconds()
-        # Waits here, and not on a connection that readers could use.
+        # Wait here, and not while holding a connection that readers could use.
         if not lock.acquire(timeout=seconds):
             raise StoreError(
                 f"{self._statements.place}: another thread holds it for over {seconds:g} s"
@@ -161,7 +161,7 @@ class PostgresProjection(ForkAware):
         reach(Write.PROJECTION.before_acknowledgement)
 
     def _make_schema(self, connection: psycopg.Connection[Any]) -> None:
-        # A role that may not create schemas can use one that was made for it.
+        # A role that may not create schemas can use one that was created for it.
         missing = f"SELECT 1 WHERE to_regnamespace('\"{self.schema}\"') IS NULL"
         if self._statements.run(connection, missing).rowcount:
             self._statements.run(connection, f'CREATE SCHEMA "{self.schema}"')
@@ -171,9 +171,9 @@ class PostgresProjection(ForkAware):
 class PostgresProjectionStore(ForkAware):
     """Projections as schemas `stepwell_<name>` of the database at a libpq URL.
 
-    Connects when first used, in each process anew. `durability` "relaxed" can lose the last
-    commits when the server crashes; "full" loses none. Raises InvalidInput for a URL that cannot
-    be read.
+    Connects on first use, separately in each process. `durability` "relaxed" can lose the last
+    commits if the server crashes; "full" loses none. Raises InvalidInput for a URL that cannot be
+    parsed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A few connections to PostgreSQL for all projections of a store, and whose fault an error is."""
+"""A few connections to PostgreSQL for all projections of a store, and the sorting of its errors."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from stepwell.stores.postgres_fork import disown
 from stepwell.stores.postgres_session import CLIENT_ENCODING, prepare_session
 from stepwell.stores.projections.rules import first_line
 
-# Connections of a process at most. A server's are not for one process alone.
+# The most connections of a process; the server's limit is shared by many.
 MAX_CONNECTIONS = 4
 
-# Where the URL does not say otherwise.
+# Unless the URL says otherwise.
 _CONNECTION: dict[str, Any] = {"connect_timeout": 10, "application_name": "stepwell"}
-# For every connection. A client whose machine is gone is noticed within a minute, and its locks
-# are given back.
+# For every connection. The server notices within a minute that a client's machine is gone, and
+# releases its locks.
 _SETTINGS = (
     "tcp_keepalives_idle = 30",
     "tcp_keepalives_interval = 10",
     "tcp_keepalives_count = 3",
 )
 
-# SQLSTATE classes and codes that tell of the server and not of the statement: connection,
+# SQLSTATE classes and codes that are about the server and not the statement: connection,
 # transaction rollback (deadlock, …), resources, locks, operator intervention, system, internal;
-# then missing privileges and a server that is read-only.
+# then missing privileges and a read-only server.
 _OF_THE_STORE = ("08", "40", "53", "55P03", "57", "58", "XX", "42501", "25006")
 _READ_ONLY = "25006"
 
@@ -45,7 +45,7 @@ _PORTS = re.compile(r"[\d,]*")
 
 
 class _NumberLoader(Loader):
-    """A numeric as SQLite gives it: a whole number or a float."""
+    """Loads a numeric as SQLite does: as int or float."""
 
     def load(self, data: Buffer) -> int | float:
         text = bytes(data)
@@ -66,20 +66,20 @@ class Server:
             parts = conninfo_to_dict(self.url)
         except psycopg.ProgrammingError:
             parts = None
-        # A password with a "/" or "@" of its own ends up in these, and so in messages.
+        # A password that contains "/" or "@" ends up in these fields, and so in messages.
         if (
             parts is None
             or not _PORTS.fullmatch(str(parts.get("port") or ""))
             or any("@" in str(parts.get(part)) for part in ("host", "dbname"))
         ):
-            # Without the driver's words, which may show a part of the password.
+            # Without the driver's message, which may show part of the password.
             raise InvalidInput(
                 "projections: the postgresql:// URL cannot be read; write "
                 "postgresql://user@host:5432/database, and %-encode what is special in a password"
             )
 
     def __str__(self) -> str:
-        """Where it is; never the password."""
+        """Its address, never with the password."""
         parts = conninfo_to_dict(self.url)
         user = f"{parts['user']}@" if parts.get("user") else ""
         port = f":{parts['port']}" if parts.get("port") else ""
@@ -135,10 +135,10 @@ class Pool(ForkAware):
 
     @contextmanager
     def begun(self, opening: str) -> Iterator[tuple[psycopg.Connection[Any], Any]]:
-        """A connection on which `opening` has begun a transaction, and what that selected last.
+        """A connection on which `opening` has begun a transaction, and the value that it selected.
 
-        What is still open at the end is rolled back. A connection that was lost meanwhile is made
-        again; that nothing but `opening` was sent to it makes this safe.
+        A transaction that is open at the end is rolled back. A lost connection is replaced, which
+        is safe because nothing but `opening` was sent.
         """
         seconds = self._server.busy_timeout.total_seconds()
         if not self._places.acquire(timeout=seconds):
@@ -182,7 +182,7 @@ class Pool(ForkAware):
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
-        if connection not in self._all:  # it is the parent's
+        if connection not in self._all:  # it belongs to the parent process
             return
         with suppress(psycopg.Error):
             if connection.info.transaction_status != TransactionStatus.IDLE:
@@ -205,7 +205,7 @@ class Pool(ForkAware):
 
 
 def blame(error: Exception, sql: str, place: str, reads: bool) -> StepwellError:
-    """The error of a statement as one of ours: InvalidInput, or StoreError for the server's."""
+    """A statement's error as InvalidInput, or as StoreError if the server is the cause."""
     code = getattr(error, "sqlstate", None)
     if reads and code == _READ_ONLY:
         return InvalidInput(f"{place}: query() only reads; use execute(): {first_line(sql)}")
@@ -216,7 +216,7 @@ def blame(error: Exception, sql: str, place: str, reads: bool) -> StepwellError:
 
 
 def _text(error: Exception) -> str:
-    """The database's own words on one line."""
+    """The database's own message on one line."""
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     if said and isinstance(error, psycopg.Error) and error.diag.message_detail:
         said = f"{said} ({error.diag.message_detail})"

@@ -1,7 +1,7 @@
-"""A user's statement for PostgreSQL: its placeholders translated, and what it may not be.
+"""Translates the placeholders of a user's statement for PostgreSQL, and refuses some statements.
 
-Written as for SQLite: `?`, `?2` and `:name`. Text in quotes, quoted names and comments are left
-alone, as are `::` and `:=`; the operators of PostgreSQL with a question mark are written `??`.
+Placeholders are those of SQLite: `?`, `?2` and `:name`. Quoted text, quoted names and comments are
+left alone, as are `::` and `:=`; write PostgreSQL's operators with a question mark as `??`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """The translated text, and where its values come from: positions or names, in order."""
+    """The translated text, and the positions or names of its values, in order."""
 
     sql: str
     text: bytes
@@ -73,7 +73,7 @@ class Prepared:
 def prepare(sql: str, parameters: Parameters) -> Prepared:
     """Translate a statement.
 
-    Raises InvalidInput for one that is refused or whose values do not fit.
+    Raises InvalidInput if it is not allowed, or if its values do not fit.
     """
     check_text(sql)
     statement = _read(sql)

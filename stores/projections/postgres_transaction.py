@@ -17,7 +17,7 @@ from stepwell.stores.projections.rules import dictionaries
 
 Connection = psycopg.Connection[Any]
 
-# Commands whose count is of rows that changed.
+# Commands that count the rows they changed.
 _CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
 _SAVE = b"SAVEPOINT stepwell"
@@ -27,7 +27,7 @@ _READS = b"SET LOCAL transaction_read_only = on"
 
 
 class PostgresStatements:
-    """Runs users' statements for the projection that `place` tells of in errors."""
+    """Runs users' statements on a projection, which `place` names in errors."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -38,12 +38,12 @@ class PostgresStatements:
         prepared: Prepared,
         before: Sequence[bytes] = (),
     ) -> int:
-        """Run one statement behind our own `before`, in one round trip; rows it changed."""
+        """Run one statement after our own `before`, in one round trip; returns rows changed."""
         with self._statement(prepared.sql):
             return _changed(_run(connection, prepared, before))
 
     def execute_many(self, connection: Connection, rows: Sequence[Prepared]) -> int:
-        """Run one statement for every row, of which there is one at least; rows changed."""
+        """Run one statement for every row, of which there is at least one; returns rows changed."""
         with self._statement(rows[0].sql):
             cursor = psycopg.RawCursor(connection)
             cursor.executemany(rows[0].text, [row.values or () for row in rows])
@@ -55,21 +55,21 @@ class PostgresStatements:
         prepared: Prepared,
         before: Sequence[bytes] = (),
     ) -> list[dict[str, Any]]:
-        """Run one statement of a transaction that was made read-only; its rows."""
+        """Run one statement in a read-only transaction; returns its rows."""
         with self._statement(prepared.sql, reads=True):
             cursor = _run(connection, prepared, before)
             described = cursor.description
             return dictionaries(prepared.sql, described, cursor.fetchall() if described else ())
 
     def run(self, connection: Connection, sql: str) -> psycopg.Cursor[Any]:
-        """Run a statement of our own. Any error is the store's."""
+        """Run a statement of our own. Any error is a StoreError."""
         try:
             return connection.execute(sql.encode())
         except psycopg.Error as error:
             raise StoreError(f"{self.place}: {one_line(error)}") from error
 
     def commit(self, connection: Connection) -> None:
-        """Commit. Deferred constraints are the user's errors."""
+        """Commit. A violation of a deferred constraint is InvalidInput."""
         with self._statement("COMMIT"):
             try:
                 connection.execute(b"COMMIT")
@@ -91,9 +91,9 @@ class PostgresStatements:
 
 
 class PostgresTransaction:
-    """What `once` hands to `apply`; good until that returns, in its thread only.
+    """The transaction that `once` passes to `apply`; valid until that returns, in its thread only.
 
-    Each statement has a savepoint, because `apply` may go on after one that was refused.
+    Each statement has a savepoint, because `apply` may go on after a statement that failed.
     """
 
     def __init__(self, statements: PostgresStatements, connection: Connection) -> None:
@@ -119,7 +119,7 @@ class PostgresTransaction:
             return self._statements.query(self._connection, prepared, (*before, _READS))
 
     def check(self) -> None:
-        """Make it ready to commit; refuse that after its connection was lost."""
+        """Prepare the commit; raises if the connection was lost."""
         if self._broken is not None:
             raise self._broken
         if self._before == (_UNDO,):
@@ -143,7 +143,7 @@ def _run(
     connection: Connection, prepared: Prepared, before: Sequence[bytes]
 ) -> psycopg.RawCursor[Any]:
     cursor = psycopg.RawCursor(connection)
-    # In a pipeline the server takes one statement at a time and refuses "a; COMMIT; b".
+    # In a pipeline the server accepts only single statements and refuses "a; COMMIT; b".
     with connection.pipeline():
         for own in before:
             connection.execute(own)

@@ -1,4 +1,4 @@
-"""What all kinds of projections agree on: names, keys, durability, and how rows are handed over."""
+"""What all projection stores share: names, keys, durability, and the form of rows."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def check_durability(durability: Durability) -> Durability:
 
 
 def check_key(key: object) -> None:
-    """Raises InvalidInput for what cannot be a key of once()."""
+    """Raises InvalidInput for an invalid key of once()."""
     if not isinstance(key, str) or not key:
         raise InvalidInput(f"once: key must be text and not empty, got {key!r:.60}")
 
 
 def check_name(name: object) -> None:
-    """Raises InvalidInput, with a name that would do, for what cannot name a projection."""
+    """Raises InvalidInput for an invalid name of a projection, suggesting a valid one."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return
     hint = ""
@@ -47,7 +47,7 @@ def check_name(name: object) -> None:
 
 
 def call(apply: Callable[[Transaction], object], transaction: Transaction) -> None:
-    """Call what was given to once(). Raises InvalidInput when it is asynchronous."""
+    """Call the `apply` of once(). Raises InvalidInput if it is asynchronous."""
     given = apply(transaction)
     if inspect.isawaitable(given):
         if inspect.iscoroutine(given):
@@ -62,14 +62,14 @@ def check_text(sql: object) -> None:
 
 
 def first_line(sql: str) -> str:
-    """What an error shows of a statement."""
+    """The part of a statement that errors show."""
     return next(iter(sql.strip().splitlines()), "")[:200]
 
 
 def dictionaries(
     sql: str, description: Sequence[Sequence[Any]] | None, rows: Sequence[Sequence[Any]]
 ) -> list[dict[str, Any]]:
-    """The rows of a query, whose columns need unlike names; without description it gives none."""
+    """The rows of a query, whose columns need distinct names; none without a description."""
     if description is None:
         raise InvalidInput(f"query: gives no rows; use execute(): {sql.strip()[:200]!r}")
     columns = [column[0] for column in description]

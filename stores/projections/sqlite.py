@@ -1,8 +1,8 @@
 """Projections: the read models of packages, one SQLite database for each name.
 
 Every write is one BEGIN IMMEDIATE transaction, so it waits for other writers instead of failing
-half-way. Reads have a connection of their own and never wait for a writer. What is wrong with a
-user's statement is InvalidInput; what is wrong with the database is StoreError.
+half-way. Reads use a separate connection and never wait for a writer. An error in a user's
+statement is InvalidInput, an error of the database StoreError.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _ONCE = "INSERT INTO _stepwell_once (key, applied_at) VALUES (?, ?) ON CONFLICT 
 class SqliteProjection:
     """One read model. Safe to use from many threads and processes; one write at a time.
 
-    Connections open when first used, in each process anew. With `path` None the database lives in
+    Connects on first use, separately in each process. With `path` None the database lives in
     memory until `close`, and only in the process that made it. `durability` "relaxed" can lose
-    the last commits when the machine loses power; "full" loses none.
+    the last commits if the machine loses power; "full" loses none.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class SqliteProjection:
         return self._sessions[0]
 
     def _reader(self) -> SqliteSession:
-        # In memory there is one connection, which has the data.
+        # In memory, the only connection holds the data.
         return self._writer() if self._place.path is None else self._sessions[1]
 
 

@@ -19,13 +19,13 @@ from stepwell.stores.artifacts.file import make_folder
 from stepwell.stores.projections.rules import check_text, dictionaries, first_line
 from stepwell.stores.sqlite_file import SqliteFile, keep
 
-# The driver caches statements by their text, and a cached one is not authorized again: the
-# marks keep these from ever being handed to a user who writes the same statement.
+# The driver caches statements by their text, and does not authorize a cached one again: these
+# marks keep a user's statement from ever having the same text.
 _BEGIN = "BEGIN IMMEDIATE /* stepwell */"
 _READ_ONLY = "PRAGMA query_only = 1 /* stepwell */"
 _WRITABLE = "PRAGMA query_only = 0 /* stepwell */"
 
-# Primary result codes that tell of the database and not of the statement.
+# Primary result codes that are about the database and not the statement.
 _OF_THE_STORE = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -50,7 +50,7 @@ _REFUSED = {
     sqlite3.SQLITE_ATTACH: "a projection is one database; others cannot be attached",
     sqlite3.SQLITE_DETACH: "a projection is one database; there is nothing to detach",
 }
-# A pragma may be read; only these may be given a value.
+# A pragma may be read; only these may be set.
 _PRAGMAS = frozenset(
     {
         "application_id",
@@ -72,7 +72,7 @@ _PRAGMAS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a projection lives; `path` None means in this process's memory."""
+    """The place of a projection; `path` None means in the memory of this process."""
 
     path: Path | None
     synchronous: str
@@ -83,9 +83,9 @@ class Place:
 
 
 class SqliteSession(ForkAware):
-    """A connection that one thread uses at a time, opened when first used.
+    """A connection that one thread uses at a time, opened on first use.
 
-    Around a fork it is closed; what is in use then, or in memory, is refused in the child.
+    It is closed before a fork; if it is in use or in memory, the child refuses to use it.
     """
 
     def __init__(self, place: Place) -> None:
@@ -134,19 +134,19 @@ class SqliteSession(ForkAware):
                 self.close()
 
     def check_here(self) -> None:
-        """Raises StoreError in a fork that has no part in it."""
+        """Raises StoreError in a forked child that may not use it."""
         if self._refusal is not None:
             raise StoreError(f"{self._place}: {self._refusal}")
 
     def _leave(self) -> None:
-        """Let go of what is not there any more."""
+        """Give up a file that is no longer in place."""
         connection, self._connection = self._connection, None
         if self._file is not None and connection is not None:
             self._file.leave([connection])
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
-        """One write transaction; committed at the end, rolled back when anything is raised."""
+        """One write transaction; committed at the end, rolled back on any exception."""
         with self.connected() as connection:
             reach(Write.PROJECTION.before_begin)
             with self._failing():
@@ -172,7 +172,7 @@ class SqliteSession(ForkAware):
     def statement(
         self, connection: sqlite3.Connection, sql: str, *, reads: bool = False, ours: bool = False
     ) -> Iterator[None]:
-        """Around a user's statement: what it may do, and whose fault an error is."""
+        """A context for a user's statement: restricts what it may do, and sorts its errors."""
         check_text(sql)
         self._denied = None
         if reads:
@@ -180,7 +180,7 @@ class SqliteSession(ForkAware):
         self._users = not ours
         try:
             yield
-        # The driver raises the last two for numbers and text that SQLite cannot hold.
+        # The driver raises the last two for numbers and text that SQLite cannot store.
         except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
             raise self._blame(error, sql, reads) from error
         finally:
@@ -246,14 +246,14 @@ class SqliteSession(ForkAware):
         return connection
 
     def _enter_wal(self, connection: sqlite3.Connection) -> None:
-        """Processes that create the file together race for this; SQLite does not wait there."""
+        """Switch to WAL; processes that create the file together race, and SQLite does not wait."""
         for last in (*[False] * 99, True):
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
                 if last or _primary(error) != sqlite3.SQLITE_BUSY:
                     raise
-                # Waits, with the busy timeout, for the one that is switching.
+                # Waits, within the busy timeout, for the process that is switching.
                 connection.execute(_BEGIN)
                 connection.rollback()
                 continue
@@ -280,7 +280,7 @@ class SqliteSession(ForkAware):
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Around our own statements: any error is the store's."""
+        """A context for our own statements: any error is a StoreError."""
         try:
             yield
         except sqlite3.Error as error:
@@ -301,7 +301,7 @@ class SqliteSession(ForkAware):
 
 
 class SqlTransaction:
-    """What `once` hands to `apply`; good until that returns, in its thread only."""
+    """The transaction that `once` passes to `apply`; valid until that returns, in its thread."""
 
     def __init__(self, session: SqliteSession, connection: sqlite3.Connection) -> None:
         self._session = session
@@ -320,7 +320,7 @@ class SqlTransaction:
                 return 0
             if cursor.rowcount >= 0:
                 return cursor.rowcount
-            # The driver does not count behind a WITH or a comment.
+            # The driver does not count rows of a statement that begins with WITH or a comment.
             changed: int = self._connection.execute("SELECT changes()").fetchone()[0]
             return changed
 
@@ -329,7 +329,7 @@ class SqlTransaction:
             return read(self._session, self._connection, sql, parameters)
 
     def check(self) -> None:
-        """Refuse to go on after a statement rolled everything back (INSERT OR ROLLBACK, …)."""
+        """Raises if a statement has rolled everything back (INSERT OR ROLLBACK, …)."""
         self._session.check_here()
         if self._broken is not None:
             raise self._broken
@@ -350,7 +350,7 @@ class SqlTransaction:
 def read(
     session: SqliteSession, connection: sqlite3.Connection, sql: str, parameters: Parameters
 ) -> list[dict[str, Any]]:
-    """Run a user's statement that may not write; its rows, whose columns need unlike names."""
+    """Run a user's read-only statement; returns its rows, whose columns need distinct names."""
     with session.statement(connection, sql, reads=True):
         cursor = connection.execute(sql, parameters)
         rows = cursor.fetchall()
