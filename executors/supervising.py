@@ -1,13 +1,13 @@
-"""The program of a worker's supervisor: it starts programs for the worker, and ends with it.
+"""The program of a worker's supervisor: it starts programs for the worker, and ends them with it.
 
-`supervisor.py` runs this file by its path, so it uses the standard library alone. Over a socket
-from the worker comes one channel for each program or group. A channel carries
+`supervisor.py` runs this file by its path, so it uses only the standard library. The worker sends
+one channel for each program or group over a socket. A channel carries
 
 - first, from the worker: what to start or to watch (see `Request`);
 - then, from the supervisor: its answers, each an `ANSWER`;
 - from the worker: one byte for each signal to send to the group, or `FORGET`.
 
-A channel that closes has its group killed. When the worker is gone, however that came, all are.
+When a channel closes, its group is killed. When the worker ends, in whatever way, all groups are.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-# What a channel answers: a word, and a number.
+# The format of an answer: a word, and a number.
 ANSWER = struct.Struct("!ci")
 STARTED, NOT_STARTED, NO_FOLDER, ENDED = b"s", b"e", b"d", b"x"
-# How long a request is.
+# The format of a request's length.
 SIZE = struct.Struct("!I")
-# How many arguments it has; behind it come the folder, the arguments, names and values.
+# The format of the number of arguments; the folder, arguments, names and values follow.
 COUNT = struct.Struct("!I")
-# Instead of a signal: the group is no concern of ours any more.
+# In place of a signal: stop watching the group.
 FORGET = 0
-# A channel alone, of a group to watch; or with the standard streams of a program to start.
+# A channel for a group to watch; or a channel with the standard streams of a program to start.
 STREAMS = 3
 
 
 class Watched:
-    """A process group, by its leader; one that was started here has a `program`."""
+    """A process group, by its leader; if it was started here, it has a `program`."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
@@ -47,14 +47,14 @@ class Watched:
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
         if self.program is None and number == signal.SIGKILL:
-            # First itself: it may not have come as far as a group of its own.
+            # The leader first: it may not have created its group yet.
             with suppress(OSError):
                 os.kill(self.pid, number)
         with suppress(OSError):
             os.killpg(self.pid, number)
 
     def answer(self, word: bytes, number: int) -> None:
-        """Tell the worker. It has room for the few answers there are, or is gone."""
+        """Send an answer to the worker, which has room for these few, or is gone."""
         with suppress(OSError):
             self.channel.send(ANSWER.pack(word, number))
 
@@ -69,19 +69,19 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
 
     def serve(self) -> None:
-        """Serve the worker until it is gone; then kill all that is left."""
+        """Serve the worker until it is gone; then kill all remaining groups."""
         wake_read, wake_write = os.pipe()
         for end in (wake_read, wake_write):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        # Handlers, as programs would inherit it if a signal were ignored. What is ignored already
-        # (under nohup) stays so.
+        # Handlers, because programs would inherit ignored signals. Signals that are ignored already
+        # (under nohup) stay ignored.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, lambda *_: None)
         self._selector.register(self._line, selectors.EVENT_READ, None)
         self._selector.register(wake_read, selectors.EVENT_READ, None)
-        # The worker itself: a fork of it may hold the line open.
+        # Watches the worker itself: a fork of it may keep the line open.
         lives = self._watch_worker()
         while lives:
             for key, _ in self._selector.select():
@@ -103,7 +103,7 @@ class Supervisor:
         return os.getppid() == self._worker
 
     def _take(self) -> bool:
-        """Take what the worker asks for; False when it is gone."""
+        """Take a request of the worker; False if it is gone."""
         try:
             mark, given, _, _ = socket.recv_fds(self._line, 1, 1 + STREAMS)
         except OSError:
@@ -154,7 +154,7 @@ class Supervisor:
         return True
 
     def _heed(self, group: Watched) -> None:
-        """Pass on the signals that came over a channel."""
+        """Forward the signals that came over a channel."""
         try:
             numbers = group.channel.recv(64)
         except BlockingIOError:
@@ -173,11 +173,11 @@ class Supervisor:
                 self._drop(group)
 
     def _reap(self) -> None:
-        """Tell the ends of programs, and end what they left running."""
+        """Report ended programs, and kill what they left running."""
         for group in tuple(self._groups.values()):
             if group.program is None:
                 continue
-            # As long as the program is a zombie, its group cannot be another's.
+            # While the program is a zombie, its group id cannot be reused.
             ended = os.waitid(os.P_PID, group.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             if ended is not None:
                 group.signal(signal.SIGKILL)
@@ -205,13 +205,13 @@ def _unpacked(body: bytes) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
 
 
 def _request(channel: socket.socket) -> bytes | None:
-    """The request on a new channel, or None from a worker that did not come to say it."""
+    """The request on a new channel, or None if the worker died before it was sent."""
     head = received(channel, SIZE.size)
     return None if head is None else received(channel, SIZE.unpack(head)[0])
 
 
 def received(channel: Any, size: int) -> bytes | None:
-    """So many bytes, or None when the other end closes before."""
+    """Exactly `size` bytes, or None if the other end closes first."""
     got = bytearray()
     while len(got) < size:
         try:
@@ -226,10 +226,10 @@ def received(channel: Any, size: int) -> bytes | None:
 
 def main() -> None:
     """Serve the worker: the arguments are the socket's descriptor and its process id."""
-    # A session of its own: what is typed at the terminal, and its end, are for the worker.
+    # Its own session: signals from the terminal, and its hangup, are for the worker.
     with suppress(OSError):
         os.setsid()
-    # Who ends all programs of Python by their name does not mean this one.
+    # A command that kills all programs named python should not kill this one.
     with suppress(OSError), open("/proc/self/comm", "w") as name:
         name.write("supervisor")
     nothing = os.open(os.devnull, os.O_RDWR)

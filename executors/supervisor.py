@@ -1,7 +1,7 @@
-"""What a worker starts ends with it: its supervisor, a small process that watches over all of it.
+"""The supervisor of a worker: a small process that ends whatever the worker has started.
 
-It is started with the first program or child process, and is the parent of the programs: one that
-was started is always watched, whatever becomes of the worker, and whenever.
+It starts with the first program or child process, and is the parent of the programs: a started
+program is always watched, whatever happens to the worker at whatever moment.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ _PROGRAM = Path(supervising.__file__)
 
 
 class Supervisor:
-    """This process's supervisor. A fork of it has none, until it needs one."""
+    """The supervisor of this process. A forked child has none until it needs one."""
 
     _lock = threading.Lock()
     _line: socket.socket | None = None
     _pid = 0
-    # What a fork must let go of: as long as it is open there, its end is not noticed.
+    # A fork must close this: while it is open there, the end of this process is not noticed.
     _open: ClassVar[WeakSet[socket.socket]] = WeakSet()
     _forking = False
 
     @classmethod
     def start(cls, body: bytes, streams: Sequence[int]) -> socket.socket:
-        """Have a program started; returns the channel that tells of it. Raises OSError."""
+        """Start a program through the supervisor; returns its channel. Raises OSError."""
         return cls._ask(body, streams)
 
     @classmethod
     def watch(cls, pid: int) -> socket.socket:
-        """Have the group of a child process ended when this one is gone, or the channel closes."""
+        """Have a child process's group killed when this process ends or the channel closes."""
         return cls._ask(str(pid).encode(), ())
 
     @classmethod
     def forget(cls, channel: socket.socket) -> None:
-        """Leave a group alone from now on."""
+        """Stop watching a group."""
         with suppress(OSError):
             channel.send(bytes([FORGET]))
         channel.close()
@@ -76,7 +76,7 @@ class Supervisor:
 
     @classmethod
     def _begin(cls) -> socket.socket:
-        """Start it. It outlives no end of this process, so nobody has to stop it."""
+        """Start it. It ends with this process, so nothing has to stop it."""
         if not cls._forking:
             cls._forking = True
             os.register_at_fork(after_in_child=cls._fork)

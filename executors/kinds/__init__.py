@@ -1,4 +1,4 @@
-"""The kinds every runtime has. Each is loaded when a step of it first needs its executor."""
+"""The built-in kinds. Each is loaded when a step first needs its executor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from stepwell.engine.model import ExecutorOptions
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """Where a kind's executor is (module of the room's seam, name), and what its steps get.
+    """Where a kind's executor is (module and name), and the options of its steps.
 
-    `library` is what it cannot run without, which comes with Stepwell's extra `extra`.
+    It needs the library `library`, which Stepwell's extra `extra` installs.
     """
 
     module: str
@@ -28,7 +28,7 @@ BUILT_IN = {
         "http", "fetch", ExecutorOptions(pool="asyncio"), library="aiohttp", extra="http"
     ),
     "run.start": BuiltIn("subrun", "start", ExecutorOptions(pool="thread")),
-    # It touches nothing but its step, and there may be very many.
+    # It uses nothing but its step, and there may be very many of them.
     "wait.sleep": BuiltIn("wait", "sleep", ExecutorOptions(pool="inline")),
     "wait.message": BuiltIn("wait", "message", ExecutorOptions(pool="thread")),
     "wait.approval": BuiltIn("wait", "approval", ExecutorOptions(pool="thread")),
@@ -36,7 +36,7 @@ BUILT_IN = {
 
 
 def missing_library(kind: str) -> str:
-    """Why a built-in kind cannot run in this process, and what to do; empty where it can."""
+    """Why a built-in kind cannot run in this process, with advice; empty if it can."""
     built_in = BUILT_IN.get(kind)
     if built_in is None or not built_in.library or find_spec(built_in.library) is not None:
         return ""

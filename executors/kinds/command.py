@@ -1,4 +1,4 @@
-"""One running program with all it starts, in a session of its own."""
+"""A running program with everything it starts, in its own session."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from stepwell.executors.supervisor import Supervisor
 EXITED, TIMED_OUT, CANCELED = "exited", "timed out", "canceled"
 
 _CHUNK = 64 * 1024
-# Longer than that `select` need not wait, and cannot wait for any time, in seconds.
+# The longest wait of `select`, in seconds; it does not accept every number.
 _LONGEST_LOOK = 3_600.0
 
 
 class Unwatched(Exception):
-    """The supervisor ended; what it watched over was killed."""
+    """The supervisor ended, and its programs were killed."""
 
 
 class Command:
-    """A started program. Raises OSError when it cannot be started, or Unwatched.
+    """A started program. Raises OSError if it cannot be started, or Unwatched.
 
-    It ends with the block it is used in, and with this process. `watch` may be called once;
-    `cancel` may be called from any thread at any time.
+    It ends with its `with` block, and with this process. `watch` may be called once; `cancel` may
+    be called from any thread at any time.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Command:
         self._canceled = False
         self._exit_code: int | None = None
         with ExitStack() as on_failure:
-            # All that may be short is there before the program is.
+            # Acquire all scarce resources before the program starts.
             self._wake_read, self._wake_write = _pipe(on_failure)
             self._out, out = _pipe(on_failure)
             self._err, err = _pipe(on_failure)
@@ -75,7 +75,7 @@ class Command:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give everything back; a program that runs is killed, as nobody watches it any more."""
+        """Release everything; kill a program that still runs, since nothing watches it any more."""
         with self._lock:
             self._open = False
             for end in (self._wake_read, self._wake_write, self._out, self._err):
@@ -84,11 +84,11 @@ class Command:
 
     @property
     def exit_code(self) -> int:
-        """The exit code, or minus the signal that killed the program, once it was watched."""
+        """The exit code, or minus the signal that killed the program; known after `watch`."""
         return 0 if self._exit_code is None else self._exit_code
 
     def cancel(self) -> None:
-        """Have the program and all it started killed by the thread that watches."""
+        """Let the watching thread kill the program and everything it started."""
         self._canceled = True
         with self._lock:
             if self._open:
@@ -97,10 +97,10 @@ class Command:
     def watch(
         self, out: Spool, err: Spool, timeout: float | None, grace: float, clock: Clock
     ) -> str:
-        """Copy the output until the program ended; returns how that came. Raises Unwatched.
+        """Copy the output until the program ends; returns how it ended. Raises Unwatched.
 
-        What it left running in the background is killed then, and so is all of it after a cancel
-        or the timeout, or when its output cannot be copied.
+        Kills what it leaves running in the background; and kills everything after a cancel, at the
+        timeout, or if its output cannot be copied.
         """
         deadline = None if timeout is None else clock.monotonic() + timeout
         end = EXITED
@@ -131,7 +131,7 @@ class Command:
         return self._exit_code is not None
 
     def _started(self, program: str, cwd: Path | None) -> int:
-        """The number of the program, once the supervisor started it."""
+        """The process id of the program, after the supervisor has started it."""
         answer = received(self._channel, ANSWER.size)
         if answer is None:
             raise Unwatched("the process that watches over programs ended")
@@ -145,7 +145,7 @@ class Command:
         selector: selectors.BaseSelector,
         events: Sequence[tuple[selectors.SelectorKey, int]],
     ) -> None:
-        """Take what is there: first whether it ended, so that none of its output is missed."""
+        """Read available output; checks for the end first, so that no output is missed."""
         if any(key.fileobj is self._channel for key, _ in events):
             self._hear()
             selector.unregister(self._channel)
@@ -157,7 +157,7 @@ class Command:
             while data := _read(key.fd):
                 key.data.write(data)
                 if not self._has_ended():
-                    break  # fairly: the other pipe, the waking and the deadline have their turn
+                    break  # in turn with the other pipe, the wakeup and the deadline
             if data == b"":
                 selector.unregister(key.fileobj)
 
@@ -165,7 +165,7 @@ class Command:
         answer = received(self._channel, ANSWER.size)
         word, number = (b"", 0) if answer is None else ANSWER.unpack(answer)
         if word != ENDED:
-            # Where there is no death signal, its group is left to us.
+            # Without a death signal, its group is left to us.
             with suppress(OSError):
                 os.killpg(self._pid, signal.SIGKILL)
             raise Unwatched("the process that watches over programs ended, and they were killed")
@@ -184,7 +184,7 @@ def _pipe(on_failure: ExitStack) -> tuple[int, int]:
 
 
 def _fill(text: BinaryIO, stdin: str | BinaryIO) -> None:
-    """Make a file of what the program is to read: it gets the file, and cannot hold us up."""
+    """Write the program's stdin to a file, so that a program that does not read cannot block us."""
     if isinstance(stdin, str):
         text.write(stdin.encode())
     else:
@@ -193,7 +193,7 @@ def _fill(text: BinaryIO, stdin: str | BinaryIO) -> None:
 
 
 def _here() -> bytes:
-    """The working folder; where it was deleted, the supervisor's own."""
+    """The working folder, or the supervisor's own if it was deleted."""
     try:
         return os.getcwdb()
     except FileNotFoundError:
@@ -201,7 +201,7 @@ def _here() -> bytes:
 
 
 def _read(fd: int) -> bytes | None:
-    """What is there, b"" at the end, None when there is nothing yet."""
+    """The available bytes, b"" at the end, None if there are none yet."""
     try:
         return os.read(fd, _CHUNK)
     except BlockingIOError:

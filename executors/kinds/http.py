@@ -1,4 +1,4 @@
-"""The kind `http.fetch`: one HTTP request, its body kept as an artifact."""
+"""The kind `http.fetch`: one HTTP request, whose response body becomes an artifact."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CONTROL = {chr(code) for code in (*range(32), 127)} - {"\t"}
 
 
 class HttpFetch(BaseModel):
-    """A request. `timeout` is seconds for all of it; `ok_statuses` None means 200 to 399.
+    """A request. `timeout` (seconds) covers all of it; `ok_statuses` None means 200 to 399.
 
-    `body_artifact` is what is sent instead of `body`: an artifact's id, or a step and a name.
-    With `allow_private=False` no address is connected to, in redirects neither, that is not public.
+    `body_artifact` is sent instead of `body`: an artifact's id, or a step and a name.
+    With `allow_private=False` only public addresses are connected to, also in redirects.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -44,7 +44,7 @@ class HttpFetch(BaseModel):
     allow_private: bool = True
     ok_statuses: list[int] | None = None
 
-    # No message quotes what may hold secrets.
+    # No message quotes a value that may contain secrets.
 
     @field_validator("url", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Which addresses are public, asked of each one at the connection itself."""
+"""Checks that addresses are public, at the moment of connecting to them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether anybody may have this address: none of loopback, private, link-local and so on.
+    """Whether an address is public: not loopback, private, link-local and so on.
 
-    Also refused is what leads to such a one: IPv4 inside of IPv6 (mapped, compatible, 6to4,
-    Teredo, NAT64).
+    Nor may it lead to such an address: IPv4 inside of IPv6 (mapped, compatible, 6to4, Teredo,
+    NAT64).
     """
     try:
         found: Address = ipaddress.ip_address(address)
@@ -46,7 +46,7 @@ def _inside(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]
 
 
 class PublicOnly:
-    """Makes sockets to public addresses alone; what it is asked for was resolved just before."""
+    """Makes sockets only to public addresses; it is called with addresses just resolved."""
 
     def __init__(self) -> None:
         self.refused: str | None = None
@@ -54,11 +54,11 @@ class PublicOnly:
 
     @property
     def refused_all(self) -> bool:
-        """Whether a host had addresses, and not one that is public."""
+        """Whether a host had addresses, but none that is public."""
         return self.refused is not None and not self._was_public
 
     def begin(self) -> None:
-        """Forget the host before."""
+        """Start with a new host."""
         self.refused, self._was_public = None, False
 
     def socket(self, info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Takes the content encoding off a body that is there whole: gzip and deflate."""
+"""Decodes the content encodings of a complete body: gzip and deflate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from stepwell.executors.kinds.spool import Spool
 
-# What is asked for where the request says nothing.
+# What a request accepts by default.
 ACCEPTED = "gzip, deflate"
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
@@ -16,11 +16,11 @@ _PLAIN = ("identity", "")
 
 
 class Undecodable(Exception):
-    """The bytes are not what their encoding says."""
+    """The bytes do not have the declared encoding."""
 
 
 def encodings_of(header: str) -> list[str]:
-    """The encodings of a body, in the order they were put on."""
+    """The encodings of a body, in the order in which they were applied."""
     names = [name.strip().lower() for name in header.split(",")]
     return [name for name in names if name not in _PLAIN]
 
@@ -39,13 +39,13 @@ def decode(body: Spool, encodings: list[str], out: Spool) -> None:
         for piece in pieces:
             out.write(piece)
             if out.truncated:
-                return  # however much more it would become
+                return  # the limit is reached, whatever remains
     except zlib.error as error:
         raise Undecodable(str(error)) from None
 
 
 def _gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """One member after the other; what follows the last is padding."""
+    """Decompress one member after the other; bytes after the last one are padding."""
     unpacker = zlib.decompressobj(_GZIP)
     for piece in pieces:
         rest = piece
@@ -61,7 +61,7 @@ def _gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """With zlib's two bytes in front, as it should be, or without, as it often is."""
+    """Decompress with zlib's two-byte header, as specified, or without it, as is common."""
     unpacker = None
     for piece in pieces:
         if unpacker is None:
@@ -73,7 +73,7 @@ def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unpacked(unpacker: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
-    """In bounded pieces: a few bytes may become very many."""
+    """Decompress in bounded pieces: a few bytes may become very many."""
     while not unpacker.eof:
         data = unpacker.decompress(piece, _CHUNK)
         piece = unpacker.unconsumed_tail

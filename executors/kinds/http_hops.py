@@ -1,4 +1,4 @@
-"""One hop after the other of a redirected request: what follows to where."""
+"""The hops of a redirected request, and which headers and bodies follow a redirect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stepwell.executors.kinds.http_text import shown_url
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_HOPS = 10
 
-# What follows to another origin. Any other header may be a credential.
+# Headers that follow to another origin. Any other header may be a credential.
 _HARMLESS = frozenset(
     {
         "accept",
@@ -30,7 +30,7 @@ _HARMLESS = frozenset(
         "user-agent",
     }
 )
-# What tells of a body.
+# Headers about a body.
 _OF_BODY = frozenset(
     {
         "content-encoding",
@@ -45,7 +45,7 @@ _OF_BODY = frozenset(
 
 @dataclass(frozen=True)
 class Hop:
-    """One request; its URL has neither user nor password, which are a header."""
+    """One request; user and password are a header, not part of the URL."""
 
     method: str
     url: URL
@@ -54,7 +54,7 @@ class Hop:
 
     @classmethod
     def first(cls, request: HttpFetch) -> Hop:
-        """The request as it was asked for. Raises Permanent for a URL that is none."""
+        """The original request. Raises Permanent for an invalid URL."""
         url = _url(request.url, shown_url(request.url))
         headers = dict(request.headers)
         given = {name.lower() for name in headers}
@@ -77,7 +77,7 @@ class Hop:
         return [value for name, value in self.headers.items() if name.lower() not in known]
 
     def redirected(self, status: int, location: bytes) -> Hop:
-        """The request to where an answer points. Raises Permanent where that cannot be."""
+        """The request that follows a redirect. Raises Permanent for an invalid one."""
         here = shown_url(str(self.url))
         text = "".join(
             chr(byte) if 32 < byte < 127 else f"%{byte:02X}" for byte in location.strip()
@@ -121,7 +121,7 @@ def _url(text: str, shown: str, base: URL | None = None) -> URL:
 
 
 def _is_same_place(before: URL, after: URL) -> bool:
-    """The same origin, or the same host by TLS on the usual ports."""
+    """Whether it is the same origin, or the same host upgraded to TLS on the default ports."""
     if before.host != after.host:
         return False
     if (before.scheme, before.port) == (after.scheme, after.port):

@@ -1,7 +1,7 @@
-"""How `http.fetch` talks: one aiohttp session for one request, and what its errors mean.
+"""The HTTP exchange of `http.fetch`: one aiohttp session per request, and what its errors mean.
 
-Whatever comes of it is one outcome: an answer that can be stored, or a failure with a code. An
-answer that came is not lost to what is odd about it. No message tells what is secret.
+The outcome is either an answer that can be stored, or a failure with a code. An odd answer is still
+an answer. No message contains secrets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from stepwell.executors.kinds.spool import SMALL, Spool
 
 CHUNK = 64 * 1024
 EXCERPT = 500
-# The largest header, in bytes; aiohttp's own 8 KiB are less than what some servers send.
+# The largest header, in bytes; some servers send more than aiohttp's default of 8 KiB.
 MAX_HEADER = 64 * 1024
 MAX_HEADERS = 1_000
 
@@ -47,7 +47,7 @@ if "max_headers" in inspect.signature(aiohttp.ClientSession).parameters:
 
 @dataclass
 class Answer:
-    """The head of an answer, and what kept its body from being read whole, if anything did."""
+    """The head of an answer, and why its body was not read completely, if so."""
 
     status: int
     reason: str
@@ -72,7 +72,7 @@ async def fetch(
                 await _aside(body, decode, body, encodings, decoded)
                 kept, encodings = decoded, []
             except Undecodable:
-                pass  # it came, and is kept as it came
+                pass  # it is kept as it came
         else:
             encodings = encodings if body.size else []
         if not request.accepts(answer.status):
@@ -98,7 +98,7 @@ async def fetch(
 
 
 class _Talk:
-    """One request with its redirects, until an answer is there."""
+    """One request with its redirects, up to the final answer."""
 
     def __init__(self, step: StepContext, request: HttpFetch, body: Spool) -> None:
         self._first = Hop.first(request)
@@ -110,7 +110,7 @@ class _Talk:
         self._answer: Answer | None = None
 
     async def answer(self) -> Answer:
-        """The last answer; its body is in the spool, as much of it as came."""
+        """The final answer; its body, as far as it came, is in the spool."""
         request = self._request
         hop = self._first
         allowed = request.allow_private
@@ -119,8 +119,8 @@ class _Talk:
             async with (
                 asyncio.timeout(request.timeout),
                 aiohttp.ClientSession(
-                    # Each hop has a connection of its own: a server that closes one as it is used
-                    # again would cost a body that cannot be sent twice.
+                    # Each hop has its own connection: if a server closed a reused connection, a
+                    # body that cannot be sent twice would be lost.
                     connector=aiohttp.TCPConnector(force_close=True, **guard),
                     timeout=aiohttp.ClientTimeout(total=None),
                     auto_decompress=False,
@@ -147,7 +147,7 @@ class _Talk:
     async def _send(
         self, session: aiohttp.ClientSession, hop: Hop
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to one hop, whose body was not read yet."""
+        """The answer to one hop, before its body is read."""
         self._public.begin()
         data = await self._data(hop)
         try:
@@ -212,7 +212,7 @@ class _Talk:
         return late
 
     def _failure(self, error: Exception, hop: Hop) -> StepError:
-        """What it means that no answer came."""
+        """The failure for an error without an answer."""
         where = shown_url(str(hop.url))
         if self._public.refused_all:
             return Permanent(
@@ -236,7 +236,7 @@ class _Talk:
 
 
 async def _aside(spool: Spool, act: Any, *arguments: Any) -> Any:
-    """Call `act`, in another thread if there is much to do."""
+    """Call `act`, in another thread if the spool is large."""
     if spool.size <= SMALL:
         return act(*arguments)
     return await asyncio.to_thread(act, *arguments)

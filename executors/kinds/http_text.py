@@ -1,4 +1,4 @@
-"""What the web says, as text that can be stored, and addresses without what is secret in them."""
+"""Text from responses in a form that can be stored, and URLs without secrets."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from stepwell.engine.clock import Clock, to_datetime
 
-# A server may ask for patience, but not for more than a day of it, in seconds.
+# The longest Retry-After that is obeyed, in seconds: one day.
 MAX_RETRY_AFTER = 86_400.0
-# The most that is kept of an answer's headers, in characters.
+# How much of an answer's headers is kept, in characters.
 MAX_HEADERS = 64 * 1024
 OCTETS = "application/octet-stream"
 
 _MAX_TYPE = 200
 _LONGEST_URL = 300
 _MASK = "…"
-# Shorter ones would be found everywhere; no message quotes them anyway.
+# Shorter secrets would match everywhere; no message quotes them anyway.
 _SHORTEST_SECRET = 4
 
 
 def text_of(raw: bytes) -> str:
-    """Bytes of a header as text: UTF-8, and Latin-1 where it is not that."""
+    """Bytes of a header as text: UTF-8, or else Latin-1."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -33,7 +33,7 @@ def text_of(raw: bytes) -> str:
 
 
 def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], bool]:
-    """Headers by lower-case name, and whether some were left out as there are too many."""
+    """Headers by lower-case name, and whether some were omitted because there are too many."""
     kept: dict[str, str] = {}
     size = 0
     for raw_name, raw_value in raw:
@@ -46,13 +46,13 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], bool
 
 
 def content_type_of(headers: dict[str, str]) -> str:
-    """The content type, as an artifact may have it."""
+    """The content type, in a form that is valid for an artifact."""
     text = "".join(char for char in headers.get("content-type", "") if char.isprintable()).strip()
     return text.encode()[:_MAX_TYPE].decode("utf-8", "ignore").strip() or OCTETS
 
 
 def retry_after(text: str, clock: Clock) -> float | None:
-    """Seconds from a Retry-After header: a number of them, or a date. None when it is neither."""
+    """Seconds from a Retry-After header, which is a number or a date. None if it is neither."""
     text = text.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return min(float(text), MAX_RETRY_AFTER)
@@ -80,7 +80,7 @@ def shown_url(url: str) -> str:
 
 
 class Secrets:
-    """What of a request must not be told: its user and password, query, and own headers."""
+    """The secrets of a request: its user and password, query, and own headers."""
 
     def __init__(self, url: str, headers: Iterable[str]) -> None:
         try:
@@ -88,7 +88,7 @@ class Secrets:
         except ValueError:
             parts = None
         found = {url, *headers}
-        # Of "Bearer abc" the second word alone is one, too.
+        # The second word of "Bearer abc" is a secret of its own.
         found.update(word for value in headers for word in value.split())
         if parts is not None:
             user, _, password = parts.netloc.rpartition("@")[0].partition(":")
@@ -99,7 +99,7 @@ class Secrets:
         self._secrets = sorted(known, key=len, reverse=True)
 
     def mask(self, text: str) -> str:
-        """The text without them."""
+        """The text without these secrets."""
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text

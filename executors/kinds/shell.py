@@ -1,4 +1,4 @@
-"""The kind `shell.run`: runs a program, keeps its output, and ends all of it when it must."""
+"""The kind `shell.run`: runs a program, keeps its output, and ends all of its processes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from stepwell.executors.kinds.spool import Spool
 
 TAIL = 4_000
 
-# What programs need to run at all; everything else is for `env` to say.
+# Variables that programs need to run at all; all others come from `env`.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 
 
-# As for every step: 366 days.
+# The same limit as for every step: 366 days.
 MAX_SECONDS = MAX_TIMEOUT.total_seconds()
 
 
@@ -36,8 +36,8 @@ class ShellRun(BaseModel):
     """A program and how to run it. No shell is involved unless `argv` names one.
 
     `env` is added to a few inherited variables (PATH, HOME, …); `timeout` and `grace` (from
-    SIGTERM to SIGKILL) are seconds; `max_output` bounds what is kept of stdout and of stderr.
-    `stdin_artifact` is what it reads instead of the text `stdin`: an id, or a step and a name.
+    SIGTERM to SIGKILL) are seconds; `max_output` limits what is kept of stdout and of stderr.
+    `stdin_artifact` replaces the text `stdin`: an artifact's id, or a step and a name.
     """
 
     model_config = ConfigDict(extra="forbid")

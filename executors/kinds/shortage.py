@@ -1,4 +1,4 @@
-"""Which errors of the system pass by themselves: what is short now may be there in a moment."""
+"""Recognizes system errors that are temporary, such as a shortage of resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PASSING = frozenset(
         errno.ENFILE,  # and of the system
         errno.ETOOMANYREFS,  # descriptors on their way to another process
         errno.ENOBUFS,
-        errno.ETXTBSY,  # somebody is writing the program
+        errno.ETXTBSY,  # the file of the program is being written
         errno.EBUSY,
         errno.ENOSPC,
         errno.EDQUOT,
@@ -26,12 +26,12 @@ _PASSING = frozenset(
 
 
 def is_passing(error: OSError) -> bool:
-    """Whether an error of the system may be gone when it is tried again."""
+    """Whether a system error may be gone on the next try."""
     return error.errno in _PASSING
 
 
 def passing(error: Exception, what: str) -> Retryable | None:
-    """What to raise for an error that passes, or was raised for one that does; else None."""
+    """A Retryable if the error or its cause is temporary, else None."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and is_passing(cause):

@@ -1,4 +1,4 @@
-"""What a ready-made kind reads: the artifact of an earlier step, or any by its id."""
+"""Inputs of built-in kinds: the artifact of an earlier step, or any artifact by id."""
 
 from __future__ import annotations
 

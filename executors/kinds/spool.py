@@ -1,4 +1,4 @@
-"""Bytes on their way into an artifact: in a temporary file, never whole in memory."""
+"""Bytes on their way into an artifact: in a temporary file, never completely in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from stepwell.engine.model import ArtifactRef
 from stepwell.engine.step.context import StepContext
 
-# What is read back to be offered as an inline artifact.
+# Up to this size, bytes are read back to become an inline artifact.
 SMALL = 64 * 1024
 
 
@@ -44,7 +44,7 @@ class Spool:
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Add bytes; those beyond the limit are counted only."""
+        """Add bytes; those beyond the limit are only counted."""
         self.total += len(data)
         kept = data[: self.limit - self.size]
         if kept:
@@ -53,7 +53,7 @@ class Spool:
             self.size += len(kept)
 
     def pieces(self) -> Iterator[bytes]:
-        """What was kept, from the start; nothing may be written meanwhile."""
+        """The kept bytes from the start; nothing may be written meanwhile."""
         self._file.seek(0)
         while piece := self._file.read(SMALL):
             yield piece
@@ -66,7 +66,7 @@ class Spool:
         return text
 
     def keep(self, step: StepContext, name: str, content_type: str) -> ArtifactRef:
-        """Make an artifact of what was kept."""
+        """Store the kept bytes as an artifact."""
         self._file.seek(0)
         if self.size <= SMALL:
             return step.artifact(name, self._file.read(), content_type=content_type)

@@ -16,7 +16,7 @@ _ENDED_BADLY = ("failed", "canceled")
 
 
 class StartRun(BaseModel):
-    """Which run to start. `entrypoint` may be left out where the package has only one."""
+    """Which run to start. `entrypoint` may be omitted if the package has only one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class StartRun(BaseModel):
 
 
 def start_run(step: StepContext, request: StartRun) -> dict[str, Any]:
-    """Start the run and suspend; when it ended, succeed or fail as it did."""
+    """Start the run and suspend; when it has ended, succeed or fail as it did."""
     waited = step.resumed_wait()
     run_id = waited.get("run_id") if waited else None
     if run_id is None:

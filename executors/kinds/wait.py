@@ -1,6 +1,6 @@
 """The kinds `wait.sleep`, `wait.message` and `wait.approval`: steps that only wait.
 
-They keep no checkpoint: what they wait for stands in the step's own row.
+They keep no checkpoint: their wait is stored in the step's row.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Sleep(BaseModel):
 
 
 class AwaitMessage(BaseModel):
-    """The topic to wait for a message on, and for how long at most (seconds; None: for ever)."""
+    """The topic to wait for, and the longest wait (seconds; None: no limit)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class AwaitMessage(BaseModel):
 
 
 class AwaitApproval(BaseModel):
-    """How long to wait for a decision at most (seconds; None: for ever)."""
+    """The longest wait for a decision (seconds; None: no limit)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ class AwaitApproval(BaseModel):
 
 
 def wait_out(step: StepContext, request: Sleep) -> None:
-    """Wait for the time. Its result is null."""
+    """Wait until the time has come. Its result is null."""
     if step.resumed_wait() is not None:
         deadline = step.resumed_deadline()
     elif request.until is not None:
@@ -101,7 +101,7 @@ def await_approval(step: StepContext, request: AwaitApproval) -> Any:
 
 
 def _awaited(step: StepContext, topic: str, kind: str, timeout: float | None) -> Any:
-    """What came on a topic. The store looks for it first when the step suspends."""
+    """The message that came on a topic. The store first looks for it when the step suspends."""
     if step.resumed_wait() is None:
         deadline = _after(step, timeout)
     else:
