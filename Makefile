@@ -178,6 +178,10 @@ bench-peers: .venv-bench/.installed ## install the peers for it, in a virtualenv
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
+.PHONY: sql
+sql: setup ## print the store's SQL statements, for both databases (ARGS=--keep: keep them)
+	@$(BIN)/python tools/sql.py $(ARGS)
+
 .PHONY: lock
 lock: $(STAMP) ## write requirements/dev.txt anew; UPGRADE=1 takes newer versions
 	$(BIN)/python -m venv --clear .lock

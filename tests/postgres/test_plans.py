@@ -69,7 +69,7 @@ def connection(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[An
 def test_no_scan_of_a_table(connection: Any, name: str) -> None:
     # given
     statement = statements()[name]
-    sql = statement._compile(PostgresDialect("postgresql://nowhere/nothing"))
+    sql = statement.compile(PostgresDialect("postgresql://nowhere/nothing"))
     # when: the plan for any parameters, which is the one that is used
     ((found,),) = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}").fetchall()
     # then

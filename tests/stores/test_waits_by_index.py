@@ -68,7 +68,7 @@ class Planner:
 
     def plan(self, statement: Statement, *values: Any) -> str:
         """The plan, line by line."""
-        statement._sql = f"{self._explain} {statement._compile(self.dialect)}"
+        statement._sql = f"{self._explain} {statement.compile(self.dialect)}"
         with self._database.read() as tx:
             rows = statement(tx, *values).fetchall()
         return "\n".join(str(row[-1]) for row in rows)

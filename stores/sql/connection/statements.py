@@ -48,7 +48,13 @@ class Statement:
         # From values by name to values by position; None where they are the same.
         self._arrange: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
 
-    def _compile(self, dialect: Dialect) -> str:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its parameters, in the order of the values that it is called with."""
+        return self._names
+
+    def compile(self, dialect: Dialect) -> str:
+        """Its text for this database, which it keeps."""
         # All that plain text has is its parameters.
         literal = not isinstance(self._clause, sa.TextClause)
         compiled: Any = self._clause.compile(
@@ -69,7 +75,7 @@ class Statement:
 
     def __call__(self, tx: StoreTransaction, *values: Any) -> Any:
         """Run it; returns the cursor, for its rows."""
-        sql = self._sql or self._compile(tx.dialect)
+        sql = self._sql or self.compile(tx.dialect)
         arrange = self._arrange
         return tx.cursor.execute(sql, values if arrange is None else arrange(values))
 
@@ -85,7 +91,7 @@ class Statement:
             self._each(tx, rows)
 
     def _each(self, tx: StoreTransaction, rows: Iterable[Sequence[Any]]) -> None:
-        sql = self._sql or self._compile(tx.dialect)
+        sql = self._sql or self.compile(tx.dialect)
         tx.cursor.executemany(sql, rows if self._arrange is None else map(self._arrange, rows))
 
 

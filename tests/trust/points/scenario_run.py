@@ -57,7 +57,7 @@ class Opener:
         self._store = SqlRunStore(dialect)
         for found in gc.get_objects():
             if isinstance(found, Statement) and found._sql is None:
-                found._compile(dialect)
+                found.compile(dialect)
 
     def open(self) -> SqlRunStore:
         """The store, as `SqlRunStore.open` makes it."""
