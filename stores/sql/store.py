@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import sqlalchemy as sa
 
@@ -35,6 +35,7 @@ from stepwell.stores.sql.exchange.fused_sql import keys_array
 from stepwell.stores.sql.exchange.handoff import Handoff
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
 from stepwell.stores.sql.exchange.new_runs import created_run, info_of
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
 from stepwell.stores.sql.exchange.settle import Settlement, other_runs
@@ -59,10 +60,12 @@ def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
 class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
     """Runs, steps and everything about them. Safe to use from many threads."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        super().__init__(dialect, observers)
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
+        super().__init__(dialect, observers, plan)
         self._queues = QueueLimits(QueueStatements(dialect))
-        self._claims = Claiming(ClaimStatements(dialect), self._queues)
+        self._claims = Claiming(ClaimStatements(dialect), self._queues, self._fused)
         self.database.forget = self._claims.forget
         self._operators = OperatorActs(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
@@ -76,12 +79,15 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
         self._drop_worker = Statement(sa.delete(workers).where(workers.c.id == bind("id")), "id")
 
     @classmethod
-    def open(cls, dialect: Dialect, observers: Observers | None = None) -> SqlRunStore:
+    def open(
+        cls, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> SqlRunStore:
         """Connect, and bring the schema up to date where the database does that itself.
 
-        Raises StoreError, or StoreVersionError when the store is newer than this code.
+        Without a `plan` it follows the one with the fewest messages that the database can. Raises
+        StoreError, or StoreVersionError when the store is newer than this code.
         """
-        store = cls(dialect, observers)
+        store = cls(dialect, observers, plan)
         store.database.open()
         try:
             migrate(store.database, apply=dialect.migrates_itself)
@@ -194,8 +200,10 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
             return lambda: first_number(locked.fetchone() or self._graph_sql.control(tx).fetchone())
         self._graphs.lock_runs(tx, keys, to_end=True)
         found = self._graph_sql.control(tx)
-        number = first_number(found.fetchone()) if self._fused is None else None
-        return lambda: first_number(found.fetchone()) if number is None else number
+        tell = cache(lambda: first_number(found.fetchone()))
+        if not tx.dialect.pipelined:  # else it is read with the next statement, in one message
+            tell()
+        return tell
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None

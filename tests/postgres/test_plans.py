@@ -9,7 +9,6 @@ import pytest
 
 from stepwell.stores.sql.connection.postgres import PostgresDialect
 from stepwell.stores.sql.connection.statements import Statement
-from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 
 FEW_ROWS = {"meta", "queues"}
@@ -19,8 +18,7 @@ FEW_ENTRIES = {"steps_suspect"}
 
 def statements() -> dict[str, Statement]:
     dialect = PostgresDialect("postgresql://nowhere/nothing")
-    claims, fused = ClaimStatements(dialect), FusedStatements(dialect)
-    found = {**vars(fused), "together": claims.together, "start_runs": claims.start_runs}
+    found = vars(FusedStatements(dialect))
     return {name: value for name, value in found.items() if isinstance(value, Statement)}
 
 

@@ -67,7 +67,7 @@ def claims(store: SqlRunStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has one more for each claim that looked for ready steps."""
     looked: list[int] = []
     claims = store._claims
-    name = "_take_together" if claims._sql.together else "_choose_and_take"
+    name = "_take_together" if claims._fused else "_choose_and_take"
     look = getattr(claims, name)
 
     def counted(*values: Any) -> Any:

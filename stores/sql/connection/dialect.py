@@ -26,8 +26,13 @@ class Dialect(Protocol):
     migrates_itself: bool
     # Whether several transactions write at the same time, so that order takes locks.
     concurrent: bool
-    # Whether a statement can change rows within WITH, so that several make one round trip.
-    fuses: bool
+    # Whether statements run in this process: then one for each of a few rows costs less than one
+    # for all of them; else each is a message.
+    in_process: bool
+    # Whether the rows of a statement can be read after the next one, so that both are one message.
+    pipelined: bool
+    # Whether a statement can change rows within WITH, as the fused plan does.
+    changes_in_with: bool
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
         """A row source from one JSON parameter: an array of arrays, a column for each position."""
@@ -39,6 +44,14 @@ class Dialect(Protocol):
 
     def texts(self, parameter: str) -> Any:
         """A select of one text column from one JSON parameter: an array of strings."""
+        ...
+
+    def is_one_of(self, column: sa.ColumnElement[Any], parameter: str) -> Any:
+        """Whether the column is one of the names of a parameter, which `name_list` makes."""
+        ...
+
+    def name_list(self, names: Sequence[str]) -> str:
+        """Names, without line breaks in them, as the parameter of `is_one_of`."""
         ...
 
     def insert(self, table: sa.Table) -> Any:

@@ -66,6 +66,9 @@ class Rows:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.fetchall())
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
 
 class BegunAt:
     """A time that the server knows: it is read there, so that nobody waits to be told of it.

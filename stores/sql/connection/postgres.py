@@ -83,7 +83,9 @@ class PostgresDialect:
     )
     migrates_itself = False
     concurrent = True
-    fuses = True
+    in_process = False
+    pipelined = True
+    changes_in_with = True
     shares_connection = False
     closes_for_forks = False
     driver_errors: type[Exception] = psycopg.Error
@@ -122,6 +124,13 @@ class PostgresDialect:
         return sa.func.jsonb_array_elements_text(
             sa.cast(bind(parameter), postgresql.JSONB)
         ).table_valued("value")
+
+    def is_one_of(self, column: sa.ColumnElement[Any], parameter: str) -> Any:
+        return column == sa.any_(sa.cast(bind(parameter), postgresql.ARRAY(sa.Text)))
+
+    def name_list(self, names: Sequence[str]) -> str:
+        escaped = (name.replace("\\", r"\\").replace('"', r"\"") for name in names)
+        return "{" + ",".join(f'"{name}"' for name in escaped) + "}"
 
     def insert(self, table: sa.Table) -> Any:
         return postgresql.insert(table)

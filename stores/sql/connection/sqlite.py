@@ -73,7 +73,9 @@ class SqliteDialect:
     functions: Mapping[str, str] = MappingProxyType({"each": "json_each", "json": ""})
     migrates_itself = True
     concurrent = False
-    fuses = False
+    in_process = True
+    pipelined = False
+    changes_in_with = False
     driver_errors: type[Exception] = sqlite3.Error
 
     def __init__(self, path: Path | None, *, clock: Clock, durability: str = "full") -> None:
@@ -107,6 +109,15 @@ class SqliteDialect:
         return sa.select(source.c.value)
 
     texts = scalars
+
+    def is_one_of(self, column: sa.ColumnElement[Any], parameter: str) -> Any:
+        # `IN` would fill a temporary table each time.
+        end: sa.ColumnElement[str] = sa.literal_column("char(10)", sa.Text)
+        listed = sa.func.instr(bind(parameter), end + column + end)
+        return listed > sa.literal_column("0")
+
+    def name_list(self, names: Sequence[str]) -> str:
+        return "\n" + "\n".join(names) + "\n"
 
     def insert(self, table: sa.Table) -> Any:
         return sqlalchemy_sqlite.insert(table)

@@ -80,7 +80,12 @@ class Statement:
         return tx.cursor.execute(sql, values if arrange is None else arrange(values))
 
     def rows(self, tx: StoreTransaction, *values: Any) -> Any:
-        """Run it on a cursor of its own; returns that, for rows read one by one. Close it."""
+        """Run it; returns a cursor for rows that are read one by one, whatever runs next.
+
+        Close it.
+        """
+        if tx.dialect.pipelined:
+            return self(tx, *values)
         return self(StoreTransaction(tx.cursor.connection.cursor(), tx.dialect, tx.now), *values)
 
     def many(self, tx: StoreTransaction, rows: Sequence[Sequence[Any]]) -> None:
@@ -164,8 +169,8 @@ class Each:
     """A statement about each of some rows of values.
 
     `clause` makes it for a source of rows, whose columns are in its `c`; `names` are its other
-    parameters. All rows go in one JSON parameter. Where a statement for one row costs much less
-    than that, as it does when no message is sent for it, a few rows are taken one by one.
+    parameters. All rows go in one JSON parameter; but where statements run in this process, a few
+    rows are taken one by one.
     """
 
     def __init__(
@@ -176,7 +181,7 @@ class Each:
         **columns: type[sa.types.TypeEngine[Any]],
     ) -> None:
         self._all = Statement(clause(dialect.rows("rows", **columns)), *names, "rows")
-        self._one = None if dialect.fuses else _of_one(clause, names, columns)
+        self._one = _of_one(clause, names, columns) if dialect.in_process else None
 
     def __call__(
         self, tx: StoreTransaction, rows: Sequence[Sequence[Any]], *values: Any
@@ -207,7 +212,7 @@ class Guarded:
         everything = clause(dialect.rows("rows", **columns))
         told = everything.returning(everything.table.c.id)
         self._all = Statement(told, *names, "rows")
-        self._one = None if dialect.fuses else _of_one(clause, names, columns)
+        self._one = _of_one(clause, names, columns) if dialect.in_process else None
 
     def __call__(
         self, tx: StoreTransaction, rows: Sequence[Sequence[Any]], *values: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from heapq import merge
 from operator import itemgetter
 from typing import Any
@@ -16,7 +17,8 @@ from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer, as_parameter
+from stepwell.stores.sql.exchange.fused_sql import FusedStatements
+from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits
 from stepwell.stores.sql.exchange.run_cache import RunCache
 
@@ -27,9 +29,13 @@ BEGIN_AGAIN = 5_000
 class Claiming:
     """Claims in a transaction given by the caller; keeps what executions know of their runs."""
 
-    def __init__(self, sql: ClaimStatements, limits: QueueLimits) -> None:
+    def __init__(
+        self, sql: ClaimStatements, limits: QueueLimits, fused: FusedStatements | None
+    ) -> None:
         self._sql = sql
+        self._fused = fused
         self._limits = limits
+        self._name_list = lru_cache(maxsize=1_000)(sql.dialect.name_list)
         self.runs = RunCache()
 
     def forget(self) -> None:
@@ -45,15 +51,14 @@ class Claiming:
         if known is None:
             return NO_OFFER
         known_at, queues = known
-        fused = self._sql.together is not None
-        if not fused and known_at != control():  # else the statement looks
+        if self._fused is None and known_at != control():  # else the statement looks
             return NO_OFFER
         return Offer(
             request.worker_id,
             request.lease,
             request.suspect_from,
-            as_parameter(tuple(kind for pool in request.pools for kind in pool.kinds), fused),
-            as_parameter(queues, fused),
+            self._name_list(tuple(kind for pool in request.pools for kind in pool.kinds)),
+            self._name_list(queues),
             min(pool.limit for pool in request.pools),
             known_at,
         )
@@ -77,10 +82,10 @@ class Claiming:
         rows = handoffs.rows
         if not handoffs.all or tx.made_ready or tx.more_ready:
             pools = _without(rows, request.pools)
-            if self._sql.together is None:
+            if self._fused is None:
                 found = self._choose_and_take(tx, request, pools, budgets)
             else:
-                found = self._take_together(self._sql.together, tx, request, pools, budgets)
+                found = self._take_together(self._fused.claim, tx, request, pools, budgets)
             rows = [*rows, *found]
         # By priority, ready time and creation, as it is promised.
         _sort(rows)
@@ -196,6 +201,9 @@ class Claiming:
                 chosen += _best((mine, *cursors), pool.limit, budgets)
                 for cursor in cursors:  # read only as far as needed
                     cursor.close()
+                if tx.dialect.concurrent:
+                    # Who looked meanwhile was not shown what was locked here and is left.
+                    tx.news = True
         return chosen
 
     def _suspect(
@@ -224,9 +232,10 @@ class Claiming:
         missing = [key for key in keys if key not in known and key not in fresh]
         if missing:
             # Most runs that were not seen before are begun by this claim.
-            rows = self._sql.start_runs(tx, tx.now, rows_json(missing)).fetchall()
+            start = self._sql.start_runs if self._fused is None else self._fused.start_runs
+            rows = start(tx, tx.now, rows_json(missing)).fetchall()
             begun = {row[0] for row in rows}
-            if tx.dialect.fuses:
+            if self._fused is not None:
                 rows = [changes.told(EventType.RUN_STARTED, row) for row in rows]
             else:
                 for key in sorted(begun):
@@ -243,13 +252,14 @@ class Claiming:
 
     def _begin(self, tx: StoreTransaction, changes: Changes, run: RunInfo) -> None:
         """Begin a run that nobody else has seen yet: it need not be asked what is in it."""
-        started = self._sql.start_runs(tx, tx.now, rows_json([run.key]))
-        if tx.dialect.fuses:
+        key = rows_json([run.key])
+        if self._fused is not None:
             # Its second event: the first says that it was created. Whoever reads these rows sends
             # a message for them alone; so they go with the commit.
+            self._fused.start_runs(tx, tx.now, key)
             changes.told(EventType.RUN_STARTED, (run.key, 2))
         else:
-            started.fetchall()
+            self._sql.start_runs(tx, tx.now, key).fetchall()
             changes.event(run.key, EventType.RUN_STARTED)
 
     def _parents(self, tx: StoreTransaction, keys: set[int]) -> dict[int, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stepwell.engine.states import Act, RunStatus
+from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
@@ -15,7 +15,7 @@ from stepwell.stores.sql.connection.statements import (
     may,
     still_may,
 )
-from stepwell.stores.sql.exchange.fused_claim_sql import CLAIMED, claim_together, start_together
+from stepwell.stores.sql.exchange.claim_rules import CLAIMED, OF_RUN, starting, taking
 from stepwell.stores.sql.schema import tables
 
 
@@ -27,7 +27,6 @@ class ClaimStatements(Statements):
         steps = tables.steps
         columns = [steps.c[name] for name in CLAIMED]
         ready = may(Act.CLAIM, steps.c.status)
-        self.together = claim_together(dialect) if dialect.fuses else None
         self.find_ready = Statement(
             sa.select(*columns)
             .where(
@@ -38,7 +37,8 @@ class ClaimStatements(Statements):
                 steps.c.lost_leases < bind("suspect_from"),
             )
             .order_by(steps.c.priority, steps.c.ready_at, steps.c.id)
-            .limit(bind("limit")),
+            .limit(bind("limit"))
+            .with_for_update(skip_locked=True),
             *("queue", "kind", "now", "suspect_from", "limit"),
         )
         self.find_suspect = Statement(
@@ -64,21 +64,12 @@ class ClaimStatements(Statements):
         steps, runs = tables.steps, tables.runs
         self.take = Statement(
             sa.update(steps)
-            .values(
-                status=becomes(Act.CLAIM),
-                token=steps.c.token + 1,
-                attempt=steps.c.attempt + 1,
-                worker=bind("worker"),
-                started_at=bind("now"),
-                expires_at=bind("expires"),
-            )
+            .values(taking())
             .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.CLAIM, steps.c.status)),
             *("worker", "now", "expires", "keys"),
         )
-        of_run = ("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input")
-        columns = [runs.c[name] for name in (*of_run, "created_at", "parent_run")]
         self.load_runs = Statement(
-            sa.select(runs.c.status, *columns).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
+            sa.select(runs.c.status, *OF_RUN).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
         )
         # As if this transaction had not taken them: nobody was told of their tokens.
         self.give_back = Statement(
@@ -94,20 +85,7 @@ class ClaimStatements(Statements):
             .where(steps.c.id.in_(dialect.scalars("keys")), still_may(Act.RELEASE, steps.c.status)),
             "keys",
         )
-        pending = sa.select(runs.c.id).where(
-            runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value
-        )
-        if dialect.concurrent:
-            # Steps are held here already, so nothing is waited for: see the room's lock order.
-            locked = pending.with_for_update(skip_locked=True, key_share=True).cte("locked")
-            pending = sa.select(locked.prefix_with("MATERIALIZED").c.id)
-        start = sa.update(runs).values(
-            status=RunStatus.RUNNING.value,
-            started_at=sa.func.coalesce(runs.c.started_at, bind("now", sa.BigInteger)),
-        )
-        start = start.where(runs.c.id.in_(pending))
-        told = start_together(start, columns) if dialect.fuses else start.returning(*columns)
-        self.start_runs = Statement(told, *("now", "keys"))
+        self.start_runs = Statement(starting(dialect).returning(*OF_RUN), *("now", "keys"))
         self.step_names = Statement(
             sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",

@@ -1,8 +1,7 @@
-"""A whole claim in one statement, for databases that can change rows within WITH."""
+"""A whole claim in one statement, of the fused plan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,44 +9,13 @@ import sqlalchemy as sa
 from stepwell.engine.events import EventType
 from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, becomes, bind, may
+from stepwell.stores.sql.connection.statements import Statement, bind, may
+from stepwell.stores.sql.exchange.claim_rules import OF_RUN, ONE, as_found, starting, taking
 from stepwell.stores.sql.schema import tables
 
 steps = tables.steps
 
-ONE: sa.ColumnElement[int] = sa.literal_column("1")
-
-# What a claim tells of each step.
-CLAIMED = (
-    *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
-    *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
-    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
-)
-# What a claim adds one to.
-_COUNTED = ("attempt", "token")
-
 _ORDER = (steps.c.priority, steps.c.ready_at, steps.c.id)
-
-
-def as_found() -> list[Any]:
-    """The columns of a step that was taken in the same statement, as they were before that.
-
-    So they are told where steps are found first and then taken.
-    """
-    columns = [steps.c[name] for name in CLAIMED]
-    return [column - ONE if column.name in _COUNTED else column for column in columns]
-
-
-def taking() -> dict[str, Any]:
-    """What a claim sets; needs the parameters `worker`, `now` and `expires`."""
-    return {
-        "status": becomes(Act.CLAIM),
-        "token": steps.c.token + ONE,
-        "attempt": steps.c.attempt + ONE,
-        "worker": bind("worker"),
-        "started_at": bind("now", sa.BigInteger),
-        "expires_at": bind("expires", sa.BigInteger),
-    }
 
 
 def claim_together(dialect: Dialect) -> Statement:
@@ -88,12 +56,13 @@ def claim_together(dialect: Dialect) -> Statement:
     )
 
 
-def start_together(start: Any, columns: Sequence[Any]) -> Any:
-    """Start runs, with an event each; returns the columns and, last, the number of its event."""
+def start_together(dialect: Dialect) -> Statement:
+    """Start runs, with an event each; returns `OF_RUN` and, last, the number of its event."""
     runs, events = tables.runs, tables.events
     started = (
-        start.values(event_seq=runs.c.event_seq + ONE)
-        .returning(*columns, runs.c.event_seq)
+        starting(dialect)
+        .values(event_seq=runs.c.event_seq + ONE)
+        .returning(*OF_RUN, runs.c.event_seq)
         .cte("started")
     )
     told = sa.insert(events).from_select(
@@ -105,7 +74,7 @@ def start_together(start: Any, columns: Sequence[Any]) -> Any:
             bind("now", sa.BigInteger),
         ),
     )
-    return sa.select(started).add_cte(told.cte("told"))
+    return Statement(sa.select(started).add_cte(told.cte("told")), *("now", "keys"))
 
 
 def _fits(wanted: Any) -> tuple[Any, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from stepwell.engine.events import EventType
 from stepwell.engine.states import Act, Condition, StepStatus, Verdict, verdict
@@ -23,7 +22,7 @@ from stepwell.stores.sql.connection.statements import (
     may,
     still_may,
 )
-from stepwell.stores.sql.exchange.fused_claim_sql import as_found, taking
+from stepwell.stores.sql.exchange.claim_rules import as_found, taking
 from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
@@ -55,8 +54,8 @@ def succeed_together(dialect: Dialect) -> Statement:
     held = _held(dialect)
     whole = _whole(held)
     counts = _counts(held)
-    alone = _alone(held, counts)
-    down = _count_down(_dependents(counts, alone))
+    alone = _alone(dialect, held, counts)
+    down = _count_down(_dependents(dialect, counts, alone))
     counted = _counted(held, whole)
     handed = down.c.status == becomes(Act.CLAIM)
     ready = down.c.status == becomes(Act.READY)
@@ -80,11 +79,6 @@ def succeed_together(dialect: Dialect) -> Statement:
 
 def _number(name: str) -> Parameter:
     return bind(name, sa.BigInteger)
-
-
-def _one_of(name: str) -> Any:
-    """Any of the texts of a parameter, which is an array literal."""
-    return sa.any_(sa.cast(bind(name), postgresql.ARRAY(sa.Text)))
 
 
 def _told(what: int, key: Any, *more: Any) -> Any:
@@ -186,12 +180,12 @@ def _counts(held: Any) -> Any:
     )
 
 
-def _alone(held: Any, counts: Any) -> Any:
+def _alone(dialect: Dialect, held: Any, counts: Any) -> Any:
     """Whether what is made ready here is all that the worker would claim, and it may be."""
     others = sa.exists().where(
         may(Act.CLAIM, steps.c.status),
-        steps.c.queue == _one_of("queues"),
-        steps.c.kind == _one_of("kinds"),
+        dialect.is_one_of(steps.c.queue, "queues"),
+        dialect.is_one_of(steps.c.kind, "kinds"),
     )
     on_hold = sa.exists().where(runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO)
     # What they drop may make others ready, which come first.
@@ -203,12 +197,12 @@ def _alone(held: Any, counts: Any) -> Any:
     return sa.select(sa.and_(few, as_known, ~others, ~on_hold, ~drops).label("alone")).cte("alone")
 
 
-def _dependents(counts: Any, alone: Any) -> Any:
+def _dependents(dialect: Dialect, counts: Any, alone: Any) -> Any:
     """The steps of `counts`, and whether each may be handed on once it is ready."""
     fits = sa.and_(
         alone.c.alone,
-        steps.c.queue == _one_of("queues"),
-        steps.c.kind == _one_of("kinds"),
+        dialect.is_one_of(steps.c.queue, "queues"),
+        dialect.is_one_of(steps.c.kind, "kinds"),
         steps.c.lost_leases < _number("suspect_from"),
     )
     return (

@@ -16,6 +16,7 @@ from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import Statement, Statements, bind, may, still_may
 from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.fused_claim_sql import claim_together, start_together
 from stepwell.stores.sql.exchange.fused_settle_sql import succeed_together
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS, ending
 from stepwell.stores.sql.exchange.steps_sql import NEW_STEP_COLUMNS
@@ -33,11 +34,13 @@ def keys_array(keys: Iterable[int]) -> str:
 
 
 class FusedStatements(Statements):
-    """Made only where `Dialect.fuses`."""
+    """Made only where the database can change rows within WITH."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self.lock_runs = self._lock_runs()
+        self.claim = claim_together(dialect)
+        self.start_runs = start_together(dialect)
         self.succeed = succeed_together(dialect)
         self.count = self._count()
         self.end_runs = self._end_runs()

@@ -134,7 +134,7 @@ class Graphs(Emissions):
         reserved = self._sql.reserve_graphs(tx, *counts)
         # Where there is one cursor for all, its rows are gone with the next statement; else both
         # are asked for before either is waited for.
-        after = reserved.fetchall() if self._fused is None else None
+        after = reserved.fetchall() if not tx.dialect.pipelined else None
         taken = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
         return _first(reserved.fetchall() if after is None else after, *counts), taken
 

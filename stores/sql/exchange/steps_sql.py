@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from stepwell.stores.sql.connection.statements import (
     still_may,
     upsert,
 )
-from stepwell.stores.sql.exchange.fused_claim_sql import as_found, taking
+from stepwell.stores.sql.exchange.claim_rules import as_found, taking
 from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
@@ -88,13 +89,7 @@ def _count_down(counts: Any) -> Any:
     )
 
 
-def _is_listed(column: sa.ColumnElement[Any], name: str) -> Any:
-    """Whether this name is one of the lines; `IN` would fill a temporary table each time."""
-    end: sa.ColumnElement[str] = sa.literal_column("char(10)", sa.Text)
-    return sa.func.instr(bind(name), end + column + end) > sa.literal_column("0")
-
-
-def _hand_on(counts: Any) -> Any:
+def _hand_on(dialect: Any, counts: Any) -> Any:
     """Claim the steps of `counts` whose count comes to 0 by it, as long as nothing else is ready.
 
     Returns the columns of `as_found`.
@@ -109,8 +104,8 @@ def _hand_on(counts: Any) -> Any:
             steps.c.id == counts.c.id,
             steps.c.pending == counts.c.count,
             still_may(Act.READY, steps.c.status),
-            _is_listed(steps.c.kind, "kinds"),
-            _is_listed(steps.c.queue, "queues"),
+            dialect.is_one_of(steps.c.kind, "kinds"),
+            dialect.is_one_of(steps.c.queue, "queues"),
             steps.c.lost_leases < bind("suspect_from"),
             ~on_hold,
             ~others,
@@ -224,7 +219,7 @@ class SettleStatements(Statements):
         """What an end does to other steps."""
         counts: dict[str, Any] = {"id": sa.BigInteger, "count": sa.BigInteger}
         self.count_down = Each(dialect, _count_down, "now", **counts)
-        self.hand_on = Each(dialect, _hand_on, *HAND_ON, **counts)
+        self.hand_on = Each(dialect, partial(_hand_on, dialect), *HAND_ON, **counts)
         given = dialect.rows("rows", **counts)
         self.count_up = Statement(
             sa.update(steps)

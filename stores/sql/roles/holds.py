@@ -28,6 +28,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -92,8 +93,10 @@ class HoldStatements(Statements):
 class Holds(Writer):
     """The holds of the role `ports.Operators`."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        super().__init__(dialect, observers)
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
+        super().__init__(dialect, observers, plan)
         self._hold_sql = HoldStatements(dialect)
 
     @reads_stored

@@ -19,6 +19,7 @@ from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.corruption import decodes, reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import Statement, Statements, StoreTransaction, bind
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -110,8 +111,10 @@ class KeyValueStatements(Statements):
 class KeyValues(Writer):
     """The role `ports.KeyValues` of the store."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        super().__init__(dialect, observers)
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
+        super().__init__(dialect, observers, plan)
         self._kv_sql = KeyValueStatements(dialect)
 
     @reads_stored

@@ -30,6 +30,7 @@ from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.arrivals import ArrivalStatements, look
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.messages import Delivery, MessageStatements
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -107,8 +108,10 @@ def _refused(operation: str, message: int) -> str:
 class Mailbox(Writer):
     """The role `ports.Messages` of the store."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        super().__init__(dialect, observers)
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
+        super().__init__(dialect, observers, plan)
         self._mailbox_sql = MailboxStatements(dialect)
         self._messages = Delivery(MessageStatements(dialect))
         self._arrivals = ArrivalStatements(dialect)

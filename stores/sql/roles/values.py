@@ -27,6 +27,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -93,8 +94,10 @@ class ValueStatements(Statements):
 class SqlValues(Writer):
     """The role `ports.Values` of the store."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
-        super().__init__(dialect, observers)
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
+        super().__init__(dialect, observers, plan)
         self._value_sql = ValueStatements(dialect)
 
     @reads_stored

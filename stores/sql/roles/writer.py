@@ -19,6 +19,7 @@ from stepwell.stores.sql.exchange.changes import Changes, ChangesStatements, Sto
 from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.leases import Leases, LeaseStatements
+from stepwell.stores.sql.exchange.plan import PlanName, fastest
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
 from stepwell.stores.sql.roles.reads import Reads
 from stepwell.stores.sql.roles.reads_sql import ReadStatements
@@ -31,7 +32,9 @@ _log = logging.getLogger("stepwell.store")
 class Writer(Reads):
     """What every writing role of the store builds on."""
 
-    def __init__(self, dialect: Dialect, observers: Observers | None = None) -> None:
+    def __init__(
+        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+    ) -> None:
         self.observers = observers or Observers()
         self.database = Database(dialect)
         self._read_sql = ReadStatements(dialect)
@@ -40,7 +43,9 @@ class Writer(Reads):
         self._settle_sql = SettleStatements(dialect)
         self._graph_sql = GraphStatements(dialect)
         self._changes_sql = ChangesStatements(dialect)
-        self._fused = FusedStatements(dialect) if dialect.fuses else None
+        self._fused = (
+            FusedStatements(dialect) if (plan or fastest(dialect)) is PlanName.FUSED else None
+        )
         self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
         self._leases = Leases(LeaseStatements(dialect))
 

@@ -10,13 +10,14 @@ import pytest
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection.postgres import PostgresDialect
+from stepwell.stores.sql.exchange.plan import PlanName
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.run_store.case import WallClock
 from tests.trust.models.model import NARROW
 from tests.trust.models.runs import StoreMachine
 from tests.trust.models.state_machines import play
 
-EXAMPLES = {"memory": 40, "sqlite": 10, "postgres": 6}
+EXAMPLES = {"memory": 40, "sqlite": 10, "postgres-fused": 6, "postgres-stepwise": 6}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -33,9 +34,10 @@ def clock() -> WallClock:
 def opened(
     backend: str, clock: WallClock, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[SqlRunStore]:
-    if backend == "postgres":
+    if backend.startswith("postgres"):
         url = str(request.getfixturevalue("postgres_url"))
-        store = SqlRunStore.open(PostgresDialect(url, clock=clock))
+        plan = PlanName(backend.removeprefix("postgres-"))
+        store = SqlRunStore.open(PostgresDialect(url, clock=clock), plan=plan)
     else:
         url = "memory://" if backend == "memory" else f"sqlite:///{tmp_path / 'engine.db'}"
         store = open_run_store(url, clock=clock, durability="relaxed")

@@ -127,7 +127,7 @@ INSERT INTO checkpoints (execution_id, head, pause_requested, pause_reason, upda
 SELECT steps.priority, steps.ready_at, steps.id, steps.run_key, steps.step_id, steps.kind, steps.queue, steps.input, steps.attempt, steps.failures, steps.lost_leases, steps.max_attempts, steps.timeout, steps.retry, steps.metadata, steps.dedup_key, steps.site, steps.parent, steps.allow_failure, steps.wait, steps.wake_at, steps.token, steps.created_at
 FROM steps
 WHERE steps.status = 'ready' AND steps.queue = $1::VARCHAR AND steps.kind = $2::VARCHAR AND steps.ready_at <= $3::BIGINT AND steps.lost_leases < $4::BIGINT ORDER BY steps.priority, steps.ready_at, steps.id
- LIMIT $5;
+ LIMIT $5 FOR UPDATE SKIP LOCKED;
 
 -- ClaimStatements.find_suspect(suspect_from, queues, kinds, now)
 SELECT steps.priority, steps.ready_at, steps.id, steps.run_key, steps.step_id, steps.kind, steps.queue, steps.input, steps.attempt, steps.failures, steps.lost_leases, steps.max_attempts, steps.timeout, steps.retry, steps.metadata, steps.dedup_key, steps.site, steps.parent, steps.allow_failure, steps.wait, steps.wake_at, steps.token, steps.created_at
@@ -170,17 +170,11 @@ WHERE kinds.kind IS NOT NULL;
 WITH locked AS MATERIALIZED
 (SELECT runs.id AS id
 FROM runs
-WHERE runs.id IN (SELECT CAST(anon_2.value AS BIGINT) AS value
-FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_2
- LIMIT $3::BIGINT) AND runs.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED),
-started AS
-(UPDATE runs SET status='running', event_seq=(runs.event_seq + 1), started_at=coalesce(runs.started_at, $1::BIGINT) WHERE runs.id IN (SELECT locked.id
-FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.event_seq),
-told AS
-(INSERT INTO events (run_key, seq, type, at) SELECT started.id AS id, started.event_seq AS event_seq, 'run.started', $1::BIGINT AS anon_1
-FROM started)
- SELECT started.id, started.run_id, started.package, started.entrypoint, started.name, started.metadata, started.tags, started.input, started.created_at, started.parent_run, started.event_seq
-FROM started;
+WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
+ LIMIT $3::BIGINT) AND runs.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED)
+ UPDATE runs SET status='running', started_at=coalesce(runs.started_at, $1::BIGINT) WHERE runs.id IN (SELECT locked.id
+FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run;
 
 -- ClaimStatements.step_names(keys)
 SELECT steps.id, steps.step_id
@@ -194,7 +188,28 @@ UPDATE steps SET status='running', attempt=(steps.attempt + 1), worker=$1::VARCH
 FROM jsonb_array_elements_text(CAST($4 AS JSONB)) AS anon_1
  LIMIT $5::BIGINT) AND coalesce(steps.status, '') = 'ready';
 
--- ClaimStatements.together(worker, now, expires, suspect_from, suspects, wanted)
+-- FusedStatements.add_graphs(runs, steps, edges, events)
+WITH new_runs AS
+(INSERT INTO runs (id, run_id, package, entrypoint, name, status, input, metadata, tags, total_steps, open_steps, event_seq, parent_run, parent_step, created_at, started_at, ended_at, holds) SELECT input.id AS id, input.run_id AS run_id, input.package AS package, input.entrypoint AS entrypoint, input.name AS name, input.status AS status, input.input AS input, input.metadata AS metadata, input.tags AS tags, input.total_steps AS total_steps, input.open_steps AS open_steps, input.event_seq AS event_seq, input.parent_run AS parent_run, input.parent_step AS parent_step, input.created_at AS created_at, input.started_at AS started_at, input.ended_at AS ended_at, input.holds AS holds
+FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS TEXT) AS run_id, CAST(given.value ->> 2 AS TEXT) AS package, CAST(given.value ->> 3 AS TEXT) AS entrypoint, CAST(given.value ->> 4 AS TEXT) AS name, CAST(given.value ->> 5 AS TEXT) AS status, CAST(given.value ->> 6 AS TEXT) AS input, CAST(given.value ->> 7 AS TEXT) AS metadata, CAST(given.value ->> 8 AS TEXT) AS tags, CAST(given.value ->> 9 AS BIGINT) AS total_steps, CAST(given.value ->> 10 AS BIGINT) AS open_steps, CAST(given.value ->> 11 AS BIGINT) AS event_seq, CAST(given.value ->> 12 AS BIGINT) AS parent_run, CAST(given.value ->> 13 AS BIGINT) AS parent_step, CAST(given.value ->> 14 AS BIGINT) AS created_at, CAST(given.value ->> 15 AS BIGINT) AS started_at, CAST(given.value ->> 16 AS BIGINT) AS ended_at, CAST(given.value ->> 17 AS BIGINT) AS holds
+FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input),
+new_steps AS
+(INSERT INTO steps (id, run_key, step_id, kind, queue, status, priority, ready_at, pending, attempt, failures, lost_leases, max_attempts, timeout, retry, allow_failure, input, metadata, dedup_key, site, parent, token, created_at, max_recoveries) SELECT input.id AS id, input.run_key AS run_key, input.step_id AS step_id, input.kind AS kind, input.queue AS queue, input.status AS status, input.priority AS priority, input.ready_at AS ready_at, input.pending AS pending, input.attempt AS attempt, input.failures AS failures, input.lost_leases AS lost_leases, input.max_attempts AS max_attempts, input.timeout AS timeout, input.retry AS retry, input.allow_failure AS allow_failure, input.input AS input, input.metadata AS metadata, input.dedup_key AS dedup_key, input.site AS site, input.parent AS parent, input.token AS token, input.created_at AS created_at, input.max_recoveries AS max_recoveries
+FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS BIGINT) AS run_key, CAST(given.value ->> 2 AS TEXT) AS step_id, CAST(given.value ->> 3 AS TEXT) AS kind, CAST(given.value ->> 4 AS TEXT) AS queue, CAST(given.value ->> 5 AS TEXT) AS status, CAST(given.value ->> 6 AS BIGINT) AS priority, CAST(given.value ->> 7 AS BIGINT) AS ready_at, CAST(given.value ->> 8 AS BIGINT) AS pending, CAST(given.value ->> 9 AS BIGINT) AS attempt, CAST(given.value ->> 10 AS BIGINT) AS failures, CAST(given.value ->> 11 AS BIGINT) AS lost_leases, CAST(given.value ->> 12 AS BIGINT) AS max_attempts, CAST(given.value ->> 13 AS BIGINT) AS timeout, CAST(given.value ->> 14 AS TEXT) AS retry, CAST(given.value ->> 15 AS BIGINT) AS allow_failure, CAST(given.value ->> 16 AS TEXT) AS input, CAST(given.value ->> 17 AS TEXT) AS metadata, CAST(given.value ->> 18 AS TEXT) AS dedup_key, CAST(given.value ->> 19 AS TEXT) AS site, CAST(given.value ->> 20 AS BIGINT) AS parent, CAST(given.value ->> 21 AS BIGINT) AS token, CAST(given.value ->> 22 AS BIGINT) AS created_at, CAST(given.value ->> 23 AS BIGINT) AS max_recoveries
+FROM jsonb_array_elements(CAST($3 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input),
+new_events AS
+(INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) SELECT input.run_key AS run_key, input.seq AS seq, input.type AS type, input.at AS at, input.step AS step, input.attempt AS attempt, input.worker AS worker, input.data AS data
+FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS run_key, CAST(given.value ->> 1 AS BIGINT) AS seq, CAST(given.value ->> 2 AS TEXT) AS type, CAST(given.value ->> 3 AS BIGINT) AS at, CAST(given.value ->> 4 AS BIGINT) AS step, CAST(given.value ->> 5 AS BIGINT) AS attempt, CAST(given.value ->> 6 AS TEXT) AS worker, CAST(given.value ->> 7 AS TEXT) AS data
+FROM jsonb_array_elements(CAST($4 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input)
+ INSERT INTO dependencies (needs, step, condition, subtree) SELECT input.needs, input.step, input.condition, input.subtree
+FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS needs, CAST(given.value ->> 1 AS BIGINT) AS step, CAST(given.value ->> 2 AS TEXT) AS condition, CAST(given.value ->> 3 AS BIGINT) AS subtree
+FROM jsonb_array_elements(CAST($5 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input;
+
+-- FusedStatements.claim(worker, now, expires, suspect_from, suspects, wanted)
 WITH wanted AS
 (SELECT input.queue AS queue, input.kind AS kind, input."limit" AS "limit", input.pool AS pool, input.budget AS budget
 FROM (SELECT CAST(given.value ->> 0 AS TEXT) AS queue, CAST(given.value ->> 1 AS TEXT) AS kind, CAST(given.value ->> 2 AS BIGINT) AS "limit", CAST(given.value ->> 3 AS BIGINT) AS pool, CAST(given.value ->> 4 AS BIGINT) AS budget
@@ -225,27 +240,6 @@ taken AS
  SELECT taken.priority, taken.ready_at, taken.id, taken.run_key, taken.step_id, taken.kind, taken.queue, taken.input, taken.anon_1, taken.failures, taken.lost_leases, taken.max_attempts, taken.timeout, taken.retry, taken.metadata, taken.dedup_key, taken.site, taken.parent, taken.allow_failure, taken.wait, taken.wake_at, taken.anon_2, taken.created_at, (SELECT count(*) AS count_1
 FROM locked) AS anon_3
 FROM taken;
-
--- FusedStatements.add_graphs(runs, steps, edges, events)
-WITH new_runs AS
-(INSERT INTO runs (id, run_id, package, entrypoint, name, status, input, metadata, tags, total_steps, open_steps, event_seq, parent_run, parent_step, created_at, started_at, ended_at, holds) SELECT input.id AS id, input.run_id AS run_id, input.package AS package, input.entrypoint AS entrypoint, input.name AS name, input.status AS status, input.input AS input, input.metadata AS metadata, input.tags AS tags, input.total_steps AS total_steps, input.open_steps AS open_steps, input.event_seq AS event_seq, input.parent_run AS parent_run, input.parent_step AS parent_step, input.created_at AS created_at, input.started_at AS started_at, input.ended_at AS ended_at, input.holds AS holds
-FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS TEXT) AS run_id, CAST(given.value ->> 2 AS TEXT) AS package, CAST(given.value ->> 3 AS TEXT) AS entrypoint, CAST(given.value ->> 4 AS TEXT) AS name, CAST(given.value ->> 5 AS TEXT) AS status, CAST(given.value ->> 6 AS TEXT) AS input, CAST(given.value ->> 7 AS TEXT) AS metadata, CAST(given.value ->> 8 AS TEXT) AS tags, CAST(given.value ->> 9 AS BIGINT) AS total_steps, CAST(given.value ->> 10 AS BIGINT) AS open_steps, CAST(given.value ->> 11 AS BIGINT) AS event_seq, CAST(given.value ->> 12 AS BIGINT) AS parent_run, CAST(given.value ->> 13 AS BIGINT) AS parent_step, CAST(given.value ->> 14 AS BIGINT) AS created_at, CAST(given.value ->> 15 AS BIGINT) AS started_at, CAST(given.value ->> 16 AS BIGINT) AS ended_at, CAST(given.value ->> 17 AS BIGINT) AS holds
-FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input),
-new_steps AS
-(INSERT INTO steps (id, run_key, step_id, kind, queue, status, priority, ready_at, pending, attempt, failures, lost_leases, max_attempts, timeout, retry, allow_failure, input, metadata, dedup_key, site, parent, token, created_at, max_recoveries) SELECT input.id AS id, input.run_key AS run_key, input.step_id AS step_id, input.kind AS kind, input.queue AS queue, input.status AS status, input.priority AS priority, input.ready_at AS ready_at, input.pending AS pending, input.attempt AS attempt, input.failures AS failures, input.lost_leases AS lost_leases, input.max_attempts AS max_attempts, input.timeout AS timeout, input.retry AS retry, input.allow_failure AS allow_failure, input.input AS input, input.metadata AS metadata, input.dedup_key AS dedup_key, input.site AS site, input.parent AS parent, input.token AS token, input.created_at AS created_at, input.max_recoveries AS max_recoveries
-FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS BIGINT) AS run_key, CAST(given.value ->> 2 AS TEXT) AS step_id, CAST(given.value ->> 3 AS TEXT) AS kind, CAST(given.value ->> 4 AS TEXT) AS queue, CAST(given.value ->> 5 AS TEXT) AS status, CAST(given.value ->> 6 AS BIGINT) AS priority, CAST(given.value ->> 7 AS BIGINT) AS ready_at, CAST(given.value ->> 8 AS BIGINT) AS pending, CAST(given.value ->> 9 AS BIGINT) AS attempt, CAST(given.value ->> 10 AS BIGINT) AS failures, CAST(given.value ->> 11 AS BIGINT) AS lost_leases, CAST(given.value ->> 12 AS BIGINT) AS max_attempts, CAST(given.value ->> 13 AS BIGINT) AS timeout, CAST(given.value ->> 14 AS TEXT) AS retry, CAST(given.value ->> 15 AS BIGINT) AS allow_failure, CAST(given.value ->> 16 AS TEXT) AS input, CAST(given.value ->> 17 AS TEXT) AS metadata, CAST(given.value ->> 18 AS TEXT) AS dedup_key, CAST(given.value ->> 19 AS TEXT) AS site, CAST(given.value ->> 20 AS BIGINT) AS parent, CAST(given.value ->> 21 AS BIGINT) AS token, CAST(given.value ->> 22 AS BIGINT) AS created_at, CAST(given.value ->> 23 AS BIGINT) AS max_recoveries
-FROM jsonb_array_elements(CAST($3 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input),
-new_events AS
-(INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) SELECT input.run_key AS run_key, input.seq AS seq, input.type AS type, input.at AS at, input.step AS step, input.attempt AS attempt, input.worker AS worker, input.data AS data
-FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS run_key, CAST(given.value ->> 1 AS BIGINT) AS seq, CAST(given.value ->> 2 AS TEXT) AS type, CAST(given.value ->> 3 AS BIGINT) AS at, CAST(given.value ->> 4 AS BIGINT) AS step, CAST(given.value ->> 5 AS BIGINT) AS attempt, CAST(given.value ->> 6 AS TEXT) AS worker, CAST(given.value ->> 7 AS TEXT) AS data
-FROM jsonb_array_elements(CAST($4 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input)
- INSERT INTO dependencies (needs, step, condition, subtree) SELECT input.needs, input.step, input.condition, input.subtree
-FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS needs, CAST(given.value ->> 1 AS BIGINT) AS step, CAST(given.value ->> 2 AS TEXT) AS condition, CAST(given.value ->> 3 AS BIGINT) AS subtree
-FROM jsonb_array_elements(CAST($5 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input;
 
 -- FusedStatements.count(rows, events)
 WITH counted AS
@@ -297,6 +291,22 @@ FROM meta
 WHERE meta.name = 'control') AS anon_1, runs.id
 FROM runs
 WHERE runs.id = ANY (CAST($1 AS BIGINT[])) ORDER BY runs.id FOR NO KEY UPDATE OF runs;
+
+-- FusedStatements.start_runs(now, keys)
+WITH locked AS MATERIALIZED
+(SELECT runs.id AS id
+FROM runs
+WHERE runs.id IN (SELECT CAST(anon_2.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_2
+ LIMIT $3::BIGINT) AND runs.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED),
+started AS
+(UPDATE runs SET status='running', event_seq=(runs.event_seq + 1), started_at=coalesce(runs.started_at, $1::BIGINT) WHERE runs.id IN (SELECT locked.id
+FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.event_seq),
+told AS
+(INSERT INTO events (run_key, seq, type, at) SELECT started.id AS id, started.event_seq AS event_seq, 'run.started', $1::BIGINT AS anon_1
+FROM started)
+ SELECT started.id, started.run_id, started.package, started.entrypoint, started.name, started.metadata, started.tags, started.input, started.created_at, started.parent_run, started.event_seq
+FROM started;
 
 -- FusedStatements.succeed(now, rows, all, worker, expires, suspect_from, kinds, queues, room, control)
 WITH held AS
@@ -1100,7 +1110,7 @@ FROM jsonb_array_elements(CAST($2 AS JSONB)) AS given
 -- SettleStatements.hand_on.all(now, worker, expires, suspect_from, kinds, queues, rows)
 UPDATE steps SET status='running', ready_at=$1::BIGINT, pending=0, attempt=(steps.attempt + 1), worker=$2::VARCHAR, token=(steps.token + 1), expires_at=$3::BIGINT, started_at=$1::BIGINT FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS BIGINT) AS count
 FROM jsonb_array_elements(CAST($4 AS JSONB)) AS given
- LIMIT $5::BIGINT) AS input WHERE steps.id = input.id AND steps.pending = input.count AND coalesce(steps.status, '') = 'pending' AND instr($6, char(10) || steps.kind || char(10)) > 0 AND instr($7, char(10) || steps.queue || char(10)) > 0 AND steps.lost_leases < $8::BIGINT AND NOT (EXISTS (SELECT *
+ LIMIT $5::BIGINT) AS input WHERE steps.id = input.id AND steps.pending = input.count AND coalesce(steps.status, '') = 'pending' AND steps.kind = ANY (CAST($6 AS TEXT[])) AND steps.queue = ANY (CAST($7 AS TEXT[])) AND steps.lost_leases < $8::BIGINT AND NOT (EXISTS (SELECT *
 FROM runs
 WHERE runs.id = steps.run_key AND runs.holds > 0)) AND NOT (EXISTS (SELECT *
 FROM steps AS other
