@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
 from stepwell.engine.clock import to_micros
-from stepwell.engine.crash_points import Point, Write, reach
+from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import Conflict, InvalidInput, one_line
 from stepwell.engine.events import Observers
 from stepwell.engine.exchange import (
@@ -20,25 +20,21 @@ from stepwell.engine.exchange import (
     NewRun,
     Outcome,
     Refusal,
-    RunInfo,
 )
 from stepwell.engine.model import EngineStatus, Operator, Queue, QueueStatus, Run, WorkerRow
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Watch
-from stepwell.stores.sql.connection.corruption import first_number, reads_stored
+from stepwell.stores.sql.connection.corruption import reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim import Claiming
-from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
-from stepwell.stores.sql.exchange.fused_sql import keys_array
-from stepwell.stores.sql.exchange.handoff import Handoff
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
-from stepwell.stores.sql.exchange.new_runs import created_run, info_of
+from stepwell.stores.sql.exchange.new_runs import created_run
+from stepwell.stores.sql.exchange.pipeline import Asked, Pipeline
 from stepwell.stores.sql.exchange.plan import PlanName
-from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
-from stepwell.stores.sql.exchange.settle import Settlement, other_runs
+from stepwell.stores.sql.exchange.settle import SettleParts
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.roles.checkpoints import CheckpointStatements, SqlCheckpointer
 from stepwell.stores.sql.roles.holds import Holds
@@ -50,11 +46,13 @@ from stepwell.stores.sql.roles.values import SqlValues
 from stepwell.stores.sql.schema import tables
 
 
-def _kind(settle: Sequence[Outcome], claim: ClaimRequest | None) -> Write:
+def _kind(asked: Asked) -> Write:
     """What an exchange writes."""
-    if claim is None:
+    if asked.create is not None:
+        return Write.START_RUN
+    if asked.claim is None:
         return Write.SETTLE
-    return Write.SETTLE_AND_CLAIM if settle else Write.CLAIM
+    return Write.SETTLE_AND_CLAIM if asked.settle else Write.CLAIM
 
 
 class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
@@ -65,8 +63,12 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
     ) -> None:
         super().__init__(dialect, observers, plan)
         self._queues = QueueLimits(QueueStatements(dialect))
-        self._claims = Claiming(ClaimStatements(dialect), self._queues, self._fused)
+        self._claims = Claiming(self._claim_sql, self._queues, self._plan)
         self.database.forget = self._claims.forget
+        parts = SettleParts(
+            self._settle_sql, self._plan, self._graphs, self._messages, self._waking
+        )
+        self._pipeline = Pipeline(parts, self._queues, self._claims, self._closing)
         self._operators = OperatorActs(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
         workers = tables.workers
@@ -111,9 +113,9 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
         self, tx: StoreTransaction, items: Sequence[NewRun]
     ) -> list[tuple[Run | Conflict, Changes | None]]:
         """Create what several threads ask for at the same moment; one of them tells of it."""
-        changes = Changes(tx, self._changes_sql, self._fused)
-        added = self._graphs.add_runs(tx, changes, items)
-        changes.write()
+        changes = Changes(tx)
+        added = self._graphs.add_runs(changes, items)
+        self._closing.close(changes)
         created = [
             key if isinstance(key, Conflict) else created_run(run, tx.now)
             for run, key in zip(items, added, strict=True)
@@ -123,87 +125,30 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
     @reads_stored
     def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
         """See `ports.Claims`."""
-        exchanged = self._exchange((), claim, run)
+        exchanged = self._exchange(Asked(claim=claim, create=run))
         return created_run(run, exchanged.now), exchanged
 
     @reads_stored
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
         """See `ports.Claims`."""
         try:
-            return self._exchange(settle, claim)
+            return self._exchange(Asked(settle, claim))
         except (self._dialect.driver_errors, InvalidInput):
             if not settle:
                 raise
             return self._exchange_one_by_one(settle, claim)
 
-    def _exchange(
-        self, settle: Sequence[Outcome], claim: ClaimRequest | None, create: NewRun | None = None
-    ) -> Exchange:
-        fresh: list[RunInfo] = []
-
-        def work(tx: StoreTransaction, changes: Changes) -> Exchange:
-            if claim is not None:
-                self._queues.lock(tx, claim)
-            result, control = Exchange(), self._lock_runs(tx, settle)
-            handoffs, created = Handoff(), None
-            if create is not None:
-                key = self._graphs.add_run(tx, changes, create)
-                changes.write()
-                created = info_of(create, key, tx.now)
-            if settle:
-                statements = (self._settle_sql, self._graph_sql, self._fused)
-                offer = self._claims.offer(claim, control)
-                settlement = Settlement(
-                    tx, statements, self._graphs, self._messages, changes, offer
-                )
-                settlement.settle(settle, result)
-                handoffs = settlement.handoffs
-            result.now, result.control = tx.now, control()
-            if settle:
-                # The end of a run may wake a step, which can be claimed at once.
-                changes.write()
-            if claim is not None:
-                if settle:
-                    reach(Point.SETTLED)
-                fresh[:] = self._claims.claim(tx, changes, claim, result, handoffs, created)
-                tx.made_ready.difference_update(step.key for step in result.claimed)
-            claimed = (step.queue for step in result.claimed)
-            freed = (outcome.step.queue for outcome in settle)
-            tx.news = tx.news or self._queues.has_room(tx, freed, claimed)
-            changes.write()
-            result.ended_runs, result.hinted = changes.ended_runs, tx.is_news
-            return result
-
+    def _exchange(self, asked: Asked) -> Exchange:
+        kind = _kind(asked)
         try:
-            kind = _kind(settle, claim) if create is None else Write.START_RUN
-            exchanged = self._write(work, kind)
+            exchanged, changes = self._write_changes(
+                lambda _, changes: self._pipeline.exchange(changes, asked), kind
+            )
         except BaseException:
             self._queues.forget()
             raise
-        self._claims.runs.remember(fresh)
+        self._claims.runs.remember(changes.new_runs)
         return exchanged
-
-    def _lock_runs(self, tx: StoreTransaction, settle: Sequence[Outcome]) -> Callable[[], int]:
-        """Lock the runs that these outcomes change; returns what tells the control number."""
-        if not tx.dialect.concurrent:  # all runs are
-            control = first_number(self._graph_sql.control(tx).fetchone())
-            return lambda: control
-        keys = {outcome.step.run.key for outcome in settle}
-        named = other_runs(settle)
-        if named:
-            keys |= {key for key, _ in self._messages.named_runs(tx, named).values()}
-        if keys and self._fused is not None and not named:
-            # A run that ends wakes a step in the one that started it.
-            parents = (outcome.step.run.parent for outcome in settle)
-            keys.update(parent for parent in parents if parent is not None)
-            locked = self._fused.lock_runs(tx, keys_array(keys))
-            return lambda: first_number(locked.fetchone() or self._graph_sql.control(tx).fetchone())
-        self._graphs.lock_runs(tx, keys, to_end=True)
-        found = self._graph_sql.control(tx)
-        tell = cache(lambda: first_number(found.fetchone()))
-        if not tx.dialect.pipelined:  # else it is read with the next statement, in one message
-            tell()
-        return tell
 
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
@@ -212,7 +157,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
         total = Exchange()
         for outcome in settle:
             try:
-                one = self._exchange((outcome,), None)
+                one = self._exchange(Asked((outcome,)))
             except (self._dialect.driver_errors, InvalidInput) as error:
                 what = "result and effects" if isinstance(outcome, Completed) else "outcome"
                 reason = InvalidInput(f"the store refused the step's {what}: {one_line(error)}")
@@ -221,7 +166,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
             total.lost += one.lost
             total.refused += one.refused
             total.ended_runs += one.ended_runs
-        claimed = self._exchange((), claim)
+        claimed = self._exchange(Asked(claim=claim))
         total.claimed, total.control = claimed.claimed, claimed.control
         total.now, total.wake_at = claimed.now, claimed.wake_at
         return total
@@ -257,7 +202,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
                 return 0
 
         def take_back(tx: StoreTransaction, changes: Changes) -> int:
-            propagation = Propagation(tx, self._settle_sql, changes)
+            propagation = self._propagation(changes)
             runs = self._leases.lapsed_runs(tx)
             self._graphs.lock_runs(tx, runs, to_end=True)
             return self._leases.reap(tx, changes, propagation, max_lost_leases, runs)
@@ -283,7 +228,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
-            propagation = Propagation(tx, self._settle_sql, changes)
+            propagation = self._propagation(changes)
             key, name, status, error = self.step_row(tx, run_id, step_id)
             step = (key, name, status, error)
             return self._operators.retry_step(tx, changes, propagation, run, step, by)
@@ -296,7 +241,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._locked_run(tx, run_id, to_end=True)
-            propagation = Propagation(tx, self._settle_sql, changes)
+            propagation = self._propagation(changes)
             return self._operators.retry_run(tx, changes, propagation, run, run_id, by)
 
         return self._act(work, Write.RETRY_RUN)

@@ -228,7 +228,7 @@ def test_run_that_has_ended_does_not_end_again(
     store.exchange([completed(claim(store)["a"])], None)
     before = list(store.events("r"))
 
-    store._write(lambda tx, changes: changes._end([store.run_key(tx, "r")[0]]))
+    store._write(lambda tx, changes: store._closing._end(changes, [store.run_key(tx, "r")[0]]))
 
     assert list(store.events("r")) == before
 
@@ -278,7 +278,7 @@ def test_end_of_a_child_locks_the_run_above_first(
     steps = start_child(stores[0], "x")
     ends: dict[str, tuple[Any, str, Callable[[], Any]]] = {
         "its last step": (
-            *(stores[0]._fused, "end_runs"),
+            *(stores[0]._plan, "end_runs"),
             lambda: stores[0].exchange([completed(steps["x"])], None),
         ),
         "an operator": (

@@ -66,15 +66,14 @@ def store(open_store: Callable[[], SqlRunStore]) -> SqlRunStore:
 def claims(store: SqlRunStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has one more for each claim that looked for ready steps."""
     looked: list[int] = []
-    claims = store._claims
-    name = "_take_together" if claims._fused else "_choose_and_take"
-    look = getattr(claims, name)
+    plan = store._plan
+    look = plan.take
 
     def counted(*values: Any) -> Any:
         looked.append(1)
         return look(*values)
 
-    monkeypatch.setattr(claims, name, counted)
+    monkeypatch.setattr(plan, "take", counted)
     return looked
 
 

@@ -32,9 +32,9 @@ class PostgresSuite(RunStoreSuite):
             store.close()
 
 
-class TestFused(PostgresSuite):
+class TestPostgres(PostgresSuite):
     plan = PlanName.FUSED
 
 
-class TestStepwise(PostgresSuite):
+class TestPostgresStepwise(PostgresSuite):
     plan = PlanName.STEPWISE

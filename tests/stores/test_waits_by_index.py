@@ -14,9 +14,9 @@ from stepwell.engine.clock import SystemClock
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, rows_json
-from stepwell.stores.sql.exchange.changes import ChangesStatements
 from stepwell.stores.sql.exchange.leases import LeaseStatements
 from stepwell.stores.sql.exchange.messages import MessageStatements
+from stepwell.stores.sql.exchange.waking import WakingStatements
 from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import new_run, new_step
 
@@ -92,7 +92,7 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
 
 def statements(planner: Planner) -> dict[str, tuple[str, Statement, tuple[Any, ...]]]:
     """By what they find: the index, the statement and its parameters."""
-    leases, changes = LeaseStatements(planner.dialect), ChangesStatements(planner.dialect)
+    leases, changes = LeaseStatements(planner.dialect), WakingStatements(planner.dialect)
     messages = MessageStatements(planner.dialect)
     now = 3_000_000_000_000_000
     waits = rows_json([(1, 1, "t", "receive"), (2, 1, "u", "receive")])

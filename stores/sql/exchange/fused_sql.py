@@ -18,7 +18,7 @@ from stepwell.stores.sql.connection.statements import Statement, Statements, bin
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.fused_claim_sql import claim_together, start_together
 from stepwell.stores.sql.exchange.fused_settle_sql import succeed_together
-from stepwell.stores.sql.exchange.run_ends import END_EVENTS, ending
+from stepwell.stores.sql.exchange.run_ends import END_EVENTS, counting, ending
 from stepwell.stores.sql.exchange.steps_sql import NEW_STEP_COLUMNS
 from stepwell.stores.sql.schema import tables
 
@@ -146,19 +146,7 @@ class FusedStatements(Statements):
         given = self.dialect.rows(
             "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
         )
-        counted = (
-            sa.update(runs)
-            .values(
-                total_steps=runs.c.total_steps + given.c.total,
-                open_steps=runs.c.open_steps + given.c.open,
-                event_seq=runs.c.event_seq + given.c.events,
-            )
-            .where(runs.c.id == given.c.id)
-            .returning(
-                *(runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
-            )
-            .cte("counted")
-        )
+        counted = counting(given).cte("counted")
         events = tables.events
         kinds: dict[str, Any] = {column.name: column.type for column in events.columns}
         new = self.dialect.rows("events", **kinds)

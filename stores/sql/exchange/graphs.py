@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,25 +11,21 @@ from stepwell.engine.exchange import ClaimedStep, Edge, NewRun, NewStep
 from stepwell.engine.states import Condition, RunStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes, stored_status
 from stepwell.stores.sql.connection.statements import (
-    MAX_ROWS,
-    MAX_ROWS_JSON,
     StoreTransaction,
     rows_json,
 )
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission, Emissions, Target
-from stepwell.stores.sql.exchange.fused_sql import FusedStatements
+from stepwell.stores.sql.exchange.new_runs import ready_among
+from stepwell.stores.sql.exchange.plan import NewRows, Plan
 from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.repeats import Repeats, RepeatStatements
 from stepwell.stores.sql.exchange.steps_sql import (
-    NEW_STEP_COLUMNS,
     GraphStatements,
     SettleStatements,
 )
 
 _CONDITIONS = {condition: condition.value for condition in Condition}
-# The place of a step's status in its row.
-_STATUS = NEW_STEP_COLUMNS.index("status")
 
 
 @dataclass(slots=True)
@@ -54,11 +50,9 @@ class _Placement:
 class Graphs(Emissions):
     """Writes graphs in a transaction given by the caller."""
 
-    def __init__(
-        self, sql: GraphStatements, settle: SettleStatements, fused: FusedStatements | None
-    ) -> None:
+    def __init__(self, sql: GraphStatements, settle: SettleStatements, plan: Plan) -> None:
         super().__init__(sql, settle)
-        self._fused = fused
+        self._plan = plan
         self._repeat_sql = RepeatStatements(sql.dialect)
 
     def reserve(self, tx: StoreTransaction, runs: int, steps: int) -> tuple[int, int]:
@@ -91,24 +85,18 @@ class Graphs(Emissions):
                 locked |= {row[0] for row in self._sql.parents(tx, rows_json(sorted(locked)))}
             self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
 
-    def add_run(
-        self, tx: StoreTransaction, changes: Changes, run: NewRun, parent: ClaimedStep | None = None
-    ) -> int:
+    def add_run(self, changes: Changes, run: NewRun, parent: ClaimedStep | None = None) -> int:
         """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
-        (added,) = self.add_runs(tx, changes, (run,), parent)
+        (added,) = self.add_runs(changes, (run,), parent)
         if isinstance(added, Conflict):
             raise added
         return added
 
     def add_runs(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        runs: Sequence[NewRun],
-        parent: ClaimedStep | None = None,
+        self, changes: Changes, runs: Sequence[NewRun], parent: ClaimedStep | None = None
     ) -> list[int | Conflict]:
         """Store runs with their steps; for each its key, or that its id is taken."""
-        first, rows = self._reserve_and_look(tx, runs)
+        first, rows = self._reserve_and_look(changes.tx, runs)
         taken = {row[0] for row in rows}
         added: list[int | Conflict] = []
         new: list[NewRun] = []
@@ -120,7 +108,7 @@ class Graphs(Emissions):
                 taken.add(run.id)
                 new.append(run)
         if new:
-            self._add_new_runs(tx, changes, new, parent, first)
+            self._add_new_runs(changes, new, parent, first)
         return added
 
     def _reserve_and_look(
@@ -140,12 +128,12 @@ class Graphs(Emissions):
 
     def _add_new_runs(
         self,
-        tx: StoreTransaction,
         changes: Changes,
         runs: Sequence[NewRun],
         parent: ClaimedStep | None,
         first: tuple[int, int],
     ) -> None:
+        tx = changes.tx
         parents = (parent.run.key, parent.key) if parent else (None, None)
         first_run, first_step = first
         rows, step_rows, edges, events = [], [], [], []
@@ -160,26 +148,17 @@ class Graphs(Emissions):
             if not count:
                 changes.steps_opened(key, 0)  # it ends at once
             first_step += count
-        if self._fused is not None and len(step_rows) + len(edges) <= MAX_ROWS:
-            texts = (rows_json(step_rows), rows_json(edges))
-            if sum(map(len, texts)) <= MAX_ROWS_JSON:
-                tx.made_ready.update(_ready(step_rows))
-                self._fused.add_graphs(tx, rows_json(rows), *texts, rows_json(events))
-                return
-        tx.news = tx.more_ready = True
-        self._sql.add_run.many(tx, rows)
-        self._insert(tx, step_rows, edges)
-        changes.add(events)
+        self._plan.add_runs(changes, NewRows(rows, step_rows, edges, events))
 
     def add_emissions(
         self,
-        tx: StoreTransaction,
         changes: Changes,
         emissions: Sequence[Emission],
         propagation: Propagation,
         unsettled: frozenset[int],
     ) -> None:
         """Store what several executions emitted, as if one after the other."""
+        tx = changes.tx
         repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), propagation, unsettled)
         repeats.store(emissions)
         # A step stored here may wait for all below another one of these, which emits here, too.
@@ -188,12 +167,11 @@ class Graphs(Emissions):
             if entangled:
                 key = emission.parent.key
                 emission.joins = self._joins(tx, [key]).get(key, [])
-            self._add_emission(tx, changes, emission, propagation, unsettled)
+            self._add_emission(changes, emission, propagation, unsettled)
         repeats.join(emissions)
 
     def _add_emission(
         self,
-        tx: StoreTransaction,
         changes: Changes,
         emission: Emission,
         propagation: Propagation,
@@ -202,11 +180,12 @@ class Graphs(Emissions):
         """Store emitted steps. `unsettled` ended in this transaction and were not followed yet."""
         run = emission.parent.run
         placement = _Placement(emission.steps, emission.parent, emission.targets, unsettled)
-        keys = self._add_steps(tx, changes, run.key, run.package, placement)
+        keys = self._add_steps(changes, run.key, run.package, placement)
         for ruling, key, origin in placement.dropped:
             propagation.drop(ruling, key, origin)
         emission.late = placement.late
         if emission.joins and keys:
+            tx = changes.tx
             self._settle.add_edges.many(
                 tx,
                 [(key, step, condition, 1) for step, condition in emission.joins for key in keys],
@@ -215,21 +194,17 @@ class Graphs(Emissions):
             self._settle.count_up(tx, rows_json(rows))
 
     def _add_steps(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        run_key: int,
-        package: str,
-        placement: _Placement,
+        self, changes: Changes, run_key: int, package: str, placement: _Placement
     ) -> range:
         """Insert the placement's steps and edges; returns the keys of the steps."""
+        tx = changes.tx
         count = len(placement.steps)
         if not count:
             return range(0)
         _, first = self.reserve(tx, 0, count)
         rows = self._place(tx, run_key, package, placement, first)
         self._insert(tx, rows, placement.edges)
-        tx.made_ready.update(_ready(rows))
+        tx.made_ready.update(ready_among(rows))
         keys = range(first, first + count)
         changes.steps_added(run_key, count, count)
         changes.readied(keys)
@@ -339,11 +314,6 @@ class Graphs(Emissions):
                 pending += 1
                 placement.dropped.append((ruling, key, target))
         return pending
-
-
-def _ready(rows: Iterable[Sequence[Any]]) -> Iterator[int]:
-    """The keys of the steps among these rows that are ready."""
-    return (row[0] for row in rows if row[_STATUS] == "ready")
 
 
 @decodes

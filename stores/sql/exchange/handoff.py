@@ -1,8 +1,8 @@
 """Handing on: a step is claimed where it becomes ready, if it is what the worker would claim next.
 
 It spares a step a change from pending to ready and one from ready to running, with the entries of
-both in the index of what is ready, and the worker a search. In the fused plan
-`FusedStatements.succeed` does it, in the stepwise one `Propagation`.
+both in the index of what is ready, and the worker a search. The stepwise plan does it where it
+counts down, the fused one along with the success.
 """
 
 from __future__ import annotations

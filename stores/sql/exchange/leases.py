@@ -26,6 +26,7 @@ from stepwell.stores.sql.connection.statements import (
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.propagation import Propagation
+from stepwell.stores.sql.exchange.waking import Waking
 from stepwell.stores.sql.schema import tables
 
 steps = tables.steps
@@ -185,8 +186,9 @@ class LeaseStatements(Statements):
 class Leases:
     """Works in a transaction given by the caller."""
 
-    def __init__(self, sql: LeaseStatements) -> None:
+    def __init__(self, sql: LeaseStatements, waking: Waking) -> None:
         self._sql = sql
+        self._waking = waking
 
     def renew(
         self,
@@ -295,7 +297,7 @@ class Leases:
         several_waits = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
         waits_on = 0
         if several_waits:
-            over = changes.due_side_by_side(several_waits)
+            over = self._waking.due_side_by_side(changes, several_waits)
             waits_on = len(several_waits) - len(over)
             keys += over
         woken = self._sql.wake(tx, tx.now, rows_json(keys)).fetchall()

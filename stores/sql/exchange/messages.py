@@ -25,6 +25,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.waking import Waking
 from stepwell.stores.sql.schema import tables
 
 messages, runs, steps, values = tables.messages, tables.runs, tables.steps, tables.values
@@ -151,8 +152,9 @@ class _Sent:
 class Delivery:
     """What a settle and the roles of the store do with messages."""
 
-    def __init__(self, sql: MessageStatements) -> None:
+    def __init__(self, sql: MessageStatements, waking: Waking) -> None:
         self.sql = sql
+        self._waking = waking
 
     def add(
         self,
@@ -167,7 +169,7 @@ class Delivery:
         self.sql.add(tx, *row)
         self._tell(changes, run_key, message, sender)
         data = {"topic": message.topic}
-        changes.wake(wait_names.message_on(run_key, message.topic), data)
+        self._waking.by_name(changes, {wait_names.message_on(run_key, message.topic): data})
 
     def is_known(self, tx: StoreTransaction, run_key: int, key: str) -> bool:
         """Whether a message with this key was sent to the run before."""
@@ -202,7 +204,7 @@ class Delivery:
             self._tell(changes, item.run_key, message, sender)
             names[wait_names.message_on(item.run_key, message.topic)] = {"topic": message.topic}
         self.sql.add.many(tx, rows)
-        changes.wake_all(names)
+        self._waking.by_name(changes, names)
 
     def _to_open_runs(self, changes: Changes, sent: Sequence[_Sent]) -> list[_Sent]:
         """Without messages to runs that are gone or ended; the sender's run remembers those."""

@@ -13,9 +13,9 @@ from stepwell.engine.events import EventType
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import STEP_ENDED, Condition, StepStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes
-from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
+from stepwell.stores.sql.connection.statements import rows_json
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
+from stepwell.stores.sql.exchange.plan import Plan
 from stepwell.stores.sql.exchange.steps_sql import SettleStatements
 
 T = TypeVar("T")
@@ -35,19 +35,11 @@ _CODES = {StepStatus.CANCELED: "upstream_failed", StepStatus.SKIPPED: "branch_no
 class Propagation:
     """Collects ended and dropped steps of one transaction, then follows their edges."""
 
-    def __init__(
-        self,
-        tx: StoreTransaction,
-        sql: SettleStatements,
-        changes: Changes,
-        offer: Offer = NO_OFFER,
-        handoffs: Handoff | None = None,
-    ) -> None:
-        self._tx = tx
-        self._sql = sql
+    def __init__(self, changes: Changes, sql: SettleStatements, plan: Plan) -> None:
+        self._tx = changes.tx
         self._changes = changes
-        self._offer = offer
-        self._handoffs = handoffs or Handoff()
+        self._sql = sql
+        self._plan = plan
         self._ended: dict[StepStatus, list[int]] = {}
         self._cancel: Drops = {}
         self._skip: Drops = {}
@@ -80,35 +72,10 @@ class Propagation:
                     met.pop(key, None)
             if met:
                 # What is dropped may make others ready in the next round, which come first.
-                self._count_down(met, last=not (self._cancel or self._skip))
+                last = not (self._cancel or self._skip)
+                self._plan.count_down(self._changes, met, last=last)
             if self._cancel or self._skip:
                 self._carry_out_drops()
-
-    def _count_down(self, met: dict[int, int], last: bool) -> None:
-        """So many of what these steps wait for are there; whose count comes to 0 are ready."""
-        if last and len(met) <= self._offer.room:
-            self._hand_on(met)
-        if met:
-            self._tx.news = self._tx.more_ready = True
-            self._changes.readied(met)
-            self._sql.count_down(self._tx, list(met.items()), self._tx.now)
-
-    def _hand_on(self, met: dict[int, int]) -> None:
-        """Claim those of them that are ready now and would be claimed next, if nothing else is."""
-        offer, now = self._offer, self._tx.now
-        rows = self._sql.hand_on(
-            self._tx,
-            list(met.items()),
-            *(now, offer.worker, now + offer.lease),
-            *(offer.suspect_from, offer.kinds, offer.queues),
-        )
-        if not rows:
-            return
-        handed = self._handoffs
-        handed.all = True
-        handed.rows += rows
-        for row in rows:
-            del met[row[2]]
 
     def _look_at_dependents(self, status: StepStatus, keys: list[int], met: dict[int, int]) -> None:
         rows = self._sql.dependents(self._tx, [(key,) for key in keys])

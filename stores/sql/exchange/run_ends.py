@@ -1,4 +1,4 @@
-"""How runs end in which nothing is open any more."""
+"""How runs are counted, and how they end when nothing is open any more."""
 
 from __future__ import annotations
 
@@ -19,9 +19,26 @@ END_EVENTS = {
     RunStatus.CANCELED: EventType.RUN_CANCELED,
 }
 
+# The columns of a `CountedRun`.
+COUNTED_RUN = (runs.c.id, runs.c.open_steps, runs.c.event_seq, runs.c.status, runs.c.holds)
+
 _ENDED: list[sa.ColumnElement[str]] = [
     sa.literal_column(f"'{status}'") for status in sorted(RUN_ENDED)
 ]
+
+
+def counting(given: Any) -> Any:
+    """An update that adds to the counters of runs; returns them as a `CountedRun`."""
+    return (
+        sa.update(runs)
+        .values(
+            total_steps=runs.c.total_steps + given.c.total,
+            open_steps=runs.c.open_steps + given.c.open,
+            event_seq=runs.c.event_seq + given.c.events,
+        )
+        .where(runs.c.id == given.c.id)
+        .returning(*COUNTED_RUN)
+    )
 
 
 def ending(keys: Any) -> Any:

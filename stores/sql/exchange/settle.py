@@ -1,19 +1,19 @@
 """Settling: outcomes and all they made, in the transaction of an exchange.
 
 In this order: check the emissions, end the executions (guarded by their tokens), store what they
-made, then follow the edges of the steps that ended. `Changes.write` closes the books.
+made. Then follow the edges of the steps that ended: see `Propagation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stepwell.engine.events import EventType
 from stepwell.engine.exchange import (
     ClaimedStep,
     Completed,
-    Exchange,
     Failed,
     LostLease,
     Outcome,
@@ -26,77 +26,70 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import StepStatus
 from stepwell.engine.wait_rules import told_of
 from stepwell.stores.sql.connection.statements import (
-    MAX_ROWS_JSON,
     Guarded,
-    StoreTransaction,
     rows_json,
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission
-from stepwell.stores.sql.exchange.fused_settle import FusedSettle, record_refs
-from stepwell.stores.sql.exchange.fused_sql import FusedStatements
 from stepwell.stores.sql.exchange.graphs import Graphs, id_is_taken
-from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.messages import Delivery, Sending
+from stepwell.stores.sql.exchange.plan import Plan
 from stepwell.stores.sql.exchange.propagation import Propagation
-from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.exchange.steps_sql import SettleStatements
+from stepwell.stores.sql.exchange.waking import Waking
+
+
+@dataclass(frozen=True, slots=True)
+class SettleParts:
+    """What settling works with, the same for all transactions of a store."""
+
+    sql: SettleStatements
+    plan: Plan
+    graphs: Graphs
+    messages: Delivery
+    waking: Waking
 
 
 class Settlement:
     """One transaction's settling; made anew for each."""
 
-    def __init__(
-        self,
-        tx: StoreTransaction,
-        sql: tuple[SettleStatements, GraphStatements, FusedStatements | None],
-        graphs: Graphs,
-        messages: Delivery,
-        changes: Changes,
-        offer: Offer = NO_OFFER,
-    ) -> None:
-        self.handoffs = Handoff()
-        self._offer = offer
-        self._tx = tx
-        self._sql, self._graph_sql, self._fused = sql
-        self._graphs = graphs
-        self._messages = messages
-        self._sending: list[Sending] = []
+    def __init__(self, parts: SettleParts, changes: Changes) -> None:
+        self._parts = parts
+        self._sql, self._plan = parts.sql, parts.plan
         self._changes = changes
-        # Where statements are fused, one of them hands on, and this is for all that it is not for.
-        handing = NO_OFFER if self._fused else offer
-        self._propagation = Propagation(tx, self._sql, changes, handing, self.handoffs)
+        self._tx = changes.tx
+        self._sending: list[Sending] = []
+        self._propagation = Propagation(changes, parts.sql, parts.plan)
 
-    def settle(self, outcomes: Sequence[Outcome], result: Exchange) -> None:
-        """Settle all; what is stale or cannot be goes to `result.lost` and `result.refused`.
+    def settle(self, outcomes: Sequence[Outcome]) -> Propagation:
+        """Settle all; what is stale or cannot be is `lost` and `refused` in the changes.
 
-        The runs are locked already.
+        The runs are locked already. Returns what follows from it, which is to be followed.
         """
-        outcomes = self._without_superseded(outcomes, result)
+        outcomes = self._without_superseded(outcomes)
         completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
         emissions: dict[int, Emission] = {}
         emitting = [outcome for outcome in completed if outcome.emitted]
         if emitting:
-            emissions, refused = self._graphs.check(self._tx, emitting)
+            emissions, refused = self._parts.graphs.check(self._tx, emitting)
             if refused:
                 guilty = [item.step for item in emitting if item.step.key in refused]
-                self._refuse(guilty, refused, result)
+                self._refuse(guilty, refused)
                 completed = [item for item in completed if item.step.key not in refused]
-        self._settle_completed(completed, emissions, result)
+        self._settle_completed(completed, emissions)
         others = [outcome for outcome in outcomes if not isinstance(outcome, Completed)]
         if others:
             failed = [item for item in others if isinstance(item, Failed)]
-            self._settle_failed([item for item in failed if item.retry_in is None], result)
-            self._settle_retried([item for item in failed if item.retry_in is not None], result)
-            self._settle_released([i for i in others if isinstance(i, Released)], result)
-            self._settle_suspended([i for i in others if isinstance(i, Suspended)], result)
+            self._settle_failed([item for item in failed if item.retry_in is None])
+            self._settle_retried([item for item in failed if item.retry_in is not None])
+            self._settle_released([item for item in others if isinstance(item, Released)])
+            self._settle_suspended([item for item in others if isinstance(item, Suspended)])
         if self._sending:
-            self._messages.deliver(self._tx, self._changes, self._sending)
-        self._propagation.follow()
+            self._parts.messages.deliver(self._tx, self._changes, self._sending)
+        return self._propagation
 
-    def _without_superseded(
-        self, outcomes: Sequence[Outcome], result: Exchange
-    ) -> Sequence[Outcome]:
+    def _without_superseded(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Without outcomes of a step of which the group holds a newer execution's, too."""
         newest = {outcome.step.key: 0 for outcome in outcomes}
         if len(newest) == len(outcomes):
@@ -110,12 +103,10 @@ class Settlement:
             if outcome.step.token == newest[key] and key not in kept:
                 kept[key] = outcome
             else:
-                self._lose(outcome.step, "superseded", result)
+                self._lose(outcome.step, "superseded")
         return list(kept.values())
 
-    def _refuse(
-        self, guilty: Sequence[ClaimedStep], errors: Mapping[int, Exception], result: Exchange
-    ) -> None:
+    def _refuse(self, guilty: Sequence[ClaimedStep], errors: Mapping[int, Exception]) -> None:
         """Report what cannot be settled; of a step that is not held any more, that it is lost."""
         keys = rows_json([step.key for step in guilty])
         rows = self._sql.status_of(self._tx, keys).fetchall()
@@ -123,26 +114,23 @@ class Settlement:
         for step in guilty:
             token, status = now_in.get(step.key, (None, ""))
             if (token, status) == (step.token, StepStatus.RUNNING):
-                result.refused.append(Refusal(step, errors[step.key]))
+                self._changes.refused.append(Refusal(step, errors[step.key]))
             else:
-                self._lose(step, "canceled" if status == "canceled" else "lapsed", result)
+                self._lose(step, "canceled" if status == "canceled" else "lapsed")
 
     def _guarded(
         self,
         statement: Guarded,
         steps: Sequence[ClaimedStep],
         rows: Sequence[Sequence[Any]],
-        result: Exchange,
         *values: Any,
     ) -> set[int]:
         """End executions; returns the keys of those whose leases were still held."""
         held = statement(self._tx, rows, *values)
-        self._lose_stale(steps, held, result)
+        self._lose_stale(steps, held)
         return held
 
-    def _lose_stale(
-        self, steps: Sequence[ClaimedStep], held: Container[int], result: Exchange
-    ) -> None:
+    def _lose_stale(self, steps: Sequence[ClaimedStep], held: Container[int]) -> None:
         """Report the executions that are not held any more."""
         stale = [step for step in steps if step.key not in held]
         if stale:
@@ -150,10 +138,10 @@ class Settlement:
             now_in = {key: status for key, _, status, _ in status_rows.fetchall()}
             for step in stale:
                 canceled = now_in.get(step.key) == StepStatus.CANCELED
-                self._lose(step, "canceled" if canceled else "lapsed", result)
+                self._lose(step, "canceled" if canceled else "lapsed")
 
-    def _lose(self, step: ClaimedStep, reason: str, result: Exchange) -> None:
-        result.lost.append(LostLease(step, reason))
+    def _lose(self, step: ClaimedStep, reason: str) -> None:
+        self._changes.lost.append(LostLease(step, reason))
         self._changes.event(
             step.run.key,
             EventType.STEP_REFUSED,
@@ -163,32 +151,30 @@ class Settlement:
         )
 
     def _settle_completed(
-        self, completed: Sequence[Completed], emissions: dict[int, Emission], result: Exchange
+        self, completed: Sequence[Completed], emissions: dict[int, Emission]
     ) -> None:
         if not completed:
             return
-        fused = None if emissions else self._fused
-        if fused is not None and sum(len(item.value) for item in completed) > MAX_ROWS_JSON // 2:
-            fused = None
-        held = (
-            self._succeed(completed, result)
-            if fused is None
-            else self._succeed_together(fused, completed, result)
-        )
-        if held is None:  # they all were, and are counted
-            self._store_effects(completed)
-            return
-        if len(held) != len(completed):
-            completed = [outcome for outcome in completed if outcome.step.key in held]
+        done = self._plan.succeed(self._changes, completed, follow=not emissions)
+        held = done.held
+        if held is not None:
+            self._lose_stale([outcome.step for outcome in completed], held)
+            if len(held) != len(completed):
+                completed = [outcome for outcome in completed if outcome.step.key in held]
         self._store_effects(completed)
-        self._changes.steps_succeeded(outcome.step for outcome in completed)
+        if not done.counted:
+            self._changes.steps_succeeded(outcome.step for outcome in completed)
         if emissions:
-            stored = [emission for key, emission in emissions.items() if key in held]
-            self._graphs.add_emissions(
-                self._tx, self._changes, stored, self._propagation, frozenset(held)
+            keys = frozenset(outcome.step.key for outcome in completed)
+            stored = [emission for key, emission in emissions.items() if key in keys]
+            self._parts.graphs.add_emissions(self._changes, stored, self._propagation, keys)
+        if done.followed:
+            for drop in done.drops:
+                self._propagation.drop(*drop)
+        else:
+            self._propagation.ended(
+                StepStatus.SUCCEEDED, [outcome.step.key for outcome in completed]
             )
-        if fused is None:
-            self._propagation.ended(StepStatus.SUCCEEDED, held)
 
     def _store_effects(self, completed: Sequence[Completed]) -> None:
         """What executions made besides their results."""
@@ -213,36 +199,12 @@ class Settlement:
         if artifacts:
             self._sql.add_artifacts.many(tx, artifacts)
 
-    def _succeed(self, completed: Sequence[Completed], result: Exchange) -> set[int]:
-        """End executions and store their results; returns the keys of those that were held."""
-        steps = [outcome.step for outcome in completed]
-        rows = [(step.key, step.token) for step in steps]
-        held = self._guarded(self._sql.succeed, steps, rows, result, self._tx.now)
-        results = [
-            (outcome.step.key, outcome.value, record_refs(outcome), self._tx.now)
-            for outcome in completed
-            if outcome.step.key in held
-        ]
-        if results:
-            self._sql.add_results.many(self._tx, results)
-        return held
-
-    def _succeed_together(
-        self, fused: FusedStatements, completed: Sequence[Completed], result: Exchange
-    ) -> set[int] | None:
-        """The same with all that follows from it, in one statement; None if all were held."""
-        fused_settle = FusedSettle(self._tx, self._changes, self._propagation, self.handoffs)
-        held = fused_settle.settle(fused, completed, self._offer)
-        if held is not None:
-            self._lose_stale([outcome.step for outcome in completed], held, result)
-        return held
-
-    def _settle_failed(self, failed: Sequence[Failed], result: Exchange) -> None:
+    def _settle_failed(self, failed: Sequence[Failed]) -> None:
         if not failed:
             return
         steps = [outcome.step for outcome in failed]
         rows = [(item.step.key, item.step.token, _error(item.failure)) for item in failed]
-        held = self._guarded(self._sql.fail, steps, rows, result, self._tx.now)
+        held = self._guarded(self._sql.fail, steps, rows, self._tx.now)
         for outcome in failed:
             step = outcome.step
             if step.key in held:
@@ -253,7 +215,7 @@ class Settlement:
                 )
         self._propagation.ended(StepStatus.FAILED, held)
 
-    def _settle_retried(self, failed: Sequence[Failed], result: Exchange) -> None:
+    def _settle_retried(self, failed: Sequence[Failed]) -> None:
         if not failed:
             return
         steps = [outcome.step for outcome in failed]
@@ -262,7 +224,7 @@ class Settlement:
             (item.step.key, item.step.token, _error(item.failure), now + (item.retry_in or 0))
             for item in failed
         ]
-        held = self._guarded(self._sql.retry, steps, rows, result)
+        held = self._guarded(self._sql.retry, steps, rows)
         for outcome in failed:
             step = outcome.step
             if step.key in held:
@@ -272,12 +234,12 @@ class Settlement:
                     step.run.key, EventType.STEP_RETRYING, step.key, step.attempt, data=data
                 )
 
-    def _settle_released(self, released: Sequence[Released], result: Exchange) -> None:
+    def _settle_released(self, released: Sequence[Released]) -> None:
         if not released:
             return
         steps = [outcome.step for outcome in released]
         rows = [(step.key, step.token) for step in steps]
-        held = self._guarded(self._sql.release, steps, rows, result)
+        held = self._guarded(self._sql.release, steps, rows)
         for outcome in released:
             step = outcome.step
             if step.key in held:
@@ -289,8 +251,8 @@ class Settlement:
                     data={"reason": outcome.reason},
                 )
 
-    def _settle_suspended(self, suspended: Sequence[Suspended], result: Exchange) -> None:
-        suspended = self._with_free_run_ids(suspended, result)
+    def _settle_suspended(self, suspended: Sequence[Suspended]) -> None:
+        suspended = self._with_free_run_ids(suspended)
         if not suspended:
             return
         steps = [outcome.step for outcome in suspended]
@@ -298,30 +260,30 @@ class Settlement:
             (step.key, step.token, _wait(outcome), wait_names.registered(step, wait), wait.until)
             for step, wait, outcome in ((item.step, item.wait, item) for item in suspended)
         ]
-        held = self._guarded(self._sql.suspend, steps, rows, result)
+        held = self._guarded(self._sql.suspend, steps, rows)
         suspended = [outcome for outcome in suspended if outcome.step.key in held]
         for outcome in suspended:
             step, wait = outcome.step, outcome.wait
             if outcome.messages:
                 self._sending.append(outcome)
             if wait.start is not None:
-                self._graphs.add_run(self._tx, self._changes, wait.start, step)
+                self._parts.graphs.add_run(self._changes, wait.start, step)
             data = wait_names.event_data(wait)
             self._changes.event(
                 step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
             )
         # What they wait for may have come already. Nothing comes unseen: its run is locked.
-        if over := self._messages.over(self._tx, suspended):
-            self._changes.wake_steps({key: {} for key in over})
+        if over := self._parts.messages.over(self._tx, suspended):
+            self._parts.waking.steps(self._changes, {key: {} for key in over})
         if several := [item for item in suspended if item.wait.several is not None]:
-            self._changes.wait_side_by_side(several)
+            self._parts.waking.wait_side_by_side(self._changes, several)
 
-    def _with_free_run_ids(
-        self, suspended: Sequence[Suspended], result: Exchange
-    ) -> Sequence[Suspended]:
+    def _with_free_run_ids(self, suspended: Sequence[Suspended]) -> Sequence[Suspended]:
         """Without those that start a run whose id is taken, which are refused."""
         starts = [outcome.wait.start for outcome in suspended]
-        taken = self._graphs.taken(self._tx, [start.id for start in starts if start is not None])
+        taken = self._parts.graphs.taken(
+            self._tx, [start.id for start in starts if start is not None]
+        )
         errors: dict[int, Exception] = {}
         for outcome in suspended:
             start = outcome.wait.start
@@ -333,7 +295,7 @@ class Settlement:
         if not errors:
             return suspended
         guilty = [outcome.step for outcome in suspended if outcome.step.key in errors]
-        self._refuse(guilty, errors, result)
+        self._refuse(guilty, errors)
         return [outcome for outcome in suspended if outcome.step.key not in errors]
 
 
@@ -358,21 +320,3 @@ def _event_data(failure: Failure) -> dict[str, Any]:
 
 def _wait(outcome: Suspended) -> str:
     return encode({**told_of(outcome.wait), "sent": outcome.sent}, "wait")
-
-
-def other_runs(outcomes: Sequence[Outcome]) -> set[str]:
-    """Runs that the outcomes send messages to, or wait for."""
-    names: set[str] = set()
-    for outcome in outcomes:
-        if isinstance(outcome, Completed):
-            if outcome.messages:
-                names.update(message.run_id for message in outcome.messages)
-        elif isinstance(outcome, Suspended):
-            names.update(message.run_id for message in outcome.messages)
-            several = outcome.wait.several
-            for wait in (outcome.wait, *(() if several is None else several.waits)):
-                if wait.value is not None:
-                    names.add(wait.value[0])
-                if wait.run_id is not None and wait.start is None:
-                    names.add(wait.run_id)
-    return names

@@ -1,7 +1,7 @@
 """Paused runs and held steps: what is held back is not claimed, and its waits stand still.
 
 `steps.held` is the flag of one step, set and taken away by operators. `runs.holds` counts a run's
-flags, and one more if it is paused: only where it is not zero does `Changes.write` look whether
+flags, and one more if it is paused: only where it is not zero does `Closing` look whether
 steps that became ready are to be held back.
 """
 

@@ -113,7 +113,7 @@ class Mailbox(Writer):
     ) -> None:
         super().__init__(dialect, observers, plan)
         self._mailbox_sql = MailboxStatements(dialect)
-        self._messages = Delivery(MessageStatements(dialect))
+        self._messages = Delivery(MessageStatements(dialect), self._waking)
         self._arrivals = ArrivalStatements(dialect)
 
     @reads_stored

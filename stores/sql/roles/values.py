@@ -122,7 +122,7 @@ class SqlValues(Writer):
             sql.add(tx, run.key, key, number, value, step.key, operation, tx.now)
             data = {"key": key, "number": number, "operation": operation}
             changes.event(run.key, EventType.VALUE_SET, step.key, step.attempt, data=data)
-            changes.wake(name, {"run_id": run.id, "value": key})
+            self._waking.by_name(changes, {name: {"run_id": run.id, "value": key}})
             return key, value
 
         return self._write(work, Write.SET_VALUE)

@@ -15,12 +15,16 @@ from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import StoreTransaction
-from stepwell.stores.sql.exchange.changes import Changes, ChangesStatements, StoredEvent
-from stepwell.stores.sql.exchange.fused_sql import FusedStatements
+from stepwell.stores.sql.exchange.changes import Changes, StoredEvent
+from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
+from stepwell.stores.sql.exchange.closing import Closing
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.leases import Leases, LeaseStatements
-from stepwell.stores.sql.exchange.plan import PlanName, fastest
+from stepwell.stores.sql.exchange.plan import PlanName
+from stepwell.stores.sql.exchange.plans import plan_of
+from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.exchange.waking import Waking
 from stepwell.stores.sql.roles.reads import Reads
 from stepwell.stores.sql.roles.reads_sql import ReadStatements
 
@@ -42,28 +46,37 @@ class Writer(Reads):
         self._dialect = dialect
         self._settle_sql = SettleStatements(dialect)
         self._graph_sql = GraphStatements(dialect)
-        self._changes_sql = ChangesStatements(dialect)
-        self._fused = (
-            FusedStatements(dialect) if (plan or fastest(dialect)) is PlanName.FUSED else None
-        )
-        self._graphs = Graphs(self._graph_sql, self._settle_sql, self._fused)
-        self._leases = Leases(LeaseStatements(dialect))
+        self._claim_sql = ClaimStatements(dialect)
+        self._plan = plan_of(plan, dialect, self._settle_sql, self._graph_sql, self._claim_sql)
+        self._graphs = Graphs(self._graph_sql, self._settle_sql, self._plan)
+        self._waking = Waking(dialect)
+        self._closing = Closing(dialect, self._plan, self._waking)
+        self._leases = Leases(LeaseStatements(dialect), self._waking)
 
     def _write(
         self, work: Callable[[StoreTransaction, Changes], T], kind: Write | None = None
     ) -> T:
-        written: list[Changes] = []
+        """Do this in a transaction, and tell of it once that is committed."""
+        return self._write_changes(work, kind)[0]
 
-        def in_transaction(tx: StoreTransaction) -> T:
-            changes = Changes(tx, self._changes_sql, self._fused)
+    def _write_changes(
+        self, work: Callable[[StoreTransaction, Changes], T], kind: Write | None = None
+    ) -> tuple[T, Changes]:
+        """`_write`, and what was changed."""
+
+        def in_transaction(tx: StoreTransaction) -> tuple[T, Changes]:
+            changes = Changes(tx)
             result = work(tx, changes)
-            changes.write()
-            written.append(changes)
-            return result
+            self._closing.close(changes)
+            return result, changes
 
-        result = self.database.write(in_transaction, kind)
-        self._publish(written[-1])
-        return result
+        result, changes = self.database.write(in_transaction, kind)
+        self._publish(changes)
+        return result, changes
+
+    def _propagation(self, changes: Changes) -> Propagation:
+        """What follows from the ends of steps that are noted in it."""
+        return Propagation(changes, self._settle_sql, self._plan)
 
     def _act(self, work: Callable[[StoreTransaction, Changes], int], kind: Write) -> int:
         """An operator's act: workers elsewhere see the control number change."""

@@ -40,59 +40,6 @@ SELECT runs.id, runs.status, runs.ended_at
 FROM runs
 WHERE runs.run_id = $1::VARCHAR;
 
--- ChangesStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
-INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::BIGINT, $5::BIGINT, $6::BIGINT, $7::VARCHAR, $8::VARCHAR);
-
--- ChangesStatements.add_events.together(rows)
-INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) SELECT input.run_key, input.seq, input.type, input.at, input.step, input.attempt, input.worker, input.data
-FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS run_key, CAST(given.value ->> 1 AS BIGINT) AS seq, CAST(given.value ->> 2 AS TEXT) AS type, CAST(given.value ->> 3 AS BIGINT) AS at, CAST(given.value ->> 4 AS BIGINT) AS step, CAST(given.value ->> 5 AS BIGINT) AS attempt, CAST(given.value ->> 6 AS TEXT) AS worker, CAST(given.value ->> 7 AS TEXT) AS data
-FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input;
-
--- ChangesStatements.count.all(rows)
-UPDATE runs SET total_steps=(runs.total_steps + input.total), open_steps=(runs.open_steps + input.open), event_seq=(runs.event_seq + input.events) FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS BIGINT) AS total, CAST(given.value ->> 2 AS BIGINT) AS open, CAST(given.value ->> 3 AS BIGINT) AS events
-FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
- LIMIT $2::BIGINT) AS input WHERE runs.id = input.id RETURNING runs.id, runs.open_steps, runs.event_seq, runs.status, runs.holds;
-
--- ChangesStatements.end_runs(now, keys)
-UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
-FROM steps
-WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
-FROM steps
-WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
-FROM dependencies
-WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
-FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
- LIMIT $3::BIGINT) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING runs.id, runs.run_id, runs.status;
-
--- ChangesStatements.find_one(name)
-SELECT steps.id, steps.wait_for, 0
-FROM steps
-WHERE steps.status = 'waiting' AND steps.wait_for = $1::VARCHAR UNION ALL SELECT waits.step, waits.name, 1
-FROM waits
-WHERE waits.name = $1::VARCHAR;
-
--- ChangesStatements.find_waiting(names)
-SELECT steps.id, steps.wait_for, 0
-FROM steps
-WHERE steps.status = 'waiting' AND steps.wait_for IN (SELECT anon_1.value
-FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
- LIMIT $2::BIGINT) UNION ALL SELECT waits.step, waits.name, 1
-FROM waits
-WHERE waits.name IN (SELECT anon_1.value
-FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
- LIMIT $2::BIGINT);
-
--- ChangesStatements.hold_back(now, keys)
-UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - $1::BIGINT) FROM runs WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
-FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
- LIMIT $3::BIGINT) AND runs.id = steps.run_key AND (runs.status = 'paused' OR steps.held = 1) AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting');
-
--- ChangesStatements.wake_steps(now, keys)
-UPDATE steps SET status='ready', ready_at=$1::BIGINT, wait_for=NULL WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
-FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
- LIMIT $3::BIGINT) AND coalesce(steps.status, '') = 'waiting' RETURNING steps.id, steps.run_key, steps.attempt;
-
 -- CheckpointStatements.drop(id)
 DELETE FROM checkpoints WHERE execution_id = $1;
 
@@ -187,6 +134,11 @@ FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
 UPDATE steps SET status='running', attempt=(steps.attempt + 1), worker=$1::VARCHAR, token=(steps.token + 1), expires_at=$2::BIGINT, started_at=$3::BIGINT WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($4 AS JSONB)) AS anon_1
  LIMIT $5::BIGINT) AND coalesce(steps.status, '') = 'ready';
+
+-- ClosingStatements.hold_back(now, keys)
+UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - $1::BIGINT) FROM runs WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
+ LIMIT $3::BIGINT) AND runs.id = steps.run_key AND (runs.status = 'paused' OR steps.held = 1) AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting');
 
 -- FusedStatements.add_graphs(runs, steps, edges, events)
 WITH new_runs AS
@@ -1193,6 +1145,31 @@ DELETE FROM workers WHERE workers.id = $1::VARCHAR;
 -- SqlRunStore.put_worker(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
 INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::VARCHAR, $9::VARCHAR) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
 
+-- StepwiseStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
+INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::BIGINT, $5::BIGINT, $6::BIGINT, $7::VARCHAR, $8::VARCHAR);
+
+-- StepwiseStatements.add_events.together(rows)
+INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) SELECT input.run_key, input.seq, input.type, input.at, input.step, input.attempt, input.worker, input.data
+FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS run_key, CAST(given.value ->> 1 AS BIGINT) AS seq, CAST(given.value ->> 2 AS TEXT) AS type, CAST(given.value ->> 3 AS BIGINT) AS at, CAST(given.value ->> 4 AS BIGINT) AS step, CAST(given.value ->> 5 AS BIGINT) AS attempt, CAST(given.value ->> 6 AS TEXT) AS worker, CAST(given.value ->> 7 AS TEXT) AS data
+FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input;
+
+-- StepwiseStatements.count.all(rows)
+UPDATE runs SET total_steps=(runs.total_steps + input.total), open_steps=(runs.open_steps + input.open), event_seq=(runs.event_seq + input.events) FROM (SELECT CAST(given.value ->> 0 AS BIGINT) AS id, CAST(given.value ->> 1 AS BIGINT) AS total, CAST(given.value ->> 2 AS BIGINT) AS open, CAST(given.value ->> 3 AS BIGINT) AS events
+FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
+ LIMIT $2::BIGINT) AS input WHERE runs.id = input.id RETURNING runs.id, runs.open_steps, runs.event_seq, runs.status, runs.holds;
+
+-- StepwiseStatements.end_runs(now, keys)
+UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
+FROM dependencies
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
+ LIMIT $3::BIGINT) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING runs.id, runs.run_id, runs.status;
+
 -- ValueStatements.add(run_key, key, seq, value, step, operation, at)
 INSERT INTO values (run_key, key, seq, value, step, operation, at) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::BIGINT, $6::VARCHAR, $7::BIGINT);
 
@@ -1231,6 +1208,29 @@ FROM steps
 WHERE steps.status = 'waiting' AND steps.wait_for = $1::VARCHAR UNION SELECT steps.run_key
 FROM waits JOIN steps ON steps.id = waits.step
 WHERE waits.name = $1::VARCHAR;
+
+-- WakingStatements.find_one(name)
+SELECT steps.id, steps.wait_for, 0
+FROM steps
+WHERE steps.status = 'waiting' AND steps.wait_for = $1::VARCHAR UNION ALL SELECT waits.step, waits.name, 1
+FROM waits
+WHERE waits.name = $1::VARCHAR;
+
+-- WakingStatements.find_waiting(names)
+SELECT steps.id, steps.wait_for, 0
+FROM steps
+WHERE steps.status = 'waiting' AND steps.wait_for IN (SELECT anon_1.value
+FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
+ LIMIT $2::BIGINT) UNION ALL SELECT waits.step, waits.name, 1
+FROM waits
+WHERE waits.name IN (SELECT anon_1.value
+FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
+ LIMIT $2::BIGINT);
+
+-- WakingStatements.wake_steps(now, keys)
+UPDATE steps SET status='ready', ready_at=$1::BIGINT, wait_for=NULL WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
+ LIMIT $3::BIGINT) AND coalesce(steps.status, '') = 'waiting' RETURNING steps.id, steps.run_key, steps.attempt;
 
 -- _SideBySideStatements.add(step, name)
 INSERT INTO waits (step, name) VALUES ($1::BIGINT, $2::VARCHAR);

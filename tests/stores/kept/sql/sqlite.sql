@@ -40,53 +40,6 @@ SELECT runs.id, runs.status, runs.ended_at
 FROM runs
 WHERE runs.run_id = ?;
 
--- ChangesStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
-INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
-
--- ChangesStatements.add_events.several(run_key_0, seq_0, type_0, at_0, step_0, attempt_0, worker_0, data_0, run_key_1, seq_1, type_1, at_1, step_1, attempt_1, worker_1, data_1, run_key_2, seq_2, type_2, at_2, step_2, attempt_2, worker_2, data_2, run_key_3, seq_3, type_3, at_3, step_3, attempt_3, worker_3, data_3, run_key_4, seq_4, type_4, at_4, step_4, attempt_4, worker_4, data_4, run_key_5, seq_5, type_5, at_5, step_5, attempt_5, worker_5, data_5, run_key_6, seq_6, type_6, at_6, step_6, attempt_6, worker_6, data_6, run_key_7, seq_7, type_7, at_7, step_7, attempt_7, worker_7, data_7)
-INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?);
-
--- ChangesStatements.count.all(rows)
-UPDATE runs SET total_steps=(runs.total_steps + input.total), open_steps=(runs.open_steps + input.open), event_seq=(runs.event_seq + input.events) FROM (SELECT given.value ->> 0 AS id, given.value ->> 1 AS total, given.value ->> 2 AS open, given.value ->> 3 AS events
-FROM json_each(?) AS given) AS input WHERE runs.id = input.id RETURNING id, open_steps, event_seq, status, holds;
-
--- ChangesStatements.count.one(id, total, open, events)
-UPDATE runs SET total_steps=(runs.total_steps + ?), open_steps=(runs.open_steps + ?), event_seq=(runs.event_seq + ?) WHERE runs.id = ? RETURNING id, open_steps, event_seq, status, holds;
-
--- ChangesStatements.end_runs(now, keys)
-UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
-FROM steps
-WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
-FROM steps
-WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
-FROM dependencies
-WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=?, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING id, run_id, status;
-
--- ChangesStatements.find_one(name)
-SELECT steps.id, steps.wait_for, 0
-FROM steps
-WHERE steps.status = 'waiting' AND steps.wait_for = ? UNION ALL SELECT waits.step, waits.name, 1
-FROM waits
-WHERE waits.name = ?;
-
--- ChangesStatements.find_waiting(names)
-SELECT steps.id, steps.wait_for, 0
-FROM steps
-WHERE steps.status = 'waiting' AND steps.wait_for IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1) UNION ALL SELECT waits.step, waits.name, 1
-FROM waits
-WHERE waits.name IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1);
-
--- ChangesStatements.hold_back(now, keys)
-UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - ?) FROM runs WHERE steps.id IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1) AND runs.id = steps.run_key AND (runs.status = 'paused' OR steps.held = 1) AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting');
-
--- ChangesStatements.wake_steps(now, keys)
-UPDATE steps SET status='ready', ready_at=?, wait_for=NULL WHERE steps.id IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'waiting' RETURNING id, run_key, attempt;
-
 -- CheckpointStatements.drop(id)
 DELETE FROM checkpoints WHERE execution_id = ?;
 
@@ -171,6 +124,10 @@ FROM json_each(?) AS anon_1);
 -- ClaimStatements.take(worker, now, expires, keys)
 UPDATE steps SET status='running', attempt=(steps.attempt + 1), worker=?, token=(steps.token + 1), expires_at=?, started_at=? WHERE steps.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'ready';
+
+-- ClosingStatements.hold_back(now, keys)
+UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - ?) FROM runs WHERE steps.id IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1) AND runs.id = steps.run_key AND (runs.status = 'paused' OR steps.held = 1) AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting');
 
 -- GraphStatements.add_run(id, run_id, package, entrypoint, name, status, input, metadata, tags, total_steps, open_steps, event_seq, parent_run, parent_step, created_at, started_at, ended_at, holds)
 INSERT INTO runs (id, run_id, package, entrypoint, name, status, input, metadata, tags, total_steps, open_steps, event_seq, parent_run, parent_step, created_at, started_at, ended_at, holds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -948,6 +905,29 @@ DELETE FROM workers WHERE workers.id = ?;
 -- SqlRunStore.put_worker(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
 INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
 
+-- StepwiseStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
+INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- StepwiseStatements.add_events.several(run_key_0, seq_0, type_0, at_0, step_0, attempt_0, worker_0, data_0, run_key_1, seq_1, type_1, at_1, step_1, attempt_1, worker_1, data_1, run_key_2, seq_2, type_2, at_2, step_2, attempt_2, worker_2, data_2, run_key_3, seq_3, type_3, at_3, step_3, attempt_3, worker_3, data_3, run_key_4, seq_4, type_4, at_4, step_4, attempt_4, worker_4, data_4, run_key_5, seq_5, type_5, at_5, step_5, attempt_5, worker_5, data_5, run_key_6, seq_6, type_6, at_6, step_6, attempt_6, worker_6, data_6, run_key_7, seq_7, type_7, at_7, step_7, attempt_7, worker_7, data_7)
+INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- StepwiseStatements.count.all(rows)
+UPDATE runs SET total_steps=(runs.total_steps + input.total), open_steps=(runs.open_steps + input.open), event_seq=(runs.event_seq + input.events) FROM (SELECT given.value ->> 0 AS id, given.value ->> 1 AS total, given.value ->> 2 AS open, given.value ->> 3 AS events
+FROM json_each(?) AS given) AS input WHERE runs.id = input.id RETURNING id, open_steps, event_seq, status, holds;
+
+-- StepwiseStatements.count.one(id, total, open, events)
+UPDATE runs SET total_steps=(runs.total_steps + ?), open_steps=(runs.open_steps + ?), event_seq=(runs.event_seq + ?) WHERE runs.id = ? RETURNING id, open_steps, event_seq, status, holds;
+
+-- StepwiseStatements.end_runs(now, keys)
+UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
+FROM dependencies
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=?, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING id, run_id, status;
+
 -- ValueStatements.add(run_key, key, seq, value, step, operation, at)
 INSERT INTO "values" (run_key, "key", seq, value, step, operation, at) VALUES (?, ?, ?, ?, ?, ?, ?);
 
@@ -983,6 +963,26 @@ FROM steps
 WHERE steps.status = 'waiting' AND steps.wait_for = ? UNION SELECT steps.run_key
 FROM waits JOIN steps ON steps.id = waits.step
 WHERE waits.name = ?;
+
+-- WakingStatements.find_one(name)
+SELECT steps.id, steps.wait_for, 0
+FROM steps
+WHERE steps.status = 'waiting' AND steps.wait_for = ? UNION ALL SELECT waits.step, waits.name, 1
+FROM waits
+WHERE waits.name = ?;
+
+-- WakingStatements.find_waiting(names)
+SELECT steps.id, steps.wait_for, 0
+FROM steps
+WHERE steps.status = 'waiting' AND steps.wait_for IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1) UNION ALL SELECT waits.step, waits.name, 1
+FROM waits
+WHERE waits.name IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1);
+
+-- WakingStatements.wake_steps(now, keys)
+UPDATE steps SET status='ready', ready_at=?, wait_for=NULL WHERE steps.id IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'waiting' RETURNING id, run_key, attempt;
 
 -- _SideBySideStatements.add(step, name)
 INSERT INTO waits (step, name) VALUES (?, ?);

@@ -1,0 +1,96 @@
+"""The last stage: counters and events are written, and runs end in which nothing is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+
+from stepwell.engine.states import RUN_ENDED, Act
+from stepwell.stores.sql.connection.statements import Statement, Statements, rows_json, still_may
+from stepwell.stores.sql.exchange import wait_names
+from stepwell.stores.sql.exchange.changes import Changes, Unwritten
+from stepwell.stores.sql.exchange.plan import Plan
+from stepwell.stores.sql.exchange.run_ends import is_paused
+from stepwell.stores.sql.exchange.waking import Waking
+from stepwell.stores.sql.schema import tables
+
+
+class ClosingStatements(Statements):
+    """Holding back what became ready."""
+
+    def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
+        runs, steps = tables.runs, tables.steps
+        # Whatever makes steps ready does not look at holds.
+        self.hold_back = Statement(
+            sa.update(steps)
+            .values(wait_names.freezes())
+            .where(
+                steps.c.id.in_(dialect.scalars("keys")),
+                runs.c.id == steps.c.run_key,
+                sa.or_(is_paused(), steps.c.held == 1),
+                sa.or_(still_may(Act.HOLD, steps.c.status), still_may(Act.WAKE, steps.c.status)),
+            ),
+            "now",
+            "keys",
+        )
+
+
+class Closing:
+    """Writes what a transaction changed."""
+
+    def __init__(self, dialect: Any, plan: Plan, waking: Waking) -> None:
+        self._sql = ClosingStatements(dialect)
+        self._plan = plan
+        self._waking = waking
+
+    def close(self, changes: Changes) -> None:
+        """Write counters and events; end runs, wake who waits for that, and write that, too."""
+        while (unwritten := changes.take()) is not None:
+            over = self._write(changes, unwritten)
+            for run_key in sorted(over):
+                data = changes.canceled(run_key)
+                if data is not None:
+                    over.remove(run_key)
+                    self._end(changes, [run_key], data)
+            if over:
+                self._end(changes, over)
+
+    def _write(self, changes: Changes, unwritten: Unwritten) -> list[int]:
+        """Write it; returns the keys of the runs in which nothing is open any more."""
+        total, open_, events, readied, before = unwritten
+        keys = sorted(total.keys() | open_.keys() | events.keys())
+        rows = [
+            (key, total.get(key, 0), open_.get(key, 0), len(events.get(key, ()))) for key in keys
+        ]
+        counted, stored = self._plan.count(changes.tx, rows, events) if rows else ([], [])
+        changes.stored += stored
+        changed = set(keys)
+        counted += [run for key, run in before.items() if key not in changed]
+        over: list[int] = []
+        held = False
+        for run_key, still_open, _, status, holds in counted:
+            if holds:
+                mine = events.get(run_key, ())
+                readied.append([event[2] for event in mine if event[2] is not None])
+                held = True
+            may_end = run_key in open_ or run_key in before
+            if still_open == 0 and may_end and status not in RUN_ENDED:
+                over.append(run_key)
+        if held:
+            keys_json = rows_json(list(chain.from_iterable(readied)))
+            self._sql.hold_back(changes.tx, changes.tx.now, keys_json)
+        return over
+
+    def _end(
+        self, changes: Changes, run_keys: list[int], data: Mapping[str, Any] | None = None
+    ) -> None:
+        """End runs, and wake what waits for that."""
+        ended = self._plan.end_runs(changes, run_keys, data)
+        if ended.names:
+            self._waking.by_name(changes, ended.names)
+        if ended.arrived:
+            self._waking.arrived(changes, ended.arrived)

@@ -1,0 +1,92 @@
+"""Which steps a claim takes: for each pool the best that are ready, queue by queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import merge
+from typing import Any
+
+from stepwell.engine.exchange import ClaimRequest, PoolRequest
+from stepwell.stores.sql.connection.corruption import decodes
+from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
+from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
+
+
+class Choice:
+    """Looks for them in a transaction given by the caller."""
+
+    def __init__(self, sql: ClaimStatements) -> None:
+        self._sql = sql
+
+    def best(
+        self,
+        tx: StoreTransaction,
+        request: ClaimRequest,
+        pools: Sequence[PoolRequest],
+        budgets: dict[str, int | None],
+    ) -> list[tuple[Any, ...]]:
+        """The rows of `CLAIMED` to take, for each pool the best ones; locked, but not changed."""
+        ready: list[tuple[str, str]] = []
+        suspects = False
+        for queue, budget in budgets.items():
+            if budget != 0:
+                for kind, some in self._sql.ready_kinds(tx, queue).fetchall():
+                    ready.append((queue, kind))
+                    suspects = suspects or bool(some)
+        suspect = self._suspect(tx, request, budgets) if suspects and request.suspects else []
+        chosen: list[tuple[Any, ...]] = []
+        for pool in pools:
+            sources = [source for source in ready if source[1] in pool.kinds]
+            mine = [row for row in suspect if row[5] in pool.kinds]
+            if len(sources) == 1 and not mine:
+                queue = sources[0][0]
+                budget = budgets[queue]
+                limit = pool.limit if budget is None else min(pool.limit, budget)
+                rows = self._sql.find_ready(
+                    tx, *sources[0], tx.now, request.suspect_from, limit
+                ).fetchall()
+                if budget is not None:
+                    budgets[queue] = budget - len(rows)
+                chosen += rows
+            elif sources or mine:
+                cursors = [
+                    self._sql.find_ready.rows(tx, *source, tx.now, request.suspect_from, pool.limit)
+                    for source in sources
+                ]
+                chosen += _best((mine, *cursors), pool.limit, budgets)
+                for cursor in cursors:  # read only as far as needed
+                    cursor.close()
+                if tx.dialect.concurrent:
+                    # Who looked meanwhile was not shown what was locked here and is left.
+                    tx.news = True
+        return chosen
+
+    def _suspect(
+        self, tx: StoreTransaction, request: ClaimRequest, budgets: Mapping[str, int | None]
+    ) -> list[tuple[Any, ...]]:
+        """The first step, if any, that may be what killed its workers; one is taken at a time."""
+        queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
+        kinds = rows_json([kind for pool in request.pools for kind in pool.kinds])
+        rows: list[tuple[Any, ...]] = self._sql.find_suspect(
+            tx, request.suspect_from, queues, kinds, tx.now
+        ).fetchall()
+        return rows
+
+
+@decodes
+def _best(
+    sources: Iterable[Iterable[tuple[Any, ...]]], limit: int, budgets: dict[str, int | None]
+) -> list[tuple[Any, ...]]:
+    """The best rows of several sorted sources, of each queue no more than its budget."""
+    best: list[tuple[Any, ...]] = []
+    for row in merge(*sources):
+        budget = budgets[row[6]]
+        if budget == 0:
+            continue
+        if budget is not None:
+            budgets[row[6]] = budget - 1
+        best.append(row)
+        limit -= 1
+        if limit == 0:
+            break
+    return best
