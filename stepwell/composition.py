@@ -17,7 +17,8 @@ from stepwell.engine.events import Observers, log_event, wants_log
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
-from stepwell.engine.runtime.runtime import Runtime, RuntimeParts
+from stepwell.engine.runtime.parts import RuntimeParts
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.executors.pools import make_pool
 from stepwell.executors.registry import Registry

@@ -19,7 +19,8 @@ from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.model import Run, Step, StepWait
 from stepwell.engine.package import Package
 from stepwell.engine.ports import Task
-from stepwell.engine.runtime.runtime import Runtime, RuntimeParts
+from stepwell.engine.runtime.parts import RuntimeParts
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.services import Services
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step.context import StepContext
@@ -107,7 +108,7 @@ class VirtualRuntime(Runtime):
                     during()
                     if _work_off(worker) or self._has_ended(run_id):
                         continue
-                due = worker._due_in()
+                due = worker.due_in()
                 if due == inf:
                     if run_id is None:
                         return

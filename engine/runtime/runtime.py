@@ -5,23 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack, overload
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
 from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
-from stepwell.engine.events import Observer, Observers
+from stepwell.engine.events import Observer
 from stepwell.engine.exchange import ClaimedStep, NewRun
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.model import CycleResult, Queue, Run
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
-from stepwell.engine.ports import ArtifactStore, Catalog, Executor, ProjectionStore, RunStore
+from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
 from stepwell.engine.runtime.operators import Operating
+from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.queries import Queries
 from stepwell.engine.runtime.run_ends import RunEnds
 from stepwell.engine.runtime.run_factory import RunFactory, StartOptions, labels_of, target_of
@@ -29,34 +29,13 @@ from stepwell.engine.runtime.run_handle import RunHandle
 from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import RunStatus
-from stepwell.engine.worker.worker import PoolFactory, Worker, WorkerParts
+from stepwell.engine.worker.parts import WorkerParts
+from stepwell.engine.worker.worker import Worker
 
 R = TypeVar("R")
 
 WAIT_EAGER, WAIT_IDLE = 0.001, 0.02
 WAIT_TOLD = 0.005  # with a worker here, which tells of the runs that it ends
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeParts:
-    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
-
-    `checkpoints` None means those in the store; `on_close` closes what was opened for it.
-    """
-
-    store: RunStore
-    catalog: Catalog
-    artifacts: ArtifactStore
-    projections: ProjectionStore
-    settings: Settings
-    clock: Clock
-    observers: Observers
-    make_pool: PoolFactory
-    checkpoints: Checkpointer | None = None
-    on_close: Callable[[], object] | None = None
-    app: Any = None
-    home: str | None = None
-    version: str = ""
 
 
 class Runtime(Queries, Messaging, Operating):
@@ -328,7 +307,7 @@ class Runtime(Queries, Messaging, Operating):
         parts, settings = self._parts, self.settings
         if poll_interval is not None:
             settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})
-        worker = Worker(
+        worker = parts.make_worker(
             new_worker_id(),
             WorkerParts(
                 store=self._store,
@@ -338,6 +317,7 @@ class Runtime(Queries, Messaging, Operating):
                 observers=parts.observers,
                 make_pool=parts.make_pool,
                 on_ended=self._run_ends.tell,
+                duties=parts.duties,
                 version=parts.version,
             ),
             None if queues is None else tuple(queues),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import DependencyValue, RunStore
@@ -21,9 +22,11 @@ class BatchedReads:
     query for all, not one for each.
     """
 
-    def __init__(self, store: RunStore, steps: Sequence[ClaimedStep]) -> None:
+    def __init__(
+        self, store: RunStore, steps: Sequence[ClaimedStep], lock: AbstractContextManager[Any]
+    ) -> None:
         self._store = store
-        self._lock = threading.Lock()
+        self._lock = lock
         self._unread = {step.key: step for step in reversed(steps)}
         self._read: dict[int, list[DependencyValue]] = {}
 

@@ -92,7 +92,7 @@ class Execution:
         return (self._surroundings or Surroundings()).fresh()
 
     def begin(self) -> bool:
-        """Mark the start of the body; False when it was withdrawn or canceled before."""
+        """Mark the start of the body; False when it was revoked or canceled before."""
         context = self.context  # there before the ticket is gone: `cancel` needs it from then on
         if context.cancelled or not self._take_ticket():
             return False
@@ -101,7 +101,7 @@ class Execution:
             self.on_begin(self)
         return True
 
-    def withdraw(self) -> bool:
+    def revoke(self) -> bool:
         """Keep the body from running; False when it has begun already."""
         return self._take_ticket()
 
@@ -167,7 +167,7 @@ class Execution:
             return self._outcome(error)
         return context.journal.ended_by(error, self._outcome)
 
-    def expired(self, error: BaseException) -> Outcome:
+    def timed_out(self, error: BaseException) -> Outcome:
         """The outcome of a body that is still running and will not be waited for."""
         self.context.close()
         return self._outcome(error)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from queue import Empty
 from random import Random
 from typing import Any, Protocol
 
+from stepwell.engine.worker.outcome_queue import OutcomeQueue
 from stepwell.testing.crash_points import Crashed
 
 
@@ -334,19 +337,18 @@ class FiberLock:
         self.release()
 
 
-class OutcomeQueue:
+class FiberOutcomeQueue(OutcomeQueue[Any]):
     """A worker's outcome queue: an empty one lets others run until something comes or commits.
 
     A wait may take longer than asked for, as on a slow machine: longer and longer while nothing
     happens, up to `patience` seconds.
     """
 
-    def __init__(self, fibers: Fibers, empty: type[Exception], patience: float) -> None:
+    def __init__(self, fibers: Fibers, patience: float) -> None:
         self._fibers = fibers
-        self._empty = empty
         self._patience = patience
         self._idle = 0.0
-        self._items: list[Any] = []
+        self._items: deque[Any] = deque()
         self._reader: Fiber | None = None
 
     def put(self, item: Any) -> None:
@@ -359,12 +361,12 @@ class OutcomeQueue:
         return not self._items
 
     def get_nowait(self) -> Any:
-        """The oldest item. Raises what the queue of the engine raises when there is none."""
+        """The oldest item. Raises queue.Empty when there is none."""
         self._fibers.check()
         if not self._items:
-            raise self._empty
+            raise Empty
         self._idle = 0.0
-        return self._items.pop(0)
+        return self._items.popleft()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The oldest item, waited for if `block`; without a `timeout` as patiently as it gets."""

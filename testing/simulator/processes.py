@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from queue import Empty
 from typing import Any
 
 from stepwell.composition import connect
@@ -14,13 +12,15 @@ from stepwell.engine.exchange import ClaimRequest, Exchange, Outcome
 from stepwell.engine.model import WorkerRow
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, Task
-from stepwell.engine.runtime.runtime import Runtime, RuntimeParts
+from stepwell.engine.runtime.parts import RuntimeParts
+from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution
+from stepwell.engine.worker.parts import Synchronization, WorkerParts
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.testing.simulator.faults import drawn_work
-from stepwell.testing.simulator.fibers import FiberLock, OutcomeQueue
+from stepwell.testing.simulator.fibers import FiberLock, FiberOutcomeQueue
 from stepwell.testing.simulator.world import Process, outcome_tokens
 
 
@@ -28,27 +28,20 @@ class SimulatedRuntime(Runtime):
     """A runtime of one process. Its worker runs as in production; only its waits are fibers'."""
 
     def __init__(self, parts: RuntimeParts, process: Process) -> None:
+        fibers, lease = process.world.fibers, parts.settings.lease
+
         def make_pool(name: str, size: int, deliver: Deliver, *_: object) -> FiberPool:
             return FiberPool(process, name, size, deliver)
 
-        super().__init__(replace(parts, make_pool=make_pool))
-        self.process = process
+        def make_worker(_: str, parts: WorkerParts, *role: Any) -> Worker:
+            synchronization = Synchronization(
+                make_outcome_queue=lambda: FiberOutcomeQueue(fibers, lease / 6),
+                make_turn_lock=lambda: FiberLock(fibers),
+                make_read_lock=lambda: FiberLock(fibers),
+            )
+            return Worker(process.name, replace(parts, synchronization=synchronization), *role)
 
-    @contextmanager
-    def _worker(
-        self,
-        queues: Sequence[str] | None,
-        labels: Sequence[str] = (),
-        poll_interval: float | None = None,
-    ) -> Iterator[Worker]:
-        process = self.process
-        with super()._worker(queues, labels, poll_interval) as worker:
-            outcomes: Any = OutcomeQueue(process.world.fibers, Empty, self.settings.lease / 6)
-            turn: Any = FiberLock(process.world.fibers)
-            assert {"_outcomes", "_turn"} <= vars(worker).keys()
-            worker.id = process.name
-            worker._outcomes, worker._turn = outcomes, turn
-            yield worker
+        super().__init__(replace(parts, make_pool=make_pool, make_worker=make_worker))
 
 
 class FiberPool:
@@ -104,9 +97,6 @@ class FiberPool:
 
         task.on_begin = begin
         vars(task.context)["_rest"] = self._rest_of(task)
-        together: Any = task.context.claimed_with
-        if together is not None and not isinstance(together._lock, FiberLock):
-            together._lock = FiberLock(self._process.world.fibers)
 
     def _rest_of(self, task: Execution) -> Callable[[float], bool]:
         """How a body waits in its place: while others go on."""

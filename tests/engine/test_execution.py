@@ -305,13 +305,13 @@ class TestBeginning:
         assert (execution.begin(), execution.begin()) == (True, False)
         assert execution.started
         assert seen == [execution]
-        assert not execution.withdraw()
+        assert not execution.revoke()
 
-    def test_withdrawn_execution_does_not_begin(self, harness: ExecutionHarness) -> None:
+    def test_revoked_execution_does_not_begin(self, harness: ExecutionHarness) -> None:
         harness.executor(lambda: None)
         execution = harness.execution()
 
-        assert execution.withdraw()
+        assert execution.revoke()
         assert not execution.begin()
         assert not execution.started
 

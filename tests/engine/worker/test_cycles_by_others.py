@@ -11,7 +11,8 @@ import pytest
 
 from stepwell import EventType, Package, RunBuilder, RunStatus, Runtime, connect
 from stepwell.engine.errors import Conflict, StoreError
-from stepwell.engine.worker.worker import LOOK, Worker
+from stepwell.engine.worker.worker import Worker
+from stepwell.engine.worker.workload import LOOK
 from stepwell.stores.sql.store import SqlRunStore
 
 LENGTH = 60
@@ -206,7 +207,9 @@ def test_a_fault_after_the_commit_is_the_workers_and_not_the_callers(
 
     def start_until_it_fails() -> None:
         with runtime.worker() as worker:
-            threads = starting(lambda: monkeypatch.setattr(worker, "_dispatch", fail))
+            threads = starting(
+                lambda: monkeypatch.setattr(worker._cycle._dispatcher, "dispatch", fail)
+            )
             while not threads:
                 runtime.start_run("shop", 1)
 
@@ -219,10 +222,11 @@ def test_a_look_that_came_before_the_wait_is_not_lost(runtime: Runtime) -> None:
     # given a worker whose pool's thread settled the last step while it was waking up itself
     waits: list[float] = []
     with runtime._worker(None) as worker:
-        worker._hungry = False
-        worker._poll_interval = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
-        worker._stepped_in = True
-        worker._outcomes.put(LOOK)
+        pacing = worker._pacing
+        pacing.wants_claim = False
+        pacing.longest_wait = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
+        worker._turn.was_borrowed = True
+        worker._workload.outcomes.put(LOOK)
 
         # when
         worker.run(worker.is_idle)
@@ -278,7 +282,7 @@ def test_an_interrupt_at_any_moment_ends_the_worker(runtime: Runtime, moment: st
     # given a worker in the middle of a chain that its pool's threads go on with
     run = runtime.start_run("shop", 10 * LENGTH)
     with runtime._worker(None) as worker:
-        turn = worker._turn = InterruptedTurn(moment)  # type: ignore[assignment]  # stands in for a lock
+        turn = worker._turn._lock = InterruptedTurn(moment)
 
         # when
         with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from math import inf
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -17,25 +17,18 @@ import pytest
 from stepwell.composition import connect
 from stepwell.engine.clock import SystemClock, VirtualClock
 from stepwell.engine.errors import NotFound, Retryable, StoreError, WaitTimeout
-from stepwell.engine.events import Event, Observers
+from stepwell.engine.events import Event
 from stepwell.engine.exchange import Outcome
 from stepwell.engine.graph.builder import RunBuilder
-from stepwell.engine.model import CycleResult, Queue, RunFilter, StepFilter
+from stepwell.engine.model import CycleResult, Queue, RunFilter
 from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
-from stepwell.engine.runtime.run_factory import RunFactory
 from stepwell.engine.runtime.runtime import Runtime
-from stepwell.engine.services import Services
-from stepwell.engine.settings import Settings
 from stepwell.engine.step.context import StepContext
-from stepwell.engine.worker.worker import Worker, WorkerParts
 from stepwell.executors.pools import make_pool
-from stepwell.executors.registry import Registry
-from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.opening import open_run_store
-from stepwell.stores.projections.sqlite import SqliteProjectionStore
-from stepwell.stores.sql.store import SqlRunStore
 from stepwell.testing.builders import claim_request
+from tests.engine.worker.worker_by_hand import FlakyStore, Shop
 
 PATIENCE = 20.0
 NEVER = 3_600.0
@@ -78,32 +71,6 @@ def open_runtime(package: Package) -> Iterator[Open]:
     yield open_it
     for runtime in opened:
         runtime.close()
-
-
-class FlakyStore:
-    """A store that is out of reach for the next `down` calls of what `fails` names."""
-
-    def __init__(self, store: SqlRunStore) -> None:
-        self._store = store
-        self.down = 0
-        self.fails: set[str] = {"exchange", "renew", "reap", "next_due", "run_status", "now"}
-        self.failed: list[str] = []
-        self.on_failure: Callable[[], object] = lambda: None
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if name not in self.fails:
-            return found
-
-        def call(*args: Any, **options: Any) -> Any:
-            if self.down:
-                self.down -= 1
-                self.failed.append(name)
-                self.on_failure()
-                raise StoreError("store fake: the disk is gone")
-            return found(*args, **options)
-
-        return call
 
 
 @pytest.fixture
@@ -340,93 +307,13 @@ class TestStopping:
             worker.stop(0)
             worker.stop(PATIENCE)
 
-            assert worker._stop_grace == 0
+            assert worker._lifecycle.grace == 0
 
     def test_all_workers_of_a_runtime(self, open_runtime: Open) -> None:
         runtime = open_runtime()
         with runtime.worker() as one, runtime.worker() as two:
             assert runtime.stop_workers() == 2
             assert (one.draining, two.draining) == (True, True)
-
-
-class IdlePool:
-    """Takes steps and never runs them."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.tasks: list[Any] = []
-        self.canceled: list[Any] = []
-
-    def submit(self, tasks: Sequence[Any]) -> None:
-        self.tasks += tasks
-
-    def free_slots(self) -> int:
-        return self.size
-
-    def cancel(self, task: Any) -> None:
-        self.canceled.append(task)
-        task.cancel()
-
-    def shutdown(self, grace: float) -> None: ...
-
-
-class Shop:
-    """A worker made by hand, on a pool that runs nothing and a clock that stands still."""
-
-    opened: ClassVar[list[Shop]] = []
-
-    def __init__(self, package: Package, **settings: Any) -> None:
-        self.opened.append(self)
-        self.clock = VirtualClock()
-        self.store = FlakyStore(open_run_store("memory://", clock=self.clock))
-        self.store.fails = {"exchange", "renew", "reap"}
-        self.pool = IdlePool(4)
-        registry = Registry([package])
-        chosen = Settings(**{"threads": 4, **settings})
-        factory = RunFactory(registry, registry.packages, chosen)
-        store: Any = self.store
-        store.define_queues([Queue("default")])
-        services = Services(
-            catalog=registry,
-            reads=store,
-            artifacts=MemoryArtifactStore(),
-            projections=SqliteProjectionStore(None, durability="full", clock=self.clock),
-            settings=chosen,
-            build_run=factory.build,
-        )
-        parts = WorkerParts(
-            store=store,
-            services=services,
-            settings=chosen,
-            clock=self.clock,
-            observers=Observers(),
-            make_pool=lambda *_: self.pool,
-            on_ended=lambda ids: None,
-        )
-        self.worker = Worker("w1", parts)
-        self._build = factory.build
-
-    def start(self, kinds: list[str], run_id: str = "r") -> None:
-        self.store.create_run(self._build("p", kinds, None, run_id))
-
-    def bodies_that_emitted(self, sizes: Sequence[int]) -> list[tuple[Any, Outcome]]:
-        """Steps that were claimed, and their outcomes, with so many new steps each."""
-        self.start(["ok"] * len(sizes))
-        self.worker.cycle()
-        for task, size in zip(self.pool.tasks, sizes, strict=True):
-            task.begin()
-            for _ in range(size):
-                task.context.emit("ok")
-        return [(task, task.completed("ok")) for task in self.pool.tasks]
-
-    def cycles(self, task: Any) -> None:
-        """Work through virtual time until the task is told to stop."""
-        while not task.context.cancelled:
-            self.clock.advance(timedelta(milliseconds=30))
-            self.worker.cycle()
-
-    def statuses(self) -> list[tuple[str, int]]:
-        return [(str(step.status), step.attempt) for step in self.store.steps("r", StepFilter())]
 
 
 class TestByHand:
@@ -473,7 +360,7 @@ class TestByHand:
 
         for _ in range(9):
             shop.clock.advance(timedelta(seconds=10))
-            shop.worker._tend()
+            shop.worker._duties.tend(shop.clock.monotonic())
         shop.worker.stop()
         shop.worker.cycle()
 
@@ -512,22 +399,22 @@ class TestByHand:
     ) -> None:
         # given a worker that has looked, and has no place for anything
         shop = Shop(package)
-        monkeypatch.setattr(shop.worker._windows, "requests", tuple)
+        monkeypatch.setattr(shop.worker._workload.windows, "requests", tuple)
         shop.worker.cycle()
-        assert shop.worker._due_in() == inf
+        assert shop.worker.due_in() == inf
 
         # when a step comes unheard, then it need not wait for the next poll
         shop.clock.advance(timedelta(seconds=1))
         shop.start(["ok"])
         shop.clock.advance(timedelta(seconds=1))
-        assert shop.worker._due_in() == 0
+        assert shop.worker.due_in() == 0
 
         # when the worker has looked again, then the step waits for a place
         shop.worker.wake()
         shop.worker.cycle()
-        assert shop.worker._due_in() == inf
+        assert shop.worker.due_in() == inf
 
-    def test_late_outcome_of_an_abandoned_step_is_dropped(self, package: Package) -> None:
+    def test_late_outcome_of_a_dropped_step_is_dropped(self, package: Package) -> None:
         shop = Shop(package)
         shop.start(["ok"])
         shop.worker.cycle()
@@ -550,21 +437,21 @@ class TestByHand:
         shop.worker.cycle()
         old = shop.pool.tasks[0]
         old.begin()
-        shop.worker._next_renewal = float("inf")
+        shop.worker._duties.next = inf
         shop.clock.advance(timedelta(seconds=31))
         shop.store._store.reap(9)
 
         # when the worker itself claims it again
         shop.worker.wake()
-        shop.worker._abandon(shop.pool.tasks[1])  # which makes room
+        shop.worker._workload.drop(shop.pool.tasks[1])  # which makes room
         shop.worker.cycle()
 
         # then the execution of before is stopped, and takes no slot any more
         again = [task for task in shop.pool.tasks[4:] if task.step.key == old.step.key]
         assert again
         assert old in shop.pool.canceled
-        claimed = sum(window.claimed for window in shop.worker._windows._windows.values())
-        assert claimed == len(shop.worker._in_flight)
+        claimed = sum(window.claimed for window in shop.worker._workload.windows._windows.values())
+        assert claimed == len(shop.worker._workload.in_flight)
 
     @pytest.mark.parametrize(("runs", "steps", "waits"), [(10, 1, True), (1, 10, False)])
     def test_waits_for_more_than_is_there_if_it_comes_of_many_runs(
@@ -579,7 +466,7 @@ class TestByHand:
         shop = Shop(package, threads=16)
         for number in range(runs):
             shop.start(["ok"] * steps, f"r{number}")
-        exchange, get, waited = shop.store.exchange, shop.worker._outcomes.get, []
+        exchange, get, waited = shop.store.exchange, shop.worker._workload.outcomes.get, []
 
         def slow_exchange(*given: Any) -> Any:
             shop.clock.advance(timedelta(milliseconds=1))
@@ -591,8 +478,8 @@ class TestByHand:
                 shop.clock.advance(timedelta(seconds=timeout))
             return get(False)
 
-        monkeypatch.setattr(shop.worker._store, "exchange", slow_exchange)
-        monkeypatch.setattr(shop.worker._outcomes, "get", wait)
+        monkeypatch.setattr(shop.worker._link.store, "exchange", slow_exchange)
+        monkeypatch.setattr(shop.worker._workload.outcomes, "get", wait)
         shop.worker.cycle()
         for task in shop.pool.tasks:
             task.begin()
@@ -619,7 +506,7 @@ class TestByHand:
             given.append([len(outcome.emitted) for outcome in settle])
             return exchange(settle, claim)
 
-        monkeypatch.setattr(shop.worker._store, "exchange", watched)
+        monkeypatch.setattr(shop.worker._link.store, "exchange", watched)
         for task, outcome in ended:
             shop.worker._deliver(task, outcome)
 
@@ -634,7 +521,7 @@ class TestByHand:
 
     def test_a_worker_that_stops_settles_all_that_was_emitted(self, package: Package) -> None:
         shop = Shop(package, emit_limit=5)
-        shop.worker._take(shop.bodies_that_emitted([5, 5, 5, 5]))
+        shop.worker._workload.take(shop.bodies_that_emitted([5, 5, 5, 5]))
 
         shop.worker.stop(0)
         shop.worker.run()
@@ -651,7 +538,7 @@ class TestByHand:
         def broken(*parts: Any) -> Any:
             raise ImportError("No module named 'aiohttp'")
 
-        monkeypatch.setattr("stepwell.engine.worker.worker.Execution", broken)
+        monkeypatch.setattr("stepwell.engine.worker.dispatcher.Execution", broken)
         shop.worker.cycle()
         monkeypatch.undo()
         shop.worker.cycle()

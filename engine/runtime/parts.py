@@ -1,0 +1,44 @@
+"""What a runtime is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepwell.engine.checkpoints.checkpoint import Checkpointer
+from stepwell.engine.clock import Clock
+from stepwell.engine.events import Observers
+from stepwell.engine.ports import ArtifactStore, Catalog, ProjectionStore, RunStore
+from stepwell.engine.settings import Settings
+from stepwell.engine.worker.duty import Duty
+from stepwell.engine.worker.parts import PoolFactory, WorkerParts
+from stepwell.engine.worker.worker import Worker
+
+# Makes a worker: its id, what it shares with others, its queues, its labels.
+WorkerFactory = Callable[[str, WorkerParts, tuple[str, ...] | None, tuple[str, ...]], Worker]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeParts:
+    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
+
+    `checkpoints` None means those in the store; `on_close` closes what was opened for it;
+    `duties` are what each worker does besides those that every worker has.
+    """
+
+    store: RunStore
+    catalog: Catalog
+    artifacts: ArtifactStore
+    projections: ProjectionStore
+    settings: Settings
+    clock: Clock
+    observers: Observers
+    make_pool: PoolFactory
+    checkpoints: Checkpointer | None = None
+    on_close: Callable[[], object] | None = None
+    app: Any = None
+    home: str | None = None
+    version: str = ""
+    duties: Sequence[Duty] = ()
+    make_worker: WorkerFactory = Worker
