@@ -179,7 +179,7 @@ class QueueStatus:
 class ExecutorOptions:
     """The defaults for steps of a kind, and the pool that runs them.
 
-    `pool` is "inline", "thread", "asyncio" or "process"; None means asyncio for coroutine
+    `pool` is the name of a pool; None means asyncio for coroutine
     functions and thread for the rest. `timeout` None means no limit.
     """
 

@@ -26,7 +26,6 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
-POOLS = ("inline", "thread", "asyncio", "process")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
 
 
@@ -215,7 +214,8 @@ class Package:
         """Declare the function that runs steps of `kind`, and the defaults of such steps.
 
         The function may take a `StepContext`, then its typed input; it may be a coroutine.
-        `pool` is "inline", "thread", "asyncio" or "process".
+        `pool` is "inline", "thread", "asyncio", "process", or another one that `connect()` is
+        given or that is installed; whether it is there is looked at when the package is registered.
         """
         check_id(kind, "executor.kind")
         given = {"retry": retry, "timeout": timeout, "priority": priority, "pool": pool}
@@ -338,8 +338,8 @@ def _options(where: str, queue: str, given: dict[str, Any]) -> ExecutorOptions:
     if timeout is not None:
         timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
     check_priority(priority, f"{where}.priority")
-    if pool is not None and pool not in POOLS:
-        raise InvalidPackage(f"{where}.pool: unknown pool {shown(pool)}{nearest(pool, POOLS)}")
+    if pool is not None and not isinstance(pool, str):
+        raise InvalidPackage(f"{where}.pool: must be the name of a pool, got {shown(pool)}")
     return ExecutorOptions(queue, retry, timeout, priority, pool)
 
 

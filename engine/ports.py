@@ -568,7 +568,7 @@ class Catalog(Protocol):
     def kinds(self) -> Sequence[str]: ...
 
     def pool_name(self, kind: str) -> str:
-        """The pool that runs steps of this kind: inline, thread, asyncio or process."""
+        """The name of the pool that runs steps of this kind."""
         ...
 
     def register(self, executor: Executor) -> None:
@@ -640,10 +640,6 @@ class Pool(Protocol):
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Run these tasks; never waits for their bodies."""
-        ...
-
-    def free_slots(self) -> int:
-        """How many more could start right now."""
         ...
 
     def cancel(self, task: Task) -> None:

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 _LAZY = {
+    "installed_pools": "pools.installed",  # importlib.metadata
     "awaitables": "awaitables",  # asyncio
     "tasks": "pools.tasks",  # asyncio
     "processes": "pools.process.pool",  # multiprocessing

@@ -13,7 +13,9 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.signature import Signature, is_coroutine_function, signature_of
+from stepwell.engine.worker.pool_spec import FindPool
 from stepwell.executors.kinds import BUILT_IN, missing_library
+from stepwell.executors.pools.registered import RegisteredPools
 
 _DEFAULTS = ExecutorOptions()
 
@@ -21,7 +23,13 @@ _DEFAULTS = ExecutorOptions()
 class Registry:
     """The one Catalog. Registering is done before work begins; afterwards it is only read."""
 
-    def __init__(self, packages: Iterable[Package] = (), queues: Iterable[Queue] = ()) -> None:
+    def __init__(
+        self,
+        packages: Iterable[Package] = (),
+        queues: Iterable[Queue] = (),
+        find_pool: FindPool | None = None,
+    ) -> None:
+        self._find_pool = find_pool or RegisteredPools().find
         self.packages: dict[str, Package] = {}
         self.queues: dict[str, Queue] = {DEFAULT_QUEUE: Queue(DEFAULT_QUEUE)}
         self._declared: set[str] = set()
@@ -58,6 +66,7 @@ class Registry:
         package.prepare()
         for executor in package.executors.values():
             self._check_free(executor.kind, package.name, replace=replace)
+            self._check_pool(executor)
         for queue in package.queues:
             check_queue(queue)
             if not self._is_only_of(queue.name, before):
@@ -92,6 +101,7 @@ class Registry:
     def register(self, executor: Executor) -> None:
         check_executor(executor)
         self._check_free(executor.kind, None)
+        self._check_pool(executor)
         if isinstance(executor, ExecutorFunction):
             executor.signature.prepare()
         self._executors[executor.kind] = executor
@@ -119,6 +129,14 @@ class Registry:
         raise InvalidPackage(
             f"executor {kind!r} is registered twice ({owner} and {_owner(package)})"
         )
+
+    def _check_pool(self, executor: Executor) -> None:
+        pool = _options_of(executor).pool
+        if pool is not None:
+            try:
+                self._find_pool(pool)
+            except NotFound as error:
+                raise InvalidPackage(f"executor {executor.kind!r}.pool: {error}") from None
 
     def _check_limits(self, queue: Queue) -> None:
         if queue.name in self._declared and self.queues[queue.name] != queue:
@@ -149,8 +167,7 @@ class Registry:
     def options(self, kind: str) -> ExecutorOptions:
         if kind in BUILT_IN:
             return BUILT_IN[kind].options
-        options = getattr(self.executor(kind), "options", None)
-        return options if isinstance(options, ExecutorOptions) else _DEFAULTS
+        return _options_of(self.executor(kind))
 
     def kinds(self) -> Sequence[str]:
         return tuple(kind for kind in tuple(self._packages_of) if not self._why_not_here(kind))
@@ -169,7 +186,7 @@ class Registry:
         return self._packages_of.get(kind)
 
     def pool_name(self, kind: str) -> str:
-        """The pool that runs steps of a kind: "inline", "thread", "asyncio" or "process"."""
+        """The name of the pool that runs steps of a kind."""
         pool = self.options(kind).pool
         if pool is not None:
             return pool
@@ -187,6 +204,11 @@ class Registry:
         if signature is None:
             return encode(value, path, limit)
         return signature.encode_input(value, path, limit)
+
+
+def _options_of(executor: Executor) -> ExecutorOptions:
+    options = getattr(executor, "options", None)
+    return options if isinstance(options, ExecutorOptions) else _DEFAULTS
 
 
 def _owner(package: str | None) -> str:

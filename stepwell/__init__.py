@@ -78,9 +78,11 @@ if TYPE_CHECKING:
     from stepwell.engine.ports import (
         ArtifactStore,
         Executor,
+        Pool,
         Projection,
         ProjectionStore,
         RunStore,
+        Task,
         Transaction,
     )
     from stepwell.engine.retry import Retry
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
     from stepwell.engine.states import Condition, RunStatus, StepStatus
     from stepwell.engine.step.context import StepContext
     from stepwell.engine.verification import Verification, Violation
+    from stepwell.engine.worker.pool_spec import PoolParts, PoolSpec
+    from stepwell.executors.pools.attempt import perform
     from stepwell.stores.checkpoints.opening import open_checkpointer
 
 # Where each public name is: a module below `stepwell`, and behind a colon what it is called there.
@@ -130,6 +134,9 @@ _PLACES = {
     "Operation": "engine.checkpoints.checkpoint",
     "Package": "engine.package",
     "Permanent": "engine.errors",
+    "Pool": "engine.ports",
+    "PoolParts": "engine.worker.pool_spec",
+    "PoolSpec": "engine.worker.pool_spec",
     "Projection": "engine.ports",
     "ProjectionStore": "engine.ports",
     "Queue": "engine.model",
@@ -159,6 +166,7 @@ _PLACES = {
     "StoreGone": "engine.errors",
     "StoreVersionError": "engine.errors",
     "SystemClock": "engine.clock",
+    "Task": "engine.ports",
     "Transaction": "engine.ports",
     "ValueEntry": "engine.model",
     "Verification": "engine.verification",
@@ -172,6 +180,7 @@ _PLACES = {
     "open_checkpointer": "stores.checkpoints.opening",
     "parse_checkpoint": "engine.checkpoints.text:parse",
     "pause_in_checkpoint": "engine.checkpoints.capabilities",
+    "perform": "executors.pools.attempt",
     "unpause_in_checkpoint": "engine.checkpoints.capabilities",
 }
 
@@ -227,6 +236,9 @@ __all__ = [
     "Operation",
     "Package",
     "Permanent",
+    "Pool",
+    "PoolParts",
+    "PoolSpec",
     "Projection",
     "ProjectionStore",
     "Queue",
@@ -256,6 +268,7 @@ __all__ = [
     "StoreGone",
     "StoreVersionError",
     "SystemClock",
+    "Task",
     "Transaction",
     "ValueEntry",
     "Verification",
@@ -270,5 +283,6 @@ __all__ = [
     "open_checkpointer",
     "parse_checkpoint",
     "pause_in_checkpoint",
+    "perform",
     "unpause_in_checkpoint",
 ]

@@ -20,7 +20,8 @@ from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.settings import Settings
-from stepwell.executors.pools import make_pool
+from stepwell.engine.worker.pool_spec import PoolSpec
+from stepwell.executors.pools.registered import RegisteredPools
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
 from stepwell.stores.checkpoints.opening import open_checkpointer
@@ -35,6 +36,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     projections: str | ProjectionStore | None = None,
     checkpoints: str | Checkpointer | None = None,
     queues: Sequence[Queue] = (),
+    pools: Sequence[PoolSpec] = (),
     settings: Settings | Mapping[str, Any] | None = None,
     app: Any = None,
     clock: Clock | None = None,
@@ -53,12 +55,13 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
         checkpoints: where steps record their operations: `memory://`, `file:///folder`,
             `sqlite:///file.db` or `postgresql://…`, or an object. Default: in the store.
         queues: besides those of the packages.
+        pools: besides the built-in ones and those that are installed.
         settings: `Settings(...)` or a mapping of its fields.
         app: any object; executors find it as `step.app`.
         clock: for tests.
 
     Raises:
-        InvalidInput: for a URL, package, queue or setting that cannot be.
+        InvalidInput: for a URL, package, queue, pool or setting that cannot be.
         StoreError: when the store cannot be opened, is newer than this code, or is not a store.
     """
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings or {})
@@ -72,7 +75,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
         store_url = f"sqlite:///{folder / DEFAULT_STORE}"
     if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
         projections = store_url
-    registry = Registry(queues=queues)
+    found = RegisteredPools(pools)
+    registry = Registry(queues=queues, find_pool=found.find)
     with ExitStack() as on_failure:
         store = (
             stores.opening.open_run_store(
@@ -93,7 +97,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 settings=chosen,
                 clock=clock,
                 observers=observers,
-                make_pool=make_pool,
+                find_pool=found.find,
                 checkpoints=checkpointer,
                 on_close=close_it,
                 app=app,

@@ -25,6 +25,7 @@ from stepwell.engine.services import Services
 from stepwell.engine.states import StepStatus
 from stepwell.engine.step.context import StepContext
 from stepwell.engine.step.execution import Execution
+from stepwell.engine.worker.pool_spec import PoolParts
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.executors.pools.inline import InlinePool
@@ -67,10 +68,12 @@ class VirtualRuntime(Runtime):
     """
 
     def __init__(self, parts: RuntimeParts, reach: Reach | None = None) -> None:
-        def make_pool(_: str, size: int, deliver: Deliver, *__: object) -> VirtualPool:
-            return VirtualPool(size, deliver, self.clock, reach)
+        def make(pool: PoolParts) -> VirtualPool:
+            return VirtualPool(pool.size, pool.deliver, self.clock, reach)
 
-        super().__init__(replace(parts, make_pool=make_pool))
+        super().__init__(
+            replace(parts, find_pool=lambda name: replace(parts.find_pool(name), make=make))
+        )
 
     @property
     def clock(self) -> VirtualClock:

@@ -12,7 +12,8 @@ from stepwell.engine.events import Observers
 from stepwell.engine.ports import ArtifactStore, Catalog, ProjectionStore, RunStore
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker.duty import Duty
-from stepwell.engine.worker.parts import PoolFactory, WorkerParts
+from stepwell.engine.worker.parts import WorkerParts
+from stepwell.engine.worker.pool_spec import FindPool
 from stepwell.engine.worker.worker import Worker
 
 # Makes a worker: its id, what it shares with others, its queues, its labels.
@@ -34,7 +35,7 @@ class RuntimeParts:
     settings: Settings
     clock: Clock
     observers: Observers
-    make_pool: PoolFactory
+    find_pool: FindPool
     checkpoints: Checkpointer | None = None
     on_close: Callable[[], object] | None = None
     app: Any = None

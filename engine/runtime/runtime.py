@@ -315,7 +315,7 @@ class Runtime(Queries, Messaging, Operating):
                 settings=settings,
                 clock=parts.clock,
                 observers=parts.observers,
-                make_pool=parts.make_pool,
+                find_pool=parts.find_pool,
                 on_ended=self._run_ends.tell,
                 duties=parts.duties,
                 version=parts.version,

@@ -10,15 +10,13 @@ from typing import Any
 
 from stepwell.engine.clock import Clock
 from stepwell.engine.events import Observers
-from stepwell.engine.ports import Pool, RunStore
+from stepwell.engine.ports import RunStore
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker.duty import Duty
 from stepwell.engine.worker.outcome_queue import OutcomeQueue
+from stepwell.engine.worker.pool_spec import FindPool
 from stepwell.engine.worker.turn import TurnLock
-
-# Makes a pool: name, slots, where outcomes go, services, worker id, clock.
-PoolFactory = Callable[[str, int, Callable[[Any, Any], None], Services, str, Clock], Pool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class WorkerParts:
     settings: Settings
     clock: Clock
     observers: Observers
-    make_pool: PoolFactory
+    find_pool: FindPool
     on_ended: Callable[[Sequence[str]], None]
     duties: Sequence[Duty] = ()
     version: str = ""

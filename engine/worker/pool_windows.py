@@ -12,9 +12,10 @@ from stepwell.engine.exchange import PoolRequest
 from stepwell.engine.ports import Catalog, Pool
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution
+from stepwell.engine.worker.pool_spec import FindPool, PoolSpec
 
-# Makes a pool: its name and its slots.
-MakePool = Callable[[str, int], Pool]
+# Makes a pool with so many slots.
+MakePool = Callable[[PoolSpec, int], Pool]
 
 AHEAD = 0.05
 SMOOTHING = 0.5
@@ -30,8 +31,8 @@ class _PoolWindow:
     has ended, a slow store does not make the pool slow.
     """
 
-    def __init__(self, name: str, size: int) -> None:
-        self.name = name
+    def __init__(self, spec: PoolSpec, size: int) -> None:
+        self.spec = spec
         self.size = size
         self.kinds: list[str] = []
         self.pool: Pool | None = None
@@ -72,11 +73,13 @@ class PoolWindows:
         self,
         catalog: Catalog,
         settings: Settings,
+        find_pool: FindPool,
         make_pool: MakePool,
         monotonic: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._settings = settings
+        self._find_pool = find_pool
         self._make_pool = make_pool
         self._monotonic = monotonic
         self._windows: dict[str, _PoolWindow] = {}
@@ -94,18 +97,10 @@ class PoolWindows:
                 continue
             name = self._catalog.pool_name(kind)
             if name not in self._windows:
-                self._windows[name] = _PoolWindow(name, self._size(name))
+                spec = self._find_pool(name)
+                self._windows[name] = _PoolWindow(spec, spec.slots(self._settings))
             window = self._of_kind[kind] = self._windows[name]
             window.kinds.append(kind)
-
-    def _size(self, name: str) -> int:
-        sizes = {
-            "inline": 1,
-            "thread": self._settings.threads,
-            "asyncio": self._settings.tasks,
-            "process": self._settings.processes,
-        }
-        return sizes[name]
 
     def requests(self) -> tuple[PoolRequest, ...]:
         """What can be claimed now, for each pool with room."""
@@ -121,7 +116,7 @@ class PoolWindows:
         """Hand executions of one kind to their pool, which is made when first needed."""
         window = self._of_kind[kind]
         if window.pool is None:
-            window.pool = self._make_pool(window.name, window.size)
+            window.pool = self._make_pool(window.spec, window.size)
         window.add(len(executions), self._monotonic())
         window.pool.submit(executions)
 
@@ -146,14 +141,14 @@ class PoolWindows:
         self.measure()
         limit = self._settings.claim_limit
         return {
-            window.name: extra
+            window.spec.name: extra
             for window in self._windows.values()
             if (extra := window.claimed - window.most_claimed(limit)) > 0
         }
 
     def pool_of(self, kind: str) -> str:
         """The name of the pool that runs this kind."""
-        return self._of_kind[kind].name
+        return self._of_kind[kind].spec.name
 
     def cancel(self, execution: Execution) -> None:
         """Stop an execution as far as its pool can."""
@@ -164,10 +159,9 @@ class PoolWindows:
     def shutdown(self, grace: float) -> None:
         """Stop all pools; all in them was told to end before.
 
-        Children have `grace` seconds. What runs in this process cannot be killed, and longer waits
-        for it would change nothing.
+        What can be killed has `grace` seconds; to wait as long for the rest would change nothing.
         """
         for window in self._windows.values():
             if window.pool is not None:
-                window.pool.shutdown(grace if window.name == "process" else min(grace, UNWIND))
+                window.pool.shutdown(grace if window.spec.killable else min(grace, UNWIND))
                 window.pool = None

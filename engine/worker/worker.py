@@ -31,6 +31,7 @@ from stepwell.engine.worker.idle import Idle
 from stepwell.engine.worker.lifecycle import Lifecycle
 from stepwell.engine.worker.pacing import WATCH_IDLE, Pacing
 from stepwell.engine.worker.parts import WorkerParts, WorkerRole
+from stepwell.engine.worker.pool_spec import PoolParts, PoolSpec
 from stepwell.engine.worker.pool_windows import PoolWindows
 from stepwell.engine.worker.registration import Registration
 from stepwell.engine.worker.shutdown import Shutdown
@@ -66,7 +67,7 @@ class Worker:
         self._lifecycle = Lifecycle(worker_id, settings.grace)
         self._pacing = Pacing(settings.poll_interval, self._monotonic)
         catalog = parts.services.catalog
-        windows = PoolWindows(catalog, settings, self._make_pool, self._monotonic)
+        windows = PoolWindows(catalog, settings, parts.find_pool, self._make_pool, self._monotonic)
         outcomes = parts.synchronization.make_outcome_queue()
         self._workload = Workload(outcomes, windows, self._pacing, suspect_from)
         self._link = StoreLink(worker_id, parts, self._workload, self._lifecycle)
@@ -106,11 +107,12 @@ class Worker:
             self._cycle,
         )
 
-    def _make_pool(self, name: str, size: int) -> Pool:
+    def _make_pool(self, spec: PoolSpec, size: int) -> Pool:
         parts = self._parts
+        assert callable(spec.make)  # as pools are registered
         # The threads of other pools are waited for by all that runs there.
-        deliver = self._deliver_in_turn if name == "thread" else self._deliver
-        return parts.make_pool(name, size, deliver, parts.services, self.id, parts.clock)
+        deliver = self._deliver_in_turn if spec.keeps_turn else self._deliver
+        return spec.make(PoolParts(size, deliver, parts.services, self.id, parts.clock))
 
     # --- what other threads may call --------------------------------------------------------
 

@@ -1,39 +1,45 @@
-"""Where executors run: in the caller's thread, in threads, on an event loop, in processes."""
+"""Where executors run: in the caller's thread, in threads, on an event loop, in processes.
+
+The built-in pools are registered as any other is: by a `PoolSpec`.
+"""
 
 from __future__ import annotations
 
 import stepwell.executors as executors
-from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.errors import InvalidSettings, nearest
 from stepwell.engine.forks import Lineage
-from stepwell.engine.package import POOLS
 from stepwell.engine.ports import Pool
-from stepwell.engine.services import Services
-from stepwell.executors.pools.attempt import Deliver
+from stepwell.engine.worker.pool_spec import PoolParts, PoolSpec
 from stepwell.executors.pools.inline import InlinePool
 from stepwell.executors.pools.threads import ThreadPool
 
 
-def make_pool(
-    name: str,
-    size: int,
-    deliver: Deliver,
-    services: Services,
-    worker_id: str,
-    clock: Clock | None = None,
-) -> Pool:
-    """The pool called `name`, with `size` slots; nothing is started before its first step."""
-    clock = clock or SystemClock()
+def _inline(parts: PoolParts) -> Pool:
     Lineage.watch()
-    if name == "inline":
-        return InlinePool(size, deliver)
-    if name == "thread":
-        return ThreadPool(size, deliver, clock)
-    made: Pool
-    if name == "asyncio":
-        made = executors.tasks.AsyncioPool(size, deliver)
-    elif name == "process":
-        made = executors.processes.ProcessPool(size, deliver, services, worker_id, clock)
-    else:
-        raise InvalidSettings(f"unknown pool {name!r}{nearest(name, POOLS)}")
+    return InlinePool(parts.size, parts.deliver)
+
+
+def _thread(parts: PoolParts) -> Pool:
+    Lineage.watch()
+    return ThreadPool(parts.size, parts.deliver, parts.clock)
+
+
+def _asyncio(parts: PoolParts) -> Pool:
+    Lineage.watch()
+    made: Pool = executors.tasks.AsyncioPool(parts.size, parts.deliver)
     return made
+
+
+def _process(parts: PoolParts) -> Pool:
+    Lineage.watch()
+    made: Pool = executors.processes.ProcessPool(
+        parts.size, parts.deliver, parts.services, parts.worker_id, parts.clock
+    )
+    return made
+
+
+BUILT_IN = (
+    PoolSpec("inline", 1, _inline),
+    PoolSpec("thread", lambda settings: settings.threads, _thread, keeps_turn=True),
+    PoolSpec("asyncio", lambda settings: settings.tasks, _asyncio),
+    PoolSpec("process", lambda settings: settings.processes, _process, killable=True),
+)

@@ -19,9 +19,6 @@ class InlinePool:
         for task in tasks:
             attempt(task, self._deliver)
 
-    def free_slots(self) -> int:
-        return self.size
-
     def cancel(self, task: Task) -> None:
         task.cancel()
 

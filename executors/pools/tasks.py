@@ -47,9 +47,6 @@ class AsyncioPool:
         except (RuntimeError, OSError) as error:  # no thread, or no descriptors for a loop
             refuse(tasks, self._done, error)
 
-    def free_slots(self) -> int:
-        return max(0, self.size - len(self._open))
-
     def cancel(self, task: Task) -> None:
         task.cancel()
         self._open.pop(task, None)

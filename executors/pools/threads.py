@@ -67,9 +67,6 @@ class ThreadPool:
         if tasks:
             self._wakeups.put(None)
 
-    def free_slots(self) -> int:
-        return max(0, self.size - len(self._open))
-
     def cancel(self, task: Task) -> None:
         # First the flag: from here on `begin` refuses, so a task is either running or never will.
         task.cancel()

@@ -17,6 +17,7 @@ from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution
 from stepwell.engine.worker.parts import Synchronization, WorkerParts
+from stepwell.engine.worker.pool_spec import PoolSpec
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.testing.simulator.faults import drawn_work
@@ -30,8 +31,11 @@ class SimulatedRuntime(Runtime):
     def __init__(self, parts: RuntimeParts, process: Process) -> None:
         fibers, lease = process.world.fibers, parts.settings.lease
 
-        def make_pool(name: str, size: int, deliver: Deliver, *_: object) -> FiberPool:
-            return FiberPool(process, name, size, deliver)
+        def find_pool(name: str) -> PoolSpec:
+            return replace(
+                parts.find_pool(name),
+                make=lambda pool: FiberPool(process, name, pool.size, pool.deliver),
+            )
 
         def make_worker(_: str, parts: WorkerParts, *role: Any) -> Worker:
             synchronization = Synchronization(
@@ -41,7 +45,7 @@ class SimulatedRuntime(Runtime):
             )
             return Worker(process.name, replace(parts, synchronization=synchronization), *role)
 
-        super().__init__(replace(parts, make_pool=make_pool, make_worker=make_worker))
+        super().__init__(replace(parts, find_pool=find_pool, make_worker=make_worker))
 
 
 class FiberPool:
@@ -62,9 +66,6 @@ class FiberPool:
             self._busy += 1
             self._started += 1
             self._process.start(f"{self._name}{self._started}", self._work)
-
-    def free_slots(self) -> int:
-        return max(0, self.size - self._busy - len(self._tasks))
 
     def cancel(self, task: Task) -> None:
         task.cancel()

@@ -77,10 +77,7 @@ class TestExecutors:
             ({"retry": 3}, "executor 'k'.retry: must be a Retry(...), got 3"),
             ({"timeout": -1}, "executor 'k'.timeout: must be a timedelta or seconds, over 0"),
             ({"priority": "high"}, "executor 'k'.priority: must be a whole number"),
-            (
-                {"pool": "threads"},
-                "executor 'k'.pool: unknown pool 'threads'; did you mean 'thread'",
-            ),
+            ({"pool": 3}, "executor 'k'.pool: must be the name of a pool, got 3"),
         ],
         ids=lambda value: None,
     )

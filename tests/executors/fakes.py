@@ -6,6 +6,7 @@ from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
 
+from stepwell.engine.clock import SystemClock
 from stepwell.engine.errors import NotFound
 from stepwell.engine.exchange import (
     ClaimedStep,
@@ -19,11 +20,13 @@ from stepwell.engine.exchange import (
 from stepwell.engine.model import ArtifactRef, Blob, ExecutorOptions, Failure, StepResult
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.payload import encode
-from stepwell.engine.ports import ProjectionStore, Task
+from stepwell.engine.ports import Pool, ProjectionStore, Task
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.context_variables import Surroundings
 from stepwell.engine.step.execution import Execution
+from stepwell.engine.worker.pool_spec import PoolParts
+from stepwell.executors.pools.registered import RegisteredPools
 from stepwell.executors.registry import Registry
 
 PATIENCE = 30.0
@@ -192,6 +195,13 @@ def services(
         settings=Settings(**settings),
         build_run=no_run,
     )
+
+
+def make_pool(name: str, size: int, deliver: Any, services: Services) -> Pool:
+    """A built-in pool, as a worker makes it."""
+    make = RegisteredPools().find(name).make
+    assert callable(make)
+    return make(PoolParts(size, deliver, services, "worker1", SystemClock()))
 
 
 def artifacts_of(made: Execution, value: Any) -> dict[str, NewArtifact]:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from stepwell import Runtime, connect
-from stepwell.executors.pools import make_pool
 from tests.executors.context_bodies import CALLED, TRACE, contexts, found
 from tests.executors.decimal_context import PRECISION
-from tests.executors.fakes import FakeTask, Outbox, services
+from tests.executors.fakes import FakeTask, Outbox, make_pool, services
 
 PATIENCE = 60
 POOLS = ("inline", "thread", "asyncio", "process")
@@ -66,7 +65,7 @@ def test_no_body_finds_what_another_left(runtime: Runtime, pool: str, shape: str
 @pytest.mark.parametrize("name", POOLS[:3])
 def test_nor_when_more_bodies_wait_than_there_is_room_for(name: str) -> None:
     outbox = Outbox()
-    pool = make_pool(name, 1, outbox, services(), "worker1")
+    pool = make_pool(name, 1, outbox, services())
 
     async def body() -> str:
         before = TRACE.get()

@@ -262,9 +262,6 @@ class ProcessPool(ForkAware):
         for task in tasks:
             self._queue.put(task)
 
-    def free_slots(self) -> int:
-        return max(0, self.size - len(self._open))
-
     def cancel(self, task: Task) -> None:
         task.cancel()
         with self._lock:

@@ -189,7 +189,7 @@ def test_no_checkpoint_without_operations(runtime: Runtime) -> None:
         (lambda p: p.workflow("name"), "takes a function, got 'name'"),
         (lambda p: p.workflow(max_recoveries=-1), "must be a whole number from 0 to 1000, got -1"),
         (lambda p: p.workflow(retry=3), "workflow 'flow'.retry: must be a Retry"),
-        (lambda p: p.workflow(pool="thread pool"), "unknown pool"),
+        (lambda p: p.workflow(pool=3), "workflow 'flow'.pool: must be the name of a pool"),
         (lambda p: p.workflow(name="there"), "'there' is declared twice"),
     ],
 )

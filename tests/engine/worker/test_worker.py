@@ -25,10 +25,10 @@ from stepwell.engine.package import Package
 from stepwell.engine.retry import Retry
 from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.step.context import StepContext
-from stepwell.executors.pools import make_pool
 from stepwell.stores.opening import open_run_store
 from stepwell.testing.builders import claim_request
 from tests.engine.worker.worker_by_hand import FlakyStore, Shop
+from tests.executors.fakes import make_pool
 
 PATIENCE = 20.0
 NEVER = 3_600.0
@@ -1003,7 +1003,7 @@ class TestObservers:
 def outcomes_of(pool: str) -> list[Outcome]:
     delivered: list[Outcome] = []
     services: Any = None
-    made = make_pool(pool, 1, lambda task, outcome: delivered.append(outcome), services, "w")
+    made = make_pool(pool, 1, lambda task, outcome: delivered.append(outcome), services)
     made.shutdown(0)
     return delivered
 

@@ -17,6 +17,7 @@ from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker.duty import Duty
 from stepwell.engine.worker.parts import WorkerParts
+from stepwell.engine.worker.pool_spec import PoolSpec
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
@@ -62,9 +63,6 @@ class IdlePool:
     def submit(self, tasks: Sequence[Any]) -> None:
         self.tasks += tasks
 
-    def free_slots(self) -> int:
-        return self.size
-
     def cancel(self, task: Any) -> None:
         self.canceled.append(task)
         task.cancel()
@@ -102,7 +100,7 @@ class Shop:
             settings=chosen,
             clock=self.clock,
             observers=Observers(),
-            make_pool=lambda *_: self.pool,
+            find_pool=lambda name: PoolSpec(name, chosen.threads, lambda _: self.pool),
             on_ended=lambda ids: None,
             duties=duties,
         )
