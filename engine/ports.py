@@ -15,6 +15,7 @@ Tokens of a step only rise, so an earlier holder can never be mistaken for the p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import Context
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
@@ -610,6 +611,10 @@ class Task(Protocol):
 
     def fresh_variables(self) -> Context:
         """A copy of its worker's context variables, in which all of it runs, `begin` to outcome."""
+        ...
+
+    def around(self) -> AbstractContextManager[object]:
+        """What to enter around the body: `invoke`, and waiting for what it returns."""
         ...
 
     def begin(self) -> bool:

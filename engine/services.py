@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from stepwell.engine.ports import (
     Values,
 )
 from stepwell.engine.settings import Settings
+
+# Given the `StepContext`, a context manager to enter around its body.
+Around = Callable[[Any], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Services:
     """What executions share: stores to read and write, and the registered executors.
 
     `build_run(package, input, entrypoint, run_id)` builds a child run; `app` is the host
-    application's object; `durable` None forbids durable operations.
+    application's object; `durable` None forbids durable operations; `around` is entered around
+    each body.
     """
 
     catalog: Catalog
@@ -51,3 +56,4 @@ class Services:
     build_run: Callable[[str, Any, str | None, str], NewRun]
     app: Any = None
     durable: DurableServices | None = None
+    around: tuple[Around, ...] = ()

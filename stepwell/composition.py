@@ -19,7 +19,9 @@ from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, RunStore
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.runtime import Runtime
+from stepwell.engine.services import Around
 from stepwell.engine.settings import Settings
+from stepwell.engine.step.around import check_around
 from stepwell.engine.worker.pool_spec import PoolSpec
 from stepwell.executors.pools.registered import RegisteredPools
 from stepwell.executors.registry import Registry
@@ -37,6 +39,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     checkpoints: str | Checkpointer | None = None,
     queues: Sequence[Queue] = (),
     pools: Sequence[PoolSpec] = (),
+    around: Sequence[Around] = (),
     settings: Settings | Mapping[str, Any] | None = None,
     app: Any = None,
     clock: Clock | None = None,
@@ -56,12 +59,14 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
             `sqlite:///file.db` or `postgresql://…`, or an object. Default: in the store.
         queues: besides those of the packages.
         pools: besides the built-in ones and those that are installed.
+        around: functions that take the `StepContext` and give a context manager, which is entered
+            around each body; the first is the outermost.
         settings: `Settings(...)` or a mapping of its fields.
         app: any object; executors find it as `step.app`.
         clock: for tests.
 
     Raises:
-        InvalidInput: for a URL, package, queue, pool or setting that cannot be.
+        InvalidInput: for a URL, package, queue, pool, wrapper or setting that cannot be.
         StoreError: when the store cannot be opened, is newer than this code, or is not a store.
     """
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings or {})
@@ -78,13 +83,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     found = RegisteredPools(pools)
     registry = Registry(queues=queues, find_pool=found.find)
     with ExitStack() as on_failure:
-        store = (
-            stores.opening.open_run_store(
-                store_url, clock=clock, durability=chosen.durability, observers=observers
-            )
-            if isinstance(store_url, str)
-            else store_url
-        )
+        store = _store(store_url, clock, chosen, observers)
         on_failure.callback(store.close)
         checkpointer, close_it = _checkpoints(checkpoints, clock)
         on_failure.callback(close_it)
@@ -101,6 +100,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 checkpoints=checkpointer,
                 on_close=close_it,
                 app=app,
+                around=check_around(around),
                 home=None if in_memory else str(folder),
                 version=VERSION,
             )
@@ -110,6 +110,17 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
             runtime.register_package(package)
         on_failure.pop_all()
     return runtime
+
+
+def _store(
+    given: str | RunStore, clock: Clock, settings: Settings, observers: Observers
+) -> RunStore:
+    if not isinstance(given, str):
+        return given
+    opened: RunStore = stores.opening.open_run_store(
+        given, clock=clock, durability=settings.durability, observers=observers
+    )
+    return opened
 
 
 def _checkpoints(

@@ -10,6 +10,7 @@ from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
 from stepwell.engine.events import Observers
 from stepwell.engine.ports import ArtifactStore, Catalog, ProjectionStore, RunStore
+from stepwell.engine.services import Around
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker.duty import Duty
 from stepwell.engine.worker.parts import WorkerParts
@@ -24,6 +25,7 @@ WorkerFactory = Callable[[str, WorkerParts, tuple[str, ...] | None, tuple[str, .
 class RuntimeParts:
     """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
 
+    `around` is entered around each body;
     `checkpoints` None means those in the store; `on_close` closes what was opened for it;
     `duties` are what each worker does besides those that every worker has.
     """
@@ -41,5 +43,6 @@ class RuntimeParts:
     app: Any = None
     home: str | None = None
     version: str = ""
+    around: tuple[Around, ...] = ()
     duties: Sequence[Duty] = ()
     make_worker: WorkerFactory = Worker

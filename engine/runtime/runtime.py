@@ -61,6 +61,7 @@ class Runtime(Queries, Messaging, Operating):
             settings=parts.settings,
             build_run=self._factory.build,
             app=parts.app,
+            around=parts.around,
             durable=DurableServices(
                 checkpointer=self._checkpointer_of,
                 messages=parts.store,

@@ -1,35 +1,48 @@
-"""The context variables that bodies begin with."""
+"""What keeps bodies apart: each has context variables of its own."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, copy_context
 from typing import Any
 
+from stepwell.engine.services import Around
+from stepwell.engine.step.around import Entered
+
+_NOTHING: AbstractContextManager[object] = nullcontext()
+
 
 class Surroundings:
-    """The context variables of the thread that made this, as they were then.
+    """What bodies run in: variables as in the thread that made this, and what is around them.
 
     Each body runs in a copy, so what one sets, no other finds. Values that can be changed in place
-    are shared, but for the decimal context: each copy has its own.
+    are shared, but for the decimal context: a copy of that is the first thing around a body.
     """
 
-    __slots__ = ("_decimal", "_variables")
+    __slots__ = ("_around", "_variables")
 
-    def __init__(self) -> None:
+    def __init__(self, around: Sequence[Around] = ()) -> None:
         self._variables = copy_context()
-        self._decimal: tuple[Any, Any] | None = None
-        decimal = sys.modules.get("decimal")
-        # Where nobody has asked for a decimal context yet, each body makes its own by asking.
-        if decimal is not None and any(
-            isinstance(value, decimal.Context) for value in self._variables.values()
-        ):
-            self._decimal = decimal.setcontext, decimal.getcontext().copy()
+        self._around = (*_own_decimal_context(self._variables), *around)
 
     def fresh(self) -> Context:
-        """A copy to run one body in."""
-        variables = self._variables.copy()
-        if self._decimal is not None:
-            setcontext, decimal = self._decimal
-            variables.run(setcontext, decimal.copy())
-        return variables
+        """A copy of the variables, to run one attempt in."""
+        return self._variables.copy()
+
+    def around(self, step: Any) -> AbstractContextManager[object]:
+        """What to enter around the body of a step, where it runs and in its fresh variables."""
+        return Entered(self._around, step) if self._around else _NOTHING
+
+
+def _own_decimal_context(variables: Context) -> tuple[Around, ...]:
+    """What gives each body a decimal context of its own.
+
+    Nothing, where nobody has asked for one yet: each body makes its own by asking.
+    """
+    decimal = sys.modules.get("decimal")
+    if decimal is None or not any(isinstance(v, decimal.Context) for v in variables.values()):
+        return ()
+    localcontext, given = decimal.localcontext, variables.run(decimal.getcontext).copy()
+    return (lambda _: localcontext(given),)

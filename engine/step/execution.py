@@ -6,6 +6,7 @@ An execution always ends in an outcome, whatever the body raises.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import Context
 from typing import Any
 
@@ -89,7 +90,15 @@ class Execution:
 
     def fresh_variables(self) -> Context:
         """A copy of its worker's context variables, or of the caller's where it has none."""
-        return (self._surroundings or Surroundings()).fresh()
+        if self._surroundings is None:
+            self._surroundings = Surroundings(self.services.around)
+        return self._surroundings.fresh()
+
+    def around(self) -> AbstractContextManager[object]:
+        """What to enter around `invoke` and what it returns, in the fresh variables."""
+        if self._surroundings is None:
+            self._surroundings = Surroundings(self.services.around)
+        return self._surroundings.around(self.context)
 
     def begin(self) -> bool:
         """Mark the start of the body; False when it was revoked or canceled before."""

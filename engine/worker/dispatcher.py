@@ -26,7 +26,7 @@ class Dispatcher:
         self._monotonic = parts.clock.monotonic
         self._make_lock = parts.synchronization.make_read_lock
         self._workload = workload
-        self._surroundings = Surroundings()
+        self._surroundings = Surroundings(parts.services.around)
 
     def dispatch(self, claimed: Sequence[ClaimedStep]) -> None:
         """Make executions of the claimed steps and hand them to their pools."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import stepwell.executors as executors
 from stepwell.engine.errors import StepError
@@ -38,14 +39,24 @@ def _perform(task: Task) -> Outcome | None:
     try:
         if not task.begin():
             return None
-        value = task.invoke()
-        if hasattr(value, "__await__"):
-            value = executors.awaitables.run(value)
-        end_copy(forks)
+        value = value_of(task, forks)
         return task.completed(value)
     except BaseException as error:
         end_copy(forks)
         return failure(task, error)
+
+
+def value_of(task: Task, forks: int) -> Any:
+    """Run the body in this thread, awaitable or not, within what is around it.
+
+    `forks` is `Lineage.forks` from before; a copy does not come to the end of what is around.
+    """
+    with task.around():
+        try:
+            value = task.invoke()
+            return executors.awaitables.run(value) if hasattr(value, "__await__") else value
+        finally:
+            end_copy(forks)
 
 
 def end_copy(forks: int) -> None:

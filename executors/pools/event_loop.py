@@ -176,10 +176,13 @@ class EventLoop:
                 running = asyncio.current_task()
                 if running is not None:
                     self._begun[task] = running
-                value = task.invoke()
-                if hasattr(value, "__await__"):
-                    value = await value
-                end_copy(forks)
+                with task.around():
+                    try:
+                        value = task.invoke()
+                        if hasattr(value, "__await__"):
+                            value = await value
+                    finally:
+                        end_copy(forks)
                 outcome = await self._collected(task, task.completed, value)
         except BaseException as error:
             end_copy(forks)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, cast
@@ -105,6 +106,9 @@ class FakeTask:
 
     def fresh_variables(self) -> Context:
         return self.surroundings.fresh()
+
+    def around(self) -> AbstractContextManager[object]:
+        return self.surroundings.around(self)
 
     def begin(self) -> bool:
         self.begun = not self.canceled.is_set()

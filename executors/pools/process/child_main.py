@@ -19,14 +19,13 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-import stepwell.executors as executors
 from stepwell.engine.errors import Canceled, InvalidPayload
 from stepwell.engine.exchange import ClaimedStep, Failed, Outcome
 from stepwell.engine.failures import describe
 from stepwell.engine.forks import Lineage
 from stepwell.engine.services import Services
 from stepwell.engine.step.execution import Execution
-from stepwell.executors.pools.attempt import end_copy, failure
+from stepwell.executors.pools.attempt import end_copy, failure, value_of
 from stepwell.executors.pools.process.channel import Garbled, PatientEnd, frame_limit
 from stepwell.executors.pools.process.parent import Parent
 from stepwell.executors.pools.process.snapshot import DistantExecutor, Setup
@@ -55,6 +54,7 @@ class Child:
             setup.settings,
             self._parent.build_run,
             durable=self._parent.durable(setup.settings.payload_limit),
+            around=setup.around,
         )
         self._number = 0
         self._execution: Execution | None = None
@@ -114,13 +114,12 @@ class Child:
                 # Before the copy is made: what a module sets when imported is for all bodies.
                 execution.executor.load()
             variables = execution.fresh_variables()
-            value = variables.run(_value_of, execution)
+            value = variables.run(value_of, execution, forks)
         except BaseException as error:
             self._in_body = False
             end_copy(forks)
             return (variables or copy_context()).run(failure, execution, error)
         self._in_body = False
-        end_copy(forks)
         return variables.run(execution.completed, value)
 
     def _send(self, frame: bytes) -> None:
@@ -151,11 +150,6 @@ class Child:
         execution = self._execution
         if execution is not None and self._number == number:
             execution.cancel()
-
-
-def _value_of(execution: Execution) -> Any:
-    value = execution.invoke()
-    return executors.awaitables.run(value) if hasattr(value, "__await__") else value
 
 
 def main(connection: Connection, setup: Setup) -> None:

@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from stepwell.engine.errors import InvalidPackage, NotFound, StepwellError, nearest
+from stepwell.engine.errors import (
+    InvalidPackage,
+    NotFound,
+    StepError,
+    StepwellError,
+    nearest,
+    shown,
+)
 from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Catalog, Executor
-from stepwell.engine.services import Services
+from stepwell.engine.services import Around, Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.signature import Signature, signature_of
 from stepwell.executors.kinds import BUILT_IN
@@ -145,12 +152,16 @@ class Setup:
     settings: Settings
     artifacts: Any
     projections: Any
+    around: tuple[Around, ...]
     log_level: int | None
     log_format: logging.Formatter | None
 
     @classmethod
     def of(cls, services: Services, worker_id: str) -> Setup:
-        """What the child of this worker needs, as things are now."""
+        """What the child of this worker needs, as things are now.
+
+        Raises StepError for what must be there and cannot be.
+        """
         level, formatter = _logging()
         return cls(
             worker_id,
@@ -158,6 +169,7 @@ class Setup:
             services.settings,
             _handed_over(services.artifacts, "artifact store"),
             _handed_over(services.projections, "projection store"),
+            tuple(map(_importable, services.around)),
             level,
             formatter,
         )
@@ -203,6 +215,16 @@ def _can_travel(value: object) -> bool:
 
 def _handed_over(store: object, what: str) -> object:
     return store if _can_travel(store) else LeftBehind(what)
+
+
+def _importable(around: Around) -> Around:
+    if _can_travel(around):
+        return around
+    raise StepError(
+        "process_start",
+        f"around: {shown(around)} cannot be given to a child process; "
+        "use a function at the top level of a module",
+    )
 
 
 def _logging() -> tuple[int | None, logging.Formatter | None]:

@@ -1,0 +1,53 @@
+"""What is entered around the body of a step: context managers, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from stepwell.engine.errors import InvalidInput, shown
+from stepwell.engine.services import Around
+
+
+def check_around(around: Sequence[Around]) -> tuple[Around, ...]:
+    """Raises InvalidInput for what cannot be called."""
+    for place, make in enumerate(around):
+        if not callable(make):
+            raise InvalidInput(
+                f"around[{place}]: must be a function that takes a step and gives a context "
+                f"manager, got {shown(make)}"
+            )
+    return tuple(around)
+
+
+class Entered:
+    """All of them around one body; the first is the outermost.
+
+    An error that one of them suppresses is raised all the same: whether an attempt failed, and
+    whether its step waits for something, is not theirs to say. One that raises replaces the error.
+    """
+
+    __slots__ = ("_makers", "_stack", "_step")
+
+    def __init__(self, makers: Sequence[Around], step: Any) -> None:
+        self._makers = makers
+        self._step = step
+        self._stack = ExitStack()
+
+    def __enter__(self) -> None:
+        try:
+            for make in self._makers:
+                self._stack.enter_context(make(self._step))
+        except BaseException as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
