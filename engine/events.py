@@ -7,11 +7,13 @@ gaps (`seq`). Events marked live are not stored; only observers in the same proc
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from stepwell.engine.errors import InvalidInput, nearest, shown
 
 
 class EventType(StrEnum):
@@ -102,6 +104,25 @@ class Event:
 
 
 Observer = Callable[[Event], None]
+
+
+def check_types(types: Iterable[EventType | str] | None) -> frozenset[EventType]:
+    """The types of events meant; None means all. Raises InvalidInput with the nearest type."""
+    if types is None:
+        return frozenset(EventType)
+    if isinstance(types, str):
+        raise InvalidInput(f"types: must be a list of event types, got {shown(types)}")
+    return frozenset(_type(type) for type in types)
+
+
+def _type(given: EventType | str) -> EventType:
+    try:
+        return EventType(given)
+    except ValueError:
+        raise InvalidInput(
+            f"types: there is no event {shown(given)}{nearest(given, EventType)}"
+        ) from None
+
 
 _log = logging.getLogger("stepwell")
 _LEVELS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar, Unpack, overload
 
@@ -11,7 +11,7 @@ from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
 from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
-from stepwell.engine.events import Observer
+from stepwell.engine.events import EventType, Observer, check_types
 from stepwell.engine.exchange import ClaimedStep, NewRun
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.model import CycleResult, Queue, Run
@@ -124,9 +124,16 @@ class Runtime(Queries, Messaging, Operating):
         """The kinds this process can run."""
         return self._catalog.kinds()
 
-    def observe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer` with every event of this process; returns how to stop that."""
-        return self._parts.observers.subscribe(observer)
+    def observe(
+        self, observer: Observer, types: Iterable[EventType | str] | None = None
+    ) -> Callable[[], None]:
+        """Call `observer` with every event of this process; returns how to stop that.
+
+        With `types` only with those; what nobody wants to know of is not read back for it. Raises
+        InvalidInput for a type that there is not, with the nearest one.
+        """
+        wanted = check_types(types)
+        return self._parts.observers.subscribe(observer, wanted.__contains__)
 
     # --- starting -------------------------------------------------------------------------
 
