@@ -25,7 +25,7 @@ class LoopThreads(ThreadPoolExecutor):
         super().__init__(MOST_THREADS)
         self._changed = threading.Condition()
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._crew: list[threading.Thread] = []
+        self._own_threads: list[threading.Thread] = []
         self._idle = 0
         self._ended = False
 
@@ -36,8 +36,8 @@ class LoopThreads(ThreadPoolExecutor):
         with self._changed:
             if self._ended:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if len(self._jobs) >= self._idle and len(self._crew) < MOST_THREADS:
-                self._hire()
+            if len(self._jobs) >= self._idle and len(self._own_threads) < MOST_THREADS:
+                self._start_thread()
             self._jobs.append(job)
             self._changed.notify()
         return future
@@ -51,19 +51,19 @@ class LoopThreads(ThreadPoolExecutor):
                     self._jobs.popleft()[0].cancel()
             self._changed.notify_all()
         if wait:
-            for thread in self._crew:
+            for thread in self._own_threads:
                 thread.join()
 
-    def _hire(self) -> None:
-        name = f"stepwell-loop-thread-{len(self._crew) + 1}"
+    def _start_thread(self) -> None:
+        name = f"stepwell-loop-thread-{len(self._own_threads) + 1}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # with some threads the work goes on, only slower
-            if not self._crew:
+            if not self._own_threads:
                 raise
         else:
-            self._crew.append(thread)
+            self._own_threads.append(thread)
 
     def _work(self) -> None:
         while (job := self._next()) is not None:

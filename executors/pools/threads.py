@@ -13,15 +13,15 @@ from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, hand_over, perform, refuse
 
 
-class _Seat:
+class _Slot:
     """One thread's place: what it runs, what it runs next, and whether it was given up."""
 
-    __slots__ = ("abandoned", "next", "task", "thread")
+    __slots__ = ("next", "replaced", "task", "thread")
 
     def __init__(self) -> None:
         self.task: Task | None = None
         self.next: Task | None = None
-        self.abandoned = False
+        self.replaced = False
         self.thread: threading.Thread | None = None
 
 
@@ -45,7 +45,7 @@ class ThreadPool:
         # Tasks that hold a slot. Whoever takes one out, its thread or `cancel`, freed the slot:
         # a single dictionary operation, so that the way of a step needs no lock.
         self._open: dict[Task, None] = {}
-        self._seats: list[_Seat] = []
+        self._slots: list[_Slot] = []
         self._here = threading.local()
         self._lock = threading.Lock()
         self._started = 0
@@ -53,14 +53,14 @@ class ThreadPool:
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._open[task] = None
-        seat: _Seat | None = getattr(self._here, "seat", None)
-        if seat is not None and seat.next is None:
-            seat.next, *tasks = tasks
-        if len(self._seats) < self.size:
+        slot: _Slot | None = getattr(self._here, "slot", None)
+        if slot is not None and slot.next is None:
+            slot.next, *tasks = tasks
+        if len(self._slots) < self.size:
             try:
                 self._fill()
             except RuntimeError as error:  # with some threads the work goes on, only slower
-                if not self._seats:
+                if not self._slots:
                     refuse(tasks, self._refused, error)
                     return
         self._tasks.extend(tasks)
@@ -74,14 +74,14 @@ class ThreadPool:
             return
         with self._lock:
             self._open.pop(task, None)
-            for seat in self._seats:
-                if seat.task is task:
-                    seat.abandoned = True
-                    self._seats.remove(seat)
+            for slot in self._slots:
+                if slot.task is task:
+                    slot.replaced = True
+                    self._slots.remove(slot)
                     try:
                         self._start()
                     except RuntimeError:  # the next `submit` tries again, or the body ends
-                        seat.abandoned = False
+                        slot.replaced = False
                     break
 
     def shutdown(self, grace: float) -> None:
@@ -89,21 +89,21 @@ class ThreadPool:
         self._closing = True
         self._wakeups.put(None)
         with self._lock:
-            seats = tuple(self._seats)
-        for seat in seats:
-            if seat.thread is not None:
-                seat.thread.join(max(0.0, deadline - self._clock.monotonic()))
+            slots = tuple(self._slots)
+        for slot in slots:
+            if slot.thread is not None:
+                slot.thread.join(max(0.0, deadline - self._clock.monotonic()))
         for task in tuple(self._open):
             task.cancel()
             self._open.pop(task, None)
-        for seat in seats:
-            # Idle threads, and those whose bodies heed the signal, are gone in a moment.
-            if seat.thread is not None and seat.task is None:
-                seat.thread.join()
+        for slot in slots:
+            # Idle threads, and those whose bodies end when they are canceled, are gone in a moment.
+            if slot.thread is not None and slot.task is None:
+                slot.thread.join()
 
     def _fill(self) -> None:
         with self._lock:
-            while len(self._seats) < min(self.size, len(self._open)):
+            while len(self._slots) < min(self.size, len(self._open)):
                 self._start()
 
     def _refused(self, task: Task, outcome: Outcome) -> None:
@@ -111,33 +111,33 @@ class ThreadPool:
         hand_over(task, outcome, self._deliver)
 
     def _start(self) -> None:
-        seat = _Seat()
+        slot = _Slot()
         self._started += 1
-        seat.thread = threading.Thread(
-            target=self._work, args=(seat,), name=f"stepwell-thread-{self._started}", daemon=True
+        slot.thread = threading.Thread(
+            target=self._work, args=(slot,), name=f"stepwell-thread-{self._started}", daemon=True
         )
-        seat.thread.start()
-        self._seats.append(seat)
+        slot.thread.start()
+        self._slots.append(slot)
 
-    def _work(self, seat: _Seat) -> None:
-        self._here.seat = seat
+    def _work(self, slot: _Slot) -> None:
+        self._here.slot = slot
         opened, deliver = self._open, self._deliver
-        while not seat.abandoned:
-            task, seat.next = seat.next, None
+        while not slot.replaced:
+            task, slot.next = slot.next, None
             if task is None:
                 task = self._wait()
             if task is None:
                 return
-            seat.task = task
+            slot.task = task
             outcome = perform(task) if task in opened else None
             opened.pop(task, None)
-            seat.task = None
+            slot.task = None
             if outcome is not None:
                 hand_over(task, outcome, deliver)
             # Neither may live on while the thread waits for the next.
             task = outcome = None
-        if seat.next is not None:
-            self._tasks.append(seat.next)
+        if slot.next is not None:
+            self._tasks.append(slot.next)
             self._wakeups.put(None)
 
     def _wait(self) -> Task | None:

@@ -158,13 +158,13 @@ def test_a_live_child_is_buried_at_once() -> None:
     child = ChildProcess("child", Setup.of(SHARED, "worker1"))
     assert child.is_ready()
 
-    child.bury()
+    child.dispose()
     child.kill()  # as a late caller may
 
     wait_until_gone(child.pid)
 
 
-def test_a_keeper_that_is_stuck_does_not_hold_up_the_shutdown(
+def test_a_runner_that_is_stuck_does_not_hold_up_the_shutdown(
     outbox: Outbox, fifo: Fifo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stepwell.executors.pools.process.pool.LAST_WAIT", 0.1)

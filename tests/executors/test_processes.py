@@ -246,7 +246,7 @@ def test_an_idle_child_that_died_is_replaced(pool: ProcessPool, outbox: Outbox, 
     assert int(outbox.value()) != child
 
 
-def test_a_body_that_heeds_the_cancel_keeps_its_child(
+def test_a_body_that_ends_when_canceled_keeps_its_child(
     pool: ProcessPool, outbox: Outbox, task: Make, fifo: Fifo
 ) -> None:
     waiting = task("test.wait", fifo.path)

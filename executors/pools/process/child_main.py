@@ -43,7 +43,7 @@ class Child:
         self._limit = frame_limit(setup.settings)
         self._forks = Lineage.forks
         self._sending = threading.Lock()
-        self._inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._messages: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._parent = Parent(self._channel, self._sending)
         self._worker_id = setup.worker_id
         self._services = Services(
@@ -65,7 +65,7 @@ class Child:
         """Run steps until the parent says stop."""
         threading.Thread(target=self._read, name="stepwell-parent", daemon=True).start()
         self._send(pack({"type": "ready"}))
-        while (message := self._inbox.get()) is not None:
+        while (message := self._messages.get()) is not None:
             try:
                 self._send(self._frame(message))
             except OSError as error:
@@ -133,13 +133,13 @@ class Child:
                 header, _ = unpack(self._channel.receive())
                 match header["type"]:
                     case "run":
-                        self._inbox.put(header)
+                        self._messages.put(header)
                     case "cancel":
                         self._cancel(header["number"])
                     case "reply":
                         self._parent.answered(header)
                     case "stop":
-                        self._inbox.put(None)
+                        self._messages.put(None)
                     case _:
                         pass
         except BaseException as error:  # EOFError when the parent died; in any case we are alone

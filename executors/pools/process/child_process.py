@@ -32,7 +32,7 @@ DEATH_GRACE = 10.0
 _log = logging.getLogger("stepwell.pool")
 
 
-class _Family(ForkAware):
+class _Children(ForkAware):
     """What all children of this process have in common. A fork begins with none."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Family(ForkAware):
         self.method = "spawn"
 
 
-_family = _Family()
+_children_here = _Children()
 
 
 class ChildProcess:
@@ -59,14 +59,14 @@ class ChildProcess:
     """
 
     def __init__(self, name: str, setup: Setup) -> None:
-        Lineage.register(_family)
+        Lineage.register(_children_here)
         self.kinds = len(setup.catalog.kinds())
-        context: Any = multiprocessing.get_context(_family.method)
+        context: Any = multiprocessing.get_context(_children_here.method)
         ours, theirs = context.Pipe()
         # Not a daemon, because those may have no children of their own.
         self._process = context.Process(target=main, args=(theirs, setup), name=name, daemon=False)
         try:
-            with _family.lock:
+            with _children_here.lock:
                 self._process.start()
         except Exception as error:
             ours.close()
@@ -162,13 +162,13 @@ class ChildProcess:
         """Let an idle child leave, and end it if it does not."""
         self.send({"type": "stop"})
         wait([self._sentinel], STOP_GRACE)
-        self.bury()
+        self.dispose()
 
     def end(self) -> StepError:
         """Why a child that is dying, or does not talk any more and is killed, ended."""
         if not wait([self._sentinel], STOP_GRACE):
             self._cut_off = not self._killed
-        code = self.bury()
+        code = self.dispose()
         if self._cut_off or code == CUT_OFF:
             return StepError(
                 "process_died",
@@ -177,7 +177,7 @@ class ChildProcess:
             )
         return _describe_end(code, self._killed)
 
-    def bury(self) -> int:
+    def dispose(self) -> int:
         """End the child and give everything back; its exit code, or minus a signal."""
         self.kill()
         if not wait([self._sentinel], DEATH_GRACE):
@@ -190,7 +190,7 @@ class ChildProcess:
             if self._watch is not None:
                 self._watch.close()  # and so it is killed once more
             return -signal.SIGKILL
-        with self._ending, _family.lock:
+        with self._ending, _children_here.lock:
             self._gone = True
             self._process.join()
             code: int = self._process.exitcode

@@ -36,7 +36,7 @@ TERM_GRACE = 1.0
 LAST_WAIT = 5.0
 
 
-class _Keeper:
+class _ChildRunner:
     """A thread of the parent that keeps at most one child, and runs its steps."""
 
     def __init__(self, name: str, services: Services, worker_id: str, clock: Clock) -> None:
@@ -50,16 +50,16 @@ class _Keeper:
         self._clock = clock
         self._number = 0
         self._closed = False
-        self._hanging = threading.Lock()
-        self._bell, self._rope = os.pipe()
-        os.set_blocking(self._rope, False)
-        os.set_blocking(self._bell, False)
+        self._pipe_lock = threading.Lock()
+        self._wakeups, self._wake_end = os.pipe()
+        os.set_blocking(self._wake_end, False)
+        os.set_blocking(self._wakeups, False)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the thread, so that it looks at `canceled`."""
-        with self._hanging, suppress(BlockingIOError):  # then it has been rung often enough
+        with self._pipe_lock, suppress(BlockingIOError):  # then there are wake-ups enough in it
             if not self._closed:
-                os.write(self._rope, b"!")
+                os.write(self._wake_end, b"!")
 
     def run(self, task: Task) -> Outcome | None:
         """The outcome of a task, whatever becomes of the child."""
@@ -75,7 +75,7 @@ class _Keeper:
         except BaseException as error:
             child, self.child = self.child, None
             if child is not None:
-                child.bury()  # who knows what it is at
+                child.dispose()  # who knows what it is at
             return failure(task, error)
 
     def close(self) -> None:
@@ -83,10 +83,10 @@ class _Keeper:
         child, self.child = self.child, None
         if child is not None:
             child.stop()
-        with self._hanging:
+        with self._pipe_lock:
             self._closed = True
-            os.close(self._rope)
-            os.close(self._bell)
+            os.close(self._wake_end)
+            os.close(self._wakeups)
 
     def _able_child(self) -> ChildProcess:
         """A child that is there and knows every kind; a new one where there was none."""
@@ -94,7 +94,7 @@ class _Keeper:
         if child is not None:
             if not child.is_idle():
                 self.child = None
-                child.bury()  # dead, or with words of a body that is long over
+                child.dispose()  # dead, or with words of a body that is long over
             elif child.kinds != len(self._services.catalog.kinds()):
                 self.child = None
                 child.stop()
@@ -117,30 +117,30 @@ class _Keeper:
         timeout, heard = None, False
         while True:
             # One message a turn, so that a child that never stops talking is canceled, too.
-            happened = child.await_news(self._bell, 0 if heard else timeout) or heard
+            happened = child.await_news(self._wakeups, 0 if heard else timeout) or heard
             ended = child.has_ended()  # before its last words are read, so that none are missed
             try:
                 message = child.receive()
-                outcome = None if message is None else self._heed(task, child, *message)
+                outcome = None if message is None else self._respond(task, child, *message)
             except EOFError:
                 ended, message, outcome = True, None, None
             except Garbled as error:
                 self.child = None
-                child.bury()
+                child.dispose()
                 return failure(task, garbled(error))
             if outcome is not None:
                 if pressure.is_hard or _has_run_out(outcome):
                     self.child = None
-                    child.bury()
+                    child.dispose()
                 return outcome
             heard = message is not None
             if ended and not heard:
                 self.child = None
                 return failure(task, child.end())
-            self._listen()
+            self._clear_wakeups()
             timeout = pressure.press(not happened) if self.canceled is task else None
 
-    def _heed(
+    def _respond(
         self, task: Task, child: ChildProcess, header: dict[str, Any], bodies: list[bytes]
     ) -> Outcome | None:
         """Answer a call of the child, or take its outcome. Raises Garbled."""
@@ -155,9 +155,9 @@ class _Keeper:
         child.send(reply)
         return None
 
-    def _listen(self) -> None:
+    def _clear_wakeups(self) -> None:
         with suppress(BlockingIOError):
-            os.read(self._bell, 4096)
+            os.read(self._wakeups, 4096)
 
     def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
         """The reply to a child's call: what it may ask of the store and the packages."""
@@ -236,27 +236,27 @@ class ProcessPool(ForkAware):
         self._clock = clock or SystemClock()
         self._queue: SimpleQueue[Task | None] = SimpleQueue()
         self._open: dict[Task, None] = {}
-        self._keepers: dict[_Keeper, threading.Thread] = {}
+        self._runners: dict[_ChildRunner, threading.Thread] = {}
         self._lock = threading.Lock()
         Lineage.register(self)
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
         """See `forks.ForkAware`. The children are the parent's."""
         atexit.unregister(self._kill_all)
-        keepers, self._keepers = self._keepers, {}
-        for keeper in keepers:
-            if keeper.child is not None:
-                keeper.child.leave_to_parent()
+        runners, self._runners = self._runners, {}
+        for runner in runners:
+            if runner.child is not None:
+                runner.child.leave_to_parent()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             self._open[task] = None
         try:
             with self._lock:
-                while len(self._keepers) < min(self.size, len(self._open)):
-                    self._hire()
+                while len(self._runners) < min(self.size, len(self._open)):
+                    self._start_thread()
         except (RuntimeError, OSError) as error:  # no thread, or no descriptors
-            if not self._keepers:  # with some the work goes on, only slower
+            if not self._runners:  # with some the work goes on, only slower
                 refuse(tasks, self._refused, error)
                 return
         for task in tasks:
@@ -265,30 +265,30 @@ class ProcessPool(ForkAware):
     def cancel(self, task: Task) -> None:
         task.cancel()
         with self._lock:
-            for keeper in self._keepers:
-                if keeper.task is task:
-                    keeper.canceled = task
-                    keeper.ring()
+            for runner in self._runners:
+                if runner.task is task:
+                    runner.canceled = task
+                    runner.wake()
                     return
         self._open.pop(task, None)
 
     def shutdown(self, grace: float) -> None:
         self._queue.put(None)
         with self._lock:
-            keepers, self._keepers = self._keepers, {}
-        self._join(keepers.values(), grace)
+            runners, self._runners = self._runners, {}
+        self._join(runners.values(), grace)
         for task in tuple(self._open):
             task.cancel()
-        for keeper in keepers:
-            if keeper.task is not None:
-                keeper.canceled = keeper.task
-                keeper.ring()
-        patience = max((keeper.grace for keeper in keepers), default=0.0)
-        self._join(keepers.values(), patience + TERM_GRACE + LAST_WAIT)
-        for keeper, thread in keepers.items():
-            if thread.is_alive() and (child := keeper.child) is not None:
+        for runner in runners:
+            if runner.task is not None:
+                runner.canceled = runner.task
+                runner.wake()
+        patience = max((runner.grace for runner in runners), default=0.0)
+        self._join(runners.values(), patience + TERM_GRACE + LAST_WAIT)
+        for runner, thread in runners.items():
+            if thread.is_alive() and (child := runner.child) is not None:
                 child.kill()  # from here, as its thread does not come to it
-        self._join(keepers.values(), LAST_WAIT)
+        self._join(runners.values(), LAST_WAIT)
         atexit.unregister(self._kill_all)
 
     def _join(self, threads: Iterable[threading.Thread], patience: float) -> None:
@@ -296,40 +296,40 @@ class ProcessPool(ForkAware):
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
 
-    def _hire(self) -> None:
-        if not self._keepers:
+    def _start_thread(self) -> None:
+        if not self._runners:
             # Before multiprocessing's own, which would wait for our children to end by themselves.
             atexit.register(self._kill_all)
-        name = f"stepwell-process-{len(self._keepers) + 1}"
-        keeper = _Keeper(name, self._services, self._worker_id, self._clock)
-        thread = threading.Thread(target=self._work, args=(keeper,), name=name, daemon=True)
+        name = f"stepwell-process-{len(self._runners) + 1}"
+        runner = _ChildRunner(name, self._services, self._worker_id, self._clock)
+        thread = threading.Thread(target=self._work, args=(runner,), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            keeper.close()
+            runner.close()
             raise
-        self._keepers[keeper] = thread
+        self._runners[runner] = thread
 
     def _refused(self, task: Task, outcome: Outcome) -> None:
         self._open.pop(task, None)
         hand_over(task, outcome, self._deliver)
 
-    def _work(self, keeper: _Keeper) -> None:
+    def _work(self, runner: _ChildRunner) -> None:
         try:
             while (task := self._queue.get()) is not None:
-                keeper.task = task
-                outcome = keeper.run(task) if task in self._open else None
+                runner.task = task
+                outcome = runner.run(task) if task in self._open else None
                 self._open.pop(task, None)
-                keeper.task = None
+                runner.task = None
                 if outcome is not None:
                     reach(Point.CHILD_DONE)
                     hand_over(task, outcome, self._deliver)
                 outcome = None
             self._queue.put(None)  # for the next thread
         finally:
-            keeper.close()
+            runner.close()
 
     def _kill_all(self) -> None:
-        for keeper in tuple(self._keepers):
-            if keeper.child is not None:
-                keeper.child.kill()
+        for runner in tuple(self._runners):
+            if runner.child is not None:
+                runner.child.kill()
