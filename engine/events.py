@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
+
+# Cursors to begin with: see `ports.Feed`.
+BEGINNING, NOW = "beginning", "now"
 
 from stepwell.engine.errors import InvalidInput, nearest, shown
 
@@ -101,6 +104,13 @@ class Event:
     worker: str | None = None
     seq: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class EventPage(NamedTuple):
+    """Events of any runs, in the order of their commits, and the cursor for those that follow."""
+
+    events: list[Event]
+    cursor: str
 
 
 Observer = Callable[[Event], None]

@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
-from stepwell.engine.events import Event, EventType
+from stepwell.engine.events import Event, EventPage, EventType
 from stepwell.engine.exchange import (
     Arrival,
     ClaimedStep,
@@ -409,6 +409,27 @@ class Queues(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """The events of all runs, for readers outside of a transaction: pages, metrics, exporters."""
+
+    def events_since(self, cursor: str, limit: int) -> EventPage:
+        """At most `limit` stored events that come after `cursor`, and the cursor after them.
+
+        A cursor is text to be kept as it is, or "beginning", or "now", which gives no events. From
+        cursor to cursor each event is given once, whoever commits beside the reader, and none
+        before one that was committed earlier for the same run; those of one transaction come
+        together. There are no events only when all have been read that were committed. Those of
+        runs that were deleted are not there. The first reader of a store switches on that their
+        order is kept; what was told before then comes first, run by run. Raises InvalidInput for
+        what is no cursor of this store.
+        """
+        ...
+
+    def version(self) -> str:
+        """Different after each commit of any process, and otherwise mostly the same. Cheap."""
+        ...
+
+
 class Verifying(Protocol):
     """Looking for violations of the store's rules."""
 
@@ -456,6 +477,7 @@ class RunStore(
     Values,
     KeyValues,
     Queues,
+    Feed,
     Verifying,
     Protocol,
 ):

@@ -107,6 +107,9 @@ def postgres_url(postgres_database: str) -> str:
             'workers, messages, waits, repeats, "values", kv, checkpoints, '
             "checkpoint_operations"
         )
+        # What the first reader of the feed has made.
+        connection.execute("DROP FUNCTION IF EXISTS event_feed_add CASCADE")
+        connection.execute("DROP TABLE IF EXISTS event_feed")
     return postgres_database
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from stepwell.engine.clock import to_micros
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import Conflict, InvalidInput, one_line
-from stepwell.engine.events import Observers
+from stepwell.engine.events import EventPage, Observers
 from stepwell.engine.exchange import (
     ClaimedStep,
     ClaimRequest,
@@ -37,6 +37,7 @@ from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatemen
 from stepwell.stores.sql.exchange.settle import SettleParts
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.roles.checkpoints import CheckpointStatements, SqlCheckpointer
+from stepwell.stores.sql.roles.feed import Feed
 from stepwell.stores.sql.roles.holds import Holds
 from stepwell.stores.sql.roles.key_values import KeyValues
 from stepwell.stores.sql.roles.messages import Mailbox
@@ -71,6 +72,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
         self._pipeline = Pipeline(parts, self._queues, self._claims, self._closing)
         self._operators = OperatorActs(OperatorStatements(dialect), self._graphs)
         self._checkpoint_sql = CheckpointStatements(dialect)
+        self._feed = Feed(self.database)
         workers = tables.workers
         self._put_worker = Statement(
             dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
@@ -324,6 +326,15 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
                 queues=self._queues.statuses(tx),
                 workers=len(sql.workers(tx).fetchall()),
             )
+
+    @reads_stored
+    def events_since(self, cursor: str, limit: int) -> EventPage:
+        """See `ports.Feed`."""
+        return self._feed.events_since(cursor, limit)
+
+    def version(self) -> str:
+        """See `ports.Feed`."""
+        return self._feed.version()
 
     def now(self) -> int:
         """See `ports.RunStore`."""

@@ -22,6 +22,7 @@ from stepwell.testing.run_store.emissions import (
     EmissionTests,
     SubtreeTests,
 )
+from stepwell.testing.run_store.feed import FeedTests, SharedFeedTests, VersionTests
 from stepwell.testing.run_store.graph import ConditionTests, CounterTests, RunEndTests
 from stepwell.testing.run_store.holds import HoldTests
 from stepwell.testing.run_store.late_joins import LateJoinTests
@@ -92,10 +93,12 @@ class TransientRunStoreSuite(
     QueueTests,
     RateTests,
     WorkerRowTests,
+    FeedTests,
+    VersionTests,
     ThreadTests,
 ):
     """What every `RunStore` must do."""
 
 
-class RunStoreSuite(TransientRunStoreSuite, SharedStoreTests):
+class RunStoreSuite(TransientRunStoreSuite, SharedStoreTests, SharedFeedTests):
     """… and what one must do whose data outlives the object and is shared between several."""
