@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 
 from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
-from stepwell.engine.events import Event, EventType
+from stepwell.engine.events import BEGINNING, Event, EventPage, EventType
 from stepwell.engine.model import (
     ArtifactRef,
     EdgeRow,
@@ -21,6 +21,7 @@ from stepwell.engine.model import (
     WorkerRow,
 )
 from stepwell.engine.ports import ArtifactStore, Projection, ProjectionStore, RunStore
+from stepwell.engine.runtime.change_signal import ChangeSignal
 from stepwell.engine.runtime.verify import verify
 from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.engine.step.artifact_reads import opened
@@ -50,9 +51,14 @@ class Queries:
     """The reading half of a runtime. Nothing here changes anything."""
 
     def __init__(
-        self, store: RunStore, artifacts: ArtifactStore, projections: ProjectionStore
+        self,
+        store: RunStore,
+        artifacts: ArtifactStore,
+        projections: ProjectionStore,
+        changes: ChangeSignal,
     ) -> None:
         self._store = store
+        self._changes = changes
         self._artifacts = artifacts
         self._projections = projections
 
@@ -115,6 +121,29 @@ class Queries:
         if limit is not None:
             _check_whole("limit", limit, 1)
         return self._store.events(run_id, after, limit)
+
+    def events_since(self, cursor: str = BEGINNING, limit: int = 1_000) -> EventPage:
+        """The events of all runs after `cursor`, and the cursor after them: `.events`, `.cursor`.
+
+        In the order of their commits, each once, whoever commits meanwhile; none when all were
+        read. A cursor is text to be kept; begin with "beginning" or "now". The first call on a
+        store makes it keep that order; what was told before comes first, run by run. Raises
+        InvalidInput for what is no cursor of this store.
+        """
+        _check_whole("limit", limit, 1)
+        return self._store.events_since(cursor, limit)
+
+    def changes(self, timeout: float | None = None, since: str | None = None) -> bool:
+        """Wait until anybody commits something to the store; False after `timeout` seconds.
+
+        To miss nothing, take a `change_mark` before reading, and give it as `since`. A commit need
+        not have changed what the caller reads. Any number of threads may wait.
+        """
+        return self._changes.wait(timeout, since)
+
+    def change_mark(self) -> str:
+        """A mark of what is committed by now, for `changes`."""
+        return self._changes.mark()
 
     def last_event(
         self, run_id: str, type: EventType | str, step_id: str | None = None

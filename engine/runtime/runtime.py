@@ -18,6 +18,7 @@ from stepwell.engine.model import CycleResult, Queue, Run
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
+from stepwell.engine.runtime.change_signal import ChangeSignal
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
 from stepwell.engine.runtime.operators import Operating
@@ -46,7 +47,8 @@ class Runtime(Queries, Messaging, Operating):
 
     def __init__(self, parts: RuntimeParts) -> None:
         self._parts = parts
-        Queries.__init__(self, parts.store, parts.artifacts, parts.projections)
+        changes = ChangeSignal(parts.store.version, parts.clock.monotonic)
+        Queries.__init__(self, parts.store, parts.artifacts, parts.projections, changes)
         Messaging.__init__(self, parts.store, parts.checkpoints, parts.settings)
         self._catalog = parts.catalog
         self.settings = parts.settings
