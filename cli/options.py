@@ -46,6 +46,23 @@ def shared_options() -> list[click.Parameter]:
             "[default: engine.db in --home]",
         ),
         _kept(
+            "--artifacts",
+            metavar="URL",
+            help="Where artifacts are kept: file:///folder.  [default: artifacts in --home]",
+        ),
+        _kept(
+            "--projections",
+            metavar="URL",
+            help="Where projections are kept: file:///folder or postgresql://user@host/db.  "
+            "[default: a PostgreSQL store, else projections in --home]",
+        ),
+        _kept(
+            "--checkpoints",
+            metavar="URL",
+            help="Where steps record their operations: file:///folder, sqlite:///file.db or "
+            "postgresql://user@host/db.  [default: the store]",
+        ),
+        _kept(
             "--home",
             metavar="DIR",
             help="The folder for local files.  [default: .stepwell]",

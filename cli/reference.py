@@ -103,7 +103,14 @@ def _lines() -> Iterator[str]:
 def _settings() -> Iterator[str]:
     yield "| setting | variable | default | range |"
     yield "|---|---|---|---|"
-    defaults = {"store": "`engine.db` in home", "home": "`.stepwell`", "app": "none"}
+    defaults = {
+        "store": "`engine.db` in home",
+        "artifacts": "`artifacts` in home",
+        "projections": "a PostgreSQL store, else `projections` in home",
+        "checkpoints": "the store",
+        "home": "`.stepwell`",
+        "app": "none",
+    }
     for name in PLACES:
         yield f"| `{name}` | `{PREFIX}{name.upper()}` | {defaults[name]} | |"
     known = {field.name: field for field in fields(Settings)}

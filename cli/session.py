@@ -17,7 +17,7 @@ import stepwell.cli as cli
 import stepwell.stores as stores
 from stepwell.cli.deadline import Deadline
 from stepwell.cli.output import Output
-from stepwell.cli.settings import Configuration, configure
+from stepwell.cli.settings import URLS, Configuration, configure
 from stepwell.cli.signals import check_received
 from stepwell.defaults import DEFAULT_HOME, DEFAULT_STORE, MEMORY
 from stepwell.engine.clock import pause
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # How soon and how late a server that cannot be reached is tried again, in seconds.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
+# Kinds of URLs that name a file, in which any character may be.
+_WITHOUT_LOGIN = ("sqlite", "file", "memory")
 # What the rooms below, which know no flags, tell people to type.
 _HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE)\b")
 
@@ -93,9 +95,9 @@ class Session:
             words = ["python", "-m", "stepwell"]
         elif called.name == "stepwell" and shutil.which("stepwell") is None:
             words = [sys.argv[0]]  # such as .venv/bin/stepwell
-        store = self.flags.get("store")
-        if store is not None:
-            words += ["--store", without_secrets(store)]
+        for name in URLS:
+            if self.flags.get(name) is not None:
+                words += [f"--{name}", without_secrets(self.flags[name])]
         if self.flags.get("home") is not None:
             words += ["--home", self.flags["home"]]
         for app in apps:
@@ -194,14 +196,22 @@ class Session:
     def _connect(self, packages: Any) -> Runtime:
         config = self.configuration
         return stepwell.connect(
-            config.store, packages=packages, home=config.home, settings=config.engine
+            config.store,
+            packages=packages,
+            home=config.home,
+            artifacts=config.artifacts,
+            projections=config.projections,
+            checkpoints=config.checkpoints,
+            settings=config.engine,
         )
 
 
 def without_secrets(url: str) -> str:
-    """A store's URL as it can be typed again, with stars for a password."""
+    """A URL as it can be typed again, with stars for a password."""
     if not url.startswith(("postgresql://", "postgres://")):
-        return url
+        scheme, _, rest = url.partition("://")
+        is_secret = scheme not in _WITHOUT_LOGIN and ("@" in rest or "password" in url)
+        return f"{scheme}://…" if is_secret else url
     try:
         shown: str = stores.postgres_url.typed(url)
     except (ImportError, InvalidInput):

@@ -19,7 +19,9 @@ from stepwell.engine.errors import InvalidSettings, nearest, shown
 from stepwell.engine.settings import Settings
 
 PREFIX = "STEPWELL_"
-PLACES = ("store", "home", "app")
+# Where things are kept: each is a URL of `connect()`.
+URLS = ("store", "artifacts", "projections", "checkpoints")
+PLACES = (*URLS, "home", "app")
 ENGINE = tuple(field.name for field in fields_of(Settings))
 NAMES = (*PLACES, *ENGINE)
 # Variables that are read elsewhere in this room.
@@ -36,6 +38,9 @@ class Configuration:
     """
 
     store: str | None
+    artifacts: str | None
+    projections: str | None
+    checkpoints: str | None
     home: str | None
     app: tuple[str, ...]
     engine: Settings
@@ -56,7 +61,7 @@ def configure(flags: Mapping[str, Any], warn: Warn) -> Configuration:
     file, in_file = _from_file(Path.cwd(), warn)
     given = {**in_file, **_from_environment(os.environ, warn), **_from_flags(flags)}
     return Configuration(
-        store=_text(given.get("store")),
+        **{name: _text(given.get(name)) for name in URLS},
         home=_text(given.get("home")),
         app=_texts(given.get("app")),
         engine=_engine(given),
@@ -163,7 +168,7 @@ def _from_folder(name: str, value: Any, folder: Path) -> Any:
     """Paths in a file mean the same from wherever the command is called."""
     if name == "home" and isinstance(value, str):
         return str(folder / value)
-    if name == "store" and isinstance(value, str) and value.startswith("sqlite:///"):
+    if name in URLS and isinstance(value, str) and value.startswith("sqlite:///"):
         return f"sqlite:///{folder / value.removeprefix('sqlite:///')}"
     if name == "app":
         specs = [value] if isinstance(value, str) else value

@@ -25,8 +25,9 @@ from stepwell.engine.step.around import check_around
 from stepwell.engine.worker.pool_spec import PoolSpec
 from stepwell.executors.pools.registered import RegisteredPools
 from stepwell.executors.registry import Registry
-from stepwell.stores.artifacts.memory import MemoryArtifactStore
+from stepwell.stores.artifacts.opening import open_artifacts
 from stepwell.stores.checkpoints.opening import open_checkpointer
+from stepwell.stores.projections.opening import open_projections
 
 
 def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
@@ -160,12 +161,13 @@ def make_home(folder: Path) -> None:
 
 
 def _artifacts(given: str | ArtifactStore | None, home: Path, in_memory: bool) -> ArtifactStore:
-    if given is not None and not isinstance(given, str):
+    if isinstance(given, str):
+        return open_artifacts(given)
+    if given is not None:
         return given
-    if given == MEMORY or (given is None and in_memory):
-        return MemoryArtifactStore()
-    folder = home / "artifacts" if given is None else _folder(given, "artifacts")
-    made: ArtifactStore = stores.artifact_files.FileArtifactStore(folder)
+    if in_memory:
+        return open_artifacts(MEMORY)
+    made: ArtifactStore = stores.artifact_files.FileArtifactStore(home / "artifacts")
     return made
 
 
@@ -176,42 +178,15 @@ def _projections(
     settings: Settings,
     clock: Clock,
 ) -> ProjectionStore:
-    if given is not None and not isinstance(given, str):
+    if isinstance(given, str):
+        return open_projections(given, durability=settings.durability, clock=clock)
+    if given is not None:
         return given
-    if given is not None and _is_postgres(given):
-        return _postgres_projections(given, settings)
-    if given == MEMORY or (given is None and in_memory):
-        root = None
-    elif given is None:
-        root = home / "projections"
-    else:
-        root = _folder(given, "projections", "file:///folder, memory:// or postgresql://…")
     made: ProjectionStore = stores.sqlite_projections.SqliteProjectionStore(
-        root, durability=settings.durability, clock=clock
+        None if in_memory else home / "projections", durability=settings.durability, clock=clock
     )
-    return made
-
-
-def _postgres_projections(url: str, settings: Settings) -> ProjectionStore:
-    try:
-        made: ProjectionStore = stores.postgres_projections.PostgresProjectionStore(
-            url, durability=settings.durability
-        )
-    except ImportError:
-        raise StoreError(
-            "projections: PostgreSQL needs its driver; run: pip install 'psycopg[binary]'"
-        ) from None
     return made
 
 
 def _is_postgres(url: str) -> bool:
     return url.startswith(("postgresql://", "postgres://"))
-
-
-def _folder(url: str, field: str, expected: str = "file:///folder or memory://") -> Path:
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme != "file" or not rest.startswith("/"):
-        # What stands behind another scheme can hold a password.
-        got = f"{scheme}://…" if "@" in rest or "password" in rest else url
-        raise InvalidInput(f"{field}: must be {expected}, got {got!r}")
-    return Path(rest)

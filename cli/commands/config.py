@@ -21,6 +21,9 @@ def config(session: Session) -> None:
     found = session.configuration
     values: dict[str, object] = {
         "store": without_secrets(session.store_url),
+        "artifacts": _url(found.artifacts),
+        "projections": _url(found.projections),
+        "checkpoints": _url(found.checkpoints),
         "home": found.home,
         "app": list(found.app),
         **{name: getattr(found.engine, name) for name in ENGINE},
@@ -44,6 +47,10 @@ def config(session: Session) -> None:
         ("setting", "value", "from"),
         [(name, _shown(value), sources[name]) for name, value in values.items()],
     )
+
+
+def _url(value: str | None) -> str | None:
+    return None if value is None else without_secrets(value)
 
 
 def _shown(value: object) -> str:

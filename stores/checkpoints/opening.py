@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import stepwell.stores as stores
 from stepwell.engine.clock import Clock, SystemClock
-from stepwell.engine.errors import InvalidInput, nearest
 from stepwell.stores.checkpoints.base import OpenedCheckpointer
 from stepwell.stores.checkpoints.file import FileCheckpointer
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
+from stepwell.stores.url_schemes import check_nothing, choose, folder_of
 
-SCHEMES = ("file", "memory", "postgresql", "sqlite")
+FIELD = "checkpoints"
 
 
 def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpointer:
@@ -25,32 +26,33 @@ def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpoi
         InvalidInput: for an invalid URL.
         StoreError: if the database cannot be opened, or a server's schema is out of date.
     """
-    if not isinstance(url, str):
-        raise InvalidInput(f"checkpoints: must be a URL, got {type(url).__name__}")
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        got = "" if "password" in url else f", got {url!a:.200}"
-        raise InvalidInput(
-            f"checkpoints: must be a URL, as file:///folder or sqlite:///engine.db{got}"
-        )
-    if scheme == "memory":
-        if rest:
-            raise InvalidInput(f"checkpoints: memory:// takes nothing behind it, got {url!a:.200}")
-        opened: OpenedCheckpointer = MemoryCheckpointer()
-        opened.address = url
-        return opened
-    if scheme == "file":
-        if not rest.startswith("/") or rest == "/" or "\0" in rest:
-            raise InvalidInput(
-                f"checkpoints: {url!a:.200} names no folder; write file:///folder, with three "
-                "slashes and an absolute path"
-            )
-        opened = FileCheckpointer(Path(rest))
-        opened.address = url
-        return opened
-    if scheme in ("sqlite", "postgresql", "postgres"):
-        opened = stores.opening.open_sql_checkpointer(url, clock=clock or SystemClock())
-        # Other parts of a server's URL may be secret.
-        opened.address = url if scheme == "sqlite" else "postgresql://…"
-        return opened
-    raise InvalidInput(f"checkpoints: unknown kind of URL {scheme!a:.40}{nearest(scheme, SCHEMES)}")
+    open_it = choose(url, FIELD, SCHEMES, "file:///folder or sqlite:///engine.db")
+    opened = open_it(url, clock or SystemClock())
+    # What a server's URL says besides may be secret.
+    opened.address = "postgresql://…" if url.startswith("postgres") else url
+    return opened
+
+
+def _memory(url: str, clock: Clock) -> OpenedCheckpointer:  # noqa: ARG001  # it keeps no time
+    check_nothing(url, FIELD)
+    return MemoryCheckpointer()
+
+
+def _folder(url: str, clock: Clock) -> OpenedCheckpointer:  # noqa: ARG001  # it keeps no time
+    return FileCheckpointer(folder_of(url, FIELD))
+
+
+def _database(url: str, clock: Clock) -> OpenedCheckpointer:
+    opened: OpenedCheckpointer = stores.opening.open_sql_checkpointer(url, clock=clock)
+    return opened
+
+
+SCHEMES: Mapping[str, Callable[[str, Clock], OpenedCheckpointer]] = MappingProxyType(
+    {
+        "file": _folder,
+        "memory": _memory,
+        "postgres": _database,
+        "postgresql": _database,
+        "sqlite": _database,
+    }
+)

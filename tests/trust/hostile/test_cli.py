@@ -26,7 +26,10 @@ ROOT = Path(__file__).parents[3]
 APP = f"{fuzzed_package.__name__}:fuzzed"
 REFUSED = {2, 3, 4, 7}
 # These say where things are: they would leave the store, or go on for ever.
-PLACES = {"--store", "--home", "--app", "--follow", "--output", "--help", "--version", "--debug"}
+PLACES = {
+    *("--store", "--artifacts", "--projections", "--checkpoints", "--home", "--app"),
+    *("--follow", "--output", "--help", "--version", "--debug"),
+}
 SHARDS = 4
 
 
