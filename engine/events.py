@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from stepwell.engine.errors import InvalidInput, nearest, shown
+
 # Cursors to begin with: see `ports.Feed`.
 BEGINNING, NOW = "beginning", "now"
-
-from stepwell.engine.errors import InvalidInput, nearest, shown
 
 
 class EventType(StrEnum):

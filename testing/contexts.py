@@ -75,10 +75,10 @@ class StepUnderTest(StepContext):
     """
 
     def __init__(self, runtime: VirtualRuntime, claimed: ClaimedStep) -> None:
-        services = runtime._services
+        services = runtime.internals.services
         super().__init__(claimed, "test", services)
         self.runtime = runtime
-        self._passing = PassingJournal(self, services, runtime.clock, nowhere)
+        self._passing = PassingJournal(self, claimed, services, runtime.clock, nowhere)
         self.journal = self._passing
         self.dispose = weakref.finalize(self, runtime.close)
 
@@ -188,7 +188,7 @@ def step_context(input: Any = None, **options: Unpack[ContextOptions]) -> StepUn
 
 def _claimed(runtime: VirtualRuntime, input: Any, options: ContextOptions) -> ClaimedStep:
     """A step of a stored run, claimed, once those it depends on have succeeded."""
-    store, given = runtime._store, options.get("package")
+    store, given = runtime.internals.store, options.get("package")
     dependencies, kinds = options.get("dependencies", {}), options.get("kinds", {})
     package = "tests" if given is None else given.name
     names = {step_id: _kind(kinds.get(step_id, KIND)) for step_id in dependencies}
@@ -236,7 +236,7 @@ def _give(runtime: VirtualRuntime, made: Sequence[NewArtifact]) -> None:
     """Store artifacts of another run."""
     if not made:
         return
-    store = runtime._store
+    store = runtime.internals.store
     store.create_run(new_run("given", new_step("given")))
     (claimed,) = store.exchange([], claim_request(1)).claimed
     store.exchange([completed(claimed, artifacts=tuple(made))], None)

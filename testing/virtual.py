@@ -16,6 +16,7 @@ from stepwell.engine.crash_points import Stage
 from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.replay import Request
 from stepwell.engine.errors import WaitTimeout
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.model import Run, Step, StepWait
 from stepwell.engine.package import Package
 from stepwell.engine.ports import Task
@@ -52,7 +53,7 @@ def virtual_runtime(
     packages = (*packages, *options.pop("packages", ()))
     composed = connect(clock=clock or VirtualClock(), **options)
     try:
-        runtime = VirtualRuntime(composed._parts, reach)
+        runtime = VirtualRuntime(composed.internals.parts, reach)
         for package in packages:
             runtime.register_package(package)
     except BaseException:
@@ -78,7 +79,7 @@ class VirtualRuntime(Runtime):
     @property
     def clock(self) -> VirtualClock:
         """The time of this runtime: `runtime.clock.advance(timedelta(hours=1))`."""
-        clock = self._parts.clock
+        clock = self.internals.parts.clock
         assert isinstance(clock, VirtualClock)
         return clock
 
@@ -183,7 +184,7 @@ class VirtualPool(InlinePool):
             self._reach(Stage.BODY_BEGINS.of(step))
             if isinstance(task, Execution) and task.services.durable is not None:
                 task.context.journal = VirtualJournal(
-                    task.context, task.services, self._clock, self._reach
+                    task.context, task.step, task.services, self._clock, self._reach
                 )
             attempt(task, self._deliver)
             self._reach(Stage.BODY_ENDED.of(step))
@@ -193,7 +194,12 @@ class VirtualJournal(Journal):
     """A journal that rests by moving the clock, and tells of each operation."""
 
     def __init__(
-        self, context: StepContext, services: Services, clock: VirtualClock, reach: Reach
+        self,
+        context: StepContext,
+        claimed: ClaimedStep,
+        services: Services,
+        clock: VirtualClock,
+        reach: Reach,
     ) -> None:
         assert services.durable is not None
 
@@ -203,8 +209,8 @@ class VirtualJournal(Journal):
             clock.monotonic()  # refused to the dead
             return context.cancelled
 
-        claimed, settings = context._claimed, services.settings
-        super().__init__(claimed, context.idempotency_key, services.durable, settings, rest)
+        key, settings = context.idempotency_key, services.settings
+        super().__init__(claimed, key, services.durable, settings, rest)
         self.clock = clock
         self._reach = reach
 

@@ -18,6 +18,12 @@ class LocalWorkers(list[Worker], ForkAware):
         if worker in self:
             super().remove(worker)
 
+    def acted(self, changed: int) -> int:
+        """Something was changed that may give them work: they look at once; returns `changed`."""
+        for worker in tuple(self):
+            worker.wake()
+        return changed
+
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
         """See `forks.ForkAware`."""
         for worker in self:

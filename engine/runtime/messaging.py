@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from stepwell.engine.checkpoints.capabilities import load
@@ -16,6 +15,7 @@ from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.model import Message, ValueEntry
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import RunStore
+from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.settings import Settings
 from stepwell.engine.wait_rules import check_message_key, check_topic
 
@@ -24,17 +24,25 @@ LOOK = 0.02
 
 
 class Messaging:
-    """The talking half of a runtime.
+    """The talking part of a runtime.
 
     `checkpoints` None means those in the store. `kv` is the key-value store of all runs.
     """
 
-    settings: Settings
-    _store: RunStore
-
-    def __init__(self, store: RunStore, checkpoints: Checkpointer | None, settings: Settings):
+    def __init__(
+        self,
+        store: RunStore,
+        checkpoints: Checkpointer | None,
+        settings: Settings,
+        clock: Clock,
+        workers: LocalWorkers,
+    ) -> None:
+        self.settings = settings
         self.kv = KeyValueStore(store, settings.payload_limit)
+        self._store = store
         self._checkpoints = checkpoints
+        self._clock = clock
+        self._workers = workers
 
     def send(self, run_id: str, topic: str, payload: Any, *, key: str | None = None) -> bool:
         """Send a message to a run; durable on return. False if one with its `key` was sent before.
@@ -48,7 +56,7 @@ class Messaging:
             check_message_key(key)
         text = encode(payload, "payload", self.settings.payload_limit)
         sent = self._store.send(NewMessage(run_id, topic, text, key))
-        self._acted(int(sent))
+        self._workers.acted(int(sent))
         return sent
 
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
@@ -92,9 +100,3 @@ class Messaging:
     def checkpointer(self) -> Checkpointer:
         """Where steps are recorded; an execution's id is `<run id>/<step id>`."""
         return self._store.checkpointer() if self._checkpoints is None else self._checkpoints
-
-    _acted: Callable[[int], int]
-
-    @property
-    def _clock(self) -> Clock:
-        raise NotImplementedError

@@ -7,31 +7,34 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.model import Operator
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import RunStore
+from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.run_ends import RunEnds
 
 
 class Operating:
-    """The acting half of a runtime."""
+    """The acting part of a runtime."""
 
-    _store: RunStore
-    _run_ends: RunEnds
+    def __init__(self, store: RunStore, workers: LocalWorkers, run_ends: RunEnds) -> None:
+        self._store = store
+        self._workers = workers
+        self._run_ends = run_ends
 
     def retry_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
     ) -> int:
         """Run a failed or canceled step again, with what its end canceled; returns how many."""
-        return self._acted(self._store.retry_step(run_id, step_id, operator(by, reason)))
+        return self._workers.acted(self._store.retry_step(run_id, step_id, operator(by, reason)))
 
     def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
         """Run a run's failed steps and what they canceled again; returns how many."""
-        return self._acted(self._store.retry_run(run_id, operator(by, reason)))
+        return self._workers.acted(self._store.retry_run(run_id, operator(by, reason)))
 
     def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
         """Cancel a run and the runs it started; returns how many steps that ended.
 
         Running steps see `step.cancelled`; what they still produce is refused.
         """
-        canceled = self._acted(self._store.cancel_run(run_id, operator(by, reason)))
+        canceled = self._workers.acted(self._store.cancel_run(run_id, operator(by, reason)))
         self._run_ends.tell([run_id])
         return canceled
 
@@ -40,25 +43,25 @@ class Operating:
 
         Running steps end as they would.
         """
-        return self._acted(self._store.pause_run(run_id, operator(by, reason)))
+        return self._workers.acted(self._store.pause_run(run_id, operator(by, reason)))
 
     def resume_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
         """Undo `pause_run`; waits go on with the time they had left. Returns how many are ready."""
-        return self._acted(self._store.resume_run(run_id, operator(by, reason)))
+        return self._workers.acted(self._store.resume_run(run_id, operator(by, reason)))
 
     def hold_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
     ) -> None:
         """As `pause_run`, for one step that is pending, ready or waiting."""
         self._store.hold_step(run_id, step_id, operator(by, reason))
-        self._acted(1)
+        self._workers.acted(1)
 
     def release_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
     ) -> None:
         """Undo `hold_step`."""
         self._store.release_step(run_id, step_id, operator(by, reason))
-        self._acted(1)
+        self._workers.acted(1)
 
     def approve(
         self, run_id: str, step_id: str | None = None, *, by: str = "operator", comment: str = ""
@@ -78,12 +81,8 @@ class Operating:
 
     def _decided(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
         decided = self._store.decide(run_id, step_id, approved, by)
-        self._acted(1)
+        self._workers.acted(1)
         return decided
-
-    def _acted(self, changed: int) -> int:
-        """Let the workers here look at once."""
-        raise NotImplementedError
 
 
 def operator(by: str, reason: str, field: str = "reason") -> Operator:

@@ -8,7 +8,9 @@ from typing import Any
 
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.clock import Clock
+from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.events import Observers
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import ArtifactStore, Catalog, ProjectionStore, RunStore
 from stepwell.engine.services import Around
 from stepwell.engine.settings import Settings
@@ -25,9 +27,9 @@ WorkerFactory = Callable[[str, WorkerParts, tuple[str, ...] | None, tuple[str, .
 class RuntimeParts:
     """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
 
-    `around` is entered around each body;
-    `checkpoints` None means those in the store; `on_close` closes what was opened for it;
-    `duties` are what each worker does besides those that every worker has.
+    `around` is entered around each body; `checkpoints` None means those in the store; `on_close`
+    closes what was opened for it; `duties` are what each worker does besides those that every
+    worker has.
     """
 
     store: RunStore
@@ -46,3 +48,9 @@ class RuntimeParts:
     around: tuple[Around, ...] = ()
     duties: Sequence[Duty] = ()
     make_worker: WorkerFactory = Worker
+
+    def checkpointer_of(self, step: ClaimedStep) -> Checkpointer:
+        """The checkpointer for an execution of `step`: only who holds the step may save."""
+        if self.checkpoints is None:
+            return self.store.checkpointer(step)
+        return CheckpointsElsewhere(self.checkpoints, self.store, step)

@@ -48,7 +48,7 @@ class RunFilters(TypedDict, total=False):
 
 
 class Queries:
-    """The reading half of a runtime. Nothing here changes anything."""
+    """The reading part of a runtime. Nothing here changes anything."""
 
     def __init__(
         self,

@@ -7,18 +7,16 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar, Unpack, overload
 
-from stepwell.engine.checkpoints.checkpoint import Checkpointer
-from stepwell.engine.clock import Clock
-from stepwell.engine.durable.checkpoints_elsewhere import CheckpointsElsewhere
 from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
 from stepwell.engine.events import EventType, Observer, check_types
-from stepwell.engine.exchange import ClaimedStep, NewRun
+from stepwell.engine.exchange import NewRun
 from stepwell.engine.ids import check_id, new_run_id, new_worker_id
 from stepwell.engine.model import CycleResult, Queue, Run
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.runtime.change_signal import ChangeSignal
+from stepwell.engine.runtime.internals import Internals, services_of
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
 from stepwell.engine.runtime.operators import Operating
@@ -27,7 +25,6 @@ from stepwell.engine.runtime.queries import Queries
 from stepwell.engine.runtime.run_ends import RunEnds
 from stepwell.engine.runtime.run_factory import RunFactory, StartOptions, labels_of, target_of
 from stepwell.engine.runtime.run_handle import RunHandle
-from stepwell.engine.services import DurableServices, Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.states import RunStatus
 from stepwell.engine.worker.parts import WorkerParts
@@ -46,35 +43,19 @@ class Runtime(Queries, Messaging, Operating):
     """
 
     def __init__(self, parts: RuntimeParts) -> None:
-        self._parts = parts
+        workers, run_ends = LocalWorkers(), RunEnds()
         changes = ChangeSignal(parts.store.version, parts.clock.monotonic)
         Queries.__init__(self, parts.store, parts.artifacts, parts.projections, changes)
-        Messaging.__init__(self, parts.store, parts.checkpoints, parts.settings)
-        self._catalog = parts.catalog
-        self.settings = parts.settings
+        Messaging.__init__(
+            self, parts.store, parts.checkpoints, parts.settings, parts.clock, workers
+        )
+        Operating.__init__(self, parts.store, workers, run_ends)
         self.home = parts.home
+        self._parts = parts
         self._packages: dict[str, Package] = {}
         self._factory = RunFactory(parts.catalog, self._packages, parts.settings)
-        self._services = Services(
-            catalog=parts.catalog,
-            reads=parts.store,
-            artifacts=parts.artifacts,
-            projections=parts.projections,
-            settings=parts.settings,
-            build_run=self._factory.build,
-            app=parts.app,
-            around=parts.around,
-            durable=DurableServices(
-                checkpointer=self._checkpointer_of,
-                messages=parts.store,
-                values=parts.store,
-                kv=self.kv,
-                clock=parts.clock,
-                now=parts.store.now,
-            ),
-        )
-        self._workers = LocalWorkers()
-        self._run_ends = RunEnds()
+        # For those who test: no part of the public API.
+        self.internals = Internals(parts, services_of(parts, self._factory, self.kv))
         self._closed = False
 
     def __enter__(self) -> Runtime:
@@ -83,17 +64,6 @@ class Runtime(Queries, Messaging, Operating):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def _clock(self) -> Clock:
-        return self._parts.clock
-
-    def _checkpointer_of(self, step: ClaimedStep) -> Checkpointer:
-        """The checkpointer for an execution of `step`: only who holds the step may save."""
-        checkpoints = self._parts.checkpoints
-        if checkpoints is None:
-            return self._store.checkpointer(step)
-        return CheckpointsElsewhere(checkpoints, self._store, step)
-
     # --- what is registered ---------------------------------------------------------------
 
     def register_package(self, package: Package, *, replace: bool = False) -> None:
@@ -101,19 +71,19 @@ class Runtime(Queries, Messaging, Operating):
 
         Raises InvalidPackage when it is declared wrongly, or a name is taken.
         """
-        self._catalog.add_package(package, replace=replace)
+        self._parts.catalog.add_package(package, replace=replace)
         self._packages[package.name] = package
         self._store.define_queues(package.queues)
 
     def register_executor(self, executor: Executor) -> None:
         """Make one more executor known, outside of any package."""
         check_executor(executor)
-        self._catalog.register(executor)
+        self._parts.catalog.register(executor)
 
     def define_queue(self, queue: Queue) -> None:
         """Declare a queue and store its limits."""
         check_queue(queue)
-        self._catalog.define_queue(queue)
+        self._parts.catalog.define_queue(queue)
         self._store.define_queues([queue])
 
     @property
@@ -124,7 +94,7 @@ class Runtime(Queries, Messaging, Operating):
     @property
     def kinds(self) -> Sequence[str]:
         """The kinds this process can run."""
-        return self._catalog.kinds()
+        return self._parts.catalog.kinds()
 
     def observe(
         self, observer: Observer, types: Iterable[EventType | str] | None = None
@@ -198,7 +168,7 @@ class Runtime(Queries, Messaging, Operating):
             run = self._store.create_run(new)
         elif len(workers) == 1:
             return run
-        self._acted(1)
+        self._workers.acted(1)
         return run
 
     def _handle(self, run: Run) -> RunHandle[Any]:
@@ -321,7 +291,7 @@ class Runtime(Queries, Messaging, Operating):
             new_worker_id(),
             WorkerParts(
                 store=self._store,
-                services=self._services,
+                services=self.internals.services,
                 settings=settings,
                 clock=parts.clock,
                 observers=parts.observers,
@@ -338,11 +308,6 @@ class Runtime(Queries, Messaging, Operating):
             yield worker
         finally:
             self._workers.remove(worker)
-
-    def _acted(self, changed: int) -> int:
-        for worker in tuple(self._workers):
-            worker.wake()
-        return changed
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
         """The run, once it has ended, whoever does the work.
