@@ -152,6 +152,13 @@ class Output:
         """Data as JSON; `indent` None writes it on one line."""
         self._put(json_text(value, indent=indent, ascii_only=not _speaks_unicode(self.stream)))
 
+    def done(self, value: Any, text: str) -> None:
+        """What was done: as JSON where that is asked for, else as a line."""
+        if self.json:
+            self.value(value)
+        else:
+            self.line(text)
+
     def fields(self, pairs: Mapping[str, Any]) -> None:
         """Names and values below each other; empty ones are left out."""
         shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "")}

@@ -56,15 +56,11 @@ def set_key(
 
     Exit code 4, and nothing is stored, when it has another --version.
     """
-    out = session.output
     given = json_argument(value, "value")
     session.make_home()
     with session.writing() as runtime:
         stored = runtime.kv.set(key, given, expires_in=expires_in, version=version)
-    if out.json:
-        out.value({"key": key, "version": stored})
-    else:
-        out.line(f"{key} has version {stored}")
+    session.output.done({"key": key, "version": stored}, f"{key} has version {stored}")
 
 
 @kv.command(cls=Command)
@@ -81,7 +77,6 @@ def delete(session: Session, key: str, version: int | None) -> None:
 
     Exit code 3 when there is no such key, 4 when it has another --version.
     """
-    out = session.output
     with session.reading() as runtime:
         if not runtime.kv.delete(key, version=version):
             entry = runtime.kv.entry(key)
@@ -91,10 +86,7 @@ def delete(session: Session, key: str, version: int | None) -> None:
                 f"kv {key!r}: expected version {version}, but it has version {entry.version}; "
                 "nothing was removed"
             )
-    if out.json:
-        out.value({"key": key, "deleted": True})
-    else:
-        out.line(f"{key} is removed")
+    session.output.done({"key": key, "deleted": True}, f"{key} is removed")
 
 
 @kv.command(name="list", cls=Command)

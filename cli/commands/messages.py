@@ -145,12 +145,11 @@ def reject(session: Session, run: str, step: str | None, by: str, comment: str) 
 def _decide(
     session: Session, run: str, step: str | None, approved: bool, who: dict[str, str]
 ) -> None:
-    out = session.output
     with session.reading() as runtime:
         run_id = find_run(runtime, run).id
         act = runtime.approve if approved else runtime.reject
         decided = act(run_id, step, **who)
-    if out.json:
-        out.value({"run_id": run_id, "step_id": decided, "approved": approved, **who})
-    else:
-        out.line(f"step {decided} of run {run_id} is {'approved' if approved else 'rejected'}")
+    session.output.done(
+        {"run_id": run_id, "step_id": decided, "approved": approved, **who},
+        f"step {decided} of run {run_id} is {'approved' if approved else 'rejected'}",
+    )
