@@ -1,6 +1,6 @@
 """The command line: click commands, and the only reader of flags and environment.
 
-What needs a slow library is loaded when first used, through this seam.
+Modules that need a slow library are loaded on first use, through `__getattr__`.
 """
 
 from importlib import import_module

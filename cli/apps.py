@@ -22,18 +22,18 @@ GROUP = "stepwell.packages"
 
 @dataclass(frozen=True, slots=True)
 class Apps:
-    """The packages named by the operator, and the installed ones with their entry's name."""
+    """The packages named by the operator, and the installed ones by the names of their entries."""
 
     named: tuple[Package, ...]
     installed: tuple[tuple[str, Package], ...]
 
     @property
     def names(self) -> list[str]:
-        """The names of all of them."""
+        """The names of all packages."""
         return [package.name for package in self._all()]
 
     def package(self, name: str) -> Package:
-        """The one with this name, which must be among `names`."""
+        """The package with this name, which must be among `names`."""
         return next(package for package in self._all() if package.name == name)
 
     def _all(self) -> Iterator[Package]:
@@ -42,10 +42,10 @@ class Apps:
 
 
 def load_apps(specs: Sequence[str], warn: Callable[[str], None]) -> Apps:
-    """Load every package there is.
+    """Load all packages.
 
-    One named by the operator that cannot be loaded raises InvalidPackage; an installed one is
-    reported and left out. A named package takes the place of an installed one of the same name.
+    If a package that the operator named cannot be loaded, raises InvalidPackage; an installed one
+    is reported and left out. A named package replaces an installed one of the same name.
     """
     named: dict[int, Package] = {}
     for spec in specs:
@@ -72,7 +72,7 @@ def _installed(entry: EntryPoint, warn: Callable[[str], None]) -> list[Package]:
 def load_app(spec: str) -> list[Package]:
     """The packages at `module:attribute` or `path/to/file.py:attribute`.
 
-    Raises InvalidPackage saying which part is wrong, with the nearest name.
+    Raises InvalidPackage naming the part that is wrong, with the nearest name.
     """
     place, _, attribute = spec.rpartition(":")
     where = f"--app {spec!r}"
@@ -80,7 +80,7 @@ def load_app(spec: str) -> list[Package]:
         raise InvalidPackage(
             f"{where}: must be module:attribute or path/to/file.py:attribute, such as shop:shop"
         )
-    # What a module prints while it is imported is talk, not data.
+    # Anything that a module prints on import goes to stderr: it is not data.
     with redirect_stdout(sys.stderr):
         module = _file(place, where) if place.endswith(".py") else _module(place, where)
     found: Any = module
@@ -115,7 +115,7 @@ def _module(name: str, where: str) -> ModuleType:
 
 
 def _file(name: str, where: str) -> ModuleType:
-    """A file is imported under its own name, so that a child process finds it again."""
+    """Import a file under its own name, so that a child process can import it as well."""
     path = Path(name).resolve()
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
@@ -144,13 +144,13 @@ def _import(name: str, where: str) -> ModuleType:
 
 
 def _look_in(folder: Path) -> None:
-    """Let modules of this folder be imported, before all others."""
+    """Make modules of this folder importable, before all others."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
 def _reason(error: BaseException) -> str:
-    """An error of somebody's module in one line, with the place it came from."""
+    """An error raised by a package's module, in one line, with its place."""
     if isinstance(error, StepwellError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""When the process ends at the latest, whatever bodies have left running in it."""
+"""The latest time at which the process ends, whatever bodies have left running in it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from queue import Empty, SimpleQueue
 from stepwell.engine.clock import SystemClock
 from stepwell.engine.settings import Settings
 
-# From the end of the grace period to the end of the process, in seconds; 2 are promised.
+# From the end of the grace period to the end of the process, in seconds; we promise 2.
 LATEST = 1.5
-# What threads may take to end once the command is over, though it is late, in seconds.
+# How long threads may take to end after the command, even if it is late, in seconds.
 LEAST = 0.2
-# How much longer the pools may take to end what has to be killed, in seconds.
+# How much longer the pools may take to kill what does not end, in seconds.
 KILLING = 5.0
 # How long the last acts may take, in seconds.
 LAST_ACTS = 0.3
 
 
 class Deadline:
-    """Ends the process in time: threads and children that do not end would keep it for ever.
+    """Ends the process in time, although threads and children may never end.
 
-    The interpreter waits at its end for threads that are no daemons and for children of
-    multiprocessing, and a body may have started any. Nothing happens before `watch`.
+    At its end, the interpreter waits for threads that are not daemons and for children of
+    multiprocessing, and a body may have started such. Does nothing before `watch` is called.
     """
 
     def __init__(self) -> None:
         self._clock = SystemClock()
-        # What has to be done may be told by a signal handler, which must take no lock.
+        # A queue without locks, because signal handlers put into it.
         self._orders: SimpleQueue[tuple[float, int]] = SimpleQueue()
         self._settings: Settings | None = None
         self._told: float | None = None
 
     def watch(self, settings: Settings) -> None:
-        """Code of others may run from here on; the settings of the last call hold."""
+        """Start watching, before the code of packages runs; the last call's settings count."""
         first, self._settings = self._settings is None, settings
         if first:
             threading.Thread(target=self._work, name="stepwell-deadline", daemon=True).start()
 
     def told(self, signum: int, grace: float) -> None:
-        """A signal asked for the end after a grace; may be called from its handler."""
+        """A signal asked the process to end after a grace period; callable from its handler."""
         if self._settings is None:
             return
         by = self._clock.monotonic() + grace + LATEST
@@ -51,9 +51,9 @@ class Deadline:
         self._orders.put((longest, 128 + signum))
 
     def over(self, code: int, *, patient: bool) -> None:
-        """The command is over, and what it has to say is said: only others are waited for.
+        """The command is over and has written its output: only other threads are waited for.
 
-        Who was not told to end is `patient`: they have the grace period.
+        With `patient`, which means that no signal asked for the end, they have the grace period.
         """
         if self._settings is None:
             return
@@ -74,11 +74,11 @@ class Deadline:
 
 
 def _leave(code: int) -> None:
-    """End the process, after a last try for what nobody else will do any more."""
+    """End the process, after a last attempt to kill children and flush the streams."""
     last = threading.Thread(target=_last_acts, name="stepwell-last-acts", daemon=True)
     with suppress(RuntimeError):
         last.start()
-        last.join(LAST_ACTS)  # who writes to a full pipe keeps the stream
+        last.join(LAST_ACTS)  # a thread that writes to a full pipe may hold the stream's lock
     os._exit(code)
 
 

@@ -15,7 +15,7 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-# The table in the reference; the codes of errors stand at their classes in engine/errors.py.
+# The table in the reference; the codes of errors are at their classes in engine/errors.py.
 EXIT_CODES = {
     0: "done; for `run`: the run succeeded",
     1: "the run failed, or something unexpected happened",
@@ -33,7 +33,7 @@ EXIT_CODES = {
 
 
 def report(error: BaseException, session: Session) -> int:
-    """Write what went wrong to stderr; returns the exit code."""
+    """Write the error to stderr; returns the exit code."""
     out = session.output
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         out.talk(error.format_message())

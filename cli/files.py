@@ -14,9 +14,9 @@ from stepwell.engine.errors import InvalidInput
 
 
 def write_file(source: BinaryIO, path: Path) -> None:
-    """Write all of `source` to `path`, or leave what was there.
+    """Write all of `source` to `path`, or leave the file unchanged.
 
-    A device or a pipe is written to, and a link followed. Raises InvalidInput when that cannot be.
+    Writes into a device or a pipe, and follows a link. Raises InvalidInput if it cannot write.
     """
     try:
         if path.exists() and not path.is_file():
@@ -38,6 +38,6 @@ def write_file(source: BinaryIO, path: Path) -> None:
                 os.unlink(name)
             raise
         reach(Point.OUTPUT_REPLACED)
-    except (OSError, ValueError, RuntimeError) as error:  # the last of links in a circle
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a cycle of links
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput(f"--output: cannot write {str(path)!r}: {reason}") from None

@@ -1,4 +1,4 @@
-"""A run's graph as the drawings need it, and as text: tree, Mermaid and DOT."""
+"""A run's graph, prepared for drawing, and as text: tree, Mermaid and DOT."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ COLOURS = {
     "skipped": ("#f4f6f6", "#bfc9ca"),
 }
 ALSO_SHOWN = 3
-# So deep a tree is indented; what is deeper says what it is below.
+# How deep a tree is indented; deeper steps name their parent instead.
 DEEPEST = 20
-# A longer row of steps, each below the one before, is folded; so many of its ends stay.
+# A longer chain of steps is folded; this many steps stay at each of its ends.
 LONGEST_ROW = 12
 ENDS_SHOWN = 3
-# A chain of more rows, by status, is folded as one.
+# A chain that still has more rows is folded without regard to statuses.
 MOST_ROWS = 6
 
 
@@ -52,7 +52,7 @@ class Drawing:
 
     @cached_property
     def emissions(self) -> list[tuple[str, str]]:
-        """Emitter and emitted step, where no dependency says the same."""
+        """Pairs of emitter and emitted step that are not dependencies as well."""
         known = {step.id for step in self.steps}
         return [
             (step.parent, step.id)
@@ -63,7 +63,7 @@ class Drawing:
 
     @cached_property
     def layers(self) -> dict[str, int]:
-        """The longest path to each step from one that needs nothing."""
+        """The length of the longest path to each step from one without dependencies."""
         before: dict[str, list[str]] = defaultdict(list)
         after: dict[str, list[str]] = defaultdict(list)
         for target, step in [*((e.target, e.step) for e in self.edges), *self.emissions]:
@@ -82,7 +82,7 @@ class Drawing:
 
     @cached_property
     def children(self) -> dict[str | None, list[Step]]:
-        """Each step below one other: the deepest it depends on, else what emitted it."""
+        """Each step below its parent: the deepest dependency, else its emitter."""
         emitter = {step: parent for parent, step in self.emissions}
         found: dict[str | None, list[Step]] = defaultdict(list)
         for step in self.steps:
@@ -95,7 +95,7 @@ class Drawing:
 def tree(
     drawing: Drawing, tint: Callable[[str], str], *, ascii_only: bool = False
 ) -> Iterator[str]:
-    """Lines of a tree in which every step stands once; its other dependencies stand behind it."""
+    """Lines of a tree that shows every step once, followed by its other dependencies."""
     branch, last, pipe, blank = (
         ("|- ", "`- ", "|  ", "   ") if ascii_only else ("├─ ", "└─ ", "│  ", "   ")
     )
@@ -121,7 +121,7 @@ def tree(
 
 
 def _chain(drawing: Drawing, step: Step) -> list[Step]:
-    """A step, and the steps below it as long as each has only one."""
+    """A step and its descendants, as long as each has only one child."""
     chain = [step]
     while len(below := drawing.children.get(chain[-1].id, [])) == 1:
         chain.append(below[0])
@@ -129,9 +129,9 @@ def _chain(drawing: Drawing, step: Step) -> list[Step]:
 
 
 def _folded(chain: Sequence[Step]) -> Iterator[Step | str]:
-    """The steps of a chain; of many in a row with the same status the first and last ones."""
+    """The steps of a chain; of many in a row with the same status, only the first and last."""
     rows = [list(same) for _, same in groupby(chain, key=lambda step: step.status)]
-    if len(rows) > MOST_ROWS:  # whatever their statuses
+    if len(rows) > MOST_ROWS:  # regardless of their statuses
         rows = [list(chain)]
     for row in rows:
         if len(row) <= LONGEST_ROW:
@@ -192,7 +192,7 @@ def mermaid(drawing: Drawing) -> Iterator[str]:
 
 
 def _entities(text: str) -> str:
-    """Everything that Mermaid or HTML could read as more than text, by its number."""
+    """The text with every character that has a meaning in Mermaid or HTML as a numeric entity."""
     return "".join(
         char if char.isalnum() or char in " :._-/,+=@" else f"#{ord(char)};" for char in text
     )

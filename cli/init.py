@@ -1,4 +1,4 @@
-"""As process 1 of a container: an init for the command, which runs in a child."""
+"""Acts as init when the command is process 1 of a container, and runs the command in a child."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _PASSED_ON = frozenset(
 
 
 def as_process_one() -> None:
-    """Return in a child if this is process 1, and at once if it is not.
+    """If this is process 1, return only in a child; otherwise return at once.
 
-    Whatever is orphaned in its namespace becomes a child of process 1, which alone can reap it;
-    and process 1 has no default for any signal. So the parent does that and nothing else, until
-    the child ends, whose exit code it ends with.
+    Orphans in its namespace become children of process 1, which alone can reap them; and
+    process 1 has no default action for any signal. So the parent only reaps and forwards signals
+    until the child ends, and exits with the child's code.
     """
     if os.getpid() != 1 or sys.platform != "linux":
         return
     heard = _PASSED_ON | {signal.SIGCHLD}
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nothing can be waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # children cannot be waited for if it is ignored
     before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     child = os.fork()
     if child:
         _serve(child, heard)
-    # A group of its own, in front at the terminal: what is typed there is for it alone.
+    # Its own process group in the foreground, so that it alone gets the terminal's signals.
     with suppress(OSError):
         os.setpgid(0, 0)
         _come_to_the_front()
@@ -60,7 +60,7 @@ def _serve(child: int, heard: frozenset[signal.Signals]) -> NoReturn:
 
 
 def _come_to_the_front() -> None:
-    """Make this process's group the one that the terminal talks to, if there is one."""
+    """Make this process's group the foreground group of the terminal, if there is one."""
     ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.tcsetpgrp(0, os.getpgrp())

@@ -1,4 +1,4 @@
-"""Values that people type: a run's input, single fields of it, and metadata."""
+"""Values that people type: a run's input, its fields, and metadata."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from stepwell.engine.errors import InvalidInput, InvalidPayload
 from stepwell.engine.payloads.payload import encode, parse
 from stepwell.engine.payloads.types import payload_type
 
-# A word up to this length is repeated with quotes, where it should have had them.
+# A word up to this length is shown with quotes in the hint that quotes are missing.
 QUOTABLE = 60
 
 
 class RunInput:
-    """The input given by `--input`, with the fields set by `--set` in it; None without both.
+    """The input from `--input`, with fields set by `--set`; None without either.
 
-    Raises InvalidInput for what cannot be read or parsed, and for paths that contradict.
+    Raises InvalidInput for input that cannot be read or parsed, and for contradicting paths.
     """
 
     def __init__(self, text: str | None, assignments: Sequence[str]) -> None:
         self.value = None if text is None else parse(_source(text, "--input"), "--input")
-        # The fields set to what may have been meant as a text, with that text.
+        # The fields whose value may have been meant as text, with that text.
         self._unsure: dict[tuple[str, ...], str] = {}
         if not assignments:
             return
@@ -52,8 +52,8 @@ class RunInput:
                 self._unsure[keys] = typed
 
     def as_type(self, declared: Any) -> Any:
-        """The value, where JSON does not fit the declared type and the text that was typed does
-        with that text; None stands for any type.
+        """The value; a field whose JSON does not fit the declared type is taken as the typed text,
+        if that fits. `declared` None means any type.
         """
         if declared is None:
             return self.value
@@ -69,27 +69,27 @@ class RunInput:
 
 
 def _misfit(value: Any, declared: Any) -> int:
-    """How far a value is from its type: zero fits, and what is wrong deep inside counts more."""
+    """How badly a value misfits its type: zero fits, and a fault deeper inside counts more."""
     try:
         adapter = payload_type(declared).adapter
         adapter.validate_json(encode(value, "input"), by_alias=True, by_name=True)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         return sum(1 + len(problem["loc"]) for problem in problems)
-    except Exception:  # of the author's own validators, or of `encode`: told when it is started
+    except Exception:  # an author's validator, or `encode`; starting the run reports it
         return 0
     return 0
 
 
 def _copied(value: Any, keys: tuple[str, ...]) -> Any:
-    """A copy of the objects on the way to a field."""
+    """A copy of the objects on the path to a field."""
     if not keys or not isinstance(value, dict):
         return value
     return {**value, keys[0]: _copied(value.get(keys[0]), keys[1:])}
 
 
 def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
-    """Keys and values from `k=v`, a value being JSON if it parses; None for none."""
+    """Keys and values from `k=v`; values are JSON if they parse. None without any."""
     result: dict[str, Any] = {}
     for assignment in assignments:
         key, value = _assignment(assignment, flag, "key=value")
@@ -100,7 +100,7 @@ def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
 
 
 def json_argument(text: str | None, name: str) -> Any:
-    """The value given by an argument as JSON, @FILE or -; None without it. Raises InvalidInput."""
+    """The value of an argument given as JSON, @FILE or -; None without it. Raises InvalidInput."""
     if text is None:
         return None
     try:

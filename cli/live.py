@@ -1,4 +1,4 @@
-"""The live display of `stepwell run` on a terminal. Loaded when first used."""
+"""The live display of `stepwell run` on a terminal. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class LiveDisplay:
         self._live.start()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the snapshot over the one before."""
+        """Draw the snapshot over the previous one."""
         self._live.update(_draw(snapshot), refresh=True)
 
     def close(self) -> None:
-        """Leave the last picture, without the running steps."""
+        """Leave the last display, without the running steps."""
         self._live.stop()
 
 

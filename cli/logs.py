@@ -1,4 +1,4 @@
-"""The log of Stepwell and of executors, on stderr, for commands that work."""
+"""The log of Stepwell and of executors, on stderr, for commands that run steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stepwell.cli.session import Session
 
 
 class LineFormatter(logging.Formatter):
-    """One line per record, what is unprintable in it escaped; a traceback keeps its lines."""
+    """One line per record, with unprintable characters escaped; a traceback keeps its lines."""
 
     def __init__(self, session: Session) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
@@ -23,7 +23,7 @@ class LineFormatter(logging.Formatter):
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at that moment; a live display puts itself there."""
+    """Writes to the current sys.stderr, which a live display may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -35,9 +35,9 @@ def _not_an_event(record: logging.LogRecord) -> bool:
 
 
 def show_log(session: Session, *, events: bool, quiet: bool) -> None:
-    """Show the log on stderr: with `events` what happens to runs and steps, too.
+    """Show the log on stderr; with `events`, including the events of runs and steps.
 
-    Quiet shows errors only.
+    `quiet` shows errors only.
     """
     logger = logging.getLogger("stepwell")
     for handler in tuple(logger.handlers):

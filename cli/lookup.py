@@ -1,4 +1,4 @@
-"""Which run a person means: its id, a unique beginning of it, or `last`."""
+"""Finds the run that a person means: by its id, a unique beginning of it, or `last`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SHOWN = 3
 
 
 def find_run(runtime: Runtime, text: str) -> Run:
-    """The run with exactly this id, or else the one that is meant.
+    """The run with exactly this id, or else the one with this beginning, or the last one.
 
-    Raises NotFound for none, InvalidInput for a beginning that several runs share.
+    Raises NotFound if there is none, InvalidInput if several runs share the beginning.
     """
     try:
         return runtime.run(text)

@@ -1,4 +1,4 @@
-"""The entry: `stepwell COMMAND`. Commands are loaded when they are called, not for `--help`."""
+"""The entry point: `stepwell COMMAND`. Commands are loaded when called, not for `--help`."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ COMMANDS = {
 
 
 class NobodyReads(Exception):
-    """Whoever read stdout has gone; no reason to say anything."""
+    """The reader of stdout is gone; that is not an error to report."""
 
 
 class CommandLine(click.Group):
-    """The group of all commands. It knows their names and loads the one that is called."""
+    """The group of all commands; loads the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         return list(COMMANDS)
@@ -116,7 +116,7 @@ class CommandLine(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # click's own answer would be exit code 1, as if something had failed.
+            # click itself would exit with code 1, as if something had failed.
             raise NobodyReads from None
 
     def _run(self, args: list[str], session: Session, extra: dict[str, Any]) -> int:
@@ -133,7 +133,7 @@ class CommandLine(click.Group):
         except click.Abort:
             return EXIT_INTERRUPTED
         except Exception as error:
-            if session.interrupts:  # what it was raised for, until something made an error of it
+            if session.interrupts:  # the cause, although some code turned it into an error
                 raise Interrupted(session.interrupts[0]) from error
             if session.told and isinstance(error, OSError):
                 forget(session.output.stream)
@@ -145,7 +145,7 @@ class CommandLine(click.Group):
 
 
 def _report(error: Exception, session: Session) -> int:
-    """Say what went wrong, whoever reads it; returns the exit code."""
+    """Report the error, even if nobody reads stderr; returns the exit code."""
     code = report(error, session)
     try:
         session.output.flush()
@@ -188,11 +188,11 @@ def main() -> NoReturn:
     """The console script `stepwell`, and `python -m stepwell`."""
     as_process_one()
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who called us: nobody wants to read it
+        if getattr(sys, name) is None:  # closed by the caller: its content is not wanted
             setattr(sys, name, nowhere())
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            # A character the terminal cannot show is no reason to fail.
+            # Do not fail because of a character that the terminal cannot show.
             reconfigure(errors="backslashreplace")
     command_line.main(deadline=Deadline())

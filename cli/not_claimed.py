@@ -1,4 +1,4 @@
-"""Which workers live, and why none of them takes a step that is ready."""
+"""Finds living workers, and why none of them takes a ready step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stepwell.engine.model import QueueStatus, RunProgress, Step, WorkerRow
 from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import StepStatus
 
-# So many ready steps of a run are looked at.
+# How many ready steps of a run are examined.
 LOOKED_AT = 1_000
 
 
@@ -23,9 +23,9 @@ def why_nobody_takes(
     since: datetime,
     typed: Typed,
 ) -> str:
-    """What keeps all workers seen since then from this step; empty if one of them can take it.
+    """Why no worker seen since then takes this step; empty if one of them can.
 
-    Only of ready steps: others wait for something else than a worker.
+    Only for ready steps: others do not wait for a worker.
     """
     if step.status is not StepStatus.READY:
         return ""
@@ -46,9 +46,9 @@ def why_nobody_takes(
 
 
 def why_nobody_goes_on(session: Session, runtime: Runtime, progress: RunProgress, run: str) -> str:
-    """What keeps all workers from everything that is ready in a run, a line for each reason.
+    """Why no worker takes any ready step of a run, a line for each reason.
 
-    Empty if a step of it runs, if none is ready, or if a worker can take one.
+    Empty if a step of the run is running, if none is ready, or if a worker can take one.
     """
     if progress.running:
         return ""
@@ -64,14 +64,14 @@ def why_nobody_goes_on(session: Session, runtime: Runtime, progress: RunProgress
 
 
 def living(workers: Sequence[WorkerRow], since: datetime) -> list[WorkerRow]:
-    """Those of the workers that were seen since then."""
+    """The workers that were seen since then."""
     return [worker for worker in workers if worker.seen_at >= since]
 
 
 def seen_since(session: Session) -> datetime:
-    """Since when a worker must have been seen to count as alive, by the lease that is set.
+    """The time since which a worker must have been seen to count as alive, by the lease setting.
 
-    A worker is seen every third of its lease; one that was not for a whole one has lost its steps.
+    A worker reports every third of its lease; one silent for a whole lease has lost its steps.
     """
     return wall_time() - timedelta(seconds=session.configuration.engine.lease)
 

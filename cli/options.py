@@ -1,4 +1,4 @@
-"""Options that many commands share. They are remembered in the session, not passed on."""
+"""Options that many commands share. They are kept in the session, not passed as parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ C = TypeVar("C", bound=click.Command)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep a flag; one given to the command holds over the same one given before it."""
+    """Keep a flag; after the command's name it takes precedence over the same one before it."""
     if value is None or value is False or value == () or param.name is None:
         return
     session = ctx.ensure_object(Session)
@@ -116,7 +116,7 @@ def by_option(function: F) -> F:
 
 
 def login_name() -> str:
-    """Who is logged in here; "operator" where the system cannot tell, or by no usable name."""
+    """The name of the user; "operator" if it is unknown or unusable."""
     try:
         return check_id(getpass.getuser(), "by")
     except (ImportError, OSError, KeyError, InvalidInput):  # a user id without an entry
@@ -146,14 +146,14 @@ def settings_options(function: F) -> F:
 
 
 class Seconds(click.ParamType[float]):
-    """A number of seconds over zero."""
+    """A positive number of seconds."""
 
     name = "seconds"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number. Fails for what is none, and for zero, infinity and less than zero."""
+        """The number. Fails for anything but a positive, finite number."""
         try:
             number = float(value)
         except ValueError:

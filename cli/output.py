@@ -1,6 +1,6 @@
-"""What the commands write: data on stdout, talk on stderr.
+"""The output of commands: data on stdout, messages on stderr.
 
-People get tables with everything unprintable escaped; programs get JSON with snake_case keys and
+People get tables with unprintable characters escaped; programs get JSON with snake_case keys and
 times in UTC with a Z.
 """
 
@@ -67,7 +67,7 @@ def plain(value: Any) -> Any:
 
 
 def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
-    """`value` as JSON without a character that a terminal would act on."""
+    """`value` as JSON without characters that control a terminal."""
     text = json.dumps(plain(value), indent=indent, ensure_ascii=ascii_only)
     if text.isascii():
         return text
@@ -88,7 +88,7 @@ def moment(value: datetime | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things, in the singular for one."""
+    """A number with its noun, in the singular for one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -102,7 +102,7 @@ def duration(seconds: float) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives to `text`."""
+    """How many columns `text` takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(
@@ -112,7 +112,7 @@ def width(text: str) -> int:
 
 
 class Output:
-    """Where a command writes to. `json` says whether a program reads it."""
+    """The output of one command. `json` says whether a program reads it."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
@@ -120,13 +120,13 @@ class Output:
 
     @property
     def stream(self) -> TextIO:
-        """Where data goes: stdout, or where that led before it was set apart."""
+        """Where data goes: the original stdout, even after `set_apart`."""
         return sys.stdout if self._data is None else self._data
 
     def set_apart(self, *, descriptors: bool) -> None:
-        """From now on what others write to stdout is talk; see `data_apart`."""
+        """From now on, send what other code writes to stdout to stderr; see `data_apart`."""
         if self._data is None and isinstance(_raw(sys.stdout), _Nowhere):
-            # There is no stdout to keep; what is lost there is told of at the end.
+            # There is no stdout to keep; lost output is reported at the end.
             self._data, sys.stdout = sys.stdout, sys.stderr
             if descriptors:
                 for place in (1, sys.stderr.fileno()):
@@ -135,13 +135,13 @@ class Output:
             self._data = data_apart(descriptors=descriptors)
 
     def flush(self) -> None:
-        """See that all data has left. Raises BrokenPipeError when nobody reads it."""
+        """Flush all data. Raises BrokenPipeError if nobody reads it."""
         self.stream.flush()
 
     # --- data -------------------------------------------------------------------------------
 
     def line(self, text: str = "") -> None:
-        """One line of data; what is unprintable in it is escaped."""
+        """One line of data, with unprintable characters escaped."""
         self._put(clean(text))
 
     def text(self, text: str) -> None:
@@ -160,7 +160,7 @@ class Output:
             self.line(text)
 
     def fields(self, pairs: Mapping[str, Any]) -> None:
-        """Names and values below each other; empty ones are left out."""
+        """Names and values, one pair a line, without empty ones."""
         shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "")}
         left = max(map(len, shown), default=0)
         for name, value in shown.items():
@@ -170,7 +170,7 @@ class Output:
                 self._put(f"{'':<{left}}  {line}")
 
     def table(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """A table; on a terminal the last column is cut to fit. Nothing without rows."""
+        """A table; on a terminal, the last column is cut to fit. Without rows, nothing."""
         cells = [[_cell(value).replace("\n", "\\n") for value in row] for row in rows]
         if not cells:
             return
@@ -185,14 +185,14 @@ class Output:
             line = _row(row, widths, room)
             if status is not None and self.colours:
                 start = sum(widths[:status]) + 2 * status
-                # Statuses are ASCII and stand in front, so columns are characters here.
+                # Statuses are ASCII and come first, so columns equal characters here.
                 end = start + len(row[status])
                 if line[start:end] == row[status]:
                     line = line[:start] + self.tint(row[status]) + line[end:]
             self._put(line)
 
     def _room(self, widths: Sequence[int]) -> int | None:
-        """How wide the last column may be, or None where nothing bounds it."""
+        """The maximum width of the last column, or None for no limit."""
         if not self.stream.isatty():
             return None
         columns = shutil.get_terminal_size().columns
@@ -218,37 +218,37 @@ class Output:
         self.talk(clean(text))
 
     def talk(self, text: str) -> None:
-        """Text as it is, to stderr; the work goes on if nobody reads it."""
+        """Unchanged text to stderr; does not fail if nobody reads it."""
         try:
             print(text, file=sys.stderr, flush=True)
         except OSError:
             forget(sys.stderr)
 
     def warn(self, text: str) -> None:
-        """One line about something that is wrong but does not stop the command."""
+        """One line about a problem that does not stop the command."""
         self.say(f"warning: {text}")
 
 
 class _Nowhere(io.FileIO):
-    """Takes the place of a closed stream, and its number, so that no file gets that."""
+    """Replaces a closed stream and occupies its number, so that no file gets it."""
 
     def __init__(self) -> None:
         super().__init__(os.devnull, "wb")
         self.lost = False
 
     def write(self, data: Any, /) -> int:
-        """Lose it."""
+        """Discard the data."""
         self.lost = True
         return memoryview(data).nbytes
 
 
 def nowhere() -> TextIO:
-    """A stream in the place of one that was closed by who called us."""
+    """A stream in place of one that the caller had closed."""
     return io.TextIOWrapper(io.BufferedWriter(_Nowhere()), encoding="utf-8")
 
 
 def is_lost(stream: TextIO) -> bool:
-    """Whether something was written to a stream that was closed; what is buffered counts."""
+    """Whether anything was written to a closed stream, or is buffered for it."""
     raw = _raw(stream)
     if not isinstance(raw, _Nowhere):
         return False
@@ -261,7 +261,7 @@ def _raw(stream: TextIO) -> Any:
 
 
 def forget(stream: TextIO) -> None:
-    """Nobody reads it any more; what is still buffered goes nowhere, without a message."""
+    """Discard what is still buffered for a stream that nobody reads, without a message."""
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, stream.fileno())
@@ -271,7 +271,7 @@ def forget(stream: TextIO) -> None:
 
 
 def colours_wanted(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal and nobody asked for no colours."""
+    """Whether `stream` is a terminal and colours are not disabled."""
     return (
         stream.isatty()
         and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""Shows how a run gets on, while another thread works on it."""
+"""Shows the progress of a run, while another thread works on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stepwell.engine.model import RunProgress
 LIVE_INTERVAL = 0.1
 PLAIN_INTERVAL = 0.25
 RATE_SECONDS = 5.0
-# A run in which nothing runs or changes for so long is asked what it waits for, and then ever
+# When nothing runs or changes for this long, we ask what the run waits for, and ask again less and
 # less often.
 STILL_SECONDS = 0.5
 ASK_AT_LEAST_EVERY = 30.0
@@ -37,12 +37,12 @@ class Snapshot:
 
     @property
     def ended(self) -> int:
-        """How many steps ended, one way or another."""
+        """How many steps have ended."""
         return self.counts.total - self.counts.open
 
     @property
     def percent(self) -> int:
-        """How much of the steps known so far ended; a run may still get more."""
+        """The percentage of known steps that have ended; a run may get more steps."""
         return 100 * self.ended // self.counts.total if self.counts.total else 100
 
 
@@ -54,7 +54,7 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """A line on stderr for each change of status, each further ten percent, and each wait."""
+    """Writes a line to stderr for each change of status, each ten percent, and each wait."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -62,7 +62,7 @@ class PlainDisplay:
         self._waits: Sequence[str] = ()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Write a line if there is something new to say."""
+        """Write a line if there is something new."""
         self._show_counts(snapshot)
         for line in snapshot.waits:
             if line not in self._waits:
@@ -78,7 +78,7 @@ class PlainDisplay:
         self._write(describe(snapshot))
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """There is nothing to release."""
 
 
 def describe(snapshot: Snapshot) -> str:
@@ -99,7 +99,7 @@ def describe(snapshot: Snapshot) -> str:
 
 
 class _Standstill:
-    """Asks what a run waits for while it stands still."""
+    """Asks what a run waits for while it makes no progress."""
 
     def __init__(self, ask: Callable[[], Sequence[str]]) -> None:
         self._ask = ask
@@ -108,7 +108,7 @@ class _Standstill:
         self._told: Sequence[str] = ()
 
     def look(self, counts: RunProgress, now: float) -> Sequence[str]:
-        """What it waits for, as far as that was asked; nothing while it gets on."""
+        """What the run waits for, as of the last question; nothing while it makes progress."""
         if counts != self._counts or counts.running:
             self._counts, self._told = counts, ()
             self._since, self._next = now, now + STILL_SECONDS
@@ -119,7 +119,7 @@ class _Standstill:
 
 
 class _Monitor:
-    """Reads the counts again and again in a thread of its own."""
+    """Reads the counts periodically, in its own thread."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class _Monitor:
             while not self._stop.wait(self._interval):
                 self._display.show(self._snapshot())
         except (StepwellError, OSError):
-            return  # whoever works on the run says what is wrong
+            return  # the thread that works on the run reports the error
 
     def _snapshot(self) -> Snapshot:
         counts = self._read()
@@ -166,7 +166,7 @@ class _Monitor:
         """Show the last state and stop."""
         self._stop.set()
         self._thread.join()
-        with suppress(StepwellError, OSError):  # nobody may be reading any more
+        with suppress(StepwellError, OSError):  # stderr may have no reader any more
             self._display.show(self._snapshot())
         with suppress(OSError):
             self._display.close()
@@ -180,9 +180,9 @@ def shown(
     *,
     quiet: bool,
 ) -> Iterator[None]:
-    """Show what `read` gives for the time of the block: live on a terminal, else in lines.
+    """Show the results of `read` during the block: live on a terminal, else in lines.
 
-    While the run stands still, `ask` says what it waits for.
+    While the run makes no progress, `ask` says what it waits for.
     """
     if quiet:
         yield

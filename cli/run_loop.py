@@ -1,4 +1,4 @@
-"""Working on one run until it ends, and telling how it ended: what `stepwell run` does."""
+"""Works on one run until it ends, and reports how it ended, for `stepwell run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stepwell.engine.states import RunStatus, StepStatus
 EXIT_OF = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.CANCELED: 6}
 FAILURES_SHOWN = 10
 RESULTS_SHOWN = 10
-# To find the last steps, all edges are read; in larger runs nobody waits for that.
+# Finding the last steps means reading all edges, which takes too long in larger runs.
 RESULTS_UP_TO = 50_000
 
 
@@ -26,8 +26,8 @@ def work_until_end(
 ) -> int:
     """Work in this thread until the run ends; prints how it ended and returns the exit code.
 
-    A first signal that is heeded lets running steps finish within the grace period and leaves the
-    run as it is. Raises WaitTimeout after `timeout` seconds.
+    A first signal lets running steps finish within the grace period and leaves the run as it is.
+    Raises WaitTimeout after `timeout` seconds.
     """
     out = session.output
     try:
@@ -44,7 +44,7 @@ def work_until_end(
     except WaitTimeout as error:
         again = session.again("run", "--resume", run_id)
         raise WaitTimeout(f"{error}; go on with: {again}") from None
-    except Interrupted:  # nobody worked yet, or any more
+    except Interrupted:  # before or after the work
         if not runtime.run(run_id).status.ended:
             _tell_interrupted(session, run_id)
         raise
@@ -111,7 +111,7 @@ def _tell_canceled_ends(
 
 
 def _print_result(session: Session, step_id: str, value: Any) -> None:
-    """A text is printed as it is: a summary that its step wrote for people."""
+    """Print a result; a text unchanged, as a step's summary for people."""
     if isinstance(value, str):
         session.output.text(f"{step_id}:\n{value}" if "\n" in value else f"{step_id}: {value}")
     else:
@@ -119,7 +119,7 @@ def _print_result(session: Session, step_id: str, value: Any) -> None:
 
 
 def _last_results(runtime: Runtime, run: Run) -> list[StepResult]:
-    """Results of the steps that end the graph: the succeeded ones that no step depends on."""
+    """Results of the last steps: those that succeeded and that no step depends on."""
     if run.total_steps > RESULTS_UP_TO:
         return []
     needed = {edge.target for edge in runtime.edges(run.id)}

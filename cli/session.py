@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from stepwell.cli.apps import Apps
     from stepwell.engine.runtime.runtime import Runtime
 
-# How soon and how late a server that cannot be reached is tried again, in seconds.
+# The shortest and longest delay before an unreachable server is tried again, in seconds.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 # Kinds of URLs that name a file, in which any character may be.
 _WITHOUT_LOGIN = ("sqlite", "file", "memory")
-# What the rooms below, which know no flags, tell people to type.
+# Commands in messages of the rooms below, which know no flags.
 _HINT = re.compile(r"(?<![\w/.-])(?<!-m )stepwell (verify|db upgrade|run PACKAGE)\b")
 
 
 class Session:
-    """What the commands share. Nothing is read, loaded or opened before a command asks."""
+    """What commands share. Nothing is read, loaded or opened before a command needs it."""
 
     def __init__(self, deadline: Deadline | None = None) -> None:
-        # None in a process that is not the command line's own, as in a test.
+        # None if the process is not only for the command line, as in a test.
         self.deadline = deadline
         self.flags: dict[str, Any] = {}
         self.output = Output()
         self.exit_code = 0
-        # Where to find again what is being written, of a command that did more than look: it has
-        # done that, whoever reads its output.
+        # How to see the output again, for a command that changed something: the change is done even
+        # if nobody reads the output.
         self.told = ""
         # Signals that asked the program to end before it began to work.
         self.interrupts: list[int] = []
@@ -60,9 +60,9 @@ class Session:
 
     @cached_property
     def apps(self) -> Apps:
-        """The packages there are; broken installed ones are reported and left out.
+        """All packages; broken installed ones are reported and left out.
 
-        From here on code of others runs, and what that prints is talk.
+        From here on, code of packages may run, and whatever it prints goes to stderr.
         """
         self.output.set_apart(descriptors=self.deadline is not None)
         if self.deadline is not None:
@@ -71,22 +71,22 @@ class Session:
 
     @property
     def store_url(self) -> str:
-        """The store's URL, whether it was named or follows from home."""
+        """The store's URL, whether it was given or follows from home."""
         config = self.configuration
         if config.store is not None:
             return config.store
         return f"{SQLITE}{Path(config.home or DEFAULT_HOME) / DEFAULT_STORE}"
 
     def typed(self, *command: str) -> str:
-        """A command as it can be typed to act on the same store."""
+        """A command, with the flags to act on the same store."""
         return self._typed(command, ())
 
     def again(self, *command: str) -> str:
-        """A command as it can be typed to work on the same store with the same packages."""
+        """A command, with the flags to work on the same store with the same packages."""
         return self._typed(command, self.flags.get("app", ()))
 
     def with_hints(self, message: str) -> str:
-        """A message of the rooms below, its commands written for the store they are to act on."""
+        """A message of the rooms below, with flags for this store added to its commands."""
         return _HINT.sub(lambda found: self.typed(*found.group(1).split()), message)
 
     def _typed(self, command: Sequence[str], apps: Sequence[str]) -> str:
@@ -105,11 +105,11 @@ class Session:
         return shlex.join(map(str, [*words, *command]))
 
     def check_store_exists(self) -> None:
-        """Raises StoreError where there is no store to read; nothing is made."""
+        """Raises StoreError if there is no store to read; creates nothing."""
         url = self.store_url
         self.check_store_lasts()
         if not url.startswith(SQLITE):
-            return  # what the URL should be is said by who opens it
+            return  # opening it reports what is wrong with the URL
         path = file_of(url)
         try:
             empty = path.is_file() and path.stat().st_size == 0
@@ -122,7 +122,7 @@ class Session:
             )
 
     def check_store_lasts(self) -> None:
-        """Raises StoreError for one that is gone when the command ends."""
+        """Raises StoreError for a store that does not outlast the command."""
         if self.store_url == MEMORY:
             raise StoreError(
                 "memory:// keeps nothing from one command to the next; name a store with "
@@ -130,13 +130,13 @@ class Session:
             )
 
     def make_home(self) -> None:
-        """Make the home folder where the store is to be in it. Raises StoreError."""
+        """Create the home folder if the store will be in it. Raises StoreError."""
         if self.configuration.store is not None:
             return
         stepwell.composition.make_home(Path(self.configuration.home or DEFAULT_HOME))
 
     def check_package(self, name: str) -> None:
-        """Raises NotFound, before anything is opened, when no such package was loaded."""
+        """Raises NotFound, before anything is opened, if the package is not loaded."""
         known = self.apps.names
         if name not in known:
             none = "" if known else "; none is installed, name one with --app module:attribute"
@@ -144,23 +144,23 @@ class Session:
 
     @contextmanager
     def reading(self) -> Iterator[Runtime]:
-        """A runtime on a store that is there already, without packages."""
+        """A runtime on an existing store, without packages."""
         self.check_store_exists()
         with self._connect(()) as runtime:
             yield runtime
 
     @contextmanager
     def writing(self) -> Iterator[Runtime]:
-        """A runtime without packages; makes the store if there is none."""
+        """A runtime without packages; creates the store if there is none."""
         self.check_store_lasts()
         with self._connect(()) as runtime:
             yield runtime
 
     @contextmanager
     def working(self, *, patient: bool = False) -> Iterator[Runtime]:
-        """A runtime with all packages; makes the store if there is none.
+        """A runtime with all packages; creates the store if there is none.
 
-        If `patient`, a server that cannot be reached is waited for.
+        With `patient`, waits for a server that cannot be reached.
         """
         with self._opened(patient=patient) as runtime:
             check_received(self.interrupts)
@@ -207,7 +207,7 @@ class Session:
 
 
 def without_secrets(url: str) -> str:
-    """A URL as it can be typed again, with stars for a password."""
+    """A URL in a form that can be typed, with stars in place of a password."""
     if not url.startswith(("postgresql://", "postgres://")):
         scheme, _, rest = url.partition("://")
         is_secret = scheme not in _WITHOUT_LOGIN and ("@" in rest or "password" in url)

@@ -24,7 +24,7 @@ URLS = ("store", "artifacts", "projections", "checkpoints")
 PLACES = (*URLS, "home", "app")
 ENGINE = tuple(field.name for field in fields_of(Settings))
 NAMES = (*PLACES, *ENGINE)
-# Variables that are read elsewhere in this room.
+# Variables that other modules of this room read.
 OTHER_VARIABLES = ("STEPWELL_DEBUG",)
 
 Warn = Callable[[str], None]
@@ -32,9 +32,9 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a command works with. None means the default of `connect()`.
+    """The configuration of a command. None means the default of `connect()`.
 
-    `file` is the one that was read, if any; `sources` is where each setting that was given stands.
+    `file` is the one that was read, if any; `sources` says where each given setting comes from.
     """
 
     store: str | None
@@ -50,14 +50,14 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value, and how a message names the place it came from."""
+    """A value, and the name of its source for messages."""
 
     value: Any
     source: str
 
 
 def configure(flags: Mapping[str, Any], warn: Warn) -> Configuration:
-    """The settings that hold. Raises InvalidSettings naming the setting and where it stands."""
+    """The effective settings. Raises InvalidSettings naming the setting and its source."""
     file, in_file = _from_file(Path.cwd(), warn)
     given = {**in_file, **_from_environment(os.environ, warn), **_from_flags(flags)}
     return Configuration(
@@ -89,16 +89,16 @@ def _from_environment(environment: Mapping[str, str], warn: Warn) -> dict[str, _
             parts = [part.strip() for part in value.split(",") if part.strip()]
             given[name] = _Given(parts if name == "app" else value, variable)
         elif close := get_close_matches(variable.removeprefix(PREFIX).lower(), NAMES, n=1):
-            # Others may use the prefix for their own; only what looks like a slip is reported.
+            # Other programs may use the prefix; only what looks like a typo is reported.
             warn(f"{variable} is no setting; did you mean {PREFIX}{close[0].upper()}?")
     return given
 
 
 def _from_file(folder: Path, warn: Warn) -> tuple[Path | None, dict[str, _Given]]:
-    """The file that holds here, and what it says.
+    """The settings file, and its settings.
 
-    One above the working folder holds only if it is the user's own, or root's: it names code to be
-    run, and whoever can write to a folder above could put it there.
+    A file above the working folder counts only if it belongs to the user or root: it names code to
+    run, and anyone who can write to a folder above could put it there.
     """
     for place in (folder, *folder.parents):
         for name in ("stepwell.toml", "pyproject.toml"):
@@ -119,7 +119,7 @@ def _from_file(folder: Path, warn: Warn) -> tuple[Path | None, dict[str, _Given]
 
 
 def _table(path: Path, *, lenient: bool) -> tuple[Any, str]:
-    """The settings of a file as it stands there, and how their names begin; None without any."""
+    """The settings in a file, and the prefix of their names; None without any."""
     if path.name == "stepwell.toml":
         return ({} if lenient else _parse(path)), ""
     try:
@@ -132,7 +132,7 @@ def _table(path: Path, *, lenient: bool) -> tuple[Any, str]:
 
 
 def _stranger(path: Path) -> str | None:
-    """Who a file, or the link to it, belongs to, if that is neither the user nor root."""
+    """The owner of a file, or of the link to it, if that is neither the user nor root."""
     trusted = {0, os.geteuid()}
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
         trusted.add(int(os.environ["SUDO_UID"]))
@@ -165,7 +165,7 @@ def _read(path: Path, table: Any, prefix: str) -> dict[str, _Given]:
 
 
 def _from_folder(name: str, value: Any, folder: Path) -> Any:
-    """Paths in a file mean the same from wherever the command is called."""
+    """Resolve paths in a file, so that they do not depend on the working folder."""
     if name == "home" and isinstance(value, str):
         return str(folder / value)
     if name in URLS and isinstance(value, str) and value.startswith("sqlite:///"):

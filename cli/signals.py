@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: unwind the program, or first let its workers drain."""
+"""SIGINT, SIGTERM and SIGHUP: they unwind the program, or first let its workers drain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to end; derived so that `except Exception` lets it pass."""
+    """A signal asked the program to end. A BaseException, so that `except Exception` misses it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -27,15 +27,15 @@ class Interrupted(BaseException):
 
 
 def check_received(received: list[int]) -> None:
-    """Raises Interrupted for a signal that came before, though its exception was swallowed."""
+    """Raises Interrupted for a received signal whose exception was swallowed."""
     if received:
         raise Interrupted(received[0])
 
 
 class Drain:
-    """Tells a runtime's workers to stop: at the first signal in peace, at the second at once.
+    """Stops a runtime's workers: gracefully at the first signal, at once at the second.
 
-    A third one ends the process where it stands, and leases lapse.
+    A third signal ends the process immediately, and leases lapse.
     """
 
     def __init__(self, runtime: Runtime, grace: float, deadline: Deadline | None = None) -> None:
@@ -53,24 +53,24 @@ class Drain:
             self._deadline.told(signum, self._grace if count == 1 else 0)
         told = self._runtime.stop_workers(None if count == 1 else 0)
         if not told:
-            # Nobody works yet, or any more: there is nothing to wait for.
+            # No worker is running: there is nothing to wait for.
             raise Interrupted(signum)
         name = signal.Signals(signum).name
         if count == 1:
             line = f"{name}: running steps may finish within {self._grace:g} s; again stops at once"
         else:
             line = f"{name}: stopping at once; running steps are given back"
-        # Not through sys.stderr, which the interrupted code may be writing to right now.
+        # Not through sys.stderr: the interrupted code may be in the middle of writing to it.
         with suppress(OSError):
             os.write(2, f"{line}\n".encode())
 
 
 @contextmanager
 def unwinding(received: list[int]) -> Iterator[None]:
-    """Within the block each signal raises Interrupted in the main thread.
+    """Within the block, each signal raises Interrupted in the main thread.
 
-    Keeps what was `received`: code that is being imported, and finalizers, may swallow whatever is
-    raised in them, or make another error of it.
+    Keeps the signals in `received`: modules being imported, and finalizers, may swallow the
+    exception or turn it into another one.
     """
 
     def unwind(signum: int, _frame: FrameType | None) -> None:
@@ -96,9 +96,9 @@ def draining(
     grace: float | None = None,
     deadline: Deadline | None = None,
 ) -> Iterator[Drain]:
-    """Within the block the signals drain the runtime's workers; says which ones came.
+    """Within the block, signals drain the runtime's workers; gives those that came.
 
-    Raises Interrupted if one was `received` before and swallowed. The `deadline` is told of them.
+    Raises Interrupted if one was `received` earlier and swallowed. Reports them to the `deadline`.
     """
     drain = Drain(runtime, runtime.settings.grace if grace is None else grace, deadline)
     with _handled_by(drain):
@@ -108,7 +108,7 @@ def draining(
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    # Under nohup SIGHUP is ignored, and stays so.
+    # Under nohup, SIGHUP is ignored and stays ignored.
     heeded = [
         signum
         for signum in SIGNALS

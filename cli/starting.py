@@ -1,4 +1,4 @@
-"""What `run` and `start` have in common: the options that say what to start."""
+"""What `run` and `start` share: the options that say what to start."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def start_options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run to be started, checked as far as that can be without a store."""
+    """A run to be started, checked as far as possible without a store."""
 
     package: str
     entrypoint: str | None
@@ -62,7 +62,7 @@ class Start:
 
     @classmethod
     def of(cls, session: Session, target: str, given: dict[str, Any]) -> Start:
-        """From what was typed. Raises before any store is opened or made."""
+        """From the given options. Raises before any store is opened or created."""
         package, _, entrypoint = target.partition(":")
         if given["run_id"] == LAST:
             raise InvalidInput(
@@ -95,7 +95,7 @@ class Start:
 
 
 def _declared(package: Package, entrypoint: str | None) -> Any:
-    """The type of an entrypoint's input; None for any, or where starting it tells what is wrong."""
+    """The type of an entrypoint's input; None for any, or if starting it will report an error."""
     try:
         return package.find_entrypoint(entrypoint).signature.input_type
     except (StepwellError, StopIteration):

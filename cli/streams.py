@@ -1,4 +1,4 @@
-"""Data and talk apart, once code of others runs in this process."""
+"""Keeps data apart from whatever the code of packages prints in this process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 
 def data_apart(*, descriptors: bool) -> TextIO:
-    """A stream to where stdout led until now. All else that is written there goes to stderr.
+    """A stream to the original stdout. Everything else that is written to stdout goes to stderr.
 
-    With `descriptors`, which are the whole process's, that holds for the programs it starts, too,
-    and for whoever kept the old stream; a fork has no way to the new one.
+    With `descriptors`, which belong to the whole process, this includes the output of programs it
+    starts and of code that kept the old stream; a fork cannot use the new stream.
     """
     data, talk = sys.stdout, sys.stderr
     data.flush()
@@ -23,7 +23,7 @@ def data_apart(*, descriptors: bool) -> TextIO:
         os.dup2(talk.fileno(), place)
     os.register_at_fork(after_in_child=lambda: _lose(own))
     reconfigure = getattr(data, "reconfigure", None)
-    if reconfigure is not None:  # in the order in which it is written, as stderr is
+    if reconfigure is not None:  # line by line, in order with stderr
         reconfigure(line_buffering=True)
     return open(  # for as long as the process lives
         own,
@@ -35,7 +35,7 @@ def data_apart(*, descriptors: bool) -> TextIO:
 
 
 def _lose(descriptor: int) -> None:
-    """Keep a descriptor's number, and let it lead nowhere."""
+    """Point a descriptor to nowhere, but keep its number occupied."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor, inheritable=False)
     os.close(nowhere)

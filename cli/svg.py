@@ -24,7 +24,7 @@ NARROWEST = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a step is drawn."""
+    """The rectangle of a step."""
 
     x: float
     y: float
@@ -37,7 +37,7 @@ class Box:
 
 
 def svg(drawing: Drawing) -> Iterator[str]:
-    """The lines of an SVG document that stands alone: no scripts, nothing loaded."""
+    """The lines of a self-contained SVG document: no scripts, nothing to load."""
     boxes = layout(drawing)
     right = max((box.x + box.width for box in boxes.values()), default=200) + MARGIN
     right = max(right, width(drawing.title) * CHARACTER + 2 * MARGIN)
@@ -65,7 +65,7 @@ def svg(drawing: Drawing) -> Iterator[str]:
 
 
 def layout(drawing: Drawing) -> dict[str, Box]:
-    """A place for each step: the column is its layer, the row follows what it depends on."""
+    """A box for each step: its column is its layer, its row is near its dependencies."""
     columns: dict[int, list[Step]] = defaultdict(list)
     for step in drawing.steps:
         columns[drawing.layers.get(step.id, 0)].append(step)
@@ -76,7 +76,7 @@ def layout(drawing: Drawing) -> dict[str, Box]:
         wide = max(NARROWEST, max(width(_short(step.id)) for step in steps) * CHARACTER + 20)
         above = {step.id: _height(drawing, step, boxes) for step in steps}
         top = TITLE + MARGIN + (tallest - len(steps) * ROW) / 2
-        # Sorting is stable: among equals the order of creation stays.
+        # Sorting is stable: equal ones keep the order of creation.
         for row, step in enumerate(sorted(steps, key=lambda step: above[step.id])):
             boxes[step.id] = Box(x, top + row * ROW, wide)
         x += wide + GAP

@@ -1,4 +1,4 @@
-"""What a step or a run waits for, in words, with the command that lets it go on."""
+"""Says what a step or a run waits for, with the command that lets it continue."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from stepwell.engine.model import EdgeRow, Step, StepWait
 from stepwell.engine.runtime.runtime import Runtime
 from stepwell.engine.states import Condition, RunStatus, StepStatus, Verdict, verdict
 
-# How a command is written for the person who is to type it.
+# Formats a command for a person to type.
 Typed = Callable[..., str]
 
-# So many waiting steps, or dependencies, are named one by one.
+# How many waiting steps, or dependencies, are listed.
 NAMED = 10
-# So many dependencies of a step are looked at for those that are not met.
+# How many dependencies of a step are searched for unmet ones.
 LOOKED_AT = 200
 # How a dependency has to end.
 _MUST = {Condition.SUCCEEDED: "succeed", Condition.FINISHED: "end", Condition.FAILED: "fail"}
 
 
 def waits_for(step: Step, typed: Typed) -> str:
-    """What a waiting step waits for, and how to give it; empty for other steps."""
+    """What a waiting step waits for, and how to provide it; empty for other steps."""
     wait = step.wait
     if wait is None:
         return ""
@@ -37,7 +37,7 @@ def waits_for(step: Step, typed: Typed) -> str:
 
 
 def _named(step: Step, wait: StepWait, typed: Typed) -> str:
-    """One of several waits, after its name or place."""
+    """One of several waits, with its name or place."""
     label = (wait.operation or "").rpartition(".")[2]
     return f"{label}: {_waits_for(step, wait, _until(wait), typed)}"
 
@@ -63,7 +63,7 @@ def _waits_for(step: Step, wait: StepWait, until: str, typed: Typed) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who did something that still holds, why, and when."""
+    """An operator's act that is still in effect: who, why, and when."""
 
     by: str
     reason: str
@@ -75,27 +75,27 @@ class Act:
 
 
 def who_paused(runtime: Runtime, run_id: str, status: RunStatus) -> Act | None:
-    """Who paused a run; None where it is not paused."""
+    """Who paused a run; None if it is not paused."""
     if status is not RunStatus.PAUSED:
         return None
     return _act(runtime.last_event(run_id, EventType.RUN_PAUSED))
 
 
 def who_holds(runtime: Runtime, step: Step) -> Act | None:
-    """Who holds this very step back; None where nobody does."""
+    """Who holds this step itself; None if nobody does."""
     if not step.held or step.status.ended:
         return None
     return _act(runtime.last_event(step.run_id, EventType.STEP_HELD, step.id))
 
 
 def _act(event: Event | None) -> Act:
-    if event is None:  # of a store that was made by other means
+    if event is None:  # the store was written by other means
         return Act("an operator", "", None)
     return Act(event.data["by"], event.data["reason"], event.at)
 
 
 def held_by(step: Step, held: Act | None, paused: Act | None, typed: Typed) -> str:
-    """Who holds a step back, and how to let it go on; empty where nobody does."""
+    """Who holds a step, and how to release it; empty if nobody does."""
     if step.status.ended or step.status is StepStatus.RUNNING:
         return ""
     holds = []
@@ -108,14 +108,14 @@ def held_by(step: Step, held: Act | None, paused: Act | None, typed: Typed) -> s
 
 
 def paused_by(run_id: str, paused: Act | None, typed: Typed) -> str:
-    """Who paused a run, and how to let it go on; empty where it is not paused."""
+    """Who paused a run, and how to resume it; empty if it is not paused."""
     if paused is None:
         return ""
     return f"{paused}; no step is claimed; let it go on: {typed('resume', run_id)}"
 
 
 def waiting_lines(runtime: Runtime, run_id: str, typed: Typed) -> list[str]:
-    """A line for each waiting or held step of a run, the first ones of many."""
+    """A line for each waiting or held step of a run, up to a limit."""
     waiting = runtime.steps(run_id, status=StepStatus.WAITING, limit=NAMED + 1)
     lines = [
         f"step {step.id} waits for {waits_for(step, typed)}{_and_held(runtime, step, typed)}"
@@ -139,9 +139,9 @@ def waiting_lines(runtime: Runtime, run_id: str, typed: Typed) -> list[str]:
 
 
 def why_it_stands(runtime: Runtime, run_id: str, typed: Typed) -> list[str]:
-    """What a run waits for of which nothing can go on by itself; empty for one that works.
+    """What a run waits for, if no step of it can continue by itself; else empty.
 
-    A run that waits for the end of another stands only where that one does.
+    A run that waits for the end of another one is stuck only if that one is.
     """
     return _why(runtime, run_id, typed, set())
 
@@ -187,9 +187,9 @@ def _and_held(runtime: Runtime, step: Step, typed: Typed) -> str:
 
 
 def needs_of(runtime: Runtime, step: Step, edges: Sequence[EdgeRow]) -> tuple[list[str], list[str]]:
-    """The dependencies of a step, and those that a pending one still waits for; the first of many.
+    """The dependencies of a step, and those that a pending one still waits for, up to a limit.
 
-    Each with the status of the other step, and how that has to end.
+    Each comes with the status of the other step, and how that must end.
     """
     pending = step.pending if step.status is StepStatus.PENDING else 0
     met: list[str] = []

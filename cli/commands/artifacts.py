@@ -1,4 +1,4 @@
-"""`stepwell artifacts` and `stepwell artifact`: what steps stored as bytes."""
+"""`stepwell artifacts` and `stepwell artifact`: the bytes that steps stored."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _wait(wait: CheckpointWait) -> str:
 
 
 def _seconds(operation: Operation) -> str:
-    """How long its function took; a wait has none, and how long it waited is not recorded."""
+    """How long its function took; a wait has no function, and its length is not recorded."""
     if operation.kind != "do":
         return "-"
     if operation.started is None or operation.ended is None:

@@ -1,4 +1,4 @@
-"""`stepwell config`: what a command works with, and where that stands."""
+"""`stepwell config`: the settings of a command, and where they come from."""
 
 from __future__ import annotations
 

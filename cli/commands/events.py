@@ -43,7 +43,7 @@ def events(session: Session, run: str, after: int, follow: bool) -> None:
         while follow:
             try:
                 runtime.wait(run_id, timeout=LOOK_EVERY)
-                follow = False  # it has ended: what is stored now is all there is
+                follow = False  # it has ended: no events will follow
             except WaitTimeout:
                 pass
             after = _print_new(out, runtime, run_id, after)

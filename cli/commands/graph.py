@@ -36,7 +36,7 @@ def graph(session: Session, run: str, form: str, output: str | None) -> None:
     with session.reading() as runtime:
         found = find_run(runtime, run)
         steps = runtime.steps(found.id)
-        # Steps that were emitted between these two reads are left out.
+        # Leave out steps that were emitted between these two reads.
         known = {step.id for step in steps}
         edges = [edge for edge in runtime.edges(found.id) if {edge.step, edge.target} <= known]
     if out.json:

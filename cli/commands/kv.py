@@ -11,7 +11,7 @@ from stepwell.cli.session import Session
 from stepwell.engine.errors import Conflict, NotFound, nearest
 from stepwell.engine.key_values import KeyValueStore
 
-# So many keys are looked at for the one that was meant.
+# How many keys are searched for the nearest one.
 KEYS_LOOKED_AT = 1_000
 
 

@@ -1,4 +1,4 @@
-"""`stepwell send`, `messages`, `approve` and `reject`: what people say to a run."""
+"""`stepwell send`, `messages`, `approve` and `reject`: messages to a run, and decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stepwell.engine.states import StepStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# So many waiting steps are looked at for what they wait for.
+# How many waiting steps are examined for their waits.
 LOOKED_AT = 1_000
 TOPICS_NAMED = 10
 
@@ -56,7 +56,7 @@ def send(session: Session, run: str, topic: str, payload: str | None, key: str |
 
 
 def _waits(step: Step) -> tuple[StepWait, ...]:
-    """What a step waits for, each by itself."""
+    """The single waits of a step."""
     return () if step.wait is None else (step.wait, *step.wait.waits)
 
 
@@ -111,7 +111,7 @@ def _receiver(message: Message) -> str:
 
 
 def _decision(function: F) -> F:
-    """Give a command what a decision is made of."""
+    """Give a command the arguments and options of a decision."""
     comment = click.option("--comment", metavar="TEXT", default="", help="What to add to it.")
     function = comment(by_option(function))
     function = click.argument("step", metavar="[STEP]", required=False)(function)

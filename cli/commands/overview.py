@@ -1,4 +1,4 @@
-"""`stepwell status`, `queues` and `workers`: the store at a glance."""
+"""`stepwell status`, `queues` and `workers`: an overview of the store."""
 
 from __future__ import annotations
 

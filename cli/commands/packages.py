@@ -78,7 +78,7 @@ def _description(package: Package) -> dict[str, Any]:
 
 
 def _schema(entrypoint: Entrypoint) -> dict[str, Any] | None:
-    """The JSON schema of its input; None where it takes none, {} where there is no schema."""
+    """The JSON schema of its input; None if it takes none, {} if there is no schema."""
     wanted = entrypoint.signature.input_type
     try:
         return None if wanted is None else TypeAdapter(wanted).json_schema()
@@ -101,7 +101,7 @@ def summary(schema: Mapping[str, Any] | None) -> str:
 
 
 def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a schema refers to, also where it may be null instead."""
+    """The schema that a schema refers to, also if null is an alternative."""
     parts = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
     if len(parts) == 1:
         schema = parts[0]

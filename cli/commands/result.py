@@ -1,4 +1,4 @@
-"""`stepwell result`: what an ended step left behind."""
+"""`stepwell result`: what an ended step produced."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def show(
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Steps of a run in order of creation, and how to get those behind them; empty for none."""
+    """Steps of a run in order of creation, and how to get the next ones, if any."""
 
     steps: list[Step]
     next: str
@@ -69,7 +69,7 @@ def _page(
     limit: int,
     after: str | None,
 ) -> _Page:
-    # One more than is shown says whether there are others; a limit has a highest value.
+    # Read one more than is shown, to know whether there are others; a limit has a maximum.
     steps = runtime.steps(run_id, status=status, limit=limit, after=after)
     command = ""
     if len(steps) == limit and runtime.steps(run_id, status=status, limit=1, after=steps[-1].id):
@@ -118,7 +118,7 @@ def _show_run(session: Session, runtime: Runtime, run: Run, page: _Page) -> None
 
 
 def _failed_first(runtime: Runtime, run_id: str, page: _Page) -> list[Step]:
-    """The steps of a page, on the first one with all failed steps before them."""
+    """The steps of a page; the first page begins with all failed steps."""
     if page.status is not None or page.after is not None:
         return page.steps
     failed = runtime.steps(run_id, status=StepStatus.FAILED, limit=page.limit)

@@ -1,4 +1,4 @@
-"""`stepwell verify`: whether all that must hold in a store does."""
+"""`stepwell verify`: checks all rules of a store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def verify(session: Session, most: int) -> None:
     with session.reading() as runtime:
         found = runtime.verify(most)
         store = runtime.status().store if found.ok else ""
-    if not found.ok:  # whoever stops reading in the middle
+    if not found.ok:  # even if the reader stops in the middle
         session.exit_code = CorruptData.exit_code
     if out.json:
         out.value(
