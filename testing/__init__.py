@@ -1,7 +1,7 @@
-"""What authors of packages and of backends test with. It needs pytest.
+"""Test support for authors of packages and of backends. It needs pytest.
 
-For packages: the fixtures of the same names, which come with Stepwell (`pytest_stepwell`), or
-these functions. For backends: the conformance suites in the modules here.
+For packages: these functions, or the fixtures of the same names that come with Stepwell
+(`pytest_stepwell`). For backends: the conformance suites in the modules here.
 """
 
 import pytest
@@ -24,7 +24,7 @@ __all__ = [
     "virtual_runtime",
 ]
 
-# Asserts in the suites explain themselves, as those of a test module do.
+# Failing asserts in the suites show their values, as in a test module.
 pytest.register_assert_rewrite(
     "stepwell.testing.artifact_stores",
     "stepwell.testing.checkpointers",

@@ -7,7 +7,7 @@ Subclass it in a test module, and provide the store to be tested::
         def store(self):
             return MyArtifactStore(...)
 
-Each test gets a store of its own, which may hold other bytes already.
+Each test gets its own store, which may already contain other bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NOT_DIGESTS = {
 
 
 class Trickle(io.RawIOBase):
-    """A binary stream of `size` bytes that never exist all at once; gives a piece at a time."""
+    """A binary stream of `size` bytes that never exist all at once; returns one piece at a time."""
 
     def __init__(self, size: int, fails: bool = False) -> None:
         self._left = size
@@ -53,7 +53,7 @@ class Trickle(io.RawIOBase):
         self.largest = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `PIECE` bytes; asking for all at once is what a store must not do."""
+        """At most `PIECE` bytes; a store must not ask for all at once."""
         if size < 0:
             raise AssertionError("the store asked for the whole stream at once")
         self.largest = max(self.largest, size)
@@ -65,7 +65,7 @@ class Trickle(io.RawIOBase):
 
 
 class ArtifactStoreSuite:
-    """What every `ArtifactStore` must do; the rules stand at the contract."""
+    """What every `ArtifactStore` must do; the contract has the rules."""
 
     @pytest.mark.parametrize(
         "data", [b"", b"x", b"\0\r\n\xff", bytes(range(256)) * 10_000], ids=len

@@ -1,6 +1,6 @@
-"""Short ways to make what a run store takes: runs, steps, claims and outcomes.
+"""Builders for the arguments of a run store: runs, steps, claims and outcomes.
 
-Each builder fills in what a test does not care about, and nothing more.
+Each builder fills in the fields that a test does not care about, and nothing more.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def completed(step: ClaimedStep, value: Any = None, **made: Any) -> Completed:
 
 
 def failed(step: ClaimedStep, code: str = "broken", retry_in: timedelta | None = None) -> Failed:
-    """The execution failed: for good, or to be tried again in `retry_in`."""
+    """The execution failed: finally, or with a retry in `retry_in`."""
     wait = None if retry_in is None else duration_micros(retry_in)
     return Failed(step, Failure(code, f"it is {code}"), wait)
 
@@ -113,7 +113,7 @@ def suspended(
     messages: Sequence[NewMessage] = (),
     **wait: Any,
 ) -> Suspended:
-    """The step waits for a time, a run's end, the end of a run it starts, or what `wait` says."""
+    """The step waits for a time, a run's end, the end of a run it starts, or the given `wait`."""
     return Suspended(
         step, Wait(run_id if start is None else start.id, until, start, **wait), messages
     )
@@ -137,7 +137,7 @@ def new_artifact(
     uri: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> NewArtifact:
-    """An inline artifact, or with `uri` one whose bytes are elsewhere."""
+    """An inline artifact, or, with `uri`, one whose bytes are elsewhere."""
     return NewArtifact(
         id=id,
         name=name or id,

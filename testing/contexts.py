@@ -1,4 +1,4 @@
-"""A real step context for the unit test of an executor's function, and what was made through it."""
+"""A real step context for unit tests of an executor's function, and everything made through it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was made through a context, as plain values.
+    """Everything made through a context, as plain values.
 
     `records` by collection and key, `artifacts` (their bytes) by name, `emitted` by step id,
     `operations` (their recorded values) by operation id. `result` is what `step.result()` set.
@@ -71,7 +71,7 @@ class Made:
 class StepUnderTest(StepContext):
     """A step context over a store in memory. Waits pass at once, in virtual time.
 
-    A wait for a message needs one in `messages`; one that nothing can end fails the test.
+    A wait for a message needs one in `messages`; a wait that nothing can end fails the test.
     """
 
     def __init__(self, runtime: VirtualRuntime, claimed: ClaimedStep) -> None:
@@ -84,7 +84,7 @@ class StepUnderTest(StepContext):
 
     @property
     def made(self) -> Made:
-        """What was made so far. Raises InvalidGraph when what was emitted cannot be."""
+        """Everything made so far. Raises InvalidGraph for an invalid emission."""
         records: dict[str, dict[str, Any]] = {}
         for (collection, key), record in self.effects.records.items():
             records.setdefault(collection, {})[key] = decode(record.value)
@@ -118,7 +118,7 @@ class StepUnderTest(StepContext):
 
 
 class PassingJournal(VirtualJournal):
-    """Lets the time of a wait pass, where an execution would unwind."""
+    """Lets the time of a wait pass instead of unwinding the execution."""
 
     ended: Mapping[str, Operation] = MappingProxyType({})
 
@@ -143,11 +143,11 @@ class PassingJournal(VirtualJournal):
 class ContextOptions(TypedDict, total=False):
     """What `step_context` takes besides the input.
 
-    `dependencies`: the result values of what the step depends on, by step id. `kinds`: which
-    executors those steps are of, by step id, for `step.dependencies(executor)`. `attempt`: from 1.
-    `package`: whose executors can be emitted. `messages`: what `step.receive` gets, as (topic,
-    payload). `artifacts`: what the step can open: bytes or text by id, or by (step, name) as an
-    artifact of one of its `dependencies`. `app`: what `step.app` gives.
+    `dependencies`: the results of the step's dependencies, by step id. `kinds`: the executors of
+    those steps, by step id, for `step.dependencies(executor)`. `attempt`: from 1. `package`: its
+    executors can be emitted. `messages`: what `step.receive` returns, as (topic, payload).
+    `artifacts`: what the step can open: bytes or text by id, or by (step, name) for an artifact
+    of one of its `dependencies`. `app`: the value of `step.app`.
     """
 
     dependencies: Mapping[str, Any]
@@ -160,10 +160,10 @@ class ContextOptions(TypedDict, total=False):
 
 
 def step_context(input: Any = None, **options: Unpack[ContextOptions]) -> StepUnderTest:
-    """A context to call an executor's function with: `price(step_context(), Line(item="pen"))`.
+    """A context for calling an executor's function: `price(step_context(), Line(item="pen"))`.
 
-    `input` is what `step.input` gives; the typed one is the function's own argument. Raises
-    InvalidInput for an option that cannot be.
+    `input` is the value of `step.input`; the typed input is the function's own argument. Raises
+    InvalidInput for an invalid option.
     """
     unknown = options.keys() - ContextOptions.__annotations__.keys()
     if unknown:
@@ -187,7 +187,7 @@ def step_context(input: Any = None, **options: Unpack[ContextOptions]) -> StepUn
 
 
 def _claimed(runtime: VirtualRuntime, input: Any, options: ContextOptions) -> ClaimedStep:
-    """A step of a stored run, claimed, once those it depends on have succeeded."""
+    """A step of a stored run, claimed after its dependencies have succeeded."""
     store, given = runtime.internals.store, options.get("package")
     dependencies, kinds = options.get("dependencies", {}), options.get("kinds", {})
     package = "tests" if given is None else given.name
@@ -210,7 +210,7 @@ def _claimed(runtime: VirtualRuntime, input: Any, options: ContextOptions) -> Cl
 def _artifacts(
     given: Mapping[str | tuple[str, str], bytes | str], dependencies: Mapping[str, Any]
 ) -> dict[str, list[NewArtifact]]:
-    """The artifacts by the step that made them; "" are those of another run."""
+    """The artifacts by the step that made them; "" has those of another run."""
     made: dict[str, list[NewArtifact]] = {}
     for key, data in given.items():
         if not isinstance(data, (bytes, str)):

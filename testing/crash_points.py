@@ -1,6 +1,6 @@
 """Points at which a process can die, and a process that dies at one of them.
 
-Dead is who reads no clock any more: the store, the journal and the worker all do before they
+A dead process can no longer read its clock: store, journal and worker all read it before they
 write anything, so nothing is cleaned up, and leases stay until they lapse.
 """
 
@@ -18,18 +18,18 @@ from stepwell.testing.virtual import Reach
 
 
 class Crashed(BaseException):
-    """The process is dead; no `except Exception` of an author catches it."""
+    """The process is dead. An author's `except Exception` does not catch it."""
 
 
 class MortalClock(VirtualClock):
-    """A virtual clock that can be read only while its process lives."""
+    """A virtual clock that can only be read while its process is alive."""
 
     def __init__(self, start: datetime | None = None) -> None:
         super().__init__(*([] if start is None else [start]))
         self.died_at: int | None = None
 
     def die(self) -> None:
-        """Whoever reads the clock from now on is dead, too."""
+        """From now on, reading the clock raises Crashed."""
         self.died_at = self._micros
 
     def micros(self) -> int:
@@ -46,9 +46,9 @@ class MortalClock(VirtualClock):
 
 
 class CrashPoints:
-    """The points a process got to, in order; at `deadly`, if there is one, it dies.
+    """The points that a process reached, in order; at `deadly`, if given, it dies.
 
-    A point that is reached again is told apart by a number.
+    If a point is reached again, a number is added to it.
     """
 
     def __init__(self, clock: MortalClock, deadly: str | None = None) -> None:
@@ -58,7 +58,7 @@ class CrashPoints:
         self._times: Counter[str] = Counter()
 
     def reach(self, point: str) -> None:
-        """The process is at this point. Raises Crashed here, and anywhere later."""
+        """The process is at this point. Raises Crashed at the deadly one, and at all later ones."""
         self._clock.micros()
         self._times[point] += 1
         if self._times[point] > 1:
@@ -70,7 +70,7 @@ class CrashPoints:
 
 
 class TellingStore:
-    """A run store that tells what it has settled, once that is on disk."""
+    """A run store that reports each settle after it is durable."""
 
     def __init__(self, store: RunStore, reach: Reach) -> None:
         self._store = store
@@ -88,7 +88,7 @@ class TellingStore:
 
 
 def _part(outcome: Outcome) -> str:
-    """What of a step was settled."""
+    """What was settled, in words."""
     what = "the end"
     if isinstance(outcome, Suspended):
         what = "the wait"

@@ -1,4 +1,4 @@
-"""Runs a package once for each point where its process can die, and compares how it ends."""
+"""Runs a package once for each point at which its process can die, and compares the ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CrashOptions(PlayOptions, total=False):
     """What `crash_everywhere` takes besides the package and its input: `PlayOptions`, and these.
 
     `during(runtime, run)`: called when nothing is ready and a step waits for something from
-    outside, say to approve it. `ends`: how the run has to end, if not "succeeded".
+    outside, for example to approve it. `ends`: how the run must end, if not "succeeded".
     """
 
     during: Callable[[VirtualRuntime, RunHandle[Any]], object]
@@ -43,7 +43,7 @@ class CrashOptions(PlayOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Survived:
-    """The points at which the package crashed and went on to the same end; that end."""
+    """The points at which the package crashed and still came to the same end; that end."""
 
     points: tuple[str, ...]
     end: dict[str, Any]
@@ -56,17 +56,17 @@ def crash_everywhere(
     folder: Path | None = None,
     **options: Unpack[CrashOptions],
 ) -> Survived:
-    """Crash a package at each point where it can, and see that it always ends alike.
+    """Crash a package at every possible point, and check that it always ends the same way.
 
-    It runs undisturbed first; then once for each point it got to: it dies there, is opened again
-    on the same store, and goes on. Points lie before and after the body and the settle of each
+    It first runs undisturbed; then, once for each point it reached, it dies there, is opened again
+    on the same store, and continues. Points lie before and after the body and the settle of each
     step, and before, within and after each durable operation. A workflow needs its package in
-    `packages`. The stores are in `folder`, or nowhere afterwards.
+    `packages`. The stores are kept in `folder`, if given.
 
     Raises:
-        AssertionError: naming the point and each difference, when a crash changed the end; or
-            saying why the undisturbed run does not end as it has to.
-        InvalidInput: for an option that cannot be.
+        AssertionError: naming the point and each difference, if a crash changed the end; or
+            saying why the undisturbed run does not end as it must.
+        InvalidInput: for an invalid option.
     """
     unknown = options.keys() - CrashOptions.__annotations__.keys()
     if unknown:
@@ -78,7 +78,7 @@ def crash_everywhere(
 
 
 class _Trial:
-    """One package under trial, with everything a run of it needs."""
+    """One package under test, with everything that its run needs."""
 
     def __init__(
         self, package: Any, input: Any, folder: Path, options: CrashOptions, *, is_kept: bool
@@ -115,7 +115,7 @@ class _Trial:
         return Survived(tuple(points), end)
 
     def _undisturbed(self, home: Path) -> tuple[list[str], dict[str, Any]]:
-        """The points a run gets to, and how it ends."""
+        """The points that a run reaches, and how it ends."""
         self._begin(home)
         clock = MortalClock()
         points = CrashPoints(clock)
@@ -127,7 +127,7 @@ class _Trial:
             return points.seen, self._end(runtime)
 
     def _crash(self, point: str, home: Path) -> dict[str, Any]:
-        """How a run ends that was started, died at `point`, and was opened again."""
+        """How a run ends after it died at `point` and was opened again."""
         self._begin(home)
         clock = MortalClock()
         points = CrashPoints(clock, deadly=point)
@@ -147,9 +147,9 @@ class _Trial:
             return self._end(runtime)
 
     def _made_store(self, path: Path) -> Path:
-        """An empty store, to be copied: that is quicker than making one."""
+        """An empty store, to be copied, which is faster than creating one."""
         path.unlink(missing_ok=True)
-        # What a process leaves behind when it dies is there after a relaxed commit, too.
+        # A relaxed commit survives the death of a process as well.
         stores.opening.open_run_store(
             f"sqlite:///{path}", clock=VirtualClock(), durability="relaxed"
         ).close()
@@ -158,7 +158,7 @@ class _Trial:
     # --- one run ----------------------------------------------------------------------------
 
     def _begin(self, home: Path) -> None:
-        """An empty store, and nothing left outside of earlier runs."""
+        """Start with an empty store and without outside effects of earlier runs."""
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         shutil.copy(self._empty_store, home)
@@ -216,7 +216,7 @@ class _Trial:
         return {**end_state(runtime, RUN_ID), OBSERVED: self._observed()}
 
     def _wrong(self, home: Path, what: str) -> AssertionError:
-        """The error that says this, and where the store of the run is, if it stays there."""
+        """The error with this message, and with the place of the run's store, if it is kept."""
         if self._is_kept:
             url = shlex.quote(f"sqlite:///{home.absolute() / STORE}")
             what += f"\n  its store: stepwell --store {url} show {RUN_ID}"
@@ -228,7 +228,7 @@ class _Trial:
 
 
 def _ended_otherwise(runtime: VirtualRuntime, wanted: RunStatus) -> str | None:
-    """What is wrong with how the undisturbed run ended; None when it ended as it has to."""
+    """What is wrong with the end of the undisturbed run; None if it ended as it must."""
     status = runtime.run(RUN_ID).status
     if status is wanted:
         return None

@@ -1,4 +1,4 @@
-"""What a run and the runs it started left behind, as far as it must not depend on crashes."""
+"""The results of a run and of the runs it started, without what may depend on crashes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stepwell.engine.wait_rules import RESERVED
 
 MISSING = "nothing"
 _LONGEST = 200
-# What the built-in kinds measure or read off a clock, in their results.
+# Fields of built-in kinds' results that are measured or come from a clock.
 _OF_THE_CLOCK = {
     "shell.run": ("seconds",),
     "http.fetch": ("elapsed",),
@@ -24,13 +24,13 @@ _OF_THE_CLOCK = {
 
 
 class PlayOptions(TypedDict, total=False):
-    """What is given besides a package and its input to play it many times, and compare its ends.
+    """Options for playing a package many times and comparing its ends.
 
-    `packages`: others that are needed. `entrypoint`: as for `start_run`. `send`: messages, as
-    (topic, payload), sent after the start. `observe()`: the effects outside, compared, too;
-    `reset()` undoes them before each time. `ignore`: patterns of places that may differ, such as
-    "run.steps.pay.value.at" or "*.seconds". `app`, `settings`: as for `connect()`; each step gets
-    the same `app`.
+    `packages`: other packages that it needs. `entrypoint`: as for `start_run`. `send`: messages, as
+    (topic, payload), sent after the start. `observe()`: outside effects, which are compared as
+    well; `reset()` undoes them before each play. `ignore`: patterns of places that may differ, such
+    as "run.steps.pay.value.at" or "*.seconds". `app`, `settings`: as for `connect()`; each step
+    gets the same `app`.
     """
 
     packages: Sequence[Package]
@@ -59,7 +59,7 @@ def end_state(runtime: Runtime, run_id: str) -> dict[str, Any]:
 def differences(
     undisturbed: Mapping[str, Any], crashed: Mapping[str, Any], ignore: Iterable[str] = ()
 ) -> list[str]:
-    """A line for each place where the two differ; `ignore` holds patterns of places."""
+    """A line for each place where the two differ; `ignore` has patterns of places."""
     patterns = tuple(ignore)
     return [
         f"{path}: undisturbed {_short(one)}, after the crash {_short(other)}"
@@ -87,7 +87,7 @@ def _short(value: Any) -> str:
 
 
 def _names(runs: Sequence[Run], run_id: str) -> dict[str, str]:
-    """A name for each run that a crash does not change: `run/sub` is what step `sub` started."""
+    """A name for each run that crashes do not change: `run/sub` was started by step `sub`."""
     names: dict[str, str] = {}
     for run in reversed(runs):  # the oldest first
         name = "run" if run.id == run_id else run.id
@@ -107,11 +107,11 @@ def _run_state(runtime: Runtime, run: Run) -> dict[str, Any]:
 
 
 def _messages(runtime: Runtime, run: Run) -> dict[str, Any]:
-    """Each message by its topic and place there."""
+    """Each message by its topic and its position there."""
     found: dict[str, Any] = {}
     for message in runtime.messages(run.id):
         payload = message.payload
-        if message.topic.startswith(RESERVED):  # a decision, which says when it was made
+        if message.topic.startswith(RESERVED):  # a decision, which contains its time
             payload = {**payload, "at": None}
         number = 1 + sum(place.startswith(f"{message.topic}#") for place in found)
         found[f"{message.topic}#{number}"] = {
@@ -141,7 +141,7 @@ def _step_state(runtime: Runtime, step: Step) -> dict[str, Any]:
 
 
 def _without_times(kind: str, value: Any) -> Any:
-    """The result of a step without what differs from one execution to the next in any case."""
+    """The result of a step without what always differs between executions."""
     if not isinstance(value, Mapping) or kind not in _OF_THE_CLOCK:
         return value
     kept = {key: None if key in _OF_THE_CLOCK[kind] else item for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""What the fixtures of `pytest_stepwell` give; loaded when the first of them is used."""
+"""The values of the fixtures of `pytest_stepwell`; loaded when one of them is first used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MakeContext(Protocol):
 
 
 class CrashEverywhere(Protocol):
-    """The fixture `crash_everywhere`, which keeps the store of a run that went wrong."""
+    """The fixture `crash_everywhere`, which keeps the store of a run that failed."""
 
     def __call__(
         self,
@@ -52,7 +52,7 @@ def runtimes() -> Iterator[MakeRuntime]:
 
 @contextmanager
 def contexts() -> Iterator[MakeContext]:
-    """Makes contexts, and closes what is behind them at the end."""
+    """Makes contexts, and closes their runtimes at the end."""
     with ExitStack() as opened:
 
         def make(input: Any = None, **options: Unpack[ContextOptions]) -> StepUnderTest:

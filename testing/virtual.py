@@ -1,4 +1,4 @@
-"""A runtime for tests: in memory, in the caller's thread, and in a time that costs nothing."""
+"""A runtime for tests: in memory, in the caller's thread, and in virtual time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from stepwell.executors.pools.inline import InlinePool
 # ForkAware each point that the work gets to; what it raises ends the work there.
 Reach = Callable[[str], object]
 
-# Kinds of waits that somebody outside of the run can end.
+# Kinds of waits that can be ended from outside the run.
 FROM_OUTSIDE = ("message", "approval", "value")
 _TICK = timedelta(microseconds=1)
 
@@ -47,7 +47,8 @@ def virtual_runtime(
 ) -> VirtualRuntime:
     """A runtime with these packages, in memory, that works in virtual time.
 
-    `options` are those of `connect()`: `app`, `settings`, `queues`, … `reach` is told each point.
+    `options` are those of `connect()`: `app`, `settings`, `queues`, … `reach` is called with each
+    crash point.
     """
     options = {"store_url": "memory://", **options}
     packages = (*packages, *options.pop("packages", ()))
@@ -63,9 +64,9 @@ def virtual_runtime(
 
 
 class VirtualRuntime(Runtime):
-    """A runtime whose `drain()` moves the clock to what is due next, so that no wait takes time.
+    """A runtime whose `drain()` advances the clock to what is due next, so that no wait takes time.
 
-    All steps run in the caller's thread, one after the other, whatever pool they ask for.
+    All steps run in the caller's thread, one after the other, whatever their pool.
     """
 
     def __init__(self, parts: RuntimeParts, reach: Reach | None = None) -> None:
@@ -78,13 +79,13 @@ class VirtualRuntime(Runtime):
 
     @property
     def clock(self) -> VirtualClock:
-        """The time of this runtime: `runtime.clock.advance(timedelta(hours=1))`."""
+        """The clock of this runtime: `runtime.clock.advance(timedelta(hours=1))`."""
         clock = self.internals.parts.clock
         assert isinstance(clock, VirtualClock)
         return clock
 
     def work(self) -> list[Step]:
-        """Work until nothing is ready; the clock stays. Returns the steps of all runs that wait."""
+        """Work until nothing is ready, without moving the clock; returns all waiting steps."""
         with self._at_work() as worker:
             _work_off(worker)
         runs = self.runs(limit=1_000_000)
@@ -96,11 +97,11 @@ class VirtualRuntime(Runtime):
         timeout: float | None = None,
         during: Callable[[], object] | None = None,
     ) -> None:
-        """Work until the run has ended, or all runs as far as they get by themselves.
+        """Work until the run has ended, or all runs cannot continue by themselves.
 
-        When nothing is ready the clock moves to the next retry, timer or deadline; before it
-        does, and a step waits for something from outside, `during()` is called. Raises
-        WaitTimeout for a run that nothing will wake, and after `timeout` seconds of this time.
+        When nothing is ready, the clock moves to the next retry, timer or deadline; before that,
+        calls `during()` if a step waits for something from outside. Raises WaitTimeout for a run
+        that nothing will wake, and after `timeout` seconds of virtual time.
         """
         last = None if timeout is None else self.clock.monotonic() + timeout
         with self._at_work() as worker:
@@ -124,7 +125,7 @@ class VirtualRuntime(Runtime):
                 worker.wake()
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
-        """Work until the run has ended, as nobody else will."""
+        """Work until the run has ended, since no other worker does."""
         self.drain(run_id, timeout)
         return self.run(run_id)
 
@@ -142,7 +143,7 @@ class VirtualRuntime(Runtime):
         return run_id is not None and self.run(run_id).status.ended
 
     def _stuck(self, run_id: str) -> str:
-        """Why a run goes no further."""
+        """Why a run cannot continue."""
         reasons = [text for step in self.steps(run_id) if (text := self._why_idle(step))]
         return f"run {run_id!r} goes no further by itself: {'; '.join(reasons) or 'it is paused'}"
 
@@ -163,13 +164,13 @@ class VirtualRuntime(Runtime):
         with self._worker(None) as worker:
             try:
                 yield worker
-            finally:  # ends the worker, without its loop, which would wait in real time
+            finally:  # end the worker without its loop, which would wait in real time
                 worker.stop(0)
                 worker.run()
 
 
 class VirtualPool(InlinePool):
-    """Runs steps where they are submitted, and lets their waits pass in virtual time."""
+    """Runs steps in the submitting thread, and lets their waits pass in virtual time."""
 
     def __init__(
         self, size: int, deliver: Deliver, clock: VirtualClock, reach: Reach | None
@@ -191,7 +192,7 @@ class VirtualPool(InlinePool):
 
 
 class VirtualJournal(Journal):
-    """A journal that rests by moving the clock, and tells of each operation."""
+    """A journal that rests by moving the clock, and reports each operation."""
 
     def __init__(
         self,
@@ -206,7 +207,7 @@ class VirtualJournal(Journal):
         def rest(seconds: float) -> bool:
             if seconds > 0 and not context.cancelled:
                 clock.advance(timedelta(seconds=seconds))
-            clock.monotonic()  # refused to the dead
+            clock.monotonic()  # raises Crashed in a dead process
             return context.cancelled
 
         key, settings = context.idempotency_key, services.settings
@@ -237,16 +238,16 @@ class VirtualJournal(Journal):
 
 
 def _work_off(worker: Worker) -> bool:
-    """Work until nothing is ready; whether anything was."""
+    """Work until nothing is ready; returns whether anything was."""
     worker.wake()
     cycles = 0
     while worker.cycle():
         cycles += 1
-    return cycles > 1  # the first one only looks
+    return cycles > 1  # after `wake`, the first one always looks
 
 
 def nowhere(point: str) -> None:
-    """Nobody wants to know."""
+    """Ignore the point."""
 
 
 def _what(wait: StepWait | None) -> str:

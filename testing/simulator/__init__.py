@@ -1,8 +1,8 @@
-"""A deterministic simulator: many workers, one seed, every fault, and the same trace each time.
+"""A deterministic simulator: many workers, all kinds of faults, and the same trace for each seed.
 
-`simulate(package, input, seeds=range(100))` runs a package of yours in it. The engine, the worker
-and the SQLite store are the real ones; the threads, the clock and the disk's moods are the seed's.
-It needs pytest, as all of `stepwell.testing`.
+`simulate(package, input, seeds=range(100))` runs your package in it. Engine, worker and SQLite
+store are the real ones; the order of threads, the clock and the errors of the disk follow from the
+seed. Like all of `stepwell.testing`, it needs pytest.
 """
 
 from stepwell.testing.simulator.faults import Faults

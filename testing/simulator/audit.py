@@ -1,7 +1,7 @@
-"""What every transaction really did, seen by triggers, and the rules that it must keep.
+"""What every transaction really did, recorded by triggers, and the rules that it must keep.
 
-The triggers write in the same transaction as what they see, so a rollback takes their rows along.
-Nothing here reads a counter or a flag of the engine's; the rules are the promises.
+The triggers write in the transaction that they observe, so that a rollback removes their rows too.
+Nothing here reads a counter or flag of the engine; the rules are the promises of the docs.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ TRIGGERS = (
 )
 
 _ALLOWED = {(source, target) for sources, target in STEP_TRANSITIONS.values() for source in sources}
-# Handed on: it is made ready and claimed at once.
+# A hand-off: the step becomes ready and is claimed in one statement.
 _ALLOWED.add((StepStatus.PENDING, StepStatus.RUNNING))
 _CLOSED = {RunStatus.PAUSED, RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED}
 
 
 class _Step:
-    """A step as the transactions so far left it."""
+    """A step after the transactions so far."""
 
     def __init__(self, name: str, run: int, status: StepStatus, token: int, queue: str) -> None:
         self.name = name
@@ -85,7 +85,7 @@ class _Step:
 
 @dataclass(slots=True)
 class _Move:
-    """A change of a step's row. `due`: when its lease lapsed, or when it might be claimed."""
+    """A change of a step's row. `due`: when its lease lapses, or when it may be claimed."""
 
     key: int
     before: StepStatus
@@ -122,7 +122,7 @@ class Audit:
         return {self._runs[key]: status for key, status in self._run_status.items()}
 
     def lines(self, rows: Sequence[AuditRow]) -> Iterator[str]:
-        """What a transaction did, for the trace. To be asked after `follow`."""
+        """What a transaction did, for the trace. Call it after `follow`."""
         for _, what, a, b, c, d, e, f, g, h in rows:
             if what == "moved":
                 step = self._steps[a]
@@ -135,9 +135,9 @@ class Audit:
                 )
 
     def follow(self, rows: Sequence[AuditRow], settling: dict[int, int], now: int) -> list[str]:
-        """Take in a transaction, made at `now` (epoch µs); returns the rules it broke.
+        """Process a transaction, made at `now` (epoch µs); returns the rules it broke.
 
-        `settling` are the tokens, by step, of the outcomes that its process is settling.
+        `settling` has the tokens, by step, of the outcomes that its process is settling.
         """
         self._now = now
         self._settling = settling
@@ -198,7 +198,7 @@ class Audit:
             yield f"{where}: it ended {step.ends} times and was reopened {step.reopened} times"
 
     def _claim(self, step: _Step, where: str, move: _Move) -> Iterator[str]:
-        """A worker took it."""
+        """A worker claimed the step."""
         self.claims += 1
         step.claims += 1
         if move.token <= step.token:
@@ -212,7 +212,7 @@ class Audit:
             yield f"{where} {(move.due - self._now) / 1e6:g} s before it was due"
         for needed, condition in step.needs.items():
             target = self._steps[needed]
-            # What began goes on when an operator reopens something before it.
+            # A step that has begun continues even if an operator reopens a dependency.
             began = step.began and target.reopened > 0
             if verdict(condition, target.status) is not Verdict.MET and not began:
                 yield f"{where} while {target.name}, which must be {condition}, {target.status}"
@@ -225,7 +225,7 @@ class Audit:
             yield f"{where}: {self._running[step.queue]} of queue {step.queue!r} run, of {limit}"
 
     def _let_go(self, step: _Step, where: str, move: _Move) -> Iterator[str]:
-        """It is not held any more: it was settled, given back, canceled, or its lease lapsed."""
+        """The lease ended: the step was settled, released, canceled, or its lease lapsed."""
         self._running[step.queue] -= 1
         settled = move.after in (StepStatus.SUCCEEDED, StepStatus.WAITING)
         if settled or move.key in self._settling:
@@ -246,7 +246,7 @@ class Audit:
         written: set[int],
         born: list[tuple[int, int]],
     ) -> Iterator[str]:
-        """A transaction is over: nothing in it may be half."""
+        """A transaction is over: everything in it must be complete."""
         done = {key for key, moves in moved.items() if any(new == "succeeded" for _, new in moves)}
         for key in sorted(done - results):
             yield f"step {self._steps[key].name} succeeded without a result"
@@ -270,7 +270,7 @@ class Audit:
                 yield f"run {self._runs[run]} is {status} with {self._open[run]} open steps"
 
     def attempts(self) -> dict[int, tuple[str, int]]:
-        """Each step's name and how many of its claims were charged, by its key."""
+        """By step key, the step's name and how many of its claims were charged."""
         return {
             key: (step.name, step.claims - step.given_back) for key, step in self._steps.items()
         }

@@ -1,4 +1,4 @@
-"""Who starts runs, who operates, and how they go on when their process dies."""
+"""The client and the operator, and how they continue when their process dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.testing.simulator.world import Process, World
 
 
 class ClientActs:
-    """What people do in a world: each deed is repeated when its process dies on the way."""
+    """What client and operator do; each act is repeated if their process dies during it."""
 
     def __init__(self, world: World, script: Script) -> None:
         self.world = world
@@ -25,13 +25,13 @@ class ClientActs:
         self._unsent: list[Start] = []
 
     def is_over(self) -> bool:
-        """Whether all that was to be done is done, and every run has ended."""
+        """Whether everything has been done, and every run has ended."""
         audit = self.world.audit
         done = not self.unstarted and self.is_sent and not self.is_acting
         return done and audit.open_runs == 0
 
     def start_runs(self, runtime: Runtime) -> None:
-        """The client: starts each run, and again when it does not know whether it did."""
+        """The client: starts each run, again if it does not know whether it succeeded."""
         world = self.world
         while self.unstarted:
             start = self.unstarted[0]
@@ -49,14 +49,14 @@ class ClientActs:
         self.is_sent = True
 
     def _send(self, runtime: Runtime, start: Start) -> bool:
-        """Send a run its messages; whether it took them: one that has ended does not."""
+        """Send a run its messages; returns whether it took them: an ended run does not."""
         return all(
             self._insist(partial(runtime.send, start.run_id, topic, payload, key=f"send-{number}"))
             for number, (topic, payload) in enumerate(start.send, start=1)
         )
 
     def _insist(self, act: Callable[[], object]) -> bool:
-        """Try again as long as the store fails; False when the state refuses it."""
+        """Try again while the store fails; False if the state does not allow it."""
         while True:
             self.world.nap(self.world.chance.random())
             try:
@@ -77,7 +77,7 @@ class ClientActs:
             if self.script.during is not None:
                 self._insist(partial(self._attend, runtime, run.run_id))
             if restless and not world.healthy:
-                self.is_acting = True  # what it is about to do may open a run again
+                self.is_acting = True  # its next act may reopen a run
                 try:
                     self._act_on(runtime, run)
                 finally:
@@ -112,7 +112,7 @@ class ClientActs:
         self._insist(deed)
 
     def undo(self, runtime: Runtime) -> None:
-        """What was held back goes on, even late, and a run that was retried gets its messages."""
+        """Release and resume everything, even late, and send retried runs their messages."""
         while not self.is_over():
             self._unsent = [start for start in self._unsent if not self._send(runtime, start)]
             for run in runtime.runs(limit=1_000):
@@ -125,7 +125,7 @@ class ClientActs:
 
 
 class Client:
-    """Somebody with a process of their own, who starts again from the top when it dies."""
+    """A client with its own process, who starts from the beginning when it dies."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Client:
         self.error: BaseException | None = None
 
     def come(self) -> None:
-        """Be there, unless all is done."""
+        """Start the process, unless everything is done."""
         if self._fiber is not None and self._fiber.place != "ended":
             return
         error = None if self._fiber is None else self._fiber.error

@@ -1,7 +1,7 @@
-"""The one database of a simulated world, in memory, and each process's way to it.
+"""The database of a simulated world, in memory, and the access of each process to it.
 
-Each process has a store of its own, with its own caches, over the same connection; transactions
-never overlap, as SQLite's never do. Where one begins or ends, others may go on, and faults happen:
+Each process has its own store with its own caches over the same connection; like SQLite's,
+transactions never overlap. When one begins or ends, other processes may run, and faults may happen:
 an error before a statement, an error after the commit, a crash.
 """
 
@@ -22,7 +22,7 @@ from stepwell.testing.simulator.fibers import Fiber, FiberLock, Fibers
 
 
 class Gate(Protocol):
-    """What a process's way to the database asks at each point; each may raise."""
+    """Is called at each point of a process's access to the database; may raise."""
 
     def before_begin(self) -> None: ...
     def before_statement(self) -> None: ...
@@ -33,7 +33,7 @@ class Gate(Protocol):
 
 
 class FiberSignal:
-    """What a fiber waits on for another one."""
+    """A signal on which one fiber waits for another."""
 
     def __init__(self, fibers: Fibers) -> None:
         self._fibers = fibers
@@ -41,7 +41,7 @@ class FiberSignal:
         self._waiting: Fiber | None = None
 
     def get(self, block: bool, timeout: float, /) -> None:  # noqa: ARG002  # as a queue's
-        """Let others run until it comes."""
+        """Let other fibers run until the signal comes."""
         self._waiting = self._fibers.current
         try:
             while not self._come:
@@ -50,21 +50,21 @@ class FiberSignal:
             self._waiting, self._come = None, False
 
     def put(self, item: None, /) -> None:  # noqa: ARG002
-        """Let the fiber go on that waits, or will."""
+        """Wake the fiber that waits, or will wait."""
         self._come = True
         if self._waiting is not None:
             self._fibers.wake(self._waiting)
 
 
 def disk_error(code: int, text: str) -> sqlite3.OperationalError:
-    """An error as the driver raises it."""
+    """An error like those of the driver."""
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
     return error
 
 
 class Blank:
-    """An empty database and a store that never works; worlds are copied from them."""
+    """An empty database and an unused store; worlds are copied from them."""
 
     def __init__(self) -> None:
         opened = open_run_store("memory://", clock=VirtualClock())
@@ -90,7 +90,7 @@ class Blank:
     def store(
         self, connection: sqlite3.Connection, clock: Clock, gate: Gate, fibers: Fibers
     ) -> SqlRunStore:
-        """A store of a process that was just started. Statements are shared, all else is new."""
+        """The store of a new process. Shares compiled statements; everything else is new."""
         dialect = _ProcessDialect(connection, clock, gate)
         database = Database(dialect)
         turn: Any = FiberLock(fibers)
@@ -107,7 +107,7 @@ class Blank:
 
 
 def _find_statements(part: Any, found: dict[int, Any], seen: set[int]) -> None:
-    """All statements of a store, which are compiled once for all."""
+    """All statements of a store, which are compiled only once."""
     if id(part) in seen:
         return
     seen.add(id(part))
@@ -120,7 +120,7 @@ def _find_statements(part: Any, found: dict[int, Any], seen: set[int]) -> None:
 
 
 class _Connection:
-    """The shared connection as one process has it."""
+    """The shared connection, as seen by one process."""
 
     def __init__(self, connection: sqlite3.Connection, gate: Gate) -> None:
         self._connection = connection
@@ -136,7 +136,7 @@ class _Connection:
 
 
 class _Cursor(sqlite3.Cursor):
-    """Tells the gate of each statement."""
+    """Calls the gate before each statement."""
 
     gate: Gate
 

@@ -1,4 +1,4 @@
-"""Which faults a world has, how often, and where they strike: all drawn from its seed."""
+"""The faults of a world, their rates and their places: all drawn from its seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from random import Random
 
-# How often something happens where it can, from never to often.
+# Rates at which something happens where it can, from never to often.
 _RATES = (0.0, 0.0, 0.01, 0.04, 0.1)
 _ERRORS = (
     (sqlite3.SQLITE_BUSY, "database is locked"),
@@ -17,12 +17,12 @@ _ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often each fault strikes where it can, and how long the faults go on.
+    """The rate of each fault at the places where it can happen, and how long faults go on.
 
-    `crash`: a process dies. `error`: the store refuses a transaction, as a disk does. `lost`: a
-    commit is done and its acknowledgement lost. `delay`: a thread is slow. `switch`: another
-    thread goes on first. `strike`: seconds between blows from outside (a kill, a frozen process,
-    a clock that is set, a worker told to stop); None for none.
+    `crash`: a process dies. `error`: the store fails a transaction, as with a disk error. `lost`: a
+    commit is done, but its acknowledgement is lost. `delay`: a thread is slow. `switch`: another
+    thread runs first. `strike`: seconds between faults from outside (a kill, a frozen process,
+    a change of the clock, a worker told to stop); None for none.
     """
 
     crash: float = 0.0
@@ -35,7 +35,7 @@ class Faults:
 
     @classmethod
     def drawn(cls, chance: Random) -> Faults:
-        """Some of the faults, each with a rate of its own: few seeds have all of them."""
+        """Some of the faults, each with its own rate; few seeds have all of them."""
         return cls(
             crash=chance.choice(_RATES),
             error=chance.choice(_RATES),
@@ -53,7 +53,7 @@ def drawn_error(chance: Random) -> tuple[int, str]:
 
 
 def drawn_delay(chance: Random, lease: float) -> float:
-    """How long something that is slow takes, in seconds: often nothing, sometimes some leases."""
+    """The length of a delay in seconds: often zero, sometimes several leases."""
     return chance.choice((0.001, 0.05, 0.5, lease / 3, lease, lease * 1.2, lease * 3.5))
 
 
@@ -62,10 +62,10 @@ def drawn_work(chance: Random, lease: float) -> float:
     return chance.choice((0.0, 0.0, 0.02, 0.5, lease / 2, lease))
 
 
-# What an idle or starting process does all the time: faults there are many, and teach little.
+# What an idle or starting process does all the time: faults there are frequent and teach little.
 _DULL = ("a read", "claim", "define queues", "record worker", "forget silent workers", "worker")
 
 
 def weight(what: str) -> float:
-    """How much of a rate holds for a transaction of this kind."""
+    """The factor of the rates for a transaction of this kind."""
     return 0.15 if what in _DULL else 1.0

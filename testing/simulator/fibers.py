@@ -1,7 +1,7 @@
-"""Threads of which one runs at a time, and that hand over only where they say so.
+"""Fibers: threads of which only one runs at a time, and which switch only at explicit points.
 
-Who is next is chosen by a seeded source of chance, so the same seed gives the same order. Time
-moves only when nobody is ready: then to the moment at which the next sleeper wakes.
+A seeded random source chooses the next one, so the same seed gives the same order. Time moves only
+when no fiber is ready: to the moment at which the next sleeping fiber wakes.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Timeline(Protocol):
     def move_to(self, elapsed: float) -> None: ...
 
 
-# Real seconds after which a fiber that handed nothing over is taken to hang.
+# Real seconds after which a fiber that does not switch counts as hung.
 LONGEST_TURN = 60.0
 
 
 class Hung(Exception):
-    """A fiber waits for something real, so nobody will ever go on."""
+    """A fiber waits for something in real time, so that no fiber will ever continue."""
 
 
 class Fiber:
-    """One of the threads. It ends with its body, or with `Crashed` when its owner is dead."""
+    """One of the threads. It ends with its body, or with `Crashed` if its owner is dead."""
 
     __slots__ = ("body", "error", "hand", "name", "owner", "place", "ticket", "watches")
 
@@ -54,27 +54,27 @@ class Fiber:
         self.hand: _Hand | None = None
         self.error: BaseException | None = None
         self.place = "ready"  # ready | running | asleep | blocked | ended
-        self.ticket = 0  # a sleep that was cut short is told by it
+        self.ticket = 0  # distinguishes a sleep that was cut short
         self.watches = False  # whether a commit of another process wakes it
 
     @property
     def is_doomed(self) -> bool:
-        """Whether it has to unwind: its process died."""
+        """Whether it must unwind because its process died."""
         return self.owner is not None and self.owner.dead
 
 
 class Hands:
-    """Operating-system threads, kept for the next fibers."""
+    """Operating-system threads, kept for reuse by later fibers."""
 
     def __init__(self) -> None:
         self.idle: list[_Hand] = []
 
     def take(self) -> _Hand:
-        """One that is free, or a new one."""
+        """A free thread, or a new one."""
         return self.idle.pop() if self.idle else _Hand(self)
 
     def dismiss(self) -> None:
-        """End the threads that are free."""
+        """End the free threads."""
         while self.idle:
             hand = self.idle.pop()
             hand.work = None
@@ -83,7 +83,7 @@ class Hands:
 
 
 class _Hand:
-    """A thread that waits for `go`, does `work`, and lets `work` say who is next."""
+    """A thread that waits for `go`, then does `work`, which returns the next thread to run."""
 
     def __init__(self, hands: Hands | None) -> None:
         self.go = threading.Lock()
@@ -130,7 +130,7 @@ class Fibers:
     # --- from outside ---------------------------------------------------------------------
 
     def start(self, name: str, body: Callable[[], object], owner: Owner | None) -> Fiber:
-        """A new fiber, which is ready."""
+        """Start a new fiber, which is ready."""
         fiber = Fiber(name, body, owner)
         self._ready.append(fiber)
         self._all.append(fiber)
@@ -141,17 +141,17 @@ class Fibers:
         return [fiber for fiber in self._all if fiber.owner is owner]
 
     def run(self) -> None:
-        """Let them run until one calls `stop`, nothing moves any more, or it takes too long."""
+        """Run all fibers until one calls `stop`, none can continue, or it takes too long."""
         self._stopped = False
         self._main.place = "blocked"
         self._leave()
 
     def stop(self) -> None:
-        """Return from `run` at the next turn."""
+        """Make `run` return at the next switch."""
         self._stopped = not self._is_closing
 
     def finish(self) -> None:
-        """Unwind all that have not ended; their owners must be dead."""
+        """Unwind all fibers that have not ended; their owners must be dead."""
         self._is_closing = True
         for fiber in self._all:
             self.wake(fiber)
@@ -163,7 +163,7 @@ class Fibers:
     # --- what fibers call -----------------------------------------------------------------
 
     def is_inside(self) -> bool:
-        """Whether the caller is the fiber whose turn it is, and no other thread."""
+        """Whether the caller is the running fiber, and not another thread."""
         hand = self.current.hand
         return hand is not None and hand.ident == threading.get_ident()
 
@@ -174,7 +174,7 @@ class Fibers:
             raise Crashed("the process is dead")
 
     def pass_on(self) -> None:
-        """Stay ready, and let chance say who goes on."""
+        """Stay ready, and let the random source choose the next fiber."""
         me = self.current
         self.check()
         me.place = "ready"
@@ -182,13 +182,13 @@ class Fibers:
         self._leave()
 
     def sleep(self, seconds: float, *, watching: bool = False) -> None:
-        """Sleep; with `watching`, no longer than until another process commits."""
+        """Sleep; with `watching`, at most until another process commits."""
         self.check()
         self._lie_down(self.current, self._timeline.elapsed() + seconds, watching)
         self._leave()
 
     def block(self) -> None:
-        """Until somebody calls `wake`."""
+        """Block until another fiber calls `wake`."""
         self.check()
         self.current.place = "blocked"
         self._leave()
@@ -201,7 +201,7 @@ class Fibers:
             self._ready.append(fiber)
 
     def committed(self, by: Owner | None) -> None:
-        """Wake all that watch for commits of others."""
+        """Wake all fibers that watch for commits of others."""
         for _, _, ticket, fiber in sorted(self._asleep, key=lambda entry: entry[1]):
             if fiber.watches and fiber.ticket == ticket and fiber.owner is not by:
                 self.wake(fiber)
@@ -216,7 +216,7 @@ class Fibers:
         heappush(self._asleep, (until, self._count, fiber.ticket, fiber))
 
     def _leave(self) -> None:
-        """Hand over to the next one, and go on when it is this one's turn again."""
+        """Switch to the next fiber, and continue when this one is chosen again."""
         me = self.current
         following = self._choose()
         if following is not me:
@@ -231,7 +231,7 @@ class Fibers:
         self.check()
 
     def _wait_for_turn(self, hand: _Hand) -> None:
-        """Wait in the main thread; a fiber that waits for something real would hang for ever."""
+        """Wait in the main thread; a fiber that waits in real time would hang for ever."""
         seen = -1
         while not hand.go.acquire(timeout=LONGEST_TURN):
             if seen == self.switches:
@@ -244,7 +244,7 @@ class Fibers:
             seen = self.switches
 
     def _enter(self, fiber: Fiber) -> _Hand:
-        """Make it the current one; the hand to give the turn to."""
+        """Make it the current fiber; returns the thread that runs it."""
         self.current = fiber
         if fiber.hand is None:
             fiber.hand = self._hands.take()
@@ -285,7 +285,7 @@ class Fibers:
             self._lie_down(fiber, owner.frozen_until, watches=False)
 
     def _wake_next(self) -> bool:
-        """Move the time to the next one that wakes; False when nobody sleeps."""
+        """Move the time to the next wake-up; False if no fiber sleeps."""
         while self._asleep:
             until, _, ticket, fiber = heappop(self._asleep)
             if fiber.place == "asleep" and fiber.ticket == ticket:
@@ -296,10 +296,7 @@ class Fibers:
 
 
 class FiberLock:
-    """A lock between fibers of one process: who waits for it lets the others run.
-
-    Who has it may take it again, and has to give it back as often.
-    """
+    """A reentrant lock between fibers of one process: a fiber that waits for it lets others run."""
 
     def __init__(self, fibers: Fibers) -> None:
         self._fibers = fibers
@@ -308,7 +305,7 @@ class FiberLock:
         self._waiting: list[Fiber] = []
 
     def acquire(self, blocking: bool = True) -> bool:
-        """Take it; with `blocking` false only if it is free. Returns whether it was taken."""
+        """Take the lock; without `blocking`, only if it is free. Returns whether it was taken."""
         fibers = self._fibers
         while self._holder not in (None, fibers.current):
             if not blocking:
@@ -320,7 +317,7 @@ class FiberLock:
         return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         self._depth -= 1
         if self._depth:
             return
@@ -338,9 +335,9 @@ class FiberLock:
 
 
 class FiberOutcomeQueue(OutcomeQueue[Any]):
-    """A worker's outcome queue: an empty one lets others run until something comes or commits.
+    """A worker's outcome queue: while it is empty, others run until an item or a commit comes.
 
-    A wait may take longer than asked for, as on a slow machine: longer and longer while nothing
+    A wait may take longer than requested, as on a slow machine: longer and longer while nothing
     happens, up to `patience` seconds.
     """
 
@@ -352,7 +349,7 @@ class FiberOutcomeQueue(OutcomeQueue[Any]):
         self._reader: Fiber | None = None
 
     def put(self, item: Any) -> None:
-        """Add an item; wakes who waits for one."""
+        """Add an item, and wake the fiber that waits for one."""
         self._items.append(item)
         if self._reader is not None:
             self._fibers.wake(self._reader)
@@ -361,7 +358,7 @@ class FiberOutcomeQueue(OutcomeQueue[Any]):
         return not self._items
 
     def get_nowait(self) -> Any:
-        """The oldest item. Raises queue.Empty when there is none."""
+        """The oldest item. Raises queue.Empty if there is none."""
         self._fibers.check()
         if not self._items:
             raise Empty
@@ -369,7 +366,7 @@ class FiberOutcomeQueue(OutcomeQueue[Any]):
         return self._items.popleft()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """The oldest item, waited for if `block`; without a `timeout` as patiently as it gets."""
+        """The oldest item; with `block`, waits for one, without a `timeout` for ever."""
         if block and not self._items:
             timeout = self._patience if timeout is None else timeout
             self._idle = min(max(timeout, 2 * self._idle), max(timeout, self._patience))

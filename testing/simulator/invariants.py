@@ -1,4 +1,4 @@
-"""What has to be true of the database when nothing goes on any more."""
+"""What must be true of the database after all activity has ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from stepwell.testing.simulator.audit import Audit
 
-# Each question gives a row for each offender.
+# Each query returns a row for each offender.
 _QUESTIONS = (
     (
         "step {} has {} unmet dependencies and says {}",
@@ -47,7 +47,7 @@ _QUESTIONS = (
 
 
 def invariants(connection: sqlite3.Connection, audit: Audit) -> Iterator[str]:
-    """Each rule that does not hold."""
+    """Each broken rule."""
     for text, question in _QUESTIONS:
         for row in connection.execute(question).fetchall():
             yield text.format(*row)

@@ -1,4 +1,4 @@
-"""The engine as a simulated process has it: the real runtime, worker and store, on fibers."""
+"""The engine in a simulated process: the real runtime, worker and store, on fibers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stepwell.testing.simulator.world import Process, outcome_tokens
 
 
 class SimulatedRuntime(Runtime):
-    """A runtime of one process. Its worker runs as in production; only its waits are fibers'."""
+    """The runtime of one process. Its worker runs as in production; only its waits use fibers."""
 
     def __init__(self, parts: RuntimeParts, process: Process) -> None:
         fibers, lease = process.world.fibers, parts.settings.lease
@@ -49,7 +49,7 @@ class SimulatedRuntime(Runtime):
 
 
 class FiberPool:
-    """Each body in a fiber: as many at the same time as there are slots."""
+    """Runs each body in a fiber, as many at a time as there are slots."""
 
     def __init__(self, process: Process, name: str, size: int, deliver: Deliver) -> None:
         self.size = size
@@ -71,7 +71,7 @@ class FiberPool:
         task.cancel()
 
     def shutdown(self, grace: float) -> None:  # noqa: ARG002  # nobody waits for a fiber
-        """Start no more bodies; those that run end as threads do, with nobody to tell."""
+        """Start no more bodies; running ones end like threads, and their outcomes are ignored."""
         self._tasks.clear()
 
     def _work(self) -> None:
@@ -88,7 +88,7 @@ class FiberPool:
             self._busy -= 1
 
     def _adopt(self, task: Execution) -> None:
-        """Whatever waits in the execution waits as a fiber does, and its body takes time."""
+        """Make the waits of the execution those of a fiber, and its body take time."""
         world, begun = self._process.world, task.on_begin
 
         def begin(execution: Execution) -> None:
@@ -100,7 +100,7 @@ class FiberPool:
         vars(task.context)["_rest"] = self._rest_of(task)
 
     def _rest_of(self, task: Execution) -> Callable[[float], bool]:
-        """How a body waits in its place: while others go on."""
+        """How a body waits in place, while others run."""
 
         def rest(seconds: float) -> bool:
             if seconds > 0 and not task.context.cancelled:
@@ -111,7 +111,7 @@ class FiberPool:
 
 
 class SettlingStore:
-    """A process's store, which tells which outcomes it is settling, and that its worker began."""
+    """A process's store, which reports the outcomes it settles, and the start of its worker."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -135,7 +135,7 @@ class SettlingStore:
 
 
 class Places:
-    """What all processes of a world share besides the database."""
+    """The stores that all processes of a world share besides the database."""
 
     def __init__(self, artifacts: ArtifactStore, projections: ProjectionStore) -> None:
         self.artifacts = artifacts
@@ -145,7 +145,7 @@ class Places:
 def open_runtime(
     process: Process, packages: Sequence[Package], places: Places, settings: Settings, app: Any
 ) -> SimulatedRuntime:
-    """What `connect()` does when the process starts. Raises StoreError, as it does there."""
+    """The equivalent of `connect()` when a process starts. Raises StoreError like it."""
     store: Any = SettlingStore(process)
     composed = connect(
         store,

@@ -26,9 +26,9 @@ class Start:
 class Script:
     """What happens in a world besides faults.
 
-    `check(runtime)` is called when all has ended, and raises AssertionError. `during(runtime,
-    run_id)` is called now and then for each run in which a step waits. With `retries` the
-    operator retries failed runs, too.
+    `check(runtime)` is called when everything has ended, and may raise AssertionError.
+    `during(runtime, run_id)` is called now and then for each run in which a step waits. With
+    `retries`, the operator also retries failed runs.
     """
 
     packages: Sequence[Package]

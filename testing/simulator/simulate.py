@@ -1,4 +1,4 @@
-"""`simulate()`: a package of yours under many seeds, each of which has to end alike."""
+"""`simulate()`: runs a package under many seeds, all of which must end the same way."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from stepwell.testing.simulator.world import Shop
 from stepwell.testing.virtual import virtual_runtime
 
 RUN_ID = "run"
-# So much of a trace is shown with what went wrong.
+# How many lines of a trace are shown with an error.
 LAST_LINES = 25
 
 
 class SimulateOptions(PlayOptions, total=False):
     """What `simulate` takes besides package, input and seeds: `PlayOptions`, and these.
 
-    `during(runtime, run)`: called now and then while a step waits, say to approve it. `faults`:
-    instead of those the seed draws.
+    `during(runtime, run)`: called now and then while a step waits, for example to approve it.
+    `faults`: used instead of those drawn from the seed.
     """
 
     during: Callable[[Runtime, RunHandle[Any]], object]
@@ -37,7 +37,7 @@ class SimulateOptions(PlayOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """How many seeds were played, and what happened in them; the end that all had."""
+    """How many seeds were played, what happened in them, and their common end."""
 
     seeds: int
     crashes: int
@@ -53,16 +53,16 @@ def simulate(
     seeds: Iterable[int] = range(100),
     **options: Unpack[SimulateOptions],
 ) -> Simulated:
-    """Run a package under seeds, each with faults of its own, and see that it always ends alike.
+    """Run a package under seeds, each with its own faults, and check that it always ends the same.
 
-    One to three workers, a client and an operator share a store in memory. The seed decides who
-    goes on, who dies, is slow or frozen, which commits fail, which acknowledgements are lost, and
-    how the clock is set. After the faults everything has to end, as it does undisturbed. Each
-    transaction is held to Stepwell's promises. The same seed does the same.
+    One to three workers, a client and an operator share a store in memory. The seed decides which
+    of them runs next, which dies, is slow or frozen, which commits fail, which acknowledgements are
+    lost, and how the clock is set. After the faults, everything must end as it does undisturbed.
+    Each transaction is checked against Stepwell's promises. A seed always does the same.
 
     Raises:
         AssertionError: naming the seed and what went wrong, with the end of its trace.
-        InvalidInput: for an option that cannot be.
+        InvalidInput: for an invalid option.
     """
     unknown = options.keys() - SimulateOptions.__annotations__.keys()
     if unknown:
@@ -101,7 +101,7 @@ def report(played: Played, command: str) -> str:
 
 
 class _Trial:
-    """One package under trial, with everything a seed needs."""
+    """One package under test, with everything that a seed needs."""
 
     def __init__(self, package: Any, input: Any, options: SimulateOptions) -> None:
         own = [package] if isinstance(package, Package) else []
@@ -112,7 +112,7 @@ class _Trial:
         self._send = tuple(options.get("send", ()))
 
     def undisturbed(self) -> dict[str, Any]:
-        """How it ends when nothing goes wrong."""
+        """How it ends without faults."""
         during = self._options.get("during")
         self._reset()
         runtime = virtual_runtime(
@@ -135,7 +135,7 @@ class _Trial:
             runtime.close()
 
     def play(self, seed: int, shop: Shop, end: dict[str, Any]) -> Played:
-        """Play a seed. Raises AssertionError when anything is wrong in it."""
+        """Play a seed. Raises AssertionError if anything is wrong."""
         self._reset()
         during = self._options.get("during")
 

@@ -1,4 +1,4 @@
-"""One seed: workers, clients and an operator at work, first among faults, then in health."""
+"""One seed: workers, clients and an operator at work, first with faults, then without."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from stepwell.testing.simulator.processes import Places, SimulatedRuntime, open_
 from stepwell.testing.simulator.script import Script
 from stepwell.testing.simulator.world import Process, Shop, World
 
-# How long everything may take to end once there are no faults any more, in seconds.
+# How long everything may take to end after the last fault, in seconds.
 PATIENCE = 7_200.0
 LEASES = (5.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a seed: the trace, the rules that were broken, and some numbers."""
+    """The result of a seed: its trace, the broken rules, and some counts."""
 
     seed: int
     trace: str
@@ -42,7 +42,7 @@ class Played:
 
 
 class _Seat:
-    """A worker's place: the process in it dies, stops, and is followed by another one."""
+    """The place of one worker: when its process dies or stops, another one follows."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class Simulation:
             "tasks": slots,
             "processes": slots,
         }
-        # A step that loses many leases fails, and that is how it has to be; here it is a fault.
+        # A step that loses many leases fails, as it should; but here that would change the end.
         drawn |= {"max_lost_leases": 1_000, "claim_limit": chance.choice((1, 3, 1_024))}
         self._settings = Settings.of({**drawn, **script.settings, "lease": lease})
         self._world.audit = Audit(_limits(script.packages))
@@ -84,7 +84,7 @@ class Simulation:
         self._deeds = ClientActs(self._world, script)
 
     def play(self) -> Played:
-        """Let it happen."""
+        """Play the script."""
         world = self._world
         with repeatable(world.seed), points.armed(world.at_point):
             try:
@@ -140,7 +140,7 @@ class Simulation:
                 self._strike()
 
     def _health(self, people: Sequence[Client]) -> None:
-        """From here on nothing goes wrong any more, so everything has to end."""
+        """End the faults, so that everything must end."""
         world = self._world
         world.healthy = True
         world.tell("the faults are over")
@@ -161,7 +161,7 @@ class Simulation:
                 raise AssertionError(f"it does not end without faults: {left}, missing {missing}")
 
     def _judge(self) -> None:
-        """Workers stop when told to, and what they left behind is as it should be."""
+        """Check that workers stop when told to, and that the database is as it should be."""
         world = self._world
         waited = 0
         while any(not seat.is_empty for seat in self._seats):
@@ -190,7 +190,7 @@ class Simulation:
     # --- workers ----------------------------------------------------------------------------
 
     def _sit(self, seat: _Seat) -> None:
-        """A new worker takes the seat."""
+        """Start a new worker in this place."""
         seat.number += 1
         seat.process = process = self._world.process(f"{seat.name}.{seat.number}")
         seat.runtime = None
@@ -208,7 +208,7 @@ class Simulation:
             self._sit(seat)
 
     def _read_error(self, seat: _Seat) -> None:
-        """A worker may fail when it cannot begin; one that has begun waits for its store."""
+        """A worker may fail if it cannot start; one that has started waits for its store."""
         error = None if seat.fiber is None else seat.fiber.error
         began = seat.process is not None and seat.process.is_working
         if error is not None and (began or not isinstance(error, StoreError)):
@@ -245,7 +245,7 @@ class Simulation:
 
 
 class _RealTime:
-    """The world's time for what all processes share."""
+    """The world's time, for what all processes share."""
 
     def __init__(self, world: World) -> None:
         self._world = world

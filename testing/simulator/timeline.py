@@ -12,7 +12,7 @@ _START = to_micros(datetime(2030, 1, 1, tzinfo=UTC))
 
 
 class MachineTime:
-    """Elapsed time, which only moves on, and the wall clock, which somebody can set."""
+    """Elapsed time, which only increases, and the wall clock, which can be set."""
 
     def __init__(self) -> None:
         self._elapsed = 0  # µs
