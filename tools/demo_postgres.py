@@ -1,7 +1,7 @@
-"""`make demo-postgres`: the code census on a PostgreSQL of its own, with two workers.
+"""`make demo-postgres`: the code census on its own PostgreSQL server, with two workers.
 
-The server comes from a wheel, runs in a temporary folder, and is gone afterwards, as are the
-workers: at the end, on Ctrl-C and on SIGTERM.
+The server comes from a wheel and runs in a temporary folder. Server and workers are removed at the
+end, on Ctrl-C and on SIGTERM.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def server() -> Iterator[str]:
 
 
 def _end_children() -> None:
-    """End what an interruption in the very moment of its start left behind."""
+    """End children that an interruption during their start left behind."""
     children = psutil.Process().children()
     for child in children:
         with suppress(psutil.NoSuchProcess):
@@ -84,7 +84,7 @@ def _end_children() -> None:
 @contextmanager
 def worker(url: str, home: Path) -> Iterator[None]:
     """A `stepwell worker` for the `with` block."""
-    # In a session of its own: Ctrl-C is for this program, which then ends it.
+    # In its own session: Ctrl-C goes to this program, which then ends it.
     process = subprocess.Popen(_command(url, home, "worker", "--quiet"), start_new_session=True)
     try:
         yield

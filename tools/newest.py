@@ -1,7 +1,7 @@
-"""`make test-newest`: what is quick, on the newest Python of this machine, if that is not this one.
+"""`make test-newest`: quick tests on the newest Python of this machine, if it is newer than ours.
 
-It looks on the PATH and where pyenv keeps its versions. The environment is `.venv-newest`, made
-from the same lock. Arguments go to pytest, in place of the quick tests.
+It searches the PATH and pyenv's versions. The environment is `.venv-newest`, made from the same
+lock. Arguments go to pytest, in place of the quick tests.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".venv-newest"
 LOCK = ROOT / "requirements" / "dev.txt"
 NAMES = ("python3", *(f"python3.{minor}" for minor in range(12, 20)))
-# Released, with venv, and not the one of another kind of environment.
+# A final release of CPython, with venv.
 ASK = (
     "import sys, ensurepip; v = sys.version_info; "
     "assert v.releaselevel == 'final' and sys.implementation.name == 'cpython'; "
     "print(*v[:3], sys.base_prefix)"
 )
-# What breaks first with another Python: threads, coroutines, processes, signals, files, drivers.
+# What another Python breaks first: threads, coroutines, processes, signals, files, drivers.
 QUICK = (
     "tests/engine",
     "tests/executors",
@@ -37,7 +37,7 @@ Version = tuple[int, ...]
 
 
 def candidates() -> list[Path]:
-    """Where a Python may be."""
+    """Places where a Python may be."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     found = [folder / name for folder in folders for name in NAMES]
@@ -45,7 +45,7 @@ def candidates() -> list[Path]:
 
 
 def newest(places: Iterable[Path], than: Version) -> tuple[Path, Version] | None:
-    """The newest of those that run, if it is of a newer minor version than `than`."""
+    """The newest one that runs, if its minor version is newer than `than`."""
     best: tuple[Path, Version] | None = None
     for place in places:
         version = version_of(place)
@@ -55,7 +55,7 @@ def newest(places: Iterable[Path], than: Version) -> tuple[Path, Version] | None
 
 
 def version_of(python: Path) -> Version | None:
-    """Its version; None for what does not run, or is no release with venv."""
+    """Its version; None if it does not run, or is not a release with venv."""
     if not os.access(python, os.X_OK):
         return None
     try:
@@ -68,7 +68,7 @@ def version_of(python: Path) -> Version | None:
 
 
 def environment(python: Path, version: Version, place: Path = PLACE) -> Path:
-    """The Python of an environment, which is made anew for another version or another lock."""
+    """The Python of an environment, which is recreated for another version or another lock."""
     inside, stamp = place / "bin" / "python", place / ".installed"
     wanted = f"{version} {LOCK.read_text()}"
     if not stamp.is_file() or stamp.read_text() != wanted:
@@ -81,7 +81,7 @@ def environment(python: Path, version: Version, place: Path = PLACE) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the tests; returns pytest's exit code, or 0 where there is no newer Python."""
+    """Run the tests; returns pytest's exit code, or 0 if there is no newer Python."""
     here = sys.version_info[:3]
     found = newest(candidates(), here)
     if found is None:

@@ -1,6 +1,6 @@
-"""Orders above a limit wait for somebody to approve them: as a function, and as a graph.
+"""Orders above a limit wait for an approval: once as a function, and once as a graph.
 
-Both wait without a process, for two days at most.
+Both wait without a process, for at most two days.
 """
 
 from datetime import timedelta

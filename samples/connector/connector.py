@@ -1,7 +1,7 @@
 """Deploys over a live connection. Killed half-way, it connects again and repeats nothing else.
 
 A connection cannot be stored, so `connect` runs in every execution. What was done through it is
-recorded: after a crash, `deploy` gives its recorded value, and the work goes on behind it.
+recorded: after a crash, `deploy` returns its recorded value, and the work continues after it.
 """
 
 import logging
@@ -31,7 +31,7 @@ class Report(BaseModel):
 
 
 class Connection:
-    """A live connection. The machine behind it is a file, which keeps what it was told to run."""
+    """A live connection. Its machine is a file, which lists the versions it was told to run."""
 
     def __init__(self, machine: Path) -> None:
         self._machine = machine
@@ -44,7 +44,7 @@ class Connection:
         self._shell.close()
 
     def deploy(self, version: str) -> int:
-        """Every deployment makes a new build; returns its number."""
+        """Make a new build, as every deployment does; returns its number."""
         self._run(f"./deploy.sh {version}")
         self._shell.seek(0)
         return sum(line.startswith("./deploy.sh") for line in self._shell)
@@ -60,7 +60,7 @@ class Connection:
 
 
 class Fleet:
-    """The application that the workflow is a part of: it knows how to reach machines."""
+    """The application around the workflow: it can connect to machines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ def deploy(step: StepContext, wanted: Deployment) -> Report:
 
 
 class DoomedConnection(Connection):
-    """Kills the process, as `kill -9` does, when it is about to check the machine's health."""
+    """Kills the process, like `kill -9`, right before the check of the machine's health."""
 
     def is_healthy(self) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -94,7 +94,7 @@ class DoomedFleet(Fleet):
 
 
 def open_store(fleet: Fleet) -> Runtime:
-    # Short leases, so that nobody has to wait long for what a killed process held.
+    # Short leases, so that the steps of a killed process are free again soon.
     return connect(
         "sqlite:///connector.db", packages=[connector], app=fleet, settings={"lease": 1.0}
     )
@@ -117,7 +117,7 @@ def work_until_killed(run_id: str) -> None:
 
 
 if __name__ == "__main__":
-    # What `step.logger` says; the worker's own log is left alone.
+    # Show what `step.logger` logs, but leave the worker's own log alone.
     log = logging.getLogger("stepwell.step")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.setLevel(logging.INFO)

@@ -1,6 +1,6 @@
 """Welcomes a new member, waits a day for the confirmation, reminds, and waits some more.
 
-While it waits there is a row in the store, and nothing else: no thread, no slot, no process.
+While it waits, there is only a row in the store: no thread, no slot, no process.
 """
 
 from datetime import timedelta
@@ -46,7 +46,7 @@ def welcome(step: StepContext, member: Member) -> Outcome:
 
 
 def main() -> None:
-    """The same as over two days, on a clock that is moved by hand."""
+    """Play two days on a clock that is moved by hand."""
     clock = VirtualClock()
     with connect("memory://", packages=[onboarding], clock=clock) as runtime:
         run = runtime.start_run(welcome, Member(name="Ann", email="ann@example.com"))

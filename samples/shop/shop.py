@@ -1,4 +1,4 @@
-"""A shop prices the lines of an order side by side and adds them up."""
+"""A shop prices the lines of an order in parallel and adds them up."""
 
 from datetime import timedelta
 

@@ -7,12 +7,12 @@ Subclass it in a test module, and say how the checkpointer is opened::
         def open_checkpointer(self, tmp_path):
             return partial(MyCheckpointer, tmp_path)
 
-Each test starts without any checkpoint. Called again, `open_checkpointer` gives another object over
-the same checkpoints, or the same object. Tests of `atomic_update` and `record` are skipped where
+Each test starts without any checkpoint. Called again, `open_checkpointer` returns another object
+over the same checkpoints, or the same object. Tests of `atomic_update` and `record` are skipped if
 the checkpointer has no such method.
 
-A checkpointer that other processes can reach subclasses `SharedCheckpointerSuite`; its
-`open_checkpointer` must be picklable, as it is called in other processes, too.
+For a checkpointer that other processes can reach, subclass `SharedCheckpointerSuite`; its
+`open_checkpointer` must be picklable, because it is called in other processes as well.
 """
 
 from stepwell.testing.checkpointers.atomic import AtomicTests
@@ -38,8 +38,8 @@ class CheckpointerSuite(
     FenceTests,
     PauseTests,
 ):
-    """What every `Checkpointer` must do; the rules stand at the contract."""
+    """What every `Checkpointer` must do; the contract has the rules."""
 
 
 class SharedCheckpointerSuite(CheckpointerSuite, SharedTests):
-    """What one must do, besides, when other processes can reach its checkpoints."""
+    """What a checkpointer must do in addition if other processes can reach its checkpoints."""

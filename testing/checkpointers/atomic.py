@@ -28,7 +28,7 @@ TIMES = 10
 
 
 class Interruption(BaseException):
-    """Not an Exception, as a signal that unwinds an execution."""
+    """Not an Exception, like a signal that unwinds an execution."""
 
 
 def increment(found: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""What every test of the suite starts from."""
+"""The common base of the suite's tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stepwell.engine.checkpoints.checkpoint import (
     journals,
 )
 
-# Opens the checkpointer under test. Called again, it gives one over the same checkpoints.
+# Opens the checkpointer under test. Called again, it opens the same checkpoints.
 OpenCheckpointer = Callable[[], Checkpointer]
 
 ID = "run-1/deploy"
@@ -37,23 +37,23 @@ def close(checkpointer: Checkpointer) -> None:
 
 
 def checkpoint(execution_id: str = ID, **fields: Any) -> Checkpoint:
-    """A checkpoint with little in it."""
+    """A small checkpoint."""
     return Checkpoint(id=execution_id, execution_id=execution_id, **fields)
 
 
 def operation(number: int, **fields: Any) -> Operation:
-    """The `number`th call of one function."""
+    """The operation of call number `number` of one function."""
     named: dict[str, Any] = {"name": "work", "occurrence": number, "value": number}
     return Operation(**(named | fields))
 
 
 def update(*operations: Operation, **fields: Any) -> CheckpointUpdate:
-    """What is new in the execution."""
+    """An update with these operations."""
     return CheckpointUpdate(checkpoint(**fields), operations)
 
 
 def full() -> Checkpoint:
-    """A checkpoint with every field given."""
+    """A checkpoint with every field set."""
     error = OperationError(
         code="boom",
         message="it broke",
@@ -108,14 +108,14 @@ class CheckpointerCase:
 
     @pytest.fixture
     def atomic(self, store: Checkpointer) -> AtomicCheckpointer:
-        """The same, where it has atomic_update."""
+        """The same, if it has atomic_update."""
         if not is_atomic(store):
             pytest.skip("has no atomic_update")
         return store
 
     @pytest.fixture
     def journal(self, store: Checkpointer) -> JournalingCheckpointer:
-        """The same, where it has record."""
+        """The same, if it has record."""
         if not journals(store):
             pytest.skip("has no record")
         return store

@@ -1,4 +1,4 @@
-"""`fenced`: who lost the lease writes nothing."""
+"""`fenced`: without the lease, nothing is written."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from stepwell.testing.checkpointers.case import ID, CheckpointerCase, full, oper
 
 
 def refuse() -> bool:
-    """A lease that is lost, said by a value."""
+    """Reports a lost lease by returning False."""
     return False
 
 
 def explode() -> None:
-    """… and by an error."""
+    """Reports a lost lease by raising."""
     raise LeaseLost("another worker has it")
 
 
@@ -39,7 +39,7 @@ WRITES: dict[str, Callable[[Checkpointer], object]] = {
 
 
 class FenceTests(CheckpointerCase):
-    """Every write asks first."""
+    """Every write checks the lease first."""
 
     @pytest.mark.parametrize("check", [refuse, explode])
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)

@@ -28,8 +28,8 @@ from stepwell.testing.checkpointers.case import (
 )
 
 MANY = 10_000
-# How many times longer the last records may take than the first; a cost of what is there would
-# make it a factor of a hundred.
+# How many times longer the last records may take than the first; a cost that grows with the
+# checkpoint would make it a hundred.
 GROWTH = 8
 
 

@@ -1,4 +1,4 @@
-"""Pause and unpause, by the checkpoint alone."""
+"""Pause and unpause, through the checkpoint alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be loaded again is refused when it is saved, and what was there stays."""
+"""A save refuses a checkpoint that could not be loaded again, and keeps the old one."""
 
 from __future__ import annotations
 

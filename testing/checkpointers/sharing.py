@@ -33,14 +33,14 @@ from stepwell.testing.checkpointers.case import (
 
 PROCESSES = 3
 TIMES = 25
-# Records of several thousand bytes, so that a kill hits one in the middle now and then.
+# Records of several thousand bytes, so that a kill sometimes hits the middle of one.
 BODY = "x" * 20_000
 KILLS = 4
 ACKNOWLEDGED = 15
 
 
 def count(open_checkpointer: OpenCheckpointer) -> None:
-    """What each of several processes does."""
+    """The work of each of several processes."""
     store = open_checkpointer()
     assert is_atomic(store)
     for _ in range(TIMES):
@@ -70,7 +70,7 @@ def die_in_change(open_checkpointer: OpenCheckpointer) -> None:
 
 
 def record_and_tell(open_checkpointer: OpenCheckpointer, first: int, told: Any) -> None:
-    """Record without end; tell each number when it is stored."""
+    """Record without end, and report each number when it is stored."""
     store = open_checkpointer()
     assert journals(store)
     number = first
@@ -81,7 +81,7 @@ def record_and_tell(open_checkpointer: OpenCheckpointer, first: int, told: Any) 
 
 
 def save_and_tell(open_checkpointer: OpenCheckpointer, first: int, told: Any) -> None:
-    """Save the whole without end; tell each number when it is stored."""
+    """Save complete checkpoints without end, and report each number when it is stored."""
     store = open_checkpointer()
     number = first
     while True:
@@ -105,7 +105,7 @@ def in_processes(*works: tuple[Callable[..., None], tuple[Any, ...]]) -> list[in
 def killed_in_the_middle(
     work: Callable[..., None], open_checkpointer: OpenCheckpointer, first: int
 ) -> int:
-    """Kill a process that stores without end; the last number it told."""
+    """Kill a process that stores without end; returns the last number it reported."""
     spawn = multiprocessing.get_context("spawn")
     hear, tell = spawn.Pipe(duplex=False)
     process = spawn.Process(target=work, args=(open_checkpointer, first, tell))

@@ -1,4 +1,4 @@
-"""Checkpoints of other versions: newer ones are refused and kept, older ones brought up to date."""
+"""Checkpoints of other versions: newer ones are refused and kept, older ones upgraded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class VersionTests(CheckpointerCase):
 
     @pytest.fixture
     def older(self, store: Checkpointer, monkeypatch: pytest.MonkeyPatch) -> Checkpointer:
-        """With one of an older version, whose variables had another name."""
+        """With a checkpoint of an older version, whose variables had another name."""
 
         def rename(document: dict[str, Any]) -> dict[str, Any]:
             document = dict(document)
@@ -59,7 +59,7 @@ class VersionTests(CheckpointerCase):
         return store
 
     def _still_there(self, store: Checkpointer, monkeypatch: pytest.MonkeyPatch) -> bool:
-        """Whether the code of the newer version would find it as it was."""
+        """Whether the newer version's code would find it unchanged."""
         monkeypatch.setattr(text, "CHECKPOINT_VERSION", NEWER)
         loaded = store.load_checkpoint(ID)
         loaded.schema_version = CHECKPOINT_VERSION

@@ -7,9 +7,9 @@ Subclass it in a test module, and say how a store is opened::
         def open_store(self, tmp_path):
             return lambda: MyProjectionStore(tmp_path)
 
-Each test starts without any projection. Called again, `open_store` gives another store over the
-same data; the suite closes them all. A store that only its own process can reach subclasses
-`ProjectionSuite`, whose tests open one.
+Each test starts without any projection. Called again, `open_store` returns another store over the
+same data; the suite closes them all. For a store that only its own process can reach, subclass
+`ProjectionSuite`, whose tests open only one.
 
 The SQL here is what a package can rely on everywhere: `?` and `:name`, TEXT and INTEGER, upserts,
 WITH and RETURNING.
@@ -25,8 +25,8 @@ __all__ = ["OpenStore", "ProjectionSuite", "SharedProjectionSuite"]
 
 
 class ProjectionSuite(StatementTests, OnceTests, PlaceTests):
-    """What every `ProjectionStore` must do; the rules stand at the contract."""
+    """What every `ProjectionStore` must do; the contract has the rules."""
 
 
 class SharedProjectionSuite(ProjectionSuite, SharedTests):
-    """What a store must do, besides, when other processes can reach it."""
+    """What a store must do in addition if other processes can reach it."""

@@ -1,4 +1,4 @@
-"""What every test of the suite starts from: a store, and a projection with one table."""
+"""The common base of the suite's tests: a store, and a projection with one table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from stepwell.engine.ports import Projection, ProjectionStore, Transaction
 
-# Opens the store under test. Called again, it gives another store object; where projections
-# outlive their store, one over the same data.
+# Opens the store under test. Called again, it returns another store object, over the same data if
+# projections outlive their store.
 OpenStore = Callable[[], ProjectionStore]
 
 TABLE = "CREATE TABLE sale (id TEXT PRIMARY KEY, cents INTEGER NOT NULL)"
@@ -22,7 +22,7 @@ def sell(transaction: Transaction, id: str = "pen", cents: int = 300) -> int:
 
 
 def total(projection: Transaction) -> int:
-    """The cents of all sales."""
+    """The sum of all sales in cents."""
     cents = projection.query("SELECT coalesce(sum(cents), 0) AS total FROM sale")[0]["total"]
     assert isinstance(cents, int)
     return cents

@@ -12,7 +12,7 @@ from stepwell.testing.projections.case import TABLE, ProjectionCase, sell, total
 
 
 class PlaceTests(ProjectionCase):
-    """What a name stands for."""
+    """Names and their projections."""
 
     @pytest.mark.parametrize("name", ["sales", "web-shop_2.daily", "7", "-", "a" * 100, "con.db"])
     def test_names_that_can_be(self, store: ProjectionStore, name: str) -> None:

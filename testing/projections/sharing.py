@@ -32,20 +32,20 @@ def in_process(store: ProjectionStore, work: Callable[..., None], count: int) ->
 
 
 def count(transaction: Transaction, key: int) -> None:
-    """Insert a key with the process that did it."""
+    """Insert a key with the id of this process."""
     transaction.execute("CREATE TABLE IF NOT EXISTS counted (key INTEGER, pid INTEGER)")
     transaction.execute("INSERT INTO counted VALUES (?, ?)", (key, os.getpid()))
 
 
 def apply_all_keys(store: ProjectionStore) -> None:
-    """What each of many processes does."""
+    """The work of each of many processes."""
     with closing(store):
         for key in range(KEYS):
             store.projection("counter").once(f"key {key}", partial(count, key=key))
 
 
 def die_inside_once(store: ProjectionStore) -> None:
-    """Sell a pen, and be killed before ink is sold, too."""
+    """Sell a pen, and be killed before ink is sold as well."""
 
     def apply(transaction: Transaction) -> None:
         sell(transaction, "ink", 2)
@@ -93,7 +93,7 @@ class SharedTests(ProjectionCase):
         with ThreadPoolExecutor(THREADS) as threads:
             done = threads.submit(sales.once, "key", apply)
             assert writing.wait(PATIENCE)
-            # Others that wait for their turn to write do not keep readers away.
+            # Writers that wait for their turn do not block readers.
             waiting = [threads.submit(sell, sales, str(n), 1) for n in range(THREADS - 1)]
             before = total(sales)
             read.set()

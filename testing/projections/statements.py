@@ -1,4 +1,4 @@
-"""Single statements: what they take, give back, and may not be."""
+"""Single statements: their parameters, their results, and what is not allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conformance suite of run stores. It needs pytest, and knows nothing but the contract.
+"""The conformance suite of run stores. It needs pytest, and uses only the contract.
 
 Subclass it in a test module, and provide how your store is opened::
 
@@ -7,9 +7,9 @@ Subclass it in a test module, and provide how your store is opened::
         def open_store(self, tmp_path):
             return lambda clock: MyRunStore.open(tmp_path / "store", clock=clock)
 
-`open_store(clock)` opens the store with the clock that its leases expire by; called again within a
-test, it opens the same data once more. A store whose data lives and dies with one object subclasses
-`TransientRunStoreSuite`. Each test gets data of its own.
+`open_store(clock)` opens the store with the clock by which its leases expire; called again within
+a test, it opens the same data again. For a store whose data lives only as long as one object,
+subclass `TransientRunStoreSuite`. Each test gets its own data.
 """
 
 from __future__ import annotations
@@ -101,4 +101,4 @@ class TransientRunStoreSuite(
 
 
 class RunStoreSuite(TransientRunStoreSuite, SharedStoreTests, SharedFeedTests):
-    """… and what one must do whose data outlives the object and is shared between several."""
+    """What a store must do in addition if its data outlives the object and several share it."""

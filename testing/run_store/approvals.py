@@ -1,4 +1,4 @@
-"""Decisions: what a step asks is answered once, in time, and by somebody with a name."""
+"""Decisions: a step's question is answered once, in time, and by a named operator."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def topic_of(step: str, operation: str = "approval") -> str:
 
 
 def ask(bench: Bench, step: ClaimedStep, until: int | None = None) -> None:
-    """Suspend the step until somebody decides."""
+    """Suspend the step until it is decided."""
     topic = topic_of(step.id)
     bench.settle(suspended(step, topic=topic, kind="approval", operation="approval", until=until))
 
 
 def answer(bench: Bench, step: ClaimedStep) -> Approval | None:
-    """What the step got."""
+    """The answer that the step received."""
     text = bench.store.receive(step, topic_of(step.id), "approval")
     return None if text is None else TypeAdapter(Approval).validate_json(text)
 
@@ -51,7 +51,7 @@ class ApprovalTests(RunStoreCase):
         assert step.attempt == 1
 
     def test_second_answer_to_one_question_is_refused(self, bench: Bench) -> None:
-        # given: a step that asks the same again, in an operation that has not got the answer
+        # given: a step that asks again, in an operation that has not received the answer
         bench.create(new_step("a"))
         ask(bench, bench.claim_one())
         bench.store.decide("r", "a", True, OPERATOR)

@@ -1,4 +1,4 @@
-"""What every test of the suite starts from: a store on a virtual clock, and a bench to work at."""
+"""The common base of the suite's tests: a store on a virtual clock, and a `Bench` to use it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from stepwell.engine.ports import RunStore
 from stepwell.engine.states import RunStatus
 from stepwell.testing.builders import LEASE, claim_request, completed, failed, new_run
 
-# Opens the store under test with the clock it must go by. Called again, it gives another store
-# object; where the store outlives its objects, one over the same data.
+# Opens the store under test with the clock that it must use. Called again, it returns another store
+# object, over the same data if the data outlives the object.
 OpenStore = Callable[[VirtualClock], RunStore]
 
 SECOND = timedelta(seconds=1)
@@ -29,12 +29,12 @@ class WallClock(VirtualClock):
     """A virtual clock that can be set back, as a machine's wall clock can."""
 
     def set_back(self, delta: timedelta) -> None:
-        """Tell an earlier time from now on."""
+        """Show an earlier time from now on."""
         self._micros -= duration_micros(delta)
 
 
 class Bench:
-    """A store at work, in few words. The run is `r` unless a test says otherwise."""
+    """Shortcuts for using a store. The run is `r` unless a test says otherwise."""
 
     def __init__(self, store: RunStore, clock: VirtualClock) -> None:
         self.store = store
@@ -55,12 +55,12 @@ class Bench:
         return self.store.exchange((), claim_request(limit, **request)).claimed
 
     def claim_one(self, **request: Any) -> ClaimedStep:
-        """Claim the one step that is ready."""
+        """Claim the only step that is ready."""
         (step,) = self.claim(**request)
         return step
 
     def claim_by_id(self, **request: Any) -> dict[str, ClaimedStep]:
-        """Claim all that is ready."""
+        """Claim everything that is ready."""
         return {step.id: step for step in self.claim(**request)}
 
     def settle(self, *outcomes: Outcome) -> Exchange:
@@ -73,7 +73,7 @@ class Bench:
         assert (exchange.lost, exchange.refused) == ([], [])
 
     def fail(self, step: ClaimedStep, code: str = "broken") -> None:
-        """Settle a failure for good, which must not be lost or refused."""
+        """Settle a failure without a retry, which must not be lost or refused."""
         exchange = self.settle(failed(step, code))
         assert (exchange.lost, exchange.refused) == ([], [])
 
@@ -155,7 +155,7 @@ class RunStoreCase:
         store = open_store(clock)
         store.define_queues([Queue(DEFAULT_QUEUE)])
         yield store
-        with suppress(RuntimeClosed):  # by the test itself
+        with suppress(RuntimeClosed):  # the test may have closed it
             check_verifies(store)
         store.close()
 
@@ -171,7 +171,7 @@ def check_verifies(store: RunStore) -> None:
 
 
 def check_counts(bench: Bench, run: str = "r") -> None:
-    """Assert that what the store keeps as numbers equals a recount of its steps and edges."""
+    """Assert that the store's counters equal a recount of its steps and edges."""
     steps = bench.steps(run)
     statuses = [str(step.status) for step in steps]
     open_steps = sum(not step.status.ended for step in steps)

@@ -1,4 +1,4 @@
-"""Claiming: which steps, in which order, how many, and what the worker gets."""
+"""Claiming: which steps, in which order, how many, and with what content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stepwell.testing.run_store.case import SECOND, Bench, RunStoreCase
 
 
 class ClaimTests(RunStoreCase):
-    """What a claim takes and gives."""
+    """What a claim takes and returns."""
 
     def test_claimed_step_carries_what_an_execution_needs(
         self, bench: Bench, clock: VirtualClock
@@ -60,7 +60,7 @@ class ClaimTests(RunStoreCase):
 
         created, exchanged = store.create_and_claim(run, claim_request(2))
 
-        # Of this run and of others, as they come.
+        # Of this run and of others, in any order.
         assert (created.id, created.status, created.total_steps) == ("r", RunStatus.PENDING, 3)
         assert [step.id for step in exchanged.claimed] == ["before", "a"]
         known = exchanged.claimed[1].run
@@ -98,7 +98,7 @@ class ClaimTests(RunStoreCase):
     def test_budget_of_a_queue_goes_to_steps_that_are_taken(
         self, bench: Bench, store: RunStore
     ) -> None:
-        # given: a queue that lets two through, and kinds that share a slot
+        # given: a queue with a limit of two, and kinds that share a slot
         store.define_queues([Queue("narrow", max_in_flight=2)])
         bench.create(*(new_step(kind, kind=kind, queue="narrow") for kind in ("x", "y", "z")))
         pools = (PoolRequest(("x", "y"), 1), PoolRequest(("z",), 1))
@@ -259,7 +259,7 @@ class OrderTests(RunStoreCase):
 
 
 class DueTests(RunStoreCase):
-    """`next_due` says when something happens by itself."""
+    """`next_due`: when something happens by itself."""
 
     def test_nothing_is_due_in_an_idle_store(self, bench: Bench) -> None:
         bench.create(new_step("a"))

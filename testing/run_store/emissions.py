@@ -1,4 +1,4 @@
-"""Steps that emit steps: what they may depend on, who waits for them, what is refused."""
+"""Emitted steps: what they may depend on, which steps wait for them, what is refused."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from stepwell.testing.run_store.case import Bench, RunStoreCase, check_counts
 
 
 class CounterTests(RunStoreCase):
-    """Pending counters: a step is ready when the last of its dependencies is met, once."""
+    """Pending counters: a step becomes ready once, when its last dependency is met."""
 
     def test_counter_falls_with_each_dependency(self, bench: Bench) -> None:
         bench.create(*(new_step(name) for name in "abc"), new_step("d", "a", "b", "c"))
@@ -216,7 +216,7 @@ class ConditionTests(RunStoreCase):
 
 
 class RunEndTests(RunStoreCase):
-    """How a run ends follows from its failures and who handled them."""
+    """The end of a run follows from its failures and which of them were handled."""
 
     def test_failure_fails_the_run_when_nothing_is_open(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b"))

@@ -1,4 +1,4 @@
-"""Steps that an operator holds back, each by itself."""
+"""Steps that an operator holds individually."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class HoldTests(RunStoreCase):
             found = bench.store.steps("r", StepFilter(status=StepStatus.HELD, **where))
             return [(step.id, step.status.value) for step in found]
 
-        # then all of them are found, and no longer than they are held
+        # then all of them are found, but only while they are held
         assert held() == [("a", "held"), ("c", "waiting"), ("e", "pending")]
         assert held(limit=1, after="a") == [("c", "waiting")]
         bench.store.release_step("r", "c", OPERATOR)

@@ -1,4 +1,4 @@
-"""Joins that are made when what they wait for has ended, and had repeated a dedup key."""
+"""Joins made after their targets have ended, if the targets had repeated a dedup key."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stepwell.testing.run_store.repeats import of_any_end
 
 
 class LateJoinTests(RunStoreCase):
-    """`after_subtree` over steps that ended before, and repeated a key then."""
+    """`after_subtree` over steps that ended before, and had repeated a key."""
 
     def repeat(self, bench: Bench, *steps: NewStep) -> dict[str, ClaimedStep]:
-        """`planner` repeats the key of `one`; the claims of all others that are ready."""
+        """Let `planner` repeat the key of `one`; returns the claims of the other ready steps."""
         bench.create(new_step("one", dedup_key="k"), new_step("planner"), *steps)
         claimed = bench.claim_by_id()
         bench.complete(claimed.pop("planner"), emitted=[new_step("two", dedup_key="k")])
@@ -96,7 +96,7 @@ class LateJoinTests(RunStoreCase):
         assert bench.statuses()["join"] == "ready"
 
     def test_repeats_in_a_circle_end(self, bench: Bench) -> None:
-        """Three pages that link each other, and one beside them that joins one."""
+        """Three pages that link to each other, and another one that joins one of them."""
         pages = ("p1", "p2", "p3")
         bench.create(*(new_step(page, dedup_key=page) for page in pages), new_step("b"))
         steps = bench.claim_by_id()
@@ -112,7 +112,7 @@ class LateJoinTests(RunStoreCase):
         assert bench.work_off()[-1] == "join"
 
     def test_first_step_that_emits_the_join(self, bench: Bench) -> None:
-        """It waits for what is emitted beside it, but neither for itself nor for what follows."""
+        """It waits for its siblings, but neither for itself nor for its dependents."""
         steps = self.repeat(bench)
 
         exchange = bench.settle(
@@ -167,7 +167,7 @@ class LateJoinTests(RunStoreCase):
         assert bench.run_status() is RunStatus.SUCCEEDED
 
     def test_first_step_that_waits_for_a_join_of_the_emitter(self, bench: Bench) -> None:
-        """It comes after all that `b` emits, and so after the join, which does not wait for it."""
+        """It follows everything that `b` emits, and so the join, which does not wait for it."""
         bench.create(
             new_step("planner"),
             new_step("b"),
@@ -254,7 +254,7 @@ class LateJoinTests(RunStoreCase):
         assert bench.statuses()["join"] == "ready"
 
     def test_join_over_the_name_of_a_repeated_step(self, bench: Bench) -> None:
-        """Its handle is the first one's, which has repeated another."""
+        """Its handle is that of the first step, which has repeated another one."""
         bench.create(
             new_step("far", dedup_key="far"), new_step("one", dedup_key="k"), new_step("b")
         )

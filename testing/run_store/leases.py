@@ -1,4 +1,4 @@
-"""Leases: renewed, given back, lapsed; and the fence that keeps late holders out."""
+"""Leases: renewed, released, lapsed; and the fence against late holders."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class LeaseTests(RunStoreCase):
 
 
 class SuspectTests(RunStoreCase):
-    """A step that lost a lease may be what killed its worker."""
+    """A step that lost a lease may have killed its worker."""
 
     def lose(self, bench: Bench, *names: str) -> None:
         bench.create(*(new_step(name) for name in names))
@@ -200,7 +200,7 @@ class SuspectTests(RunStoreCase):
 
 
 class FencingTests(RunStoreCase):
-    """A stale holder leaves no trace but an event."""
+    """A stale holder leaves nothing but an event."""
 
     @pytest.mark.parametrize(
         "how", ["completed", "emitted", "failed", "retried", "released", "suspended"]

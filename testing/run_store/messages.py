@@ -1,4 +1,4 @@
-"""Messages as they are sent: from outside, and by steps with their commit."""
+"""Sending messages: from outside, and by steps with their commit."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def send(
 
 
 def receive(bench: Bench, step: ClaimedStep, operation: str = "receive") -> str | None:
-    """What the operation of the step gets on the topic `mail`."""
+    """The message that the step's operation receives on the topic `mail`."""
     return bench.store.receive(step, "mail", operation)
 
 
 def waiting_step(bench: Bench, topic: str = "mail", **wait: Any) -> ClaimedStep:
-    """The step `a` of the run `r`, which waits for a message now."""
+    """The step `a` of the run `r`, now waiting for a message."""
     bench.create(new_step("a"))
     step = bench.claim_one()
     bench.settle(suspended(step, topic=topic, kind="message", operation="receive", **wait))

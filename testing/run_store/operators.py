@@ -1,4 +1,4 @@
-"""Acts of people: retry a step, retry a run, cancel a run."""
+"""Acts of operators: retry a step, retry a run, cancel a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paused runs: nothing of them is claimed, and their waits stand still."""
+"""Paused runs: their steps are not claimed, and their waits are frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queues: how many run, how fast they start; and workers as all processes see them."""
+"""Queues: limits of running steps and of their rate; and workers as all processes see them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def many(count: int, queue: str = "q") -> list[NewStep]:
 
 
 class QueueTests(RunStoreCase):
-    """Definitions, and the bound on running steps."""
+    """Definitions, and the limit of running steps."""
 
     def test_queues_are_listed_by_name_with_their_limits(self, store: RunStore) -> None:
         store.define_queues([Queue("z", max_in_flight=3), Queue("a", rate_limit=2.5, burst=9)])
@@ -152,13 +152,13 @@ class RateTests(RunStoreCase):
     def test_no_period_sees_more_starts_than_the_most(
         self, bench: Bench, clock: VirtualClock, rate: float, burst: int | None, most: int
     ) -> None:
-        # given a queue that has saved up all it can
+        # given a queue with a full bucket
         queue = Queue("q", rate_limit=rate, burst=burst)
         bench.store.define_queues([queue])
         bench.create(*many(60))
         clock.advance(timedelta(hours=1))
 
-        # when all that it lets through is claimed as soon as it does
+        # when everything is claimed as soon as the rate limit admits it
         starts: list[int] = []
         end = clock.micros() + 4_000_000
         while clock.micros() < end:
@@ -167,7 +167,7 @@ class RateTests(RunStoreCase):
             assert exchange.wake_at is not None
             clock.advance(timedelta(microseconds=exchange.wake_at - clock.micros()))
 
-        # then the busiest period is as it is told, and that is what it can come to
+        # then the busiest period has as many claims as `most_per_period` says
         seen = max(len([s for s in starts if first <= s < first + 1_000_000]) for first in starts)
         assert seen == most == most_per_period(queue)
 
@@ -242,7 +242,7 @@ class RateTests(RunStoreCase):
 
 
 class WorkerRowTests(RunStoreCase):
-    """Workers, and the store at a glance."""
+    """Workers, and the overview of the store."""
 
     def row(self, id: str, clock: VirtualClock, queues: tuple[str, ...] | None) -> WorkerRow:
         now = to_datetime(clock.micros())

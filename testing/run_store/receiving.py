@@ -1,4 +1,4 @@
-"""Messages are given first in, first out, to one receiver each, and none is lost before a wait."""
+"""Messages are received first in, first out, each by one receiver; none is lost before a wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters, steps with a number of recoveries of their own, and many due waits at once."""
+"""Dead letters, steps with their own number of recoveries, and many waits due at once."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class DeadLetterTests(RunStoreCase):
 
 
 class ManySleepersTests(RunStoreCase):
-    """Due waits are over together, whatever their number."""
+    """Any number of due waits ends together."""
 
     def test_all_due_sleepers_are_woken_in_one_reap(
         self, bench: Bench, clock: VirtualClock
@@ -104,7 +104,7 @@ class ManySleepersTests(RunStoreCase):
 
 
 def _claim_all(bench: Bench) -> list[ClaimedStep]:
-    """Also the suspects, which are claimed one at a time."""
+    """Claim everything, including suspects, which are claimed one at a time."""
     claimed: list[ClaimedStep] = []
     while more := bench.claim():
         claimed += more

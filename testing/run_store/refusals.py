@@ -1,4 +1,4 @@
-"""Emissions that cannot be: refused whole, and alone."""
+"""Invalid emissions: refused as a whole, without harm to others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.testing.run_store.case import OPERATOR, Bench, RunStoreCase, check
 
 
 class RefusedEmissionTests(RunStoreCase):
-    """A bad emission is refused whole, and its neighbours are settled."""
+    """An invalid emission is refused as a whole, and its neighbours are settled."""
 
     def refused(self, bench: Bench, emission: object, *others: object) -> str:
         exchange = bench.settle(emission, *others)  # type: ignore[arg-type]  # outcomes
@@ -140,7 +140,7 @@ class RefusedEmissionTests(RunStoreCase):
 
 
 class UnfitOutcomeTests(RunStoreCase):
-    """What no database can take is the fault of its step alone, whoever let it through."""
+    """What no database can store fails only its own step, even if no check caught it."""
 
     def test_a_text_that_is_none_is_refused_alone(self, bench: Bench) -> None:
         bench.create(new_step("a"), new_step("b"))

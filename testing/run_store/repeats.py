@@ -1,4 +1,4 @@
-"""Joins over a step that emitted one which was there already: the first one counts for all."""
+"""Joins over a step that emitted an existing step again: the first one stands for all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stepwell.testing.run_store.case import OPERATOR, Bench, RunStoreCase, check
 
 
 def of_any_end(id: str) -> Edge:
-    """An edge to the target and all below it, however they end."""
+    """An edge to the target and everything below it, met by any end."""
     return subtree(id, finished(id).condition)
 
 
@@ -168,7 +168,7 @@ class RepeatTests(RunStoreCase):
         assert bench.statuses()["join"] == "ready"
 
     def test_repetition_within_the_subtree_changes_nothing(self, bench: Bench) -> None:
-        """A crawler's pages, which link each other: all are below the root already."""
+        """A crawler's pages, which link to each other: all of them are below the root already."""
         bench.create(new_step("root"), new_step("join", subtree("root")))
         bench.settle(
             bench.emit(bench.claim_one(), *(new_step(p, dedup_key=p) for p in ("p1", "p2")))
@@ -202,7 +202,7 @@ class RepeatTests(RunStoreCase):
         assert bench.statuses()["join"] == "ready"
 
     def test_what_waits_for_the_join_is_left_out(self, bench: Bench) -> None:
-        """Neither the join itself, nor a step after it: they can never come before it."""
+        """Neither the join itself nor a step after it counts: they can never come before it."""
         bench.create(
             new_step("b"),
             new_step("join", subtree("b"), dedup_key="join"),
@@ -222,7 +222,7 @@ class RepeatTests(RunStoreCase):
         assert bench.work_off() == ["join", "last"]
 
     def test_join_below_the_first_step_does_not_wait_for_itself(self, bench: Bench) -> None:
-        """A page emits another with a join over it, and that one links back to the first."""
+        """A page emits another page with a join over it, which links back to the first."""
         bench.create(new_step("p1", dedup_key="p1"))
         bench.settle(
             bench.emit(

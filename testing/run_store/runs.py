@@ -1,4 +1,4 @@
-"""Runs: stored whole or not at all, and read back as they were given."""
+"""Runs: stored completely or not at all, and read back unchanged."""
 
 from __future__ import annotations
 

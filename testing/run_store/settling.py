@@ -1,4 +1,4 @@
-"""What a settle stores: retries, records, artifacts, events, and nothing twice."""
+"""What a settle stores: retries, records, artifacts and events, each only once."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class RecordTests(RunStoreCase):
 
 
 class ArtifactTests(RunStoreCase):
-    """Bytes in the store, or where they are."""
+    """Bytes in the store, or their place."""
 
     def test_inline_artifact(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"))
@@ -258,7 +258,7 @@ class DependencyReadTests(RunStoreCase):
 
 
 class EventTests(RunStoreCase):
-    """Events: documented types, numbered without gaps, one end of a run."""
+    """Events: documented types, numbers without gaps, one end for each run."""
 
     def test_events_of_a_life(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"), new_step("b", "a"), new_step("c", on_failure("a")))

@@ -24,12 +24,12 @@ from stepwell.testing.run_store.case import (
 )
 
 THREADS = 24
-# More than any store commits at once.
+# More than any store commits in one group.
 CROWD = 400
 
 
 def at_once(count: int, work: Callable[[int], object]) -> list[object]:
-    """What `work(number)` gave in `count` threads that begin together, errors included."""
+    """The results, or errors, of `work(number)` in `count` threads that begin together."""
     barrier = threading.Barrier(count)
 
     def begin(number: int) -> object:

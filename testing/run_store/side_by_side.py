@@ -1,4 +1,4 @@
-"""Waits side by side: the first of several wakes their step, or the last; nothing is taken."""
+"""Combined waits: the first of several wakes the step, or the last; nothing is taken."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def end(run: str = "other") -> Wait:
 
 
 def decision(step: str = "a") -> Wait:
-    """A wait for somebody's decision."""
+    """A wait for a decision."""
     topic = f"stepwell.approval:{step}:wait.ok"
     return Wait(topic=topic, kind="approval", operation="wait.ok")
 
@@ -51,7 +51,7 @@ def wait_for(
     sleep: int | None = None,
     limit: int | None = None,
 ) -> None:
-    """Suspend the step; `sleep` and `limit` are seconds from now."""
+    """Suspend the step; `sleep` and `limit` are in seconds from now."""
     now = bench.clock.micros()
     ends = [None if time is None else now + time * 1_000_000 for time in (sleep, limit)]
     until = min((time for time in ends if time is not None), default=None)
@@ -60,7 +60,7 @@ def wait_for(
 
 
 def waiting(bench: Bench, kind: Literal["any", "all"], *waits: Wait, **times: Any) -> None:
-    """The step `a` of the run `r` waits for these now, beside a run `other` with two steps."""
+    """Let step `a` of run `r` wait for these; there is another run, `other`, with two steps."""
     bench.create(new_step("a"))
     step = bench.claim_one()
     bench.create(new_step("x"), new_step("y"), id="other")
@@ -135,7 +135,7 @@ class SideBySideTests(RunStoreCase):
         self, bench: Bench, kind: Literal["any", "all"]
     ) -> None:
         waiting(bench, kind, message("mail"), decision(), sleep=1 if kind == "all" else None)
-        if kind == "all":  # that a sleep is over does not make it too late
+        if kind == "all":  # the end of a sleep is not a time-out
             bench.clock.advance(2 * SECOND)
 
         assert bench.store.decide("r", None, True, OPERATOR) == "a"
@@ -151,7 +151,7 @@ class SideBySideTests(RunStoreCase):
 
         assert bench.statuses() == {"a": "ready"}
         bench.claim()
-        send(bench, 1)  # nobody waits any more
+        send(bench, 1)  # no step waits any more
 
     def test_sleep_of_all_is_waited_for_after_the_rest(
         self, bench: Bench, clock: VirtualClock

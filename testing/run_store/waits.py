@@ -1,4 +1,4 @@
-"""Suspended steps: until a time, or until a child run has ended."""
+"""Suspended steps: waiting for a time, or for the end of a child run."""
 
 from __future__ import annotations
 

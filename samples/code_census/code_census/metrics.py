@@ -1,4 +1,4 @@
-"""Counting what is in one source file."""
+"""Counts what is in one source file."""
 
 import ast
 import io
@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# Where the program can take another way. A BoolOp counts one for each operator, a comprehension
-# one for itself and one for each of its conditions.
+# Nodes at which the program can branch. A BoolOp counts once for each operator, a comprehension
+# once for itself and once for each of its conditions.
 BRANCHES = (
     ast.If,
     ast.IfExp,
@@ -55,12 +55,12 @@ class Counts:
 def measure(source: bytes) -> Counts:
     """Count what is in a source file, given as its bytes.
 
-    Raises SyntaxError, ValueError, tokenize.TokenError, RecursionError or MemoryError for what
-    Python would not compile either.
+    Raises SyntaxError, ValueError, tokenize.TokenError, RecursionError or MemoryError for a file
+    that Python would not compile either.
     """
     counts = Counts()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the census is of code as it is
+        warnings.simplefilter("ignore")  # the census does not judge the code
         tree = ast.parse(source)
     _count_nodes(tree, counts)
     _count_lines(decode(source), counts)
@@ -76,7 +76,7 @@ def decode(source: bytes) -> str:
 
 
 def _count_nodes(tree: ast.Module, counts: Counts) -> None:
-    # A stack of our own, because expressions can nest deeper than calls may.
+    # An explicit stack, because expressions can be nested deeper than calls.
     stack: list[tuple[ast.AST, int]] = [(tree, 0)]
     while stack:
         node, depth = stack.pop()
@@ -99,9 +99,9 @@ def _count_nodes(tree: ast.Module, counts: Counts) -> None:
 
 
 def _children(node: ast.AST, depth: int) -> Iterator[tuple[ast.AST, int]]:
-    """The nodes below one node, each with the number of blocks that it is in."""
+    """The children of a node, each with its depth of nested blocks."""
     for child in ast.iter_child_nodes(node):
-        # `elif` is an `if` in the else branch of an `if`, but no deeper for a reader.
+        # `elif` is an `if` in the else branch of an `if`, but not deeper for a reader.
         is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and _is_elif(node, child)
         yield child, depth + (isinstance(child, BLOCKS) and not is_elif)
 
@@ -124,7 +124,7 @@ def _docstring_lines(
 
 
 def _count_lines(text: str, counts: Counts) -> None:
-    """Give every line to what it holds most of: code, docstring, comment or nothing."""
+    """Count each line once: as code, docstring, comment or blank."""
     counts.lines = text.count("\n") + (text != "" and not text.endswith("\n"))
     code: set[int] = set()
     comments: set[int] = set()

@@ -1,10 +1,10 @@
-"""What the steps of a census take and give back."""
+"""Inputs and results of the steps of a census."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class CensusInput(BaseModel):
-    """The input of a run. `folder` None is the standard library of the running Python.
+    """The input of a run. `folder` None means the standard library of the running Python.
 
     `pattern` is matched against the end of each file's path; `limit` takes only the first files.
     """
@@ -26,7 +26,7 @@ class Folder(BaseModel):
 
 
 class FolderScan(BaseModel):
-    """What a scan found directly in its folder; `unnamed` has names that are not UTF-8."""
+    """What a scan found directly in its folder; `unnamed` lists names that are not UTF-8."""
 
     found_files: int
     found_folders: int
@@ -41,10 +41,10 @@ class SourceFile(BaseModel):
 
 
 class FileMetrics(BaseModel):
-    """What was counted in one file.
+    """The counts of one file.
 
-    `lines` is the sum of `code`, `comments`, `docstrings` and `blank`. `branches` are the places
-    where the program can take another way; `depth` is how deep blocks are nested.
+    `lines` is the sum of `code`, `comments`, `docstrings` and `blank`. `branches` counts the places
+    where the program can branch; `depth` is how deep blocks are nested.
     """
 
     path: str
@@ -72,7 +72,7 @@ class FileFailure(BaseModel):
 
 
 class PackageTotals(BaseModel):
-    """What was counted in one top-level package; kept as a record."""
+    """The counts of one top-level package; kept as a record."""
 
     run: str
     files: int
@@ -91,7 +91,7 @@ class Tally(BaseModel):
 
 
 class Summary(BaseModel):
-    """The result of a census. `seconds` is the time spent in file steps, all added up."""
+    """The result of a census. `seconds` is the total time spent in file steps."""
 
     folder: str
     files: int

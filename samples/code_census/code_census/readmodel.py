@@ -1,7 +1,7 @@
 """The projection database: one row for each file and each failure of each census.
 
-Rows carry the id of their run, so that censuses can be compared. The SQL is what SQLite and
-PostgreSQL have in common, as a projection is on one or the other, wherever the store is.
+Rows have the id of their run, so that censuses can be compared. The SQL is common to SQLite and
+PostgreSQL, because a projection may be on either.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """One census, as a reader wants to see it; `packages` and the lists are largest first."""
+    """One census, prepared for readers; `packages` and the lists are sorted, largest first."""
 
     files: int
     lines: int
@@ -80,7 +80,7 @@ def write(
     files: Sequence[FileMetrics],
     failures: Sequence[FileFailure],
 ) -> None:
-    """Insert one census, many rows in a statement."""
+    """Insert one census, many rows per statement."""
     for statement in SCHEMA:
         database.execute(statement)
     _insert(database, "files", run_id, FileMetrics, files)

@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing from anywhere else."""
+"""The report: one self-contained HTML page."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ Cell = str | int | float
 
 
 def page(census: Census, *, folder: str, run_id: str, at: datetime) -> str:
-    """The page. Everything that came from files, names and errors is escaped."""
+    """The page. Everything from files, names and errors is escaped."""
     style = files("code_census").joinpath("report.css").read_text("utf-8")
     return f"""<!doctype html>
 <html lang="en">
@@ -116,14 +116,14 @@ def _failures(census: Census) -> str:
 
 
 def _panel(label: str, content: str) -> str:
-    """A box that scrolls sideways where it must, with the keyboard too."""
+    """A box that scrolls sideways if necessary, also with the keyboard."""
     return f'<div class="panel" role="group" tabindex="0" aria-label="{label}">{content}</div>'
 
 
 def _table(
     caption: str, head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int | None = None
 ) -> str:
-    """A table whose first column names the row; the others are numbers, or text with 0."""
+    """A table whose first column names the row; the others are numbers, or text."""
     style = "" if numbers == 0 else ' class="number"'
     titles = "".join(
         f'<th scope="col"{style if index else ""}>{escape(title)}</th>'

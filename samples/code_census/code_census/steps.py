@@ -45,7 +45,7 @@ REPORT = "report.html"
 
 @census.executor("census.scan")
 def scan(step: StepContext, folder: Folder) -> FolderScan:
-    """Emit a step for every file in the folder, and one that scans each folder in it."""
+    """Emit a step for every file in the folder, and a scan for each folder in it."""
     here = Path(folder.root, folder.path)
     try:
         listing = tree.list_folder(here, folder.path, folder.pattern)
@@ -118,7 +118,7 @@ def file_metrics(file: SourceFile) -> FileMetrics:
 
 @census.executor("census.tally", retry=Retry(max_attempts=3))
 def tally(step: StepContext) -> Tally:
-    """Write what all steps found into the projection, and the totals of each package as records."""
+    """Write all findings into the projection, and the totals of each package as records."""
     measured = step.dependencies(file_metrics)
     files = list(measured.values())
     failures = list(_failures(step, step.dependencies(scan), measured.keys()))
@@ -134,7 +134,7 @@ def tally(step: StepContext) -> Tally:
 def _failures(
     step: StepContext, scans: dict[str, FolderScan], measured: Collection[str]
 ) -> Iterator[FileFailure]:
-    """Why steps that a scan emitted have no result, and what the scans could not name."""
+    """Why emitted steps have no result, and the files that the scans could not name."""
     for id, found in scans.items():
         for name in found.unnamed:
             folder = id.removeprefix(f"{SCAN}:")
@@ -186,7 +186,7 @@ def write_report(step: StepContext, plan: CensusInput) -> Summary:
 
 @census.entrypoint
 def start(run: RunBuilder, plan: CensusInput | None) -> None:
-    """Scan a folder, join what was found, report it."""
+    """Scan a folder, join the findings, and report them."""
     plan = plan or CensusInput()
     root = Path(plan.folder or tree.default_folder()).absolute()
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""Folders of source files: what is in them, and what their steps are called."""
+"""Folders of source files: their content, and the ids of their steps."""
 
 import hashlib
 import os
@@ -6,18 +6,18 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# Folders whose files belong to somebody else, or were not written by anybody.
+# Folders with third-party or generated files.
 SKIPPED = {"site-packages", "dist-packages", "__pycache__"}
-# An id has at most 200 bytes; this leaves room for what is put before a path.
+# An id has at most 200 bytes; this leaves room for a prefix before the path.
 LONGEST = 190
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is directly in a folder, by name and in order.
+    """The names directly in a folder, in order.
 
-    `unnamed` are files and folders whose name is no UTF-8: a step's input is JSON and cannot
-    name them.
+    `unnamed` are files and folders whose name is not UTF-8: a step's input is JSON and cannot
+    contain such a name.
     """
 
     files: list[str]
@@ -33,7 +33,7 @@ def default_folder() -> str:
 def list_folder(folder: Path, path: str, pattern: str) -> Listing:
     """The matching files and the folders of `folder`, whose path below the root is `path`.
 
-    Links are not followed: nothing is counted twice, and no loop is walked. Raises OSError.
+    Does not follow links, so that nothing is counted twice and no loop is walked. Raises OSError.
     """
     files: list[str] = []
     folders: list[str] = []
@@ -51,10 +51,10 @@ def list_folder(folder: Path, path: str, pattern: str) -> Listing:
 
 
 def count_files(folder: Path, path: str, pattern: str, at_most: int) -> int:
-    """How many files match in a folder and below it; stops counting at `at_most`."""
+    """How many files match in and below a folder; stops counting at `at_most`."""
     try:
         listing = list_folder(folder, path, pattern)
-    except OSError:  # the step that scans it will say so
+    except OSError:  # the step that scans it will report this
         return 0
     count = len(listing.files)
     for name in listing.folders:
@@ -65,12 +65,12 @@ def count_files(folder: Path, path: str, pattern: str, at_most: int) -> int:
 
 
 def join(path: str, name: str) -> str:
-    """The path of what is called `name` in the folder `path`."""
+    """The path of `name` in the folder `path`."""
     return f"{path}/{name}" if path else name
 
 
 def top_level(path: str) -> str:
-    """What the file at `path` is imported as, up to the first dot."""
+    """The name under which the file at `path` is imported, up to the first dot."""
     first, _, below = path.partition("/")
     return first if below else PurePosixPath(first).stem
 
@@ -85,7 +85,7 @@ def is_text(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """`text` with everything escaped that would not show."""
+    """`text` with unprintable characters escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
@@ -95,7 +95,7 @@ def step_id(kind: str, path: str) -> str:
 
 
 def plain_id(path: str) -> str:
-    """The path; or its end behind a digest, when it is too long for an id or would not show."""
+    """The path, or a digest and its end, if it is too long for an id or unprintable."""
     shown = printable(path)
     if shown == path and len(path.encode()) <= LONGEST:
         return path
