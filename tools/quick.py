@@ -2,11 +2,13 @@
 
 What changed is what git says: the commits of this branch that the main branch does not have, and
 what is not committed yet. Each wing of a room has the tests that say soonest whether it still
-works; `make test` has all of them. A test module that changed is run as well.
+works; `make test` has all of them. A test module that changed is run as well. When more changed
+than fits into a minute, what takes longest is left out, and named at the end.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -23,77 +25,125 @@ ALWAYS = (
     "tests/architecture/test_no_foreign_names.py",
     "tests/architecture/test_sizes.py",
 )
-# What is changed, and its tests. The longest beginning of a path that is here counts.
-OWNERS: dict[str, tuple[str, ...]] = {
+DURABLE = tuple(
+    f"tests/engine/durable/test_{name}.py" for name in ("do", "messages", "recording", "waits")
+)
+# What is changed, how many seconds of one core its tests take, and which these are. The longest
+# beginning of a path that is here counts.
+OWNERS: dict[str, tuple[int, tuple[str, ...]]] = {
     "engine/": (
-        "tests/engine/test_clock.py",
-        "tests/engine/test_ids.py",
-        "tests/engine/test_package.py",
-        "tests/engine/test_retry.py",
-        "tests/engine/test_settings.py",
-        "tests/engine/test_signature.py",
-        "tests/engine/test_states.py",
+        4,
+        (
+            "tests/engine/test_clock.py",
+            "tests/engine/test_ids.py",
+            "tests/engine/test_package.py",
+            "tests/engine/test_retry.py",
+            "tests/engine/test_settings.py",
+            "tests/engine/test_signature.py",
+            "tests/engine/test_states.py",
+        ),
     ),
-    "engine/graph/": ("tests/engine/test_graph.py", "tests/engine/test_shapes.py"),
-    "engine/payloads/": ("tests/engine/test_payload.py", "tests/engine/test_payload_types.py"),
+    "engine/graph/": (7, ("tests/engine/test_graph.py", "tests/engine/test_shapes.py")),
+    "engine/payloads/": (4, ("tests/engine/test_payload.py", "tests/engine/test_payload_types.py")),
     "engine/checkpoints/": (
-        "tests/engine/test_checkpoint_text.py",
-        "tests/stores/test_checkpoints_file.py",
+        7,
+        ("tests/engine/test_checkpoint_text.py", "tests/stores/test_checkpoints_file.py"),
     ),
-    "engine/durable/": ("tests/engine/durable",),
-    "engine/step/": ("tests/engine/test_context.py", "tests/engine/test_execution.py"),
-    "engine/worker/": ("tests/engine/worker",),
-    "engine/runtime/": ("tests/engine/test_runtime.py",),
-    "stores/": ("tests/stores/test_sqlite.py", "tests/stores/test_sqlite_files.py"),
-    "stores/artifacts/": ("tests/stores/test_artifact_stores.py",),
-    "stores/checkpoints/": ("tests/stores/test_checkpoints_file.py",),
+    "engine/durable/": (30, DURABLE),
+    "engine/step/": (16, ("tests/engine/test_context.py", "tests/engine/test_execution.py")),
+    "engine/worker/": (16, ("tests/engine/worker",)),
+    "engine/runtime/": (10, ("tests/engine/test_runtime.py",)),
+    "stores/": (9, ("tests/stores/test_sqlite.py", "tests/stores/test_sqlite_files.py")),
+    "stores/artifacts/": (3, ("tests/stores/test_artifact_stores.py",)),
+    "stores/checkpoints/": (5, ("tests/stores/test_checkpoints_file.py",)),
     "stores/projections/": (
-        "tests/stores/test_projections.py",
-        "tests/stores/test_projections_postgres_sql.py",
+        7,
+        (
+            "tests/stores/test_projections.py",
+            "tests/stores/test_projections_postgres_sql.py",
+        ),
     ),
-    "stores/sql/": ("tests/stores/test_run_store_sqlite.py", "tests/stores/test_sqlite.py"),
-    "executors/": ("tests/executors/test_registry.py", "tests/executors/test_supervisor.py"),
+    # Not the conformance suite, which takes minutes.
+    "stores/sql/": (
+        15,
+        (
+            "tests/stores/test_group_commit.py",
+            "tests/stores/test_handoff.py",
+            "tests/stores/test_migrations.py",
+            "tests/stores/test_run_cache.py",
+            "tests/stores/test_sqlite.py",
+        ),
+    ),
+    "executors/": (
+        9,
+        ("tests/executors/test_registry.py", "tests/executors/test_supervisor.py"),
+    ),
     "executors/kinds/": (
-        "tests/executors/test_http.py",
-        "tests/executors/test_shell.py",
-        "tests/executors/test_subrun.py",
-        "tests/executors/test_wait_kinds.py",
+        5,
+        (
+            "tests/executors/test_http.py",
+            "tests/executors/test_shell.py",
+            "tests/executors/test_subrun.py",
+            "tests/executors/test_wait_kinds.py",
+        ),
     ),
     "executors/pools/": (
-        "tests/executors/test_pools.py",
-        "tests/executors/test_tasks.py",
-        "tests/executors/test_threads.py",
+        3,
+        (
+            "tests/executors/test_pools.py",
+            "tests/executors/test_tasks.py",
+            "tests/executors/test_threads.py",
+        ),
     ),
-    "stepwell/": ("tests/architecture/test_face.py", "tests/features"),
-    "testing/": ("tests/plugin",),
+    "stepwell/": (10, ("tests/architecture/test_face.py", "tests/features")),
+    "testing/": (20, ("tests/plugin",)),
     "cli/": (
-        "tests/cli/test_apps.py",
-        "tests/cli/test_graph.py",
-        "tests/cli/test_help.py",
-        "tests/cli/test_inputs.py",
-        "tests/cli/test_output.py",
-        "tests/cli/test_settings.py",
+        15,
+        (
+            "tests/cli/test_apps.py",
+            "tests/cli/test_graph.py",
+            "tests/cli/test_help.py",
+            "tests/cli/test_inputs.py",
+            "tests/cli/test_output.py",
+            "tests/cli/test_settings.py",
+        ),
     ),
-    "samples/": ("tests/samples/test_programs.py",),
-    "docs/": ("tests/docs/test_reference.py", "tests/docs/test_guarantees.py"),
-    "tools/": ("tests/tools",),
-    "Makefile": ("tests/tools",),
+    "samples/": (15, ("tests/samples/test_programs.py",)),
+    "docs/": (5, ("tests/docs/test_reference.py", "tests/docs/test_guarantees.py")),
+    "tools/": (5, ("tests/tools",)),
+    "Makefile": (5, ("tests/tools",)),
 }
+# What all tests that are chosen may take, in seconds: the rest of the minute is for starting.
+BUDGET = 45
+# What a test module that changed is taken to need.
+OF_A_MODULE = 5
 # Tests that take longer than a minute, or break things on purpose: for `make test` alone.
 LONG = ("tests/trust/", "tests/postgres/", "tests/acceptance/", "tests/planted/", "tests/docs/")
 
 
-def owned_tests(changed: Iterable[str], root: Path = ROOT) -> list[str]:
-    """What is run for these files, each test once; nothing for no files at all."""
-    found: dict[str, None] = {}
+def chosen(changed: Iterable[str], cores: int, root: Path = ROOT) -> tuple[list[str], list[str]]:
+    """What is run for these files, each test once, and what is left out as it takes too long.
+
+    The tests that take least come first; for no files at all there are none.
+    """
+    costs: dict[tuple[str, ...], int] = {}
     for path in sorted(changed):
-        found.update(dict.fromkeys(ALWAYS))
+        costs[ALWAYS] = 0
         owners = [start for start in OWNERS if path.startswith(start)]
         if owners:
-            found.update(dict.fromkeys(OWNERS[max(owners, key=len)]))
+            cost, tests = OWNERS[max(owners, key=len)]
+            costs[tests] = cost
         elif _is_quick_test(path) and (root / path).is_file():
-            found[path] = None
-    return [test for test in found if not _is_inside(test, found)]
+            costs[path,] = OF_A_MODULE
+    run: dict[str, None] = {}
+    left_out: dict[str, None] = {}
+    budget = BUDGET * cores
+    for tests, cost in sorted(costs.items(), key=lambda item: item[1]):
+        budget -= cost
+        (run if budget >= 0 or not run.keys() - set(ALWAYS) else left_out).update(
+            dict.fromkeys(tests)
+        )
+    return [test for test in run if not _is_inside(test, run)], [*left_out.keys() - run.keys()]
 
 
 def _is_quick_test(path: str) -> bool:
@@ -132,13 +182,16 @@ def main(arguments: list[str]) -> int:
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"git cannot say what changed ({error}); run: make test", file=sys.stderr)
         return 2
-    tests = owned_tests(changed)
+    tests, left_out = chosen(changed, os.cpu_count() or 1)
     if not tests:
         print("nothing changed since the main branch: no tests to run")
         return 0
     print(f"{len(changed)} files changed; their quick tests:", *tests, sep="\n  ", flush=True)
     command = [sys.executable, *PYTEST, *arguments, *tests]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    ended = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if left_out:
+        print("too much changed for a minute; left to make test:", *sorted(left_out), sep="\n  ")
+    return ended
 
 
 if __name__ == "__main__":

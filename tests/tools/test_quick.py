@@ -11,30 +11,33 @@ from tests.architecture.product import modules
 from tests.docs.pages import ROOT
 from tools import quick
 
+CORES = 2
+
 
 def own(changed: list[str]) -> list[str]:
-    return [test for test in quick.owned_tests(changed) if test not in quick.ALWAYS]
+    tests, _ = quick.chosen(changed, CORES)
+    return [test for test in tests if test not in quick.ALWAYS]
 
 
 def test_a_wing_has_its_own_tests() -> None:
-    assert own(["engine/graph/graph.py"]) == [*quick.OWNERS["engine/graph/"]]
-    assert own(["engine/retry.py"]) == [*quick.OWNERS["engine/"]]
+    assert own(["engine/graph/graph.py"]) == [*quick.OWNERS["engine/graph/"][1]]
+    assert own(["engine/retry.py"]) == [*quick.OWNERS["engine/"][1]]
 
 
 def test_each_test_is_run_once() -> None:
     changed = ["stores/sql/store.py", "stores/sql/migrate.py", "stores/opening.py"]
 
-    tests = quick.owned_tests(changed)
+    tests = own(changed)
 
     assert len(tests) == len(set(tests))
-    assert {*quick.OWNERS["stores/"], *quick.OWNERS["stores/sql/"]} < set(tests)
+    assert {*quick.OWNERS["stores/"][1], *quick.OWNERS["stores/sql/"][1]} == set(tests)
 
 
 def test_a_test_that_changed_is_run_unless_its_folder_is() -> None:
-    module = "tests/engine/durable/test_waits.py"
+    module = "tests/engine/worker/test_worker.py"
 
     assert own([module]) == [module]
-    assert own([module, "engine/durable/waits.py"]) == ["tests/engine/durable"]
+    assert own([module, "engine/worker/worker.py"]) == ["tests/engine/worker"]
 
 
 def test_tests_that_are_long_or_gone_are_left_out() -> None:
@@ -42,7 +45,22 @@ def test_tests_that_are_long_or_gone_are_left_out() -> None:
 
 
 def test_what_looks_at_all_rooms_is_always_run() -> None:
-    assert quick.owned_tests(["README.md"]) == [*quick.ALWAYS]
+    assert quick.chosen(["README.md"], CORES) == ([*quick.ALWAYS], [])
+    assert quick.chosen([], CORES) == ([], [])
+
+
+def test_what_takes_longest_is_left_out_when_too_much_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owners = {"a/": (30, ("slow",)), "b/": (25, ("slower than b",)), "c/": (10, ("quick",))}
+    monkeypatch.setattr(quick, "OWNERS", owners)
+    monkeypatch.setattr(quick, "BUDGET", 20)
+
+    tests, left_out = quick.chosen(["a/x", "b/x", "c/x"], CORES)
+
+    assert tests == [*quick.ALWAYS, "quick", "slower than b"]
+    assert left_out == ["slow"]
+    assert own(["a/x"]) == ["slow"]  # it is all there is
 
 
 def test_every_module_of_the_product_has_an_owner() -> None:
@@ -50,7 +68,7 @@ def test_every_module_of_the_product_has_an_owner() -> None:
 
 
 def test_tests_of_the_table_are_there() -> None:
-    named = [*quick.ALWAYS, *(test for tests in quick.OWNERS.values() for test in tests)]
+    named = [*quick.ALWAYS, *(test for _, tests in quick.OWNERS.values() for test in tests)]
 
     assert [test for test in named if not (ROOT / test).exists()] == []
 
