@@ -1,5 +1,8 @@
 """The run store on SQL databases. What is the same on all of them is written once.
 
+An exchange is a pipeline (`exchange.pipeline`) over one unit of work (`Changes`); how its
+statements are sent is a plan: stepwise, or fused where a database can change rows within WITH.
+
 Where transactions run side by side, all acts take their locks in one order, and so none deadlock:
 
 1. queues with limits, by name (`QueueLimits.lock`);

@@ -179,8 +179,3 @@ class Changes:
     def canceled(self, run_key: int) -> Mapping[str, Any] | None:
         """What the end of this run says, if an operator canceled it."""
         return self._canceled.pop(run_key, None) if self._canceled else None
-
-    def run_ended(self, run_key: int, run_id: str, type: EventType, data: Any) -> None:
-        """A run ended, of which no event says so yet."""
-        self.event(run_key, type, data=data)
-        self.ended_runs.append(run_id)
