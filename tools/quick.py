@@ -49,7 +49,7 @@ OWNERS: dict[str, tuple[int, tuple[str, ...]]] = {
         7,
         ("tests/engine/test_checkpoint_text.py", "tests/stores/test_checkpoints_file.py"),
     ),
-    "engine/durable/": (30, DURABLE),
+    "engine/durable/": (20, DURABLE),
     "engine/step/": (16, ("tests/engine/test_context.py", "tests/engine/test_execution.py")),
     "engine/worker/": (16, ("tests/engine/worker",)),
     "engine/runtime/": (10, ("tests/engine/test_runtime.py",)),
@@ -96,9 +96,16 @@ OWNERS: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "stepwell/": (10, ("tests/architecture/test_face.py", "tests/features")),
-    "testing/": (20, ("tests/plugin",)),
+    "testing/": (
+        8,
+        (
+            "tests/plugin/test_plugin.py",
+            "tests/plugin/test_step_context.py",
+            "tests/plugin/test_stepwell_runtime.py",
+        ),
+    ),
     "cli/": (
-        15,
+        20,
         (
             "tests/cli/test_apps.py",
             "tests/cli/test_graph.py",
