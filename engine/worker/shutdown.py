@@ -91,7 +91,9 @@ class Shutdown:
         """Give back uncharged what is still running, and settle all that is left."""
         workload = self._workload
         workload.release_all(STOPPED)
-        if workload.unsettled and not self._lifecycle.broken:
+        if self._lifecycle.broken:  # nothing that it would send can be trusted
+            return
+        if workload.unsettled:
             reach(Point.BEFORE_RELEASE)
         while workload.unsettled and self._cycle.exchange(None):
             pass

@@ -74,7 +74,7 @@ def test_page_is_read_by_the_indexes_alone(path: Path, store: SqlRunStore) -> No
     store.events_since(NOW, 1)
     page = store._feed._entries._page  # type: ignore[attr-defined]  # its text
     with store.database.read() as tx:
-        text = page._compile(tx.dialect)
+        text = page.compile(tx.dialect)
     with closing(sqlite3.connect(path)) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", (1, 1, 1, 10)).fetchall()
 

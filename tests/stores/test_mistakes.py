@@ -15,8 +15,8 @@ from stepwell import CorruptData, Package, Retry, RunBuilder, Runtime, StepConte
 from stepwell.engine.checkpoints.fence import fenced
 from stepwell.stores.checkpoints.memory import MemoryCheckpointer
 from stepwell.stores.sql.exchange import claim
-from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim import Claiming
+from stepwell.stores.sql.exchange.closing import Closing
 from stepwell.stores.sql.exchange.graphs import Graphs
 from stepwell.stores.sql.exchange.settle import Settlement
 from stepwell.stores.sql.roles import rows
@@ -47,6 +47,13 @@ def durable(step: StepContext) -> str:
     return step.do("once", str, "done")
 
 
+@plain.executor("plain.long")
+def long(step: StepContext) -> None:
+    begun, go_on = step.app
+    begun.set()
+    go_on.wait(PATIENCE)
+
+
 @plain.entrypoint
 def start(run: RunBuilder, number: int) -> None:
     run.step(work, number, id="work")
@@ -55,6 +62,11 @@ def start(run: RunBuilder, number: int) -> None:
 @plain.entrypoint(name="durable")
 def start_durable(run: RunBuilder) -> None:
     run.step(durable, id="durable")
+
+
+@plain.entrypoint(name="long")
+def start_long(run: RunBuilder) -> None:
+    run.step(long, id="long")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -112,9 +124,33 @@ def test_a_slip_in_an_exchange_ends_the_worker_with_it(
         assert runtime.verify().ok
 
 
+def test_a_broken_worker_leaves_its_steps_alone(opened: Callable[..., Runtime]) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slip(threading.Event):
+        """Raises while the body runs, the first time somebody asks."""
+
+        def is_set(self) -> bool:
+            if begun.is_set() and not go_on.is_set():
+                go_on.set()
+                raise TypeError("a slip")
+            return False
+
+    with opened(app=(begun, go_on)) as runtime:
+        # given: a worker that meets a mistake while a body runs
+        run = runtime.start_run("plain", entrypoint="long")
+        with pytest.raises(TypeError, match="a slip"):
+            runtime.start_workers(stop=Slip())
+
+        # then: it sent nothing of it to the store any more
+        assert [event.type for event in runtime.events(run.id)] == ["run.created", "run.started"]
+        step = runtime.step(run.id, "long")
+        assert (step.status, step.attempt) == ("running", 1)
+
+
 @pytest.mark.parametrize("call", ["drain", "run_once"])
 @pytest.mark.parametrize(
-    ("at", "name"), [(Claiming, "claim"), (Changes, "write"), (Settlement, "settle")]
+    ("at", "name"), [(Claiming, "claim"), (Closing, "close"), (Settlement, "settle")]
 )
 def test_a_slip_ends_the_call_that_worked(
     at: type, name: str, call: str, opened: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch

@@ -1134,6 +1134,22 @@ UPDATE steps SET status='waiting', attempt=(steps.attempt - 1), expires_at=NULL,
 FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
  LIMIT $2::BIGINT) AS input WHERE steps.id = input.id AND steps.token = input.token AND coalesce(steps.status, '') = 'running' RETURNING steps.id;
 
+-- SnapshotEntries.first(before)
+SELECT min(id + 0) FROM event_feed WHERE xid >= pg_snapshot_xmin(CAST($1 AS pg_snapshot)) AND NOT pg_visible_in_snapshot(xid, CAST($1 AS pg_snapshot));
+
+-- SnapshotEntries.newest()
+SELECT xid < pg_snapshot_xmax(pg_current_snapshot()) FROM event_feed ORDER BY xid DESC LIMIT 1;
+
+-- SnapshotEntries.page(entry, seq, before, until, most)
+SELECT f.id, r.run_id, e.seq, e.type, e.at, s.step_id, e.attempt, e.worker, e.data
+FROM event_feed f JOIN events e ON e.run_key = f.run_key AND e.seq BETWEEN f.first AND f.last
+JOIN runs r ON r.id = f.run_key LEFT JOIN steps s ON s.id = e.step
+WHERE f.id >= $1 AND (f.id > $1 OR e.seq > $2) AND NOT pg_visible_in_snapshot(f.xid, CAST($3 AS pg_snapshot)) AND pg_visible_in_snapshot(f.xid, CAST($4 AS pg_snapshot))
+ORDER BY f.id, e.seq LIMIT $5;
+
+-- SnapshotEntries.state()
+SELECT to_regclass('event_feed') IS NOT NULL, CAST(pg_current_snapshot() AS text), current_schema(), set_config('max_parallel_workers_per_gather', '0', true);
+
 -- SqlRunStore.drop_silent(before)
 DELETE FROM workers WHERE workers.id IN (SELECT workers.id
 FROM workers

@@ -429,6 +429,19 @@ FROM json_each(?) AS anon_1);
 -- MessageStatements.take(step, operation, id)
 UPDATE messages SET receiver=?, operation=? WHERE messages.id = ?;
 
+-- NumberedEntries.kept()
+SELECT count(*) FROM sqlite_schema WHERE name = 'event_feed';
+
+-- NumberedEntries.last()
+SELECT coalesce(max(id), 0) FROM event_feed;
+
+-- NumberedEntries.page(entry, seq, most)
+SELECT f.id, r.run_id, e.seq, e.type, e.at, s.step_id, e.attempt, e.worker, e.data
+FROM event_feed f CROSS JOIN events e ON e.run_key = f.run_key AND e.seq BETWEEN f.first AND f.last
+JOIN runs r ON r.id = f.run_key LEFT JOIN steps s ON s.id = e.step
+WHERE f.id >= ? AND (f.id > ? OR e.seq > ?)
+ORDER BY f.id, e.seq LIMIT ?;
+
 -- OperatorStatements.cancel_open(now, error, run_key)
 UPDATE steps SET status='canceled', expires_at=NULL, error=?, wait_for=NULL, wake_at=NULL, ended_at=?, wait_left=NULL WHERE steps.run_key = ? AND steps.status IN ('held', 'pending', 'ready', 'running', 'waiting') RETURNING id;
 
