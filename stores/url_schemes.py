@@ -31,7 +31,7 @@ def check_nothing(url: str, field: str) -> None:
     """Raises InvalidInput where something stands behind the scheme."""
     scheme, _, rest = url.partition("://")
     if rest:
-        raise InvalidInput(f"{field}: {scheme}:// takes nothing behind it, got {url!a:.200}")
+        raise InvalidInput(f"{field}: {scheme}:// takes nothing behind it, got {_shown(url)}")
 
 
 def folder_of(url: str, field: str) -> Path:
@@ -39,7 +39,13 @@ def folder_of(url: str, field: str) -> Path:
     scheme, _, rest = url.partition("://")
     if not rest.startswith("/") or rest == "/" or "\0" in rest:
         raise InvalidInput(
-            f"{field}: {url!a:.200} names no folder; write {scheme}:///folder, with three "
+            f"{field}: {_shown(url)} names no folder; write {scheme}:///folder, with three "
             "slashes and an absolute path"
         )
     return Path(rest)
+
+
+def _shown(url: str) -> str:
+    """The URL for a message, without what may be a password."""
+    scheme, _, rest = url.partition("://")
+    return f"'{scheme}://…'" if "@" in rest or "password" in rest else f"{url!a:.200}"
