@@ -1,4 +1,4 @@
-"""How many steps one step may emit. What is settled together: `TestByHand` in test_worker.py."""
+"""How many steps one step may emit. What is settled together: `TestByHand` in test_by_hand.py."""
 
 from __future__ import annotations
 
