@@ -50,6 +50,7 @@ class Write(StrEnum):
     KV_DELETE = "kv delete"
     CHECKPOINT = "checkpoint"
     PROJECTION = "projection"
+    KEEP_FEED = "keep feed"
 
     def __init__(self, what: str) -> None:
         self.before_begin = f"{what}: before the begin"

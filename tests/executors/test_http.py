@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import stepwell.executors as executors
 from stepwell.engine.errors import InvalidPayload, Permanent, Retryable, RetryAfter, StepError
 from stepwell.engine.step.execution import Execution
 from stepwell.executors import kinds
@@ -228,6 +229,7 @@ def test_without_aiohttp_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     monkeypatch.delitem(sys.modules, "stepwell.executors.kinds.http_session", raising=False)
     monkeypatch.delattr(kinds, "http_session", raising=False)
+    monkeypatch.delitem(vars(executors), "http_session", raising=False)
 
     with pytest.raises(StepError, match=r"install stepwell\[http\]"):
         fetch("http://127.0.0.1/")

@@ -458,7 +458,7 @@ def test_connect_takes_a_place_of_their_own(url: str, tmp_path: Path) -> None:
 
 def test_connect_without_the_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "stepwell.stores.projections.postgres")
-    monkeypatch.delattr(stores, "postgres_projections", raising=False)
+    monkeypatch.delitem(vars(stores), "postgres_projections", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(StoreError, match=r"run: pip install 'psycopg\[binary\]'"):

@@ -50,7 +50,7 @@ class Closing:
     def close(self, changes: Changes) -> None:
         """Write counters and events; end runs, wake who waits for that, and write that, too."""
         while (unwritten := changes.take()) is not None:
-            over = self._write(changes, unwritten)
+            over = self._write_counters(changes, unwritten)
             for run_key in sorted(over):
                 data = changes.canceled(run_key)
                 if data is not None:
@@ -59,7 +59,7 @@ class Closing:
             if over:
                 self._end(changes, over)
 
-    def _write(self, changes: Changes, unwritten: Unwritten) -> list[int]:
+    def _write_counters(self, changes: Changes, unwritten: Unwritten) -> list[int]:
         """Write it; returns the keys of the runs in which nothing is open any more."""
         total, open_, events, readied, before = unwritten
         keys = sorted(total.keys() | open_.keys() | events.keys())

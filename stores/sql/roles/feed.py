@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 import sqlalchemy as sa
 from pydantic_core import from_json, to_json
 
+from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import InvalidInput
 from stepwell.engine.events import BEGINNING, NOW, EventPage
 from stepwell.stores.sql.connection.database import Database
@@ -119,7 +120,7 @@ class Feed:
         """See `ports.Feed`."""
         page = self._page(cursor, limit)
         while page is None:
-            self._database.write(self._keep)
+            self._database.write(self._keep, Write.KEEP_FEED)
             page = self._page(cursor, limit)
         return page
 

@@ -17,6 +17,7 @@ from stepwell import (
     Queue,
     RefusedByState,
     RunBuilder,
+    Runtime,
     StepContext,
     StoreError,
 )
@@ -259,6 +260,20 @@ def play_untrue(scenario: ScenarioRun) -> None:
         runtime.kv.set("promised", 1)
 
 
+# --- the events of all runs are read for the first time -------------------------------------------
+
+
+def play_feed(scenario: ScenarioRun) -> None:
+    play_way(scenario)
+    with scenario.opened(work) as runtime:
+        feed_of(scenario, runtime)
+
+
+def feed_of(_: ScenarioRun, runtime: Runtime) -> list[tuple[Any, ...]]:
+    page = runtime.events_since("beginning", 1_000)
+    return [(event.run_id, event.seq, event.type, event.step_id) for event in page.events]
+
+
 # --- the schema of a server -----------------------------------------------------------------------
 
 
@@ -311,6 +326,7 @@ SCENARIOS: dict[str, Scenario] = {
         play_books, points(Write.PROJECTION), (books,), beside, observe=entries, times=6, on=BOTH
     ),
     "child processes": Scenario(play_apart, _CHILDREN, (apart,)),
+    "feed": Scenario(play_feed, points(Write.KEEP_FEED), (work,), observe=feed_of),
     "output file": Scenario(
         play_output, points(Point.OUTPUT_WRITTEN, Point.OUTPUT_REPLACED), observe=output_of
     ),
