@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import Any
 
 from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.services import Around
+
+# What is entered around a body where nothing is.
+NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def check_around(around: Sequence[Around]) -> tuple[Around, ...]:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, copy_context
-from typing import Any
 
 from stepwell.engine.services import Around
-from stepwell.engine.step.around import Entered
-
-_NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 class Surroundings:
@@ -19,21 +14,19 @@ class Surroundings:
 
     Each body runs in a copy, so what one sets, no other finds. Values that can be changed in place
     are shared, but for the decimal context: a copy of that is the first thing around a body.
+
+    `makers` make what is to be entered around a body, where it runs and in its fresh variables.
     """
 
-    __slots__ = ("_around", "_variables")
+    __slots__ = ("_variables", "makers")
 
     def __init__(self, around: Sequence[Around] = ()) -> None:
         self._variables = copy_context()
-        self._around = (*_own_decimal_context(self._variables), *around)
+        self.makers = (*_own_decimal_context(self._variables), *around)
 
     def fresh(self) -> Context:
         """A copy of the variables, to run one attempt in."""
         return self._variables.copy()
-
-    def around(self, step: Any) -> AbstractContextManager[object]:
-        """What to enter around the body of a step, where it runs and in its fresh variables."""
-        return Entered(self._around, step) if self._around else _NOTHING
 
 
 def _own_decimal_context(variables: Context) -> tuple[Around, ...]:

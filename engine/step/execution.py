@@ -25,6 +25,7 @@ from stepwell.engine.ports import Catalog, Executor
 from stepwell.engine.retry import Retry, retry_delay
 from stepwell.engine.services import Services
 from stepwell.engine.signature import signature_of
+from stepwell.engine.step.around import NOTHING, Entered
 from stepwell.engine.step.batched_reads import BatchedReads
 from stepwell.engine.step.context import StepContext
 from stepwell.engine.step.context_variables import Surroundings
@@ -98,7 +99,9 @@ class Execution:
         """What to enter around `invoke` and what it returns, in the fresh variables."""
         if self._surroundings is None:
             self._surroundings = Surroundings(self.services.around)
-        return self._surroundings.around(self.context)
+        if not self._surroundings.makers:
+            return NOTHING
+        return Entered(self._surroundings.makers, self.context)
 
     def begin(self) -> bool:
         """Mark the start of the body; False when it was revoked or canceled before."""

@@ -149,18 +149,18 @@ class Worker:
         What goes wrong is for the worker's own thread, which is woken for it.
         """
         turn, workload = self._turn, self._workload
-        if len(workload.in_flight) != 1 or self.draining or not turn.borrow():
+        if len(workload.in_flight) != 1 or self._lifecycle.draining or not turn.borrow():
             self._deliver(task, outcome)
             return
         workload.windows.ended(task.kind)
         try:
             workload.take(((task, outcome),))
-            self._cycle.run(claiming=not self.draining)
+            self._cycle.run(claiming=not self._lifecycle.draining)
         except BaseException as error:
             turn.fail(error)
         finally:
             turn.was_borrowed = True
-            if turn.has_failed or self.draining or not workload.in_flight:
+            if turn.has_failed or self._lifecycle.draining or not workload.in_flight:
                 workload.outcomes.put(LOOK)
             turn.give_back()
 
@@ -175,7 +175,7 @@ class Worker:
         try:
             request = self._requests.next()
             busy = not self._workload.is_empty or self._link.uncertain
-            if busy or request is None or self.draining:
+            if busy or request is None or self._lifecycle.draining:
                 return None
             return self._start_run(run, request)
         finally:
@@ -228,11 +228,11 @@ class Worker:
             raise
         try:
             cycles = 0
-            while not self.draining and (max_cycles is None or cycles < max_cycles):
+            while not self._lifecycle.draining and (max_cycles is None or cycles < max_cycles):
                 self._lifecycle.check_here()
                 if until is not None and self._is_reached(until):
                     break
-                if not self._cycle.run(claiming=not self.draining):
+                if not self._cycle.run(claiming=not self._lifecycle.draining):
                     self._idle.wait()
                 cycles += 1
         except Exception as error:
@@ -244,7 +244,7 @@ class Worker:
                 self._shutdown.run()
 
     def _register(self) -> None:
-        while not self.draining:
+        while not self._lifecycle.draining:
             try:
                 self._registration.begin()
                 break
@@ -277,7 +277,7 @@ class Worker:
         """One cycle without waiting; returns whether there was anything to do."""
         self._turn.take()
         try:
-            return self._cycle.run(claiming=not self.draining)
+            return self._cycle.run(claiming=not self._lifecycle.draining)
         finally:
             self._turn.release()
 

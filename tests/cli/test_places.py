@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,9 +35,10 @@ def start(run):
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> dict[str, Path]:
+def folders(tmp_path: Path) -> Iterator[dict[str, Path]]:
     (tmp_path / "shop.py").write_text(PACKAGE)
-    return {kind: tmp_path / "elsewhere" / kind for kind in KINDS}
+    yield {kind: tmp_path / "elsewhere" / kind for kind in KINDS}
+    sys.modules.pop("shop", None)  # other tests have a module of this name, too
 
 
 def test_everything_is_where_the_flags_say(cli: CommandLine, folders: dict[str, Path]) -> None:

@@ -24,6 +24,7 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Pool, ProjectionStore, Task
 from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
+from stepwell.engine.step.around import NOTHING, Entered
 from stepwell.engine.step.context_variables import Surroundings
 from stepwell.engine.step.execution import Execution
 from stepwell.engine.worker.pool_spec import PoolParts
@@ -108,7 +109,8 @@ class FakeTask:
         return self.surroundings.fresh()
 
     def around(self) -> AbstractContextManager[object]:
-        return self.surroundings.around(self)
+        makers = self.surroundings.makers
+        return Entered(makers, self) if makers else NOTHING
 
     def begin(self) -> bool:
         self.begun = not self.canceled.is_set()

@@ -51,12 +51,14 @@ class Closing:
         """Write counters and events; end runs, wake who waits for that, and write that, too."""
         while (unwritten := changes.take()) is not None:
             over = self._write_counters(changes, unwritten)
+            if not over:
+                return
             for run_key in sorted(over):
                 data = changes.canceled(run_key)
                 if data is not None:
                     over.remove(run_key)
                     self._end(changes, [run_key], data)
-            if over:
+            if over:  # those that were not canceled
                 self._end(changes, over)
 
     def _write_counters(self, changes: Changes, unwritten: Unwritten) -> list[int]:

@@ -9,7 +9,7 @@ each stage changes is noted in `Changes`; `Closing` writes it. How statements ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepwell.engine.crash_points import Point, reach
 from stepwell.engine.exchange import (
@@ -31,8 +31,7 @@ from stepwell.stores.sql.exchange.queue_limits import QueueLimits
 from stepwell.stores.sql.exchange.settle import Settlement, SettleParts
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What an exchange is asked for: outcomes to settle, a run to create, steps to claim."""
 
     settle: Sequence[Outcome] = ()

@@ -75,10 +75,10 @@ class Stepwise:
                 parents = {row[0] for row in self._graph.parents(tx, rows_json(sorted(keys)))}
             self._graph.lock_runs(tx, rows_json(sorted(keys | parents))).fetchall()
         found = self._graph.control(tx)
-        control = cache(lambda: first_number(found.fetchone()))
-        if not tx.dialect.pipelined:  # else it is read with the next statement, in one message
-            control()
-        return control
+        if tx.dialect.pipelined:  # it is read with the next statement, in one message
+            return cache(lambda: first_number(found.fetchone()))
+        control = first_number(found.fetchone())
+        return lambda: control
 
     def succeed(
         self,
