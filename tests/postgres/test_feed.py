@@ -50,7 +50,7 @@ class Writer:
             pass
 
     def _one(self, sql: str, values: tuple[object, ...]) -> tuple[int, ...]:
-        row = self.connection.execute(sql, values).fetchone()
+        row = self.connection.execute(sql.encode(), values).fetchone()
         assert row is not None
         return row
 

@@ -331,7 +331,7 @@ def _rows(url: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with psycopg.connect(url) as connection:
         for table in tables.METADATA.sorted_tables:
-            rows = connection.execute(f'SELECT * FROM "{table.name}"').fetchall()
+            rows = connection.execute(f'SELECT * FROM "{table.name}"'.encode()).fetchall()
             found[table.name] = sorted(map(tuple, rows), key=repr)
     # Of a step that ended, what it still waited for means nothing: a retry counts that anew. The
     # fused plan has counted down before it learns that the step is dropped.

@@ -300,7 +300,7 @@ class SnapshotEntries:
         return place
 
     def read(self, tx: StoreTransaction, place: Place, most: int) -> tuple[Sequence[Any], Place]:
-        rows: Sequence[Any] = ()
+        rows: list[Any] = []
         if place.until:
             rows = self._page(tx, *place, most).fetchall()
         if not rows:  # what was left of a batch is over, and the next one begins
