@@ -26,7 +26,7 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Watch
 from stepwell.stores.sql.connection.corruption import reads_stored
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind
+from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind, upsert_of
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.claim import Claiming
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
@@ -75,7 +75,7 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
         self._feed = Feed(self.database)
         workers = tables.workers
         self._put_worker = Statement(
-            dialect.upsert(workers, ("id",)), *(column.name for column in workers.columns)
+            upsert_of(dialect, workers, ("id",)), *(column.name for column in workers.columns)
         )
         silent = sa.select(workers.c.id).where(workers.c.seen_at < bind("before"))
         silent = silent.with_for_update(skip_locked=True)

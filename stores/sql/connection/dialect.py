@@ -58,13 +58,6 @@ class Dialect(Protocol):
         """The database's own insert, which can say what to do on a conflict."""
         ...
 
-    def upsert(self, table: sa.Table, key: Sequence[str], source: Any | None = None) -> Any:
-        """An insert of all columns that replaces the row with the same key.
-
-        Of the rows of `source`, or of one parameter for each column.
-        """
-        ...
-
     def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> Any | None:
         """A select of many rows from one JSON parameter, typed as the table's columns.
 

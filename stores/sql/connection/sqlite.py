@@ -122,18 +122,6 @@ class SqliteDialect:
     def insert(self, table: sa.Table) -> Any:
         return sqlalchemy_sqlite.insert(table)
 
-    def upsert(self, table: sa.Table, key: Sequence[str], source: Any | None = None) -> Any:
-        names = [column.name for column in table.columns]
-        insert = sqlalchemy_sqlite.insert(table)
-        if source is None:
-            insert = insert.values({name: bind(name) for name in names})
-        else:
-            insert = insert.from_select(names, source)
-        return insert.on_conflict_do_update(
-            index_elements=list(key),
-            set_={name: insert.excluded[name] for name in names if name not in key},
-        )
-
     def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> None:
         """The driver's executemany is as fast as it gets."""
 

@@ -297,10 +297,26 @@ def _numbered(name: str, row: int) -> str:
 def upsert(dialect: Dialect, table: sa.Table, *key: str) -> Insert:
     """An insert of all columns that replaces the row with the same key."""
     names = tuple(column.name for column in table.columns)
-    one = dialect.upsert(table, key, None)
+    one = upsert_of(dialect, table, key)
     source = dialect.inserted("rows", table, names)
-    together = None if source is None else dialect.upsert(table, key, source)
+    together = None if source is None else upsert_of(dialect, table, key, source)
     return Insert(one, names, together)
+
+
+def upsert_of(
+    dialect: Dialect, table: sa.Table, key: Sequence[str], source: sa.Select[Any] | None = None
+) -> Any:
+    """The clause of an `upsert`: of one row from parameters, or of all rows of `source`."""
+    names = [column.name for column in table.columns]
+    insert = dialect.insert(table)
+    if source is None:
+        insert = insert.values({name: bind(name) for name in names})
+    else:
+        insert = insert.from_select(names, source)
+    return insert.on_conflict_do_update(
+        index_elements=list(key),
+        set_={name: insert.excluded[name] for name in names if name not in key},
+    )
 
 
 def literal(status: str) -> sa.ColumnElement[str]:

@@ -24,6 +24,7 @@ from stepwell.stores.sql.connection.statements import (
     bind,
     literal,
     rows_json,
+    upsert_of,
 )
 from stepwell.stores.sql.schema import tables
 
@@ -59,7 +60,7 @@ class QueueStatements(Statements):
         self.lock = Statement(wanted.with_for_update(), *("names", "kinds"))
         self.try_lock = Statement(wanted.with_for_update(skip_locked=True), *("names", "kinds"))
         self.define = Statement(
-            dialect.upsert(queues, ("name",)), *(column.name for column in queues.columns)
+            upsert_of(dialect, queues, ("name",)), *(column.name for column in queues.columns)
         )
         self.running = Statement(
             sa.select(sa.func.count()).where(
@@ -98,7 +99,7 @@ class QueueStatements(Statements):
 
     def _limits_set(self, dialect: Any) -> None:
         steps = tables.steps
-        self.put_meta = Statement(dialect.upsert(tables.meta, ("name",)), *("name", "value"))
+        self.put_meta = Statement(upsert_of(dialect, tables.meta, ("name",)), *("name", "value"))
         self.last_start = Statement(
             sa.select(sa.func.coalesce(sa.func.max(steps.c.started_at), 0)).where(
                 steps.c.status == literal(StepStatus.RUNNING)
