@@ -26,7 +26,7 @@ from stepwell.engine.worker.pool_spec import PoolSpec
 from stepwell.executors.pools.registered import RegisteredPools
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.opening import open_artifacts
-from stepwell.stores.checkpoints.opening import open_checkpointer
+from stepwell.stores.checkpoints.opening import check_url, open_checkpointer
 from stepwell.stores.projections.opening import open_projections
 
 
@@ -76,15 +76,18 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     observers.subscribe(log_event, wants_log)
     folder = Path(home if home is not None else DEFAULT_HOME)
     in_memory = store_url == MEMORY and home is None
-    if store_url is None:
-        make_home(folder)
-        store_url = f"sqlite:///{folder / DEFAULT_STORE}"
-    if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
-        projections = store_url
+    # What cannot be is refused before anything is made.
+    wrappers = check_around(around)
+    if isinstance(checkpoints, str):
+        check_url(checkpoints)
     found = RegisteredPools(pools)
     registry = Registry(queues=queues, find_pool=found.find)
+    if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
+        projections = store_url
+    artifact_store = _artifacts(artifacts, folder, in_memory)
+    projection_store = _projections(projections, folder, in_memory, chosen, clock)
     with ExitStack() as on_failure:
-        store = _store(store_url, clock, chosen, observers)
+        store = _store(store_url, folder, clock, chosen, observers)
         on_failure.callback(store.close)
         checkpointer, close_it = _checkpoints(checkpoints, clock)
         on_failure.callback(close_it)
@@ -92,8 +95,8 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
             RuntimeParts(
                 store=store,
                 catalog=registry,
-                artifacts=_artifacts(artifacts, folder, in_memory),
-                projections=_projections(projections, folder, in_memory, chosen, clock),
+                artifacts=artifact_store,
+                projections=projection_store,
                 settings=chosen,
                 clock=clock,
                 observers=observers,
@@ -101,7 +104,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 checkpoints=checkpointer,
                 on_close=close_it,
                 app=app,
-                around=check_around(around),
+                around=wrappers,
                 home=None if in_memory else str(folder),
                 version=VERSION,
             )
@@ -114,8 +117,15 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
 
 
 def _store(
-    given: str | RunStore, clock: Clock, settings: Settings, observers: Observers
+    given: str | RunStore | None,
+    home: Path,
+    clock: Clock,
+    settings: Settings,
+    observers: Observers,
 ) -> RunStore:
+    if given is None:
+        make_home(home)
+        given = f"sqlite:///{home / DEFAULT_STORE}"
     if not isinstance(given, str):
         return given
     opened: RunStore = stores.opening.open_run_store(

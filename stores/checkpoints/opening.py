@@ -26,11 +26,16 @@ def open_checkpointer(url: str, *, clock: Clock | None = None) -> OpenedCheckpoi
         InvalidInput: for an invalid URL.
         StoreError: if the database cannot be opened, or a server's schema is out of date.
     """
-    open_it = choose(url, FIELD, SCHEMES, "file:///folder or sqlite:///engine.db")
+    open_it = check_url(url)
     opened = open_it(url, clock or SystemClock())
     # What a server's URL says besides may be secret.
     opened.address = "postgresql://…" if url.startswith("postgres") else url
     return opened
+
+
+def check_url(url: str) -> Callable[[str, Clock], OpenedCheckpointer]:
+    """What opens the URL; opens nothing. Raises InvalidInput for a kind that there is not."""
+    return choose(url, FIELD, SCHEMES, "file:///folder or sqlite:///engine.db")
 
 
 def _memory(url: str, clock: Clock) -> OpenedCheckpointer:  # noqa: ARG001  # it keeps no time

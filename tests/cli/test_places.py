@@ -118,3 +118,14 @@ def test_a_url_that_cannot_be_is_refused(cli: CommandLine, flag: str, url: str, 
 )
 def test_url_as_it_is_shown(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    cli: CommandLine, folders: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    done = cli("--app", "shop.py:shop", f"--{kind}", "flie:///x", "start", "shop")
+
+    assert done.exit_code == 2
+    assert f"{kind}: unknown kind of URL 'flie'; did you mean 'file'?" in done.stderr
+    assert not Path(".stepwell").exists()
