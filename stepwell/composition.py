@@ -82,13 +82,15 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
         check_url(checkpoints)
     found = RegisteredPools(pools)
     registry = Registry(queues=queues, find_pool=found.find)
-    if projections is None and isinstance(store_url, str) and _is_postgres(store_url):
-        projections = store_url
     artifact_store = _artifacts(artifacts, folder, in_memory)
-    projection_store = _projections(projections, folder, in_memory, chosen, clock)
+    if isinstance(projections, str):
+        projections = open_projections(projections, durability=chosen.durability, clock=clock)
     with ExitStack() as on_failure:
         store = _store(store_url, folder, clock, chosen, observers)
         on_failure.callback(store.close)
+        # After the store, whose URL they may share: what is wrong with it is told as the store's.
+        if projections is None:
+            projections = _projections(store_url, folder, in_memory, chosen, clock)
         checkpointer, close_it = _checkpoints(checkpoints, clock)
         on_failure.callback(close_it)
         runtime = Runtime(
@@ -96,7 +98,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
                 store=store,
                 catalog=registry,
                 artifacts=artifact_store,
-                projections=projection_store,
+                projections=projections,
                 settings=chosen,
                 clock=clock,
                 observers=observers,
@@ -182,16 +184,15 @@ def _artifacts(given: str | ArtifactStore | None, home: Path, in_memory: bool) -
 
 
 def _projections(
-    given: str | ProjectionStore | None,
+    store_url: str | RunStore | None,
     home: Path,
     in_memory: bool,
     settings: Settings,
     clock: Clock,
 ) -> ProjectionStore:
-    if isinstance(given, str):
-        return open_projections(given, durability=settings.durability, clock=clock)
-    if given is not None:
-        return given
+    """Where projections are kept if nothing else is said."""
+    if isinstance(store_url, str) and _is_postgres(store_url):
+        return open_projections(store_url, durability=settings.durability, clock=clock)
     made: ProjectionStore = stores.sqlite_projections.SqliteProjectionStore(
         None if in_memory else home / "projections", durability=settings.durability, clock=clock
     )
