@@ -54,7 +54,9 @@ class Database(Connections):
         raises, nothing of it is stored and the error is passed on; a driver's error becomes a
         StoreError, unless it is the fault of the data. `kind` gives it its crash points.
         """
-        return self._wait_for(Ticket(work, kind=kind))
+        ticket = Ticket(work, kind=kind)
+        self.queue.write(ticket)
+        return self._result(ticket)
 
     def write_with_others(
         self,
@@ -67,10 +69,12 @@ class Database(Connections):
         It is given `item` together with those that other threads bring at the same moment for
         the same `batch`, and returns a result for each. If it raises, each is tried by itself.
         """
-        return self._wait_for(Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind))
-
-    def _wait_for(self, ticket: Ticket[T]) -> T:
+        ticket = Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind)
         self.queue.write(ticket)
+        return self._result(ticket)
+
+    def _result(self, ticket: Ticket[T]) -> T:
+        """What a write that is done returns or raises."""
         if ticket.error is not None:
             raise self._readable(ticket.error)
         if ticket.kind is not None:
@@ -78,36 +82,32 @@ class Database(Connections):
         return ticket.result  # type: ignore[return-value]  # set when there is no error
 
     def _commit_group(self, group: Group) -> None:
+        """Commit the writes of a group, again if that may help, or set their errors."""
+        tries = 0
         with self._turn, Inside(self):
-            error = self._try(group)
-            if len(group) > 1 and _is_batch(group) and self._is_of_one(error):
-                for ticket in group:  # each by itself, then
-                    ticket.batch = None
-                error = self._try(group)
-        if error is not None:
-            _fail(group, error)
+            while True:
+                tries += 1
+                try:
+                    self._check_open()
+                    self._commit(group)
+                except BaseException as error:
+                    if isinstance(error, StoreGone):
+                        self._leave()
+                    if tries < MAX_TRIES and self._is_passing(error):
+                        continue
+                    if len(group) > 1 and _is_batch(group) and self._is_of_one(error):
+                        tries = 0
+                        for ticket in group:  # each by itself, then
+                            ticket.batch = None
+                        continue
+                    _fail(group, error)
+                return
 
-    def _is_of_one(self, error: BaseException | None) -> bool:
+    def _is_of_one(self, error: BaseException) -> bool:
         """Whether one write of a batch may be at fault, and certainly nothing was committed."""
         if isinstance(error, self.dialect.driver_errors):
             return self.dialect.is_data_error(error)
         return isinstance(error, Exception) and self._working
-
-    def _try(self, group: Group) -> BaseException | None:
-        """Commit the writes of a group, again if that may help; returns what went wrong."""
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                self._check_open()
-                self._commit(group)
-            except BaseException as error:
-                if isinstance(error, StoreGone):
-                    self._leave()
-                if tries == MAX_TRIES or not self._is_passing(error):
-                    return error
-            else:
-                return None
 
     def _is_passing(self, error: BaseException) -> bool:
         """Whether the same transaction may succeed if it is tried again."""
@@ -124,7 +124,11 @@ class Database(Connections):
         tx = self._under_way = StoreTransaction(self._cursor, self.dialect, now)
         try:
             self._working = True
-            news = self._run(group, tx)
+            if len(group) == 1:
+                group[0].result = group[0].work(tx)
+                news: int = tx.take_news()
+            else:
+                news = self._run_several(group, tx)
             self._working = False
             if is_armed():
                 _reach(group, "before_commit")
@@ -157,18 +161,11 @@ class Database(Connections):
         self._open()
         return self.dialect.begin(self._cursor)
 
-    def _run(self, group: Group, tx: StoreTransaction) -> int:
-        """Run the writes of a group; returns how many of them are news."""
-        if len(group) == 1:
-            group[0].result = group[0].work(tx)
-        elif _is_batch(group):
-            _run_batch(group, tx)
-        else:
-            return self._run_apart(group, tx)
-        return tx.take_news()
-
-    def _run_apart(self, group: Group, tx: StoreTransaction) -> int:
+    def _run_several(self, group: Group, tx: StoreTransaction) -> int:
         """Run the writes of a group, batches first; returns how many of them are news."""
+        if _is_batch(group):
+            _run_batch(group, tx)
+            return tx.take_news()
         news = 0
         for ticket in self._run_batches(group, tx):
             news += tx.take_news()

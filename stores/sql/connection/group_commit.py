@@ -142,7 +142,20 @@ class GroupCommit:
             ticket.done = True
             return
         self._gather()
-        self._write_group()
+        group: Group = []
+        try:
+            self._take(group)
+            batch = [taken.thread for taken in group if taken.batch is not None]
+            if batch:
+                self._crowd = frozenset(batch if len(batch) > 1 else ())
+            self._commit(group)
+        except BaseException as error:  # an interrupt
+            for taken in group:
+                taken.error = taken.error or error
+            raise
+        finally:
+            for taken in group:
+                taken.end()
 
     def _gather(self) -> None:
         """Let those who last wrote together, and come back one by one, do so again.
@@ -158,22 +171,6 @@ class GroupCommit:
         if len(self._waiting) < self._expected:
             self._all_here.wait(GATHER)
         self._expected = 0
-
-    def _write_group(self) -> None:
-        group: Group = []
-        try:
-            self._take(group)
-            batch = [ticket.thread for ticket in group if ticket.batch is not None]
-            if batch:
-                self._crowd = frozenset(batch if len(batch) > 1 else ())
-            self._commit(group)
-        except BaseException as error:  # an interrupt
-            for ticket in group:
-                ticket.error = ticket.error or error
-            raise
-        finally:
-            for ticket in group:
-                ticket.end()
 
     def _take(self, group: Group) -> None:
         """Take the writes of the next transaction from those that wait, the oldest first."""
