@@ -72,8 +72,7 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
     """
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings or {})
     clock = clock or SystemClock()
-    observers = Observers()
-    observers.subscribe(log_event, wants_log)
+    observers = _logging_observers()
     folder = Path(home if home is not None else DEFAULT_HOME)
     in_memory = store_url == MEMORY and home is None
     # What cannot be is refused before anything is made.
@@ -116,6 +115,12 @@ def connect(  # noqa: PLR0913  # the public surface: one keyword for each part
             runtime.register_package(package)
         on_failure.pop_all()
     return runtime
+
+
+def _logging_observers() -> Observers:
+    observers = Observers()
+    observers.subscribe(log_event, wants_log)
+    return observers
 
 
 def _store(
