@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
+import stepwell.stores as stores
 from stepwell.cli.options import Command, settings_options
 from stepwell.cli.session import Session, without_secrets
-from stepwell.cli.settings import ENGINE, PLACES
+from stepwell.cli.settings import ENGINE, PLACES, Configuration
+from stepwell.engine.clock import SystemClock
+from stepwell.engine.errors import StoreError
+from stepwell.stores.artifacts.opening import open_artifacts
+from stepwell.stores.checkpoints.opening import check_url
+from stepwell.stores.projections.opening import open_projections
 
 
 @click.command(cls=Command)
@@ -15,10 +23,12 @@ from stepwell.cli.settings import ENGINE, PLACES
 def config(session: Session) -> None:
     """Show all settings, and where each one comes from.
 
-    Opens no store. The file is the one whose settings hold here; passwords are not shown.
+    Opens no store, but refuses a URL that cannot be opened. The file is the one whose settings
+    hold here; passwords are not shown.
     """
     out = session.output
     found = session.configuration
+    _check_places(found)
     values: dict[str, object] = {
         "store": without_secrets(session.store_url),
         "artifacts": _url(found.artifacts),
@@ -47,6 +57,21 @@ def config(session: Session) -> None:
         ("setting", "value", "from"),
         [(name, _shown(value), sources[name]) for name, value in values.items()],
     )
+
+
+def _check_places(found: Configuration) -> None:
+    """Raises InvalidInput for a URL that other commands would refuse to open; opens nothing."""
+    clock = SystemClock()
+    with suppress(StoreError):  # to show a URL takes no driver
+        if found.store is not None:
+            stores.opening.label(found.store, clock=clock)
+    if found.artifacts is not None:
+        open_artifacts(found.artifacts)
+    if found.checkpoints is not None:
+        check_url(found.checkpoints)
+    with suppress(StoreError):
+        if found.projections is not None:
+            open_projections(found.projections, durability=found.engine.durability, clock=clock)
 
 
 def _url(value: str | None) -> str | None:

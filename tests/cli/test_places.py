@@ -72,7 +72,6 @@ def test_config_shows_them_without_passwords(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEPWELL_PROJECTIONS", "postgresql://ann:hunter2@db/sales")
-    monkeypatch.setenv("STEPWELL_ARTIFACTS", "s3://key:hunter2@bucket")
 
     table = cli("config", "--checkpoints", "file:///kept")
     values = cli("config", "--checkpoints", "file:///kept", "--json")
@@ -84,7 +83,6 @@ def test_config_shows_them_without_passwords(
     assert settings["checkpoints"] == {"value": "file:///kept", "source": "--checkpoints"}
     assert settings["projections"]["value"].startswith("postgresql://ann:")
     assert settings["projections"]["source"] == "STEPWELL_PROJECTIONS"
-    assert settings["artifacts"]["value"] == "s3://…"
 
 
 @pytest.mark.parametrize(
@@ -129,3 +127,20 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     assert done.exit_code == 2
     assert f"{kind}: unknown kind of URL 'flie'; did you mean 'file'?" in done.stderr
     assert not Path(".stepwell").exists()
+
+
+@pytest.mark.parametrize("kind", ["store", *KINDS])
+def test_config_refuses_what_other_commands_refuse(cli: CommandLine, kind: str) -> None:
+    # given a command that opens all places
+    url = "flie://ann:hunter2@host/x"
+    opening = cli(f"--{kind}", url, "run-once")
+
+    # when
+    shown = cli(f"--{kind}", url, "config")
+
+    # then it says the same, and shows no password
+    assert shown.exit_code == opening.exit_code == 2
+    assert shown.stderr == opening.stderr
+    assert shown.stderr.startswith(f"error: {kind}: unknown kind of URL 'flie'")
+    assert shown.stdout == ""
+    assert "hunter2" not in shown.stderr
