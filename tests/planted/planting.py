@@ -21,7 +21,8 @@ from tests.postgres.server import own_server
 KILLED, SURVIVED, BROKEN = "killed", "survived", "broken"
 # So long, in seconds, may the tests that a patch names take, and one of them; and the wider ones.
 NAMED, EACH, WIDE = 240, 60, 1_800
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+# In the summary of pytest; what a test has logged may begin with the same words.
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

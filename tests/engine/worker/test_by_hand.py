@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from stepwell.engine.errors import StoreError
+from stepwell.engine.errors import RetryAfter, StoreError
 from stepwell.engine.model import RunFilter
 from stepwell.engine.package import Package
+from stepwell.engine.worker.pacing import WATCH_IDLE
+from tests.engine.worker.runtimes import NEVER
 from tests.engine.worker.worker_by_hand import Shop
 
 
@@ -112,6 +114,53 @@ class TestByHand:
         shop.worker.wake()
         shop.worker.cycle()
         assert shop.worker.due_in() == inf
+
+    def test_nobody_else_settles_between_two_of_its_cycles(self, package: Package) -> None:
+        # given a worker between two cycles, with one step in flight
+        shop = Shop(package)
+        shop.start(["ok"])
+        shop.worker.cycle()
+        (task,) = shop.pool.tasks
+        assert task.begin()
+
+        # when a thread of its pool brings the outcome
+        shop.worker._deliver_in_turn(task, task.completed("ok"))
+
+        # then that thread leaves it to the worker, which settles it in its next cycle
+        assert shop.statuses() == [("running", 1)]
+        shop.worker.cycle()
+        assert shop.statuses() == [("succeeded", 1)]
+
+    def test_asks_when_something_is_due_while_a_step_is_in_flight(
+        self, package: Package, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given a worker that polls once an hour, with a body that runs for long, and another step
+        # that is due in five seconds
+        shop = Shop(package, poll_interval=NEVER, lease=3 * NEVER)
+        shop.start(["ok", "ok"])
+        shop.worker.cycle()
+        running, failing = shop.pool.tasks
+        assert running.begin()
+        assert failing.begin()
+        shop.worker._deliver(failing, failing.failed(RetryAfter(5, "later")))
+        shop.worker.cycle()
+
+        def collect(block: float = 0.0) -> list[Any]:
+            shop.clock.advance(timedelta(seconds=block))
+            return []
+
+        monkeypatch.setattr(shop.worker._workload, "collect", collect)
+        begun = shop.clock.monotonic()
+
+        # when the worker goes on, cycle by cycle
+        shop.worker._turn.take()
+        while len(shop.pool.tasks) == 2:
+            shop.worker._idle.wait()
+            shop.worker.cycle()
+        shop.worker._turn.release()
+
+        # then it claims the other step as soon as that is due, and not with its next poll
+        assert shop.clock.monotonic() - begun == pytest.approx(5, abs=2 * WATCH_IDLE)
 
     def test_late_outcome_of_a_dropped_step_is_dropped(self, package: Package) -> None:
         shop = Shop(package)
