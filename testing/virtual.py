@@ -89,7 +89,9 @@ class VirtualRuntime(Runtime):
         with self._at_work() as worker:
             _work_off(worker)
         runs = self.runs(limit=1_000_000)
-        return [step for run in runs if not run.status.ended for step in self._waiting(run.id)]
+        return [
+            step for run in runs if not run.status.ended for step in self._waiting_steps(run.id)
+        ]
 
     def drain(
         self,
@@ -129,11 +131,11 @@ class VirtualRuntime(Runtime):
         self.drain(run_id, timeout)
         return self.run(run_id)
 
-    def _waiting(self, run_id: str) -> list[Step]:
+    def _waiting_steps(self, run_id: str) -> list[Step]:
         return self.steps(run_id, status=StepStatus.WAITING)
 
     def _waits_for_others(self, run_id: str) -> bool:
-        waits = [step.wait for step in self._waiting(run_id)]
+        waits = [step.wait for step in self._waiting_steps(run_id)]
         return any(
             wait is None or any(one.kind in FROM_OUTSIDE for one in (wait, *wait.waits))
             for wait in waits
@@ -161,7 +163,7 @@ class VirtualRuntime(Runtime):
 
     @contextmanager
     def _at_work(self) -> Iterator[Worker]:
-        with self._worker(None) as worker:
+        with self.internals.working.worker() as worker:
             try:
                 yield worker
             finally:  # end the worker without its loop, which would wait in real time

@@ -8,15 +8,17 @@ from stepwell.engine.key_values import KeyValueStore
 from stepwell.engine.ports import RunStore
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.run_factory import RunFactory
+from stepwell.engine.runtime.working import Working
 from stepwell.engine.services import DurableServices, Services
 
 
 @dataclass(frozen=True, slots=True)
 class Internals:
-    """What a runtime was composed of, and what the executions of its workers share."""
+    """What a runtime was composed of, what its executions share, and what makes its workers."""
 
     parts: RuntimeParts
     services: Services
+    working: Working
 
     @property
     def store(self) -> RunStore:

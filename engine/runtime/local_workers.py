@@ -24,6 +24,13 @@ class LocalWorkers(list[Worker], ForkAware):
             worker.wake()
         return changed
 
+    def stop(self, grace: float | None) -> int:
+        """Tell all of them to stop, as `Worker.stop` does; returns how many."""
+        workers = tuple(self)
+        for worker in workers:
+            worker.stop(grace)
+        return len(workers)
+
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
         """See `forks.ForkAware`."""
         for worker in self:

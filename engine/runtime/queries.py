@@ -1,31 +1,17 @@
-"""Looking at runs, steps and what they left behind."""
+"""Reads of the store that check first what they are asked for."""
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
+from typing import Any, BinaryIO, TypedDict, TypeVar
 
 from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
-from stepwell.engine.events import BEGINNING, Event, EventPage, EventType
-from stepwell.engine.model import (
-    ArtifactRef,
-    EdgeRow,
-    EngineStatus,
-    QueueStatus,
-    Record,
-    Run,
-    RunFilter,
-    RunProgress,
-    Step,
-    StepFilter,
-    StepResult,
-    WorkerRow,
-)
-from stepwell.engine.ports import ArtifactStore, Projection, ProjectionStore, RunStore
-from stepwell.engine.runtime.change_signal import ChangeSignal
+from stepwell.engine.events import Event, EventPage, EventType
+from stepwell.engine.model import Record, Run, RunFilter, Step, StepFilter
+from stepwell.engine.ports import ArtifactStore, RunStore
 from stepwell.engine.runtime.verify import verify
 from stepwell.engine.states import RunStatus, StepStatus
 from stepwell.engine.step.artifact_reads import opened
-from stepwell.engine.verification import MOST_SHOWN, Verification
+from stepwell.engine.verification import Verification
 
 S = TypeVar("S", RunStatus, StepStatus)
 
@@ -48,26 +34,13 @@ class RunFilters(TypedDict, total=False):
 
 
 class Queries:
-    """The reading part of a runtime. Nothing here changes anything."""
+    """Changes nothing. `Runtime` documents each method."""
 
-    def __init__(
-        self,
-        store: RunStore,
-        artifacts: ArtifactStore,
-        projections: ProjectionStore,
-        changes: ChangeSignal,
-    ) -> None:
+    def __init__(self, store: RunStore, artifacts: ArtifactStore) -> None:
         self._store = store
-        self._changes = changes
         self._artifacts = artifacts
-        self._projections = projections
 
-    def run(self, run_id: str) -> Run:
-        """The run as it is now. Raises NotFound."""
-        return self._store.run(run_id)
-
-    def runs(self, **filters: Unpack[RunFilters]) -> list[Run]:
-        """Matching runs, newest first."""
+    def runs(self, filters: RunFilters) -> list[Run]:
         unknown = filters.keys() - RunFilters.__annotations__.keys()
         if unknown:
             name = min(unknown)
@@ -80,86 +53,33 @@ class Queries:
         where: dict[str, Any] = {**filters, "status": wanted}
         return self._store.runs(RunFilter(**where))
 
-    def progress(self, run_id: str) -> RunProgress:
-        """Counts of a run's steps; cheap, however large the run is."""
-        return self._store.progress(run_id)
-
     def steps(
         self,
         run_id: str,
-        *,
-        status: StepStatus | str | None = None,
-        kind: str | None = None,
-        limit: int | None = None,
-        after: str | None = None,
+        status: StepStatus | str | None,
+        kind: str | None,
+        limit: int | None,
+        after: str | None,
     ) -> list[Step]:
-        """Matching steps of a run, in order of creation.
-
-        Status "held" finds waiting and pending steps that are held, too. `after` continues after
-        the last step of a page of `limit` steps; None for `limit` means all.
-        """
         wanted = None if status is None else _status(StepStatus, status)
         if limit is not None:
             _check_whole("limit", limit, 1)
         return self._store.steps(run_id, StepFilter(wanted, kind, limit, after))
 
-    def step(self, run_id: str, step_id: str) -> Step:
-        """One step as it is now. Raises NotFound."""
-        return self._store.step(run_id, step_id)
-
-    def edges(self, run_id: str) -> list[EdgeRow]:
-        """All dependencies between a run's steps."""
-        return self._store.edges(run_id)
-
-    def result(self, run_id: str, step_id: str) -> StepResult:
-        """What an ended step left behind. Raises RefusedByState while it has not ended."""
-        return self._store.result(run_id, step_id)
-
-    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
-        """The run's events with a larger number than `after`."""
+    def events(self, run_id: str, after: int, limit: int | None) -> list[Event]:
         _check_whole("after", after, 0, 2**63 - 1)
         if limit is not None:
             _check_whole("limit", limit, 1)
         return self._store.events(run_id, after, limit)
 
-    def events_since(self, cursor: str = BEGINNING, limit: int = 1_000) -> EventPage:
-        """The events of all runs after `cursor`, and the cursor after them: `.events`, `.cursor`.
-
-        In the order of their commits, each once, whoever commits meanwhile; none when all were
-        read. A cursor is text to be kept; begin with "beginning" or "now". The first call on a
-        store makes it keep that order; what was told before comes first, run by run. Raises
-        InvalidInput for what is no cursor of this store.
-        """
+    def events_since(self, cursor: str, limit: int) -> EventPage:
         _check_whole("limit", limit, 1)
         return self._store.events_since(cursor, limit)
 
-    def changes(self, timeout: float | None = None, since: str | None = None) -> bool:
-        """Wait until anybody commits something to the store; False after `timeout` seconds.
-
-        To miss nothing, take a `change_mark` before reading, and give it as `since`. A commit need
-        not have changed what the caller reads. Any number of threads may wait.
-        """
-        return self._changes.wait(timeout, since)
-
-    def change_mark(self) -> str:
-        """A mark of what is committed by now, for `changes`."""
-        return self._changes.mark()
-
-    def last_event(
-        self, run_id: str, type: EventType | str, step_id: str | None = None
-    ) -> Event | None:
-        """The newest event of a type, of the run or of one of its steps; None without one.
-
-        Raises NotFound without such a run or step.
-        """
+    def last_event(self, run_id: str, type: str, step_id: str | None) -> Event | None:
         return self._store.last_event(run_id, _type(type), step_id)
 
-    def records(self, package: str, collection: str) -> dict[str, Any]:
-        """The values of a package's collection by key."""
-        return {record.key: record.value for record in self._store.records(package, collection)}
-
     def record(self, package: str, collection: str, key: str) -> Record:
-        """One record with who wrote it and when. Raises NotFound."""
         found = self._store.records(package, collection, key)
         if not found:
             place = f"{package}/{collection}"
@@ -167,52 +87,14 @@ class Queries:
             raise NotFound(f"there is no record {key!r} in {place!r}{nearest(key, keys)}")
         return found[0]
 
-    def collections(self, package: str) -> dict[str, int]:
-        """The collections a package has records in, with how many."""
-        return self._store.collections(package)
-
-    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
-        """Artifacts of a run, or of one of its steps."""
-        return self._store.artifacts(run_id, step_id)
-
-    def artifact(self, artifact_id: str) -> ArtifactRef:
-        """One artifact, without its bytes. Raises NotFound."""
-        return self._store.artifact(artifact_id)[0]
-
     def open_artifact(self, artifact_id: str) -> BinaryIO:
-        """The bytes of an artifact, checked against their digest; the caller closes it.
-
-        Raises NotFound, or CorruptData when they do not match it.
-        """
         ref, body = self._store.artifact(artifact_id)
         return opened(artifact_id, ref.sha256, body, self._artifacts)
 
-    def projection(self, name: str) -> Projection:
-        """A projection database by name."""
-        return self._projections.projection(name)
-
-    def queues(self) -> list[QueueStatus]:
-        """All queues with what is in them."""
-        return self._store.queues()
-
-    def workers(self) -> list[WorkerRow]:
-        """Workers that have not stopped."""
-        return self._store.workers()
-
-    def verify(self, most: int = MOST_SHOWN) -> Verification:
-        """Check all that must hold, in the store and of the bytes of artifacts.
-
-        Others may go on working meanwhile: the store is looked at as of one moment. The first
-        `most` violations of each check are told one by one. Raises StoreError when the store
-        cannot be read at all.
-        """
+    def verify(self, most: int) -> Verification:
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= 1_000_000:
             raise InvalidInput(f"most: must be a whole number from 1 to 1000000, got {most!r}")
         return verify(self._store, self._artifacts, most)
-
-    def status(self) -> EngineStatus:
-        """The store at a glance."""
-        return self._store.status()
 
 
 def _check_whole(field: str, value: Any, low: int, high: int = 1_000_000) -> None:

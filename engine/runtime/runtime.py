@@ -1,68 +1,97 @@
-"""The runtime: what programs use to start runs, work on them, and look at them."""
+"""The runtime: what programs use to start runs, work on them, and look at them.
+
+`Runtime` lists everything that it can do. What takes more than a line or two is done by its parts:
+`starting`, `working`, `waiting`, `queries`, `messaging`, `operators` and `closing`.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, TypeVar, Unpack, overload
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
-from stepwell.engine.errors import Conflict, RuntimeClosed, StoreError, WaitTimeout
-from stepwell.engine.events import EventType, Observer, check_types
-from stepwell.engine.exchange import NewRun
-from stepwell.engine.ids import check_id, new_run_id, new_worker_id
-from stepwell.engine.model import CycleResult, Queue, Run
+from stepwell.engine.checkpoints.capabilities import load
+from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer
+from stepwell.engine.events import (
+    BEGINNING,
+    Event,
+    EventPage,
+    EventType,
+    Observer,
+    check_types,
+)
+from stepwell.engine.ids import execution_id
+from stepwell.engine.key_values import KeyValueStore
+from stepwell.engine.model import (
+    ArtifactRef,
+    CycleResult,
+    EdgeRow,
+    EngineStatus,
+    Message,
+    Queue,
+    QueueStatus,
+    Record,
+    Run,
+    RunProgress,
+    Step,
+    StepResult,
+    ValueEntry,
+    WorkerRow,
+)
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
-from stepwell.engine.ports import Executor
+from stepwell.engine.ports import Executor, Projection
 from stepwell.engine.queue_rules import check_queue
 from stepwell.engine.runtime.change_signal import ChangeSignal
+from stepwell.engine.runtime.closing import Closing
 from stepwell.engine.runtime.internals import Internals, services_of
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
-from stepwell.engine.runtime.operators import Operating
+from stepwell.engine.runtime.operators import Operating, operator
 from stepwell.engine.runtime.parts import RuntimeParts
-from stepwell.engine.runtime.queries import Queries
+from stepwell.engine.runtime.queries import Queries, RunFilters
 from stepwell.engine.runtime.run_ends import RunEnds
-from stepwell.engine.runtime.run_factory import RunFactory, StartOptions, labels_of, target_of
+from stepwell.engine.runtime.run_factory import RunFactory, StartOptions
 from stepwell.engine.runtime.run_handle import RunHandle
-from stepwell.engine.settings import Settings
-from stepwell.engine.states import RunStatus
-from stepwell.engine.worker.parts import WorkerParts
+from stepwell.engine.runtime.starting import Starting
+from stepwell.engine.runtime.waiting import Waiting
+from stepwell.engine.runtime.working import Working
+from stepwell.engine.states import StepStatus
+from stepwell.engine.verification import MOST_SHOWN, Verification
 from stepwell.engine.worker.worker import Worker
 
 R = TypeVar("R")
 
-WAIT_EAGER, WAIT_IDLE = 0.001, 0.02
-WAIT_TOLD = 0.005  # with a worker here, which tells of the runs that it ends
 
-
-class Runtime(Queries, Messaging, Operating):
+class Runtime:
     """A store with packages, and everything that can be done with them.
 
     Made by `connect()`; use it as a context manager, or call `close()`. Safe for many threads.
+    `kv` is the key-value store of all runs.
     """
 
     def __init__(self, parts: RuntimeParts) -> None:
+        store, monotonic = parts.store, parts.clock.monotonic
         workers, run_ends = LocalWorkers(), RunEnds()
-        changes = ChangeSignal(parts.store.version, parts.clock.monotonic)
-        Queries.__init__(self, parts.store, parts.artifacts, parts.projections, changes)
-        Messaging.__init__(
-            self, parts.store, parts.checkpoints, parts.settings, parts.clock, workers
-        )
-        Operating.__init__(self, parts.store, workers, run_ends)
         self.home = parts.home
+        self.settings = parts.settings
+        self.kv = KeyValueStore(store, parts.settings.payload_limit)
         self._parts = parts
+        self._store = store
         self._packages: dict[str, Package] = {}
+        self._workers = workers
         self._factory = RunFactory(parts.catalog, self._packages, parts.settings)
+        self._changes = ChangeSignal(store.version, monotonic)
+        services = services_of(parts, self._factory, self.kv)
+        self._closing = Closing(parts, workers)
+        self._starting = Starting(parts, self._factory, workers, self._closing)
+        self._working = Working(parts, services, workers, run_ends, self._closing)
+        self._waiting = Waiting(store, monotonic, workers, run_ends)
+        self._queries = Queries(store, parts.artifacts)
+        self._messaging = Messaging(store, workers, monotonic, parts.settings.payload_limit)
+        self._operating = Operating(store, workers, run_ends)
         # For those who test: no part of the public API.
-        self.internals = Internals(parts, services_of(parts, self._factory, self.kv))
-        self._closed = False
-
-    def __enter__(self) -> Runtime:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.internals = Internals(parts, services, self._working)
 
     # --- what is registered ---------------------------------------------------------------
 
@@ -104,8 +133,7 @@ class Runtime(Queries, Messaging, Operating):
         With `types` only with those; what nobody wants to know of is not read back for it. Raises
         InvalidInput for a type that there is not, with the nearest one.
         """
-        wanted = check_types(types)
-        return self._parts.observers.subscribe(observer, wanted.__contains__)
+        return self._parts.observers.subscribe(observer, check_types(types).__contains__)
 
     # --- starting -------------------------------------------------------------------------
 
@@ -132,15 +160,7 @@ class Runtime(Queries, Messaging, Operating):
         `package` is one, its name, or a workflow. Raises InvalidInput or NotFound naming what is
         wrong, Conflict when `run_id` is taken; then nothing was stored.
         """
-        self._check_open()
-        labels = labels_of(options)
-        run_id = options.get("run_id")
-        if run_id is None:
-            run_id = new_run_id(self._parts.clock.micros())
-        check_id(run_id, "run_id")
-        name, entrypoint = target_of(package, options.get("entrypoint"))
-        new = self._factory.build(name, input, entrypoint, run_id, labels)
-        return self._handle(self._create(new))
+        return self._handle(self._starting.start(package, input, options))
 
     @overload
     def handle(self, run_id: str, of: TypedWorkflow[Coroutine[Any, Any, R]]) -> RunHandle[R]: ...
@@ -153,23 +173,7 @@ class Runtime(Queries, Messaging, Operating):
 
         `of` is its workflow, for a typed result; a run of anything else raises Conflict.
         """
-        run = self._store.run(run_id)
-        if of is not None and (run.package, run.entrypoint) != target_of(of, None):
-            raise Conflict(
-                f"run {run_id!r} is of {run.package}/{run.entrypoint}, not of {of.name!r}"
-            )
-        return self._handle(run)
-
-    def _create(self, new: NewRun) -> Run:
-        """Store a run; an idle worker here claims of it at once, and the others are woken."""
-        workers = tuple(self._workers)
-        run = next(filter(None, (worker.start_run(new) for worker in workers)), None)
-        if run is None:
-            run = self._store.create_run(new)
-        elif len(workers) == 1:
-            return run
-        self._workers.acted(1)
-        return run
+        return self._handle(self._starting.find(run_id, of))
 
     def _handle(self, run: Run) -> RunHandle[Any]:
         workflow = self._factory.workflow(run)
@@ -180,7 +184,7 @@ class Runtime(Queries, Messaging, Operating):
 
     def run_once(self) -> CycleResult:
         """Claim once, run everything claimed to its end and settle it, in this thread."""
-        with self._worker(None) as worker:
+        with self._working.worker() as worker:
             return worker.run_once()
 
     def drain(self, run_id: str | None = None, timeout: float | None = None) -> None:
@@ -188,31 +192,7 @@ class Runtime(Queries, Messaging, Operating):
 
         Steps of other runs are worked on too. Raises WaitTimeout after `timeout` seconds.
         """
-        if run_id is not None:
-            self.run(run_id)
-        monotonic = self._parts.clock.monotonic
-        deadline = None if timeout is None else monotonic() + timeout
-        timed_out = False
-        with self._worker(None) as worker:
-            seen, looked_at = -1, 0.0
-
-            def until() -> bool:
-                nonlocal seen, looked_at, timed_out
-                now = monotonic()
-                timed_out = deadline is not None and now >= deadline
-                if run_id is None:
-                    return timed_out or worker.is_idle()
-                # It ends here, which is told, or in another process, which is looked for.
-                if seen != self._run_ends.count or now - looked_at >= WAIT_IDLE:
-                    seen, looked_at = self._run_ends.count, now
-                    if RunStatus(self._store.run_status(run_id) or "failed").ended:
-                        return True
-                return timed_out
-
-            worker.run(until)
-        if timed_out and (run_id is None or not self.run(run_id).status.ended):
-            what = "the work" if run_id is None else f"run {run_id!r}"
-            raise WaitTimeout(f"{what} did not end within {timeout:g} s")
+        self._working.drain(run_id, timeout)
 
     def start_workers(
         self,
@@ -227,7 +207,7 @@ class Runtime(Queries, Messaging, Operating):
         `queues` None means all; `labels` open those queues that ask for them. A store out of
         reach is waited for. On stopping, running steps finish within the grace period.
         """
-        with self._worker(queues, labels, poll_interval) as worker:
+        with self._working.worker(queues, labels, poll_interval) as worker:
             worker.run(max_cycles=max_cycles, stop=stop, patient=True)
 
     def stop_workers(self, grace: float | None = None) -> int:
@@ -235,119 +215,272 @@ class Runtime(Queries, Messaging, Operating):
 
         Does not wait for them, and may be called from a signal handler.
         """
-        workers = tuple(self._workers)
-        for worker in workers:
-            worker.stop(grace)
-        return len(workers)
+        return self._workers.stop(grace)
 
-    @contextmanager
     def worker(
         self,
         queues: Sequence[str] | None = None,
         grace: float | None = None,
         labels: Sequence[str] = (),
-    ) -> Iterator[Worker]:
+    ) -> AbstractContextManager[Worker]:
         """A worker in a background thread for the time of the `with` block.
 
         `queues` and `labels` as for `start_workers`. At the end running steps finish within
         `grace` seconds (None: the setting's).
         """
-        failures: list[BaseException] = []
-        with self._worker(queues, labels) as worker:
+        return self._working.in_background(queues, grace, labels)
 
-            def work() -> None:
-                try:
-                    worker.run(patient=True)
-                except RuntimeClosed as error:
-                    if not self._closed:  # else that is why it stopped
-                        failures.append(error)
-                except BaseException as error:
-                    failures.append(error)
-
-            thread = threading.Thread(target=work, name="stepwell-worker", daemon=True)
-            thread.start()
-            try:
-                yield worker
-            finally:
-                worker.stop(grace)
-                thread.join()
-        if failures:
-            raise failures[0]
-
-    @contextmanager
-    def _worker(
-        self,
-        queues: Sequence[str] | None,
-        labels: Sequence[str] = (),
-        poll_interval: float | None = None,
-    ) -> Iterator[Worker]:
-        self._check_open()
-        with suppress(StoreError):  # a patient worker waits for its store, another one fails on it
-            self._store.check_queues(queues)
-        parts, settings = self._parts, self.settings
-        if poll_interval is not None:
-            settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})
-        worker = parts.make_worker(
-            new_worker_id(),
-            WorkerParts(
-                store=self._store,
-                services=self.internals.services,
-                settings=settings,
-                clock=parts.clock,
-                observers=parts.observers,
-                find_pool=parts.find_pool,
-                on_ended=self._run_ends.tell,
-                duties=parts.duties,
-                version=parts.version,
-            ),
-            None if queues is None else tuple(queues),
-            tuple(labels),
-        )
-        self._workers.append(worker)
-        try:
-            yield worker
-        finally:
-            self._workers.remove(worker)
+    # --- waiting --------------------------------------------------------------------------
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
         """The run, once it has ended, whoever does the work.
 
         Raises WaitTimeout after `timeout` seconds, NotFound without such a run.
         """
-        monotonic = self._parts.clock.monotonic
-        begun = monotonic()
-        told = False
-        while True:
-            seen = self._run_ends.count
-            status = None if told else self._store.run_status(run_id)
-            if status is None or RunStatus(status).ended:
-                run = self.run(run_id)
-                if run.status.ended:  # else it was told of, and retried since
-                    return run
-            waited = monotonic() - begun
-            # The longer it took so far, the less another moment matters.
-            pause = max(WAIT_TOLD if self._workers else WAIT_EAGER, min(waited / 20, WAIT_IDLE))
-            if timeout is not None:
-                if waited >= timeout:
-                    raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
-                pause = min(pause, timeout - waited)
-            told = self._run_ends.wait(run_id, seen, pause)
+        return self._waiting.wait(run_id, timeout)
+
+    def changes(self, timeout: float | None = None, since: str | None = None) -> bool:
+        """Wait until anybody commits something to the store; False after `timeout` seconds.
+
+        To miss nothing, take a `change_mark` before reading, and give it as `since`. A commit need
+        not have changed what the caller reads. Any number of threads may wait.
+        """
+        return self._changes.wait(timeout, since)
+
+    def change_mark(self) -> str:
+        """A mark of what is committed by now, for `changes`."""
+        return self._changes.mark()
+
+    # --- looking --------------------------------------------------------------------------
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now. Raises NotFound."""
+        return self._store.run(run_id)
+
+    def runs(self, **filters: Unpack[RunFilters]) -> list[Run]:
+        """Matching runs, newest first."""
+        return self._queries.runs(filters)
+
+    def progress(self, run_id: str) -> RunProgress:
+        """Counts of a run's steps; cheap, however large the run is."""
+        return self._store.progress(run_id)
+
+    def steps(
+        self,
+        run_id: str,
+        *,
+        status: StepStatus | str | None = None,
+        kind: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[Step]:
+        """Matching steps of a run, in order of creation.
+
+        Status "held" finds waiting and pending steps that are held, too. `after` continues after
+        the last step of a page of `limit` steps; None for `limit` means all.
+        """
+        return self._queries.steps(run_id, status, kind, limit, after)
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        """One step as it is now. Raises NotFound."""
+        return self._store.step(run_id, step_id)
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        """All dependencies between a run's steps."""
+        return self._store.edges(run_id)
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        """What an ended step left behind. Raises RefusedByState while it has not ended."""
+        return self._store.result(run_id, step_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The run's events with a larger number than `after`."""
+        return self._queries.events(run_id, after, limit)
+
+    def events_since(self, cursor: str = BEGINNING, limit: int = 1_000) -> EventPage:
+        """The events of all runs after `cursor`, and the cursor after them: `.events`, `.cursor`.
+
+        In the order of their commits, each once, whoever commits meanwhile; none when all were
+        read. A cursor is text to be kept; begin with "beginning" or "now". The first call on a
+        store makes it keep that order; what was told before comes first, run by run. Raises
+        InvalidInput for what is no cursor of this store.
+        """
+        return self._queries.events_since(cursor, limit)
+
+    def last_event(
+        self, run_id: str, type: EventType | str, step_id: str | None = None
+    ) -> Event | None:
+        """The newest event of a type, of the run or of one of its steps; None without one.
+
+        Raises NotFound without such a run or step.
+        """
+        return self._queries.last_event(run_id, type, step_id)
+
+    def records(self, package: str, collection: str) -> dict[str, Any]:
+        """The values of a package's collection by key."""
+        return {record.key: record.value for record in self._store.records(package, collection)}
+
+    def record(self, package: str, collection: str, key: str) -> Record:
+        """One record with who wrote it and when. Raises NotFound."""
+        return self._queries.record(package, collection, key)
+
+    def collections(self, package: str) -> dict[str, int]:
+        """The collections a package has records in, with how many."""
+        return self._store.collections(package)
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        """Artifacts of a run, or of one of its steps."""
+        return self._store.artifacts(run_id, step_id)
+
+    def artifact(self, artifact_id: str) -> ArtifactRef:
+        """One artifact, without its bytes. Raises NotFound."""
+        return self._store.artifact(artifact_id)[0]
+
+    def open_artifact(self, artifact_id: str) -> BinaryIO:
+        """The bytes of an artifact, checked against their digest; the caller closes it.
+
+        Raises NotFound, or CorruptData when they do not match it.
+        """
+        return self._queries.open_artifact(artifact_id)
+
+    def projection(self, name: str) -> Projection:
+        """A projection database by name."""
+        return self._parts.projections.projection(name)
+
+    def queues(self) -> list[QueueStatus]:
+        """All queues with what is in them."""
+        return self._store.queues()
+
+    def workers(self) -> list[WorkerRow]:
+        """Workers that have not stopped."""
+        return self._store.workers()
+
+    def verify(self, most: int = MOST_SHOWN) -> Verification:
+        """Check all that must hold, in the store and of the bytes of artifacts.
+
+        Others may go on working meanwhile: the store is looked at as of one moment. The first
+        `most` violations of each check are told one by one. Raises StoreError when the store
+        cannot be read at all.
+        """
+        return self._queries.verify(most)
+
+    def status(self) -> EngineStatus:
+        """The store at a glance."""
+        return self._store.status()
+
+    # --- messages and values --------------------------------------------------------------
+
+    def send(self, run_id: str, topic: str, payload: Any, *, key: str | None = None) -> bool:
+        """Send a message to a run; durable on return. False if one with its `key` was sent before.
+
+        Steps that wait on the topic go on. Raises NotFound without the run, RefusedByState when
+        it has ended, InvalidInput for a topic or payload that cannot be.
+        """
+        return self._messaging.send(run_id, topic, payload, key)
+
+    def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
+        """A run's messages in the order they were sent, with who took each. Raises NotFound."""
+        return self._store.messages(run_id, topic)
+
+    def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
+        """The value a run has set for `key` last, or `default`. Raises NotFound without the run."""
+        found = self._store.values(run_id, key, 1)
+        return found[-1].value if found else default
+
+    def wait_for_value(self, run_id: str, key: str, timeout: float | None = None) -> Any:
+        """The value a run has set for `key`; waits for the first one.
+
+        Raises WaitTimeout after `timeout` seconds (None: never), NotFound without the run.
+        """
+        return self._messaging.wait_for_value(run_id, key, timeout)
+
+    def value_history(self, run_id: str, key: str) -> list[ValueEntry]:
+        """All values a run has set for `key`, oldest first. Raises NotFound without the run."""
+        return self._store.values(run_id, key)
+
+    def last_values(self, run_id: str) -> list[ValueEntry]:
+        """The last value of each key a run has set, by key. Raises NotFound without the run."""
+        return self._store.last_values(run_id)
+
+    def checkpoint(self, run_id: str, step_id: str) -> Checkpoint:
+        """What a step has recorded so far. Raises NotFound without the step, or any record."""
+        self._store.step(run_id, step_id)
+        return load(self.checkpointer, execution_id(run_id, step_id))
+
+    @property
+    def checkpointer(self) -> Checkpointer:
+        """Where steps are recorded; an execution's id is `<run id>/<step id>`."""
+        elsewhere = self._parts.checkpoints
+        return self._store.checkpointer() if elsewhere is None else elsewhere
+
+    # --- operators ------------------------------------------------------------------------
+
+    def retry_step(
+        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
+    ) -> int:
+        """Run a failed or canceled step again, with what its end canceled; returns how many."""
+        return self._workers.acted(self._store.retry_step(run_id, step_id, operator(by, reason)))
+
+    def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Run a run's failed steps and what they canceled again; returns how many."""
+        return self._workers.acted(self._store.retry_run(run_id, operator(by, reason)))
+
+    def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Cancel a run and the runs it started; returns how many steps that ended.
+
+        Running steps see `step.cancelled`; what they still produce is refused.
+        """
+        return self._operating.cancel_run(run_id, operator(by, reason))
+
+    def pause_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Claim no more steps of a run, and freeze its waits; returns how many steps are held.
+
+        Running steps end as they would.
+        """
+        return self._workers.acted(self._store.pause_run(run_id, operator(by, reason)))
+
+    def resume_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
+        """Undo `pause_run`; waits go on with the time they had left. Returns how many are ready."""
+        return self._workers.acted(self._store.resume_run(run_id, operator(by, reason)))
+
+    def hold_step(
+        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
+    ) -> None:
+        """As `pause_run`, for one step that is pending, ready or waiting."""
+        self._store.hold_step(run_id, step_id, operator(by, reason))
+        self._workers.acted(1)
+
+    def release_step(
+        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
+    ) -> None:
+        """Undo `hold_step`."""
+        self._store.release_step(run_id, step_id, operator(by, reason))
+        self._workers.acted(1)
+
+    def approve(
+        self, run_id: str, step_id: str | None = None, *, by: str = "operator", comment: str = ""
+    ) -> str:
+        """Approve what a step waits for; returns its id. Without one, the only one that waits.
+
+        Raises Conflict when it was answered before, RefusedByState when none waits, and
+        InvalidInput when several do.
+        """
+        return self._operating.decide(run_id, step_id, True, operator(by, comment, "comment"))
+
+    def reject(
+        self, run_id: str, step_id: str | None = None, *, by: str = "operator", comment: str = ""
+    ) -> str:
+        """Reject what a step waits for; otherwise as `approve`."""
+        return self._operating.decide(run_id, step_id, False, operator(by, comment, "comment"))
 
     # --- the end --------------------------------------------------------------------------
 
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Stop background workers and close the store. Closing twice does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        with ExitStack() as to_close:
-            to_close.callback(self._store.close)
-            if self._parts.on_close is not None:
-                to_close.callback(self._parts.on_close)
-            to_close.callback(self._parts.projections.close)
-            for worker in tuple(self._workers):
-                worker.stop()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeClosed("the runtime is closed; connect() again")
+        self._closing.close()

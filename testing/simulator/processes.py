@@ -155,7 +155,7 @@ def open_runtime(
         app=app,
         clock=process.clock,
     )
-    runtime = SimulatedRuntime(composed._parts, process)
+    runtime = SimulatedRuntime(composed.internals.parts, process)
     for package in packages:
         runtime.register_package(package)
     return runtime

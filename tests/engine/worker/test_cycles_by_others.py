@@ -221,7 +221,7 @@ def test_a_fault_after_the_commit_is_the_workers_and_not_the_callers(
 def test_a_look_that_came_before_the_wait_is_not_lost(runtime: Runtime) -> None:
     # given a worker whose pool's thread settled the last step while it was waking up itself
     waits: list[float] = []
-    with runtime._worker(None) as worker:
+    with runtime.internals.working.worker() as worker:
         pacing = worker._pacing
         pacing.wants_claim = False
         pacing.longest_wait = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
@@ -281,7 +281,7 @@ class InterruptedTurn:
 def test_an_interrupt_at_any_moment_ends_the_worker(runtime: Runtime, moment: str) -> None:
     # given a worker in the middle of a chain that its pool's threads go on with
     run = runtime.start_run("shop", 10 * LENGTH)
-    with runtime._worker(None) as worker:
+    with runtime.internals.working.worker() as worker:
         turn = worker._turn._lock = InterruptedTurn(moment)
 
         # when

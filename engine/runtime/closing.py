@@ -1,0 +1,36 @@
+"""The end of a runtime."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from stepwell.engine.errors import RuntimeClosed
+from stepwell.engine.runtime.local_workers import LocalWorkers
+from stepwell.engine.runtime.parts import RuntimeParts
+
+
+class Closing:
+    """Closes the parts of a runtime once, and refuses what comes after that."""
+
+    def __init__(self, parts: RuntimeParts, workers: LocalWorkers) -> None:
+        self.is_closed = False
+        self._parts = parts
+        self._workers = workers
+
+    def check_open(self) -> None:
+        """Raises RuntimeClosed after `close`."""
+        if self.is_closed:
+            raise RuntimeClosed("the runtime is closed; connect() again")
+
+    def close(self) -> None:
+        """Stop the workers, then close all parts, even if closing one of them fails."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        parts = self._parts
+        with ExitStack() as to_close:
+            to_close.callback(parts.store.close)
+            if parts.on_close is not None:
+                to_close.callback(parts.on_close)
+            to_close.callback(parts.projections.close)
+            self._workers.stop(None)

@@ -1,0 +1,53 @@
+"""Waiting for the end of a run, whoever works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stepwell.engine.errors import WaitTimeout
+from stepwell.engine.model import Run
+from stepwell.engine.ports import RunStore
+from stepwell.engine.runtime.local_workers import LocalWorkers
+from stepwell.engine.runtime.run_ends import RunEnds
+from stepwell.engine.states import RunStatus
+
+# How often the store is asked, in seconds: at first, and later on.
+EAGER, IDLE = 0.001, 0.02
+# With a worker here, which tells of the runs that it ends.
+TOLD = 0.005
+
+
+class Waiting:
+    """Safe for many threads. `Runtime` documents each method."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        monotonic: Callable[[], float],
+        workers: LocalWorkers,
+        run_ends: RunEnds,
+    ) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._workers = workers
+        self._run_ends = run_ends
+
+    def wait(self, run_id: str, timeout: float | None) -> Run:
+        monotonic = self._monotonic
+        begun = monotonic()
+        told = False
+        while True:
+            seen = self._run_ends.count
+            status = None if told else self._store.run_status(run_id)
+            if status is None or RunStatus(status).ended:
+                run = self._store.run(run_id)
+                if run.status.ended:  # else it was told of, and retried since
+                    return run
+            waited = monotonic() - begun
+            # The longer it took so far, the less another moment matters.
+            pause = max(TOLD if self._workers else EAGER, min(waited / 20, IDLE))
+            if timeout is not None:
+                if waited >= timeout:
+                    raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")
+                pause = min(pause, timeout - waited)
+            told = self._run_ends.wait(run_id, seen, pause)
