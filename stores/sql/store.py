@@ -3,84 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-import sqlalchemy as sa
-
-from stepwell.engine.clock import to_micros
-from stepwell.engine.crash_points import Write
-from stepwell.engine.errors import Conflict, InvalidInput, one_line
-from stepwell.engine.events import EventPage, Observers
+from stepwell.engine.events import Event, EventPage, EventType, Observers
 from stepwell.engine.exchange import (
+    Arrival,
     ClaimedStep,
     ClaimRequest,
-    Completed,
     Exchange,
     LostLease,
+    NewMessage,
     NewRun,
     Outcome,
-    Refusal,
+    Wait,
 )
-from stepwell.engine.model import EngineStatus, Operator, Queue, QueueStatus, Run, WorkerRow
-from stepwell.engine.payloads.payload import encode
-from stepwell.engine.ports import Watch
-from stepwell.stores.sql.connection.corruption import reads_stored
+from stepwell.engine.model import (
+    ArtifactRef,
+    EdgeRow,
+    EngineStatus,
+    KeyValue,
+    Message,
+    Operator,
+    Queue,
+    QueueStatus,
+    Record,
+    Run,
+    RunFilter,
+    RunProgress,
+    Step,
+    StepFilter,
+    StepResult,
+    ValueEntry,
+    WorkerRow,
+)
+from stepwell.engine.ports import DependencyValue, Watch
+from stepwell.engine.verification import Verification
+from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, StoreTransaction, bind, upsert_of
-from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.claim import Claiming
-from stepwell.stores.sql.exchange.leases import MAX_WOKEN
-from stepwell.stores.sql.exchange.new_runs import created_run
-from stepwell.stores.sql.exchange.pipeline import Asked, Pipeline
+from stepwell.stores.sql.exchange.parts import parts_of
 from stepwell.stores.sql.exchange.plan import PlanName
-from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
-from stepwell.stores.sql.exchange.settle import SettleParts
 from stepwell.stores.sql.migrate import migrate
 from stepwell.stores.sql.roles.checkpoints import CheckpointStatements, SqlCheckpointer
+from stepwell.stores.sql.roles.exchanges import Exchanges
 from stepwell.stores.sql.roles.feed import Feed
 from stepwell.stores.sql.roles.holds import Holds
 from stepwell.stores.sql.roles.key_values import KeyValues
+from stepwell.stores.sql.roles.leases import LeaseKeeping
+from stepwell.stores.sql.roles.lookup import Lookup
 from stepwell.stores.sql.roles.messages import Mailbox
-from stepwell.stores.sql.roles.operators import OperatorActs, OperatorStatements
-from stepwell.stores.sql.roles.rows import schema_version_of
-from stepwell.stores.sql.roles.values import SqlValues
-from stepwell.stores.sql.schema import tables
+from stepwell.stores.sql.roles.operators import OperatorActs
+from stepwell.stores.sql.roles.queues import Queues
+from stepwell.stores.sql.roles.reads import Reads
+from stepwell.stores.sql.roles.reads_sql import ReadStatements
+from stepwell.stores.sql.roles.values import Values
+from stepwell.stores.sql.roles.writer import Writer
 
 
-def _kind(asked: Asked) -> Write:
-    """What an exchange writes."""
-    if asked.create is not None:
-        return Write.START_RUN
-    if asked.claim is None:
-        return Write.SETTLE
-    return Write.SETTLE_AND_CLAIM if asked.settle else Write.CLAIM
+class SqlRunStore:
+    """Runs, steps and everything about them. Safe to use from many threads.
 
-
-class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
-    """Runs, steps and everything about them. Safe to use from many threads."""
+    The docstrings of `ports` say what each method promises. Each is done by the part of its role,
+    which also tells damaged rows and unfit values from other errors (`reads_stored`).
+    """
 
     def __init__(
         self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
     ) -> None:
-        super().__init__(dialect, observers, plan)
-        self._queues = QueueLimits(QueueStatements(dialect))
-        self._claims = Claiming(self._claim_sql, self._queues, self._plan)
-        self.database.forget = self._claims.forget
-        parts = SettleParts(
-            self._settle_sql, self._plan, self._graphs, self._messages, self._waking
-        )
-        self._pipeline = Pipeline(parts, self._queues, self._claims, self._closing)
-        self._operators = OperatorActs(OperatorStatements(dialect), self._graphs)
+        self._dialect = dialect
+        self.database = database = Database(dialect)
+        read_sql = ReadStatements(dialect)
+        lookup = Lookup(read_sql)
+        self._parts = parts = parts_of(dialect, plan)
+        database.forget = parts.claims.forget
+        self._writer = writer = Writer(database, observers or Observers(), lookup, parts)
+        self._reads = Reads(database, read_sql, lookup)
+        self._exchanges = Exchanges(writer, parts)
+        self._leases = LeaseKeeping(writer, parts)
+        self._operators = OperatorActs(writer, lookup, parts)
+        self._holds = Holds(writer, lookup)
+        self._mailbox = Mailbox(writer, lookup, parts)
+        self._values = Values(writer, lookup, parts)
+        self._key_values = KeyValues(database)
+        self._queues = Queues(database, read_sql, parts)
+        self._feed = Feed(database)
         self._checkpoint_sql = CheckpointStatements(dialect)
-        self._feed = Feed(self.database)
-        workers = tables.workers
-        self._put_worker = Statement(
-            upsert_of(dialect, workers, ("id",)), *(column.name for column in workers.columns)
-        )
-        silent = sa.select(workers.c.id).where(workers.c.seen_at < bind("before"))
-        silent = silent.with_for_update(skip_locked=True)
-        self._drop_silent = Statement(sa.delete(workers).where(workers.c.id.in_(silent)), "before")
-        self._drop_worker = Statement(sa.delete(workers).where(workers.c.id == bind("id")), "id")
 
     @classmethod
     def open(
@@ -100,252 +105,221 @@ class SqlRunStore(Mailbox, SqlValues, KeyValues, Holds):
             raise
         return store
 
-    # --- writes -----------------------------------------------------------------------------
+    # --- Runs ---------------------------------------------------------------------------------
 
-    @reads_stored
     def create_run(self, run: NewRun) -> Run:
-        """See `ports.Runs`."""
-        created, changes = self.database.write_with_others(self._create_runs, run, Write.START_RUN)
-        self._publish(changes)
-        if isinstance(created, Conflict):
-            raise created
-        return created
+        return self._exchanges.create_run(run)
 
-    def _create_runs(
-        self, tx: StoreTransaction, items: Sequence[NewRun]
-    ) -> list[tuple[Run | Conflict, Changes | None]]:
-        """Create what several threads ask for at the same moment; one of them tells of it."""
-        changes = Changes(tx)
-        added = self._graphs.add_runs(changes, items)
-        self._closing.close(changes)
-        created = [
-            key if isinstance(key, Conflict) else created_run(run, tx.now)
-            for run, key in zip(items, added, strict=True)
-        ]
-        return [(made, None if place else changes) for place, made in enumerate(created)]
+    def run(self, run_id: str) -> Run:
+        return self._reads.run(run_id)
 
-    @reads_stored
-    def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
-        """See `ports.Claims`."""
-        exchanged = self._exchange(Asked(claim=claim, create=run))
-        return created_run(run, exchanged.now), exchanged
+    def runs(self, where: RunFilter) -> list[Run]:
+        return self._reads.runs(where)
 
-    @reads_stored
+    def progress(self, run_id: str) -> RunProgress:
+        return self._reads.progress(run_id)
+
+    def steps(self, run_id: str, where: StepFilter) -> list[Step]:
+        return self._reads.steps(run_id, where)
+
+    def step(self, run_id: str, step_id: str) -> Step:
+        return self._reads.step(run_id, step_id)
+
+    def edges(self, run_id: str) -> list[EdgeRow]:
+        return self._reads.edges(run_id)
+
+    # --- Results ------------------------------------------------------------------------------
+
+    def result(self, run_id: str, step_id: str) -> StepResult:
+        return self._reads.result(run_id, step_id)
+
+    def small_dependency_values(
+        self, steps: Sequence[ClaimedStep], most: int
+    ) -> dict[int, list[DependencyValue]]:
+        return self._reads.small_dependency_values(steps, most)
+
+    def records(self, package: str, collection: str, key: str | None = None) -> list[Record]:
+        return self._reads.records(package, collection, key)
+
+    def collections(self, package: str) -> dict[str, int]:
+        return self._reads.collections(package)
+
+    def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
+        return self._reads.artifacts(run_id, step_id)
+
+    def artifact(self, artifact_id: str) -> tuple[ArtifactRef, bytes | None]:
+        return self._reads.artifact(artifact_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        return self._reads.events(run_id, after, limit)
+
+    def last_event(self, run_id: str, type: EventType, step_id: str | None = None) -> Event | None:
+        return self._reads.last_event(run_id, type, step_id)
+
+    # --- DependencyReads ----------------------------------------------------------------------
+
+    def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
+        return self._reads.dependency_values(step)
+
+    def dependency_result(self, step: ClaimedStep, step_id: str) -> StepResult:
+        return self._reads.dependency_result(step, step_id)
+
+    def run_status(self, run_id: str) -> str | None:
+        return self._reads.run_status(run_id)
+
+    # --- Claims -------------------------------------------------------------------------------
+
     def exchange(self, settle: Sequence[Outcome], claim: ClaimRequest | None) -> Exchange:
-        """See `ports.Claims`."""
-        try:
-            return self._exchange(Asked(settle, claim))
-        except (self._dialect.driver_errors, InvalidInput):
-            if not settle:
-                raise
-            return self._exchange_one_by_one(settle, claim)
+        return self._exchanges.exchange(settle, claim)
 
-    def _exchange(self, asked: Asked) -> Exchange:
-        kind = _kind(asked)
-        try:
-            exchanged, changes = self._write_changes(
-                lambda _, changes: self._pipeline.exchange(changes, asked), kind
-            )
-        except BaseException:
-            self._queues.forget()
-            raise
-        self._claims.runs.remember(changes.new_runs)
-        return exchanged
-
-    def _exchange_one_by_one(
-        self, settle: Sequence[Outcome], claim: ClaimRequest | None
-    ) -> Exchange:
-        """The group holds a poisoned outcome: find the guilty one, and let the others through."""
-        total = Exchange()
-        for outcome in settle:
-            try:
-                one = self._exchange(Asked((outcome,)))
-            except (self._dialect.driver_errors, InvalidInput) as error:
-                what = "result and effects" if isinstance(outcome, Completed) else "outcome"
-                reason = InvalidInput(f"the store refused the step's {what}: {one_line(error)}")
-                total.refused.append(Refusal(outcome.step, reason))
-                continue
-            total.lost += one.lost
-            total.refused += one.refused
-            total.ended_runs += one.ended_runs
-        claimed = self._exchange(Asked(claim=claim))
-        total.claimed, total.control = claimed.claimed, claimed.control
-        total.now, total.wake_at = claimed.now, claimed.wake_at
-        return total
+    def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
+        return self._exchanges.create_and_claim(run, claim)
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
-        """See `ports.Claims`."""
-        gone: list[LostLease] = []
-        left: Sequence[ClaimedStep] = steps
-        wait = False
-        while left:
-            # All that nobody else holds; then one of the others alone, and all again.
-            some = left[:1] if wait else left
-            renew = partial(self._leases.renew, worker_id=worker_id, lease=lease, wait=wait)
-            lost, locked = self.database.write(partial(renew, steps=some), Write.RENEW)
-            gone += lost
-            left, wait = (left[1:], False) if wait else (locked, True)
-        return gone
-
-    def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
-        """See `ports.Claims`."""
-
-        def release(tx: StoreTransaction, changes: Changes) -> int:
-            self._graphs.lock_runs(tx, self._leases.runs_held(tx, worker_id))
-            return self._leases.release_others(tx, changes, worker_id, keep)
-
-        return self._write(release, Write.RELEASE_OTHERS)
-
-    @reads_stored
-    def reap(self, max_lost_leases: int) -> int:
-        """See `ports.Claims`."""
-        with self.database.read() as tx:
-            if not self._leases.is_anything_due(tx):
-                return 0
-
-        def take_back(tx: StoreTransaction, changes: Changes) -> int:
-            propagation = self._propagation(changes)
-            runs = self._leases.lapsed_runs(tx)
-            self._graphs.lock_runs(tx, runs, to_end=True)
-            return self._leases.reap(tx, changes, propagation, max_lost_leases, runs)
-
-        def wake(tx: StoreTransaction, changes: Changes) -> int:
-            due = self._leases.due(tx)
-            self._graphs.lock_runs(tx, {run_key for _, run_key, _ in due})
-            return self._leases.wake(tx, changes, due)
-
-        moved, woken = self._write(take_back, Write.REAP), MAX_WOKEN
-        while woken == MAX_WOKEN:
-            woken = self._write(wake, Write.WAKE)
-            moved += woken
-        return moved
-
-    def next_due(self, after: int) -> int | None:
-        """See `ports.Claims`."""
-        return self.database.ask(lambda tx: self._leases.next_due(tx, after))
-
-    @reads_stored
-    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
-        """See `ports.Operators`."""
-
-        def work(tx: StoreTransaction, changes: Changes) -> int:
-            run = self._locked_run(tx, run_id, to_end=True)
-            propagation = self._propagation(changes)
-            key, name, status, error = self.step_row(tx, run_id, step_id)
-            step = (key, name, status, error)
-            return self._operators.retry_step(tx, changes, propagation, run, step, by)
-
-        return self._act(work, Write.RETRY_STEP)
-
-    @reads_stored
-    def retry_run(self, run_id: str, by: Operator) -> int:
-        """See `ports.Operators`."""
-
-        def work(tx: StoreTransaction, changes: Changes) -> int:
-            run = self._locked_run(tx, run_id, to_end=True)
-            propagation = self._propagation(changes)
-            return self._operators.retry_run(tx, changes, propagation, run, run_id, by)
-
-        return self._act(work, Write.RETRY_RUN)
-
-    @reads_stored
-    def cancel_run(self, run_id: str, by: Operator) -> int:
-        """See `ports.Operators`."""
-        return self._act(
-            lambda tx, changes: self._operators.cancel_run(
-                tx, changes, self._locked_run(tx, run_id, to_end=True), run_id, by
-            ),
-            Write.CANCEL_RUN,
-        )
-
-    @reads_stored
-    def define_queues(self, queues: Sequence[Queue]) -> None:
-        """See `ports.Queues`."""
-
-        def work(tx: StoreTransaction) -> None:
-            if self._queues.define(tx, queues):
-                self._graph_sql.bump_control(tx)
-
-        self.database.write(work, Write.DEFINE_QUEUES)
-
-    @reads_stored
-    def check_queues(self, names: Sequence[str] | None) -> None:
-        """Raises NotFound when a name is no queue."""
-        with self.database.read() as tx:
-            self._queues.check_known(tx, names)
-
-    def record_worker(self, worker: WorkerRow) -> None:
-        """See `ports.Queues`."""
-        queues = None if worker.queues is None else encode(list(worker.queues), "queues")
-        times = (to_micros(worker.started_at), to_micros(worker.seen_at))
-        lists = (encode(list(worker.kinds), "kinds"), encode(list(worker.labels), "labels"))
-        self.database.write(
-            lambda tx: self._put_worker(
-                tx, worker.id, worker.host, worker.pid, worker.version, queues, *times, *lists
-            ),
-            Write.RECORD_WORKER,
-        )
-
-    def forget_worker(self, worker_id: str) -> None:
-        """See `ports.Queues`."""
-        self.database.write(lambda tx: self._drop_worker(tx, worker_id), Write.FORGET_WORKER)
-
-    def forget_silent_workers(self, silent: int) -> None:
-        """See `ports.Queues`."""
-        self.database.write(
-            lambda tx: self._drop_silent(tx, tx.now - silent), Write.FORGET_SILENT_WORKERS
-        )
-
-    def checkpointer(self, step: ClaimedStep | None = None) -> SqlCheckpointer:
-        """See `ports.RunStore`."""
-        return SqlCheckpointer(self.database, step, self._checkpoint_sql)
+        return self._leases.renew(worker_id, steps, lease)
 
     def has_lease(self, step: ClaimedStep) -> bool:
-        """See `ports.Claims`."""
-        return self.database.write(lambda tx: self._leases.is_held(tx, step), Write.CHECK_LEASE)
+        return self._leases.has_lease(step)
 
-    # --- reads that need more than a statement ------------------------------------------------
+    def release_others(self, worker_id: str, keep: Sequence[ClaimedStep]) -> int:
+        return self._leases.release_others(worker_id, keep)
 
-    @reads_stored
+    def reap(self, max_lost_leases: int) -> int:
+        return self._leases.reap(max_lost_leases)
+
+    def next_due(self, after: int) -> int | None:
+        return self._leases.next_due(after)
+
+    # --- Operators ----------------------------------------------------------------------------
+
+    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+        return self._operators.retry_step(run_id, step_id, by)
+
+    def retry_run(self, run_id: str, by: Operator) -> int:
+        return self._operators.retry_run(run_id, by)
+
+    def cancel_run(self, run_id: str, by: Operator) -> int:
+        return self._operators.cancel_run(run_id, by)
+
+    def pause_run(self, run_id: str, by: Operator) -> int:
+        return self._holds.pause_run(run_id, by)
+
+    def resume_run(self, run_id: str, by: Operator) -> int:
+        return self._holds.resume_run(run_id, by)
+
+    def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        self._holds.hold_step(run_id, step_id, by)
+
+    def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
+        self._holds.release_step(run_id, step_id, by)
+
+    # --- Messages -----------------------------------------------------------------------------
+
+    def send(self, message: NewMessage, sender: str | None = None) -> bool:
+        return self._mailbox.send(message, sender)
+
+    def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
+        return self._mailbox.receive(step, topic, operation)
+
+    def given(self, step: ClaimedStep, operation: str) -> int | None:
+        return self._mailbox.given(step, operation)
+
+    def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
+        self._mailbox.refuse(step, operation, message)
+
+    def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:
+        return self._mailbox.arrivals(step, waits)
+
+    def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:
+        return self._mailbox.take(step, messages)
+
+    def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
+        return self._mailbox.messages(run_id, topic)
+
+    def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
+        return self._mailbox.decide(run_id, step_id, approved, by)
+
+    # --- Values -------------------------------------------------------------------------------
+
+    def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
+        return self._values.set_value(step, key, value, operation)
+
+    def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
+        return self._values.values(run_id, key, last)
+
+    def last_values(self, run_id: str) -> list[ValueEntry]:
+        return self._values.last_values(run_id)
+
+    # --- KeyValues ----------------------------------------------------------------------------
+
+    def kv_get(self, key: str) -> KeyValue | None:
+        return self._key_values.kv_get(key)
+
+    def kv_set(
+        self, key: str, value: str, *, expires_in: int | None = None, version: int | None = None
+    ) -> int | None:
+        return self._key_values.kv_set(key, value, expires_in=expires_in, version=version)
+
+    def kv_delete(self, key: str, *, version: int | None = None) -> bool:
+        return self._key_values.kv_delete(key, version=version)
+
+    def kv_list(self, prefix: str = "", after: str = "", limit: int = 1_000) -> list[KeyValue]:
+        return self._key_values.kv_list(prefix, after, limit)
+
+    # --- Queues -------------------------------------------------------------------------------
+
+    def define_queues(self, queues: Sequence[Queue]) -> None:
+        self._queues.define_queues(queues)
+
+    def check_queues(self, names: Sequence[str] | None) -> None:
+        self._queues.check_queues(names)
+
     def queues(self) -> list[QueueStatus]:
-        """See `ports.Queues`."""
-        with self.database.read() as tx:
-            return self._queues.statuses(tx)
+        return self._queues.queues()
 
-    @reads_stored
+    def record_worker(self, worker: WorkerRow) -> None:
+        self._queues.record_worker(worker)
+
+    def forget_worker(self, worker_id: str) -> None:
+        self._queues.forget_worker(worker_id)
+
+    def forget_silent_workers(self, silent: int) -> None:
+        self._queues.forget_silent_workers(silent)
+
+    def workers(self) -> list[WorkerRow]:
+        return self._queues.workers()
+
     def status(self) -> EngineStatus:
-        """See `ports.Queues`."""
-        with self.database.read() as tx:
-            sql = self._read_sql
-            return EngineStatus(
-                store=self._dialect.label(),
-                schema_version=schema_version_of(sql.meta(tx).fetchall()),
-                runs=dict(sql.runs_by_status(tx).fetchall()),
-                open_steps=int(sql.open_steps(tx).fetchone()[0]),
-                running_steps=sql.running(tx).fetchone()[0],
-                queues=self._queues.statuses(tx),
-                workers=len(sql.workers(tx).fetchall()),
-            )
+        return self._queues.status()
 
-    @reads_stored
+    # --- Feed ---------------------------------------------------------------------------------
+
     def events_since(self, cursor: str, limit: int) -> EventPage:
-        """See `ports.Feed`."""
         return self._feed.events_since(cursor, limit)
 
     def version(self) -> str:
-        """See `ports.Feed`."""
         return self._feed.version()
 
+    # --- Verifying ----------------------------------------------------------------------------
+
+    def verify(self, most: int) -> Verification:
+        return self._reads.verify(most)
+
+    def stored_artifacts(self, after: str, limit: int) -> list[ArtifactRef]:
+        return self._reads.stored_artifacts(after, limit)
+
+    # --- RunStore -----------------------------------------------------------------------------
+
+    def checkpointer(self, step: ClaimedStep | None = None) -> SqlCheckpointer:
+        return SqlCheckpointer(self.database, step, self._checkpoint_sql)
+
     def now(self) -> int:
-        """See `ports.RunStore`."""
         with self.database.read() as tx:
             return tx.now
 
     def watch(self) -> Watch:
-        """See `ports.RunStore`."""
         watch: Watch = self._dialect.watch(self.database.version)
         return watch
 
     def close(self) -> None:
-        """See `ports.RunStore`."""
         self.database.close()

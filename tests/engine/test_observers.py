@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepwell import Event, EventType, InvalidInput, Package, RunBuilder, Runtime, connect
-from stepwell.stores.sql.store import SqlRunStore
+from stepwell.stores.sql.roles.writer import Writer
 
 package = Package("p")
 package.executor("k", pool="inline")(lambda: 1)
@@ -29,14 +29,14 @@ def runtime() -> Iterator[Runtime]:
 def read_back(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The types of the events that the store reads back for observers."""
     types: list[str] = []
-    named = SqlRunStore._named
+    named = Writer._named
 
-    def watched(self: SqlRunStore, stored: list[Any]) -> list[Event]:
+    def watched(self: Writer, stored: list[Any]) -> list[Event]:
         events = named(self, stored)
         types.extend(event.type for event in events)
         return events
 
-    monkeypatch.setattr(SqlRunStore, "_named", watched)
+    monkeypatch.setattr(Writer, "_named", watched)
     return types
 
 

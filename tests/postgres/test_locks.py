@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from stepwell.engine.clock import SystemClock
+from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import Conflict
 from stepwell.engine.exchange import ClaimedStep, Outcome
 from stepwell.engine.model import DEFAULT_QUEUE, Queue
@@ -111,7 +112,7 @@ def test_a_claim_does_not_wait_for_a_run_that_is_being_paused(
     # given: a run that was never begun, in the middle of being paused
     stores[0].create_run(new_run("top", new_step("a")))
     with held(
-        *(stores[1]._hold_sql, "set_run"),
+        *(stores[1]._holds._sql, "set_run"),
         after=True,
         works=lambda: stores[1].pause_run("top", OPERATOR),
     ) as paused:
@@ -228,7 +229,10 @@ def test_run_that_has_ended_does_not_end_again(
     store.exchange([completed(claim(store)["a"])], None)
     before = list(store.events("r"))
 
-    store._write(lambda tx, changes: store._closing._end(changes, [store.run_key(tx, "r")[0]]))
+    writer, closing = store._writer, store._parts.closing
+    writer.write(
+        lambda tx, changes: closing._end(changes, [writer.locked_run(tx, "r").key]), Write.SETTLE
+    )
 
     assert list(store.events("r")) == before
 
@@ -256,7 +260,7 @@ def test_emission_and_new_runs_take_keys_in_one_order(
     with (
         ThreadPoolExecutor(1) as pool,
         held(
-            *(stores[0]._graphs, "_insert"),
+            *(stores[0]._parts.graphs, "_insert"),
             after=False,
             works=lambda: stores[0].exchange(outcomes, None),
         ) as settled,
@@ -278,14 +282,14 @@ def test_end_of_a_child_locks_the_run_above_first(
     steps = start_child(stores[0], "x")
     ends: dict[str, tuple[Any, str, Callable[[], Any]]] = {
         "its last step": (
-            *(stores[0]._plan, "end_runs"),
+            *(stores[0]._parts.plan, "end_runs"),
             lambda: stores[0].exchange([completed(steps["x"])], None),
         ),
         "an operator": (
-            *(stores[0], "_locked_run"),
+            *(stores[0]._writer, "locked_run"),
             lambda: stores[0].cancel_run("child", OPERATOR),
         ),
-        "a lapsed lease": (*(stores[0]._graphs, "lock_runs"), lambda: stores[0].reap(0)),
+        "a lapsed lease": (*(stores[0]._parts.graphs, "lock_runs"), lambda: stores[0].reap(0)),
     }
     if by == "a lapsed lease":
         stores[0].database.write(

@@ -66,7 +66,7 @@ def store(open_store: Callable[[], SqlRunStore]) -> SqlRunStore:
 def claims(store: SqlRunStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has one more for each claim that looked for ready steps."""
     looked: list[int] = []
-    plan = store._plan
+    plan = store._parts.plan
     look = plan.take
 
     def counted(*values: Any) -> Any:

@@ -85,6 +85,10 @@ class Graphs(Emissions):
                 locked |= {row[0] for row in self._sql.parents(tx, rows_json(sorted(locked)))}
             self._sql.lock_runs(tx, rows_json(sorted(locked))).fetchall()
 
+    def raise_control(self, tx: StoreTransaction) -> None:
+        """Raise the control number: all workers look again at what they know of the store."""
+        self._sql.bump_control(tx)
+
     def add_run(self, changes: Changes, run: NewRun, parent: ClaimedStep | None = None) -> int:
         """Store a run with its steps; returns its key. Raises Conflict when the id is taken."""
         (added,) = self.add_runs(changes, (run,), parent)

@@ -24,11 +24,9 @@ from stepwell.engine.exchange import (
 )
 from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.claim import Claiming
-from stepwell.stores.sql.exchange.closing import Closing
 from stepwell.stores.sql.exchange.new_runs import info_of
-from stepwell.stores.sql.exchange.queue_limits import QueueLimits
-from stepwell.stores.sql.exchange.settle import Settlement, SettleParts
+from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.exchange.settle import Settlement
 
 
 class Asked(NamedTuple):
@@ -42,13 +40,11 @@ class Asked(NamedTuple):
 class Pipeline:
     """The stages of an exchange."""
 
-    def __init__(
-        self, parts: SettleParts, queues: QueueLimits, claims: Claiming, closing: Closing
-    ) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._queues = queues
-        self._claims = claims
-        self._closing = closing
+        self._queues = parts.queues
+        self._claims = parts.claims
+        self._closing = parts.closing
 
     def exchange(self, changes: Changes, asked: Asked) -> Exchange:
         """Do what is asked for."""

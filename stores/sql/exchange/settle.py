@@ -7,7 +7,6 @@ made. Then follow the edges of the steps that ended: see `Propagation`.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stepwell.engine.events import EventType
@@ -32,29 +31,16 @@ from stepwell.stores.sql.connection.statements import (
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.emissions import Emission
-from stepwell.stores.sql.exchange.graphs import Graphs, id_is_taken
-from stepwell.stores.sql.exchange.messages import Delivery, Sending
-from stepwell.stores.sql.exchange.plan import Plan
+from stepwell.stores.sql.exchange.graphs import id_is_taken
+from stepwell.stores.sql.exchange.messages import Sending
+from stepwell.stores.sql.exchange.parts import Parts
 from stepwell.stores.sql.exchange.propagation import Propagation
-from stepwell.stores.sql.exchange.steps_sql import SettleStatements
-from stepwell.stores.sql.exchange.waking import Waking
-
-
-@dataclass(frozen=True, slots=True)
-class SettleParts:
-    """What settling works with, the same for all transactions of a store."""
-
-    sql: SettleStatements
-    plan: Plan
-    graphs: Graphs
-    messages: Delivery
-    waking: Waking
 
 
 class Settlement:
     """One transaction's settling; made anew for each."""
 
-    def __init__(self, parts: SettleParts, changes: Changes) -> None:
+    def __init__(self, parts: Parts, changes: Changes) -> None:
         self._parts = parts
         self._sql, self._plan = parts.sql, parts.plan
         self._changes = changes

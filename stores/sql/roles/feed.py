@@ -27,6 +27,7 @@ from pydantic_core import from_json, to_json
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import InvalidInput
 from stepwell.engine.events import BEGINNING, NOW, EventPage
+from stepwell.stores.sql.connection.corruption import reads_stored
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.statements import Statement, StoreTransaction
 from stepwell.stores.sql.roles.rows import event_of
@@ -109,24 +110,24 @@ class Entries(Protocol):
 
 
 class Feed:
-    """What `ports.Feed` promises, over the entries of one database."""
+    """The role `ports.Feed`, over the entries of one database."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._db = database
         kind = SnapshotEntries if database.dialect.concurrent else NumberedEntries
         self._entries: Entries = kind(database)
 
+    @reads_stored
     def events_since(self, cursor: str, limit: int) -> EventPage:
-        """See `ports.Feed`."""
         page = self._page(cursor, limit)
         while page is None:
-            self._database.write(self._keep, Write.KEEP_FEED)
+            self._db.write(self._keep, Write.KEEP_FEED)
             page = self._page(cursor, limit)
         return page
 
     def _page(self, cursor: str, limit: int) -> EventPage | None:
         """A page, or None while no entries are kept."""
-        with self._database.read() as tx:
+        with self._db.read() as tx:
             if not self._entries.are_kept(tx):
                 return None
             place = self._entries.start(tx, cursor)
@@ -139,7 +140,6 @@ class Feed:
             self._entries.keep(tx)
 
     def version(self) -> str:
-        """See `ports.Feed`."""
         return self._entries.version()
 
 

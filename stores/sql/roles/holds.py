@@ -13,11 +13,10 @@ import sqlalchemy as sa
 
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import RefusedByState
-from stepwell.engine.events import EventType, Observers
+from stepwell.engine.events import EventType
 from stepwell.engine.model import Operator
 from stepwell.engine.states import RUN_ENDED, Act, RunStatus, StepStatus
 from stepwell.stores.sql.connection.corruption import reads_stored
-from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
@@ -28,7 +27,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.plan import PlanName
+from stepwell.stores.sql.roles.lookup import Lookup
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -90,22 +89,21 @@ class HoldStatements(Statements):
         self.unhold_step = Statement(unhold.where(step, held_or_waiting[1]), "now", "step")
 
 
-class Holds(Writer):
+class Holds:
     """The holds of the role `ports.Operators`."""
 
-    def __init__(
-        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
-    ) -> None:
-        super().__init__(dialect, observers, plan)
-        self._hold_sql = HoldStatements(dialect)
+    def __init__(self, writer: Writer, lookup: Lookup) -> None:
+        self._db = writer.database
+        self._writer = writer
+        self._lookup = lookup
+        self._sql = HoldStatements(self._db.dialect)
 
     @reads_stored
     def pause_run(self, run_id: str, by: Operator) -> int:
-        """See `ports.Operators`."""
-        sql = self._hold_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
-            run_key, status = self._locked_run(tx, run_id)
+            run_key, status = self._writer.locked_run(tx, run_id)
             if status == RunStatus.PAUSED:
                 return 0
             if status in RUN_ENDED:
@@ -117,15 +115,14 @@ class Holds(Writer):
             changes.event(run_key, EventType.RUN_PAUSED, data=data)
             return held
 
-        return self._act(work, Write.PAUSE_RUN)
+        return self._writer.act(work, Write.PAUSE_RUN)
 
     @reads_stored
     def resume_run(self, run_id: str, by: Operator) -> int:
-        """See `ports.Operators`."""
-        sql = self._hold_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
-            run_key, status = self._locked_run(tx, run_id)
+            run_key, status = self._writer.locked_run(tx, run_id)
             if status != RunStatus.PAUSED:
                 raise RefusedByState(f"run {run_id!r} is {status}, not paused")
             (started,) = sql.was_started(tx, run_key).fetchone()
@@ -137,48 +134,48 @@ class Holds(Writer):
             changes.event(run_key, EventType.RUN_RESUMED, data=data)
             return ready
 
-        return self._act(work, Write.RESUME_RUN)
+        return self._writer.act(work, Write.RESUME_RUN)
 
     @reads_stored
     def hold_step(self, run_id: str, step_id: str, by: Operator) -> None:
-        """See `ports.Operators`."""
-        sql = self._hold_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
-            run_key, _ = self._locked_run(tx, run_id)
-            key, _, status, _ = self.step_row(tx, run_id, step_id)
-            if status not in _MAY_BE_HELD:
+            run_key, _ = self._writer.locked_run(tx, run_id)
+            step = self._lookup.step(tx, run_id, step_id)
+            if step.status not in _MAY_BE_HELD:
                 raise RefusedByState(
-                    f"step {step_id!r} is {status}; only pending, ready and waiting steps can be "
-                    "held"
+                    f"step {step_id!r} is {step.status}; only pending, ready and waiting steps "
+                    "can be held"
                 )
-            if sql.flag(tx, 1, key).fetchone() is None:
+            if sql.flag(tx, 1, step.key).fetchone() is None:
                 return 0
             sql.add_hold(tx, 1, run_key)
-            sql.freeze_step(tx, tx.now, key)
+            sql.freeze_step(tx, tx.now, step.key)
             data = {"by": by.by, "reason": by.reason}
-            changes.event(run_key, EventType.STEP_HELD, key, data=data)
+            changes.event(run_key, EventType.STEP_HELD, step.key, data=data)
             return 1
 
-        self._act(work, Write.HOLD_STEP)
+        self._writer.act(work, Write.HOLD_STEP)
 
     @reads_stored
     def release_step(self, run_id: str, step_id: str, by: Operator) -> None:
-        """See `ports.Operators`."""
-        sql = self._hold_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction, changes: Changes) -> int:
-            run_key, run_status = self._locked_run(tx, run_id)
-            key, _, status, _ = self.step_row(tx, run_id, step_id)
-            if sql.flag(tx, 0, key).fetchone() is None:
+            run_key, run_status = self._writer.locked_run(tx, run_id)
+            step = self._lookup.step(tx, run_id, step_id)
+            if sql.flag(tx, 0, step.key).fetchone() is None:
                 paused = run_status == RunStatus.PAUSED
                 hint = f"; run {run_id!r} is paused: resume it" if paused else ""
-                raise RefusedByState(f"step {step_id!r} is {status} and not held by itself{hint}")
+                raise RefusedByState(
+                    f"step {step_id!r} is {step.status} and not held by itself{hint}"
+                )
             sql.add_hold(tx, -1, run_key)
             if run_status != RunStatus.PAUSED:
-                sql.unhold_step(tx, tx.now, key)
+                sql.unhold_step(tx, tx.now, step.key)
             data = {"by": by.by, "reason": by.reason}
-            changes.event(run_key, EventType.STEP_UNHELD, key, data=data)
+            changes.event(run_key, EventType.STEP_UNHELD, step.key, data=data)
             return 1
 
-        self._act(work, Write.RELEASE_STEP)
+        self._writer.act(work, Write.RELEASE_STEP)

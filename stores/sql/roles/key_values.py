@@ -12,15 +12,12 @@ import sqlalchemy as sa
 
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
-from stepwell.engine.events import Observers
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import KeyValue
 from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.corruption import decodes, reads_stored
-from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.statements import Statement, Statements, StoreTransaction, bind
-from stepwell.stores.sql.exchange.plan import PlanName
-from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
 # How long an expired entry stays, and how many are removed with one write.
@@ -108,29 +105,25 @@ class KeyValueStatements(Statements):
         self.forget_old = Statement(sa.delete(kv).where(kv.c.key.in_(old)), "before")
 
 
-class KeyValues(Writer):
-    """The role `ports.KeyValues` of the store."""
+class KeyValues:
+    """The role `ports.KeyValues`."""
 
-    def __init__(
-        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
-    ) -> None:
-        super().__init__(dialect, observers, plan)
-        self._kv_sql = KeyValueStatements(dialect)
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._sql = KeyValueStatements(database.dialect)
 
     @reads_stored
     def kv_get(self, key: str) -> KeyValue | None:
-        """See `ports.KeyValues`."""
-        with self.database.read() as tx:
-            row = self._kv_sql.get(tx, key, tx.now).fetchone()
+        with self._db.read() as tx:
+            row = self._sql.get(tx, key, tx.now).fetchone()
         return None if row is None else _entry(row)
 
     @reads_stored
     def kv_set(
         self, key: str, value: str, *, expires_in: int | None = None, version: int | None = None
     ) -> int | None:
-        """See `ports.KeyValues`."""
         check_id(key, "key", MAX_KEY)
-        sql = self._kv_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction) -> int | None:
             expires = None if expires_in is None else tx.now + expires_in
@@ -145,30 +138,28 @@ class KeyValues(Writer):
             sql.forget_old(tx, tx.now - REMEMBERED)
             return None if row is None else int(row[0])
 
-        return self.database.write(work, Write.KV_SET)
+        return self._db.write(work, Write.KV_SET)
 
     @reads_stored
     def kv_delete(self, key: str, *, version: int | None = None) -> bool:
-        """See `ports.KeyValues`."""
-        sql = self._kv_sql
+        sql = self._sql
 
         def work(tx: StoreTransaction) -> bool:
             if version is None:
                 return sql.remove(tx, key, tx.now).fetchone() is not None
             return sql.remove_version(tx, key, tx.now, version).fetchone() is not None
 
-        return self.database.write(work, Write.KV_DELETE)
+        return self._db.write(work, Write.KV_DELETE)
 
     @reads_stored
     def kv_list(self, prefix: str = "", after: str = "", limit: int = 1_000) -> list[KeyValue]:
-        """See `ports.KeyValues`."""
-        with self.database.read() as tx:
+        with self._db.read() as tx:
             end = _after_all_with(prefix)
             given = (after, prefix, tx.now, limit)
             if end is None:
-                rows = self._kv_sql.list_from(tx, *given).fetchall()
+                rows = self._sql.list_from(tx, *given).fetchall()
             else:
-                rows = self._kv_sql.list(tx, *given, end).fetchall()
+                rows = self._sql.list(tx, *given, end).fetchall()
         return [_entry(row) for row in rows]
 
 

@@ -10,14 +10,13 @@ import sqlalchemy as sa
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import Conflict, InvalidInput, RefusedByState
-from stepwell.engine.events import EventType, Observers
+from stepwell.engine.events import EventType
 from stepwell.engine.exchange import Arrival, ClaimedStep, NewMessage, Wait
 from stepwell.engine.model import Message, Operator
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.states import RUN_ENDED, StepStatus
 from stepwell.engine.wait_rules import APPROVAL, approval_topic, check_message_key, check_topic
 from stepwell.stores.sql.connection.corruption import decodes, reads_stored
-from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
@@ -29,8 +28,8 @@ from stepwell.stores.sql.connection.statements import (
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.arrivals import ArrivalStatements, look
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.messages import Delivery, MessageStatements
-from stepwell.stores.sql.exchange.plan import PlanName
+from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.roles.lookup import Lookup
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -105,26 +104,26 @@ def _refused(operation: str, message: int) -> str:
     return f"{operation} refused {message}"
 
 
-class Mailbox(Writer):
-    """The role `ports.Messages` of the store."""
+class Mailbox:
+    """The role `ports.Messages`."""
 
-    def __init__(
-        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
-    ) -> None:
-        super().__init__(dialect, observers, plan)
-        self._mailbox_sql = MailboxStatements(dialect)
-        self._messages = Delivery(MessageStatements(dialect), self._waking)
-        self._arrivals = ArrivalStatements(dialect)
+    def __init__(self, writer: Writer, lookup: Lookup, parts: Parts) -> None:
+        self._db = writer.database
+        self._writer = writer
+        self._lookup = lookup
+        self._graphs = parts.graphs
+        self._messages = parts.messages
+        self._sql = MailboxStatements(self._db.dialect)
+        self._arrivals = ArrivalStatements(self._db.dialect)
 
     @reads_stored
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
-        """See `ports.Messages`."""
         check_topic(message.topic)
         if message.key is not None:
             check_message_key(message.key)
 
         def work(tx: StoreTransaction, changes: Changes) -> bool:
-            run_key, status = self._locked_run(tx, message.run_id)
+            run_key, status = self._writer.locked_run(tx, message.run_id)
             # Whoever asks again gets the same answer, also when the run has ended meanwhile.
             if message.key is not None and self._messages.is_known(tx, run_key, message.key):
                 return False
@@ -135,15 +134,13 @@ class Mailbox(Writer):
             self._messages.add(tx, changes, run_key, message, sender)
             return True
 
-        return self._write(work, Write.SEND)
+        return self._writer.write(work, Write.SEND)
 
     @reads_stored
     def receive(self, step: ClaimedStep, topic: str, operation: str) -> str | None:
-        """See `ports.Messages`."""
-
         def work(tx: StoreTransaction, changes: Changes) -> str | None:
             self._graphs.lock_runs(tx, [step.run.key])
-            self._check_lease(tx, step)
+            self._writer.check_lease(tx, step)
             sql = self._messages.sql
             given = sql.given(tx, step.key, operation).fetchone()
             if given is not None:
@@ -159,49 +156,44 @@ class Mailbox(Writer):
             )
             return str(payload)
 
-        return self._write(work, Write.RECEIVE)
+        return self._writer.write(work, Write.RECEIVE)
 
     def given(self, step: ClaimedStep, operation: str) -> int | None:
-        """See `ports.Messages`."""
-        with self.database.read() as tx:
+        with self._db.read() as tx:
             row = self._messages.sql.given(tx, step.key, operation).fetchone()
         return None if row is None else int(row[1])
 
     def refuse(self, step: ClaimedStep, operation: str, message: int) -> None:
-        """See `ports.Messages`."""
-
         def work(tx: StoreTransaction, _: Changes) -> None:
             self._graphs.lock_runs(tx, [step.run.key])
-            self._check_lease(tx, step)
+            self._writer.check_lease(tx, step)
             refused = _refused(operation, message)
             self._messages.sql.refuse(tx, refused, message, step.key, operation)
 
-        self._write(work, Write.REFUSE)
+        self._writer.write(work, Write.REFUSE)
 
     @reads_stored
     def arrivals(self, step: ClaimedStep, waits: Sequence[Wait]) -> list[Arrival | None]:
-        """See `ports.Messages`."""
-        with self.database.read() as tx:
+        with self._db.read() as tx:
             for wait in waits:
                 run_id = wait.run_id if wait.value is None else wait.value[0]
                 if run_id is not None:
-                    self.run_key(tx, run_id)
+                    self._lookup.run(tx, run_id)
             return look(tx, self._arrivals, step.key, step.run.key, waits)
 
     def take(self, step: ClaimedStep, messages: Sequence[tuple[int, str]]) -> bool:
-        """See `ports.Messages`."""
         sql = self._messages.sql
 
         def work(tx: StoreTransaction, changes: Changes) -> bool:
             self._graphs.lock_runs(tx, [step.run.key])
-            self._check_lease(tx, step)
+            self._writer.check_lease(tx, step)
             held = {
                 operation: sql.given(tx, step.key, operation).fetchone()
                 for _, operation in messages
             }
             fresh = [(id_, operation) for id_, operation in messages if held[operation] is None]
             ids = rows_json([id_ for id_, _ in fresh])
-            topics = dict(self._mailbox_sql.unreceived(tx, ids).fetchall())
+            topics = dict(self._sql.unreceived(tx, ids).fetchall())
             if len(topics) < len(fresh):
                 return False
             for id_, operation in fresh:
@@ -211,25 +203,22 @@ class Mailbox(Writer):
                 changes.event(step.run.key, received, step.key, step.attempt, data=data)
             return True
 
-        return self._write(work, Write.RECEIVE)
+        return self._writer.write(work, Write.RECEIVE)
 
     @reads_stored
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
-        """See `ports.Messages`."""
-        with self.database.read() as tx:
-            run_key, _ = self.run_key(tx, run_id)
+        with self._db.read() as tx:
+            run_key = self._lookup.run(tx, run_id).key
             if topic is None:
-                rows = self._mailbox_sql.of_run(tx, run_key).fetchall()
+                rows = self._sql.of_run(tx, run_key).fetchall()
             else:
-                rows = self._mailbox_sql.of_topic(tx, run_key, topic).fetchall()
+                rows = self._sql.of_topic(tx, run_key, topic).fetchall()
         return [_message(run_id, row) for row in rows]
 
     @reads_stored
     def decide(self, run_id: str, step_id: str | None, approved: bool, by: Operator) -> str:
-        """See `ports.Messages`."""
-
         def work(tx: StoreTransaction, changes: Changes) -> str:
-            run_key, status = self._locked_run(tx, run_id)
+            run_key, status = self._writer.locked_run(tx, run_id)
             key, name, topic = self._asking(tx, run_key, run_id, step_id, status)
             answer = {
                 "approved": approved,
@@ -247,22 +236,22 @@ class Mailbox(Writer):
             self._messages.add(tx, changes, run_key, message, by.by)
             return name
 
-        return self._write(work, Write.DECIDE)
+        return self._writer.write(work, Write.DECIDE)
 
     def _asking(
         self, tx: StoreTransaction, run_key: int, run_id: str, step_id: str | None, status: str
     ) -> tuple[int, str, str]:
         """Key, id and topic of the one step whose question this is."""
-        sql = self._mailbox_sql
+        sql = self._sql
         beginning = wait_names.message_on(run_key, APPROVAL)
         if step_id is None:
             rows = sql.asking(tx, run_key, beginning).fetchall()
             subject, decided = f"run {run_id!r}", APPROVAL
         else:
-            step_key, _, step_status, _ = self.step_row(tx, run_id, step_id)
-            rows = sql.step_asking(tx, run_key, beginning, step_key).fetchall()
-            subject, decided = f"step {step_id!r}", f"{APPROVAL}{step_key}:"
-            status = step_status
+            step = self._lookup.step(tx, run_id, step_id)
+            rows = sql.step_asking(tx, run_key, beginning, step.key).fetchall()
+            subject, decided = f"step {step_id!r}", f"{APPROVAL}{step.key}:"
+            status = step.status
         open_ = _in_time(rows, tx.now)
         if len(open_) > 1:
             names = ", ".join(repr(row[1]) for row in open_[:10])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from stepwell.engine.crash_points import Write
 from stepwell.engine.errors import RefusedByState
 from stepwell.engine.events import EventType
 from stepwell.engine.model import Operator
@@ -19,7 +20,7 @@ from stepwell.engine.states import (
     Verdict,
     verdict,
 )
-from stepwell.stores.sql.connection.corruption import stored_condition, stored_status
+from stepwell.stores.sql.connection.corruption import reads_stored, stored_condition, stored_status
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
@@ -34,15 +35,22 @@ from stepwell.stores.sql.connection.statements import (
     unsuccessful,
 )
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.graphs import Graphs
-from stepwell.stores.sql.exchange.propagation import Propagation
+from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.roles.lookup import Lookup, RunRow, StepRow
+from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
-# A stored step: key, id, status, error (JSON text).
-StepRow = tuple[int, str, str, str | None]
-
-
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
+
+
+class _Unsuccessful(NamedTuple):
+    """A step that ended without success; `cause` is the key of the step that brought it down."""
+
+    key: int
+    id: str
+    status: str
+    error: str | None
+    cause: int | None
 
 
 class OperatorStatements(Statements):
@@ -203,88 +211,96 @@ def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus])
 
 
 class OperatorActs:
-    """Works in a transaction given by the caller."""
+    """Retrying and canceling, of the role `ports.Operators`."""
 
-    def __init__(self, sql: OperatorStatements, graphs: Graphs) -> None:
-        self._sql = sql
-        self._graphs = graphs
+    def __init__(self, writer: Writer, lookup: Lookup, parts: Parts) -> None:
+        self._db = writer.database
+        self._writer = writer
+        self._lookup = lookup
+        self._graphs = parts.graphs
+        self._sql = OperatorStatements(self._db.dialect)
 
-    def retry_step(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        propagation: Propagation,
-        run: tuple[int, str],
-        step: StepRow,
-        by: Operator,
+    @reads_stored
+    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
+            run = self._writer.locked_run(tx, run_id, to_end=True)
+            step = self._lookup.step(tx, run_id, step_id)
+            return self._retry_step(tx, changes, run, step, by)
+
+        return self._writer.act(work, Write.RETRY_STEP)
+
+    @reads_stored
+    def retry_run(self, run_id: str, by: Operator) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
+            run = self._writer.locked_run(tx, run_id, to_end=True)
+            return self._retry_run(tx, changes, run, run_id, by)
+
+        return self._writer.act(work, Write.RETRY_RUN)
+
+    @reads_stored
+    def cancel_run(self, run_id: str, by: Operator) -> int:
+        def work(tx: StoreTransaction, changes: Changes) -> int:
+            run = self._writer.locked_run(tx, run_id, to_end=True)
+            return self._cancel_run(tx, changes, run, run_id, by)
+
+        return self._writer.act(work, Write.CANCEL_RUN)
+
+    def _retry_step(
+        self, tx: StoreTransaction, changes: Changes, run: RunRow, step: StepRow, by: Operator
     ) -> int:
         """Reopen one failed or canceled step and all that its end dropped."""
-        run_key, _ = run
-        key, step_id, status, error = step
-        if status not in (StepStatus.FAILED, StepStatus.CANCELED):
+        if step.status not in (StepStatus.FAILED, StepStatus.CANCELED):
             raise RefusedByState(
-                f"step {step_id!r} is {status}; only failed and canceled steps can be retried"
+                f"step {step.id!r} is {step.status}; only failed and canceled steps can be retried"
             )
-        rows = self._sql.unsuccessful(tx, run_key).fetchall()
-        cause = next(row[4] for row in rows if row[0] == key)
+        rows = self._unsuccessful(tx, run)
+        names = {row.key: row.id for row in rows}
+        cause = next(row.cause for row in rows if row.key == step.key)
         if cause is not None:
-            root = next((row[1] for row in rows if row[0] == cause), "an earlier step")
+            root = names.get(cause, "an earlier step")
             raise RefusedByState(
-                f"step {step_id!r} was canceled because step {root!r} did not succeed; "
+                f"step {step.id!r} was canceled because step {root!r} did not succeed; "
                 f"retry {root!r}, and it comes along"
             )
-        names = {row[0]: row[1] for row in rows}
-        for _, condition, needs, ended in self._sql.edges_into(tx, rows_json([key])).fetchall():
+        edges = self._sql.edges_into(tx, rows_json([step.key])).fetchall()
+        for _, condition, needs, ended in edges:
             if verdict(stored_condition(condition), stored_status(ended)) is Verdict.CANCEL:
                 raise RefusedByState(
-                    f"step {step_id!r} needs step {names[needs]!r}, which is {ended}; "
+                    f"step {step.id!r} needs step {names[needs]!r}, which is {ended}; "
                     f"retry {names[needs]!r} first, or the whole run"
                 )
-        keys = [key, *(row[0] for row in rows if row[4] == key)]
-        # ForkAware before what comes of it: a reopened step may be canceled again at once.
-        changes.event(
-            run_key,
-            EventType.STEP_RETRIED,
-            key,
-            data={"by": by.by, "reason": by.reason, "reopened": len(keys), "error": error},
-        )
-        return self._reopen(tx, changes, propagation, run_key, keys)
+        keys = [step.key, *(row.key for row in rows if row.cause == step.key)]
+        # Noted before what comes of it: a reopened step may be canceled again at once.
+        data = {"by": by.by, "reason": by.reason, "reopened": len(keys), "error": step.error}
+        changes.event(run.key, EventType.STEP_RETRIED, step.key, data=data)
+        return self._reopen(tx, changes, run.key, keys)
 
-    def retry_run(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        propagation: Propagation,
-        run: tuple[int, str],
-        run_id: str,
-        by: Operator,
+    def _retry_run(
+        self, tx: StoreTransaction, changes: Changes, run: RunRow, run_id: str, by: Operator
     ) -> int:
         """Reopen what keeps the run from having succeeded."""
-        run_key, status = run
-        rows = self._sql.unsuccessful(tx, run_key).fetchall()
-        failed = [row[0] for row in rows if row[2] == StepStatus.FAILED]
+        rows = self._unsuccessful(tx, run)
+        failed = [row.key for row in rows if row.status == StepStatus.FAILED]
         caught = {row[0] for row in self._sql.caught(tx, rows_json(failed)).fetchall()}
         roots = {key for key in failed if key not in caught}
         # Canceled by an operator, and not because of another step.
-        roots |= {row[0] for row in rows if row[2] == StepStatus.CANCELED and row[4] is None}
+        canceled = (row for row in rows if row.status == StepStatus.CANCELED)
+        roots |= {row.key for row in canceled if row.cause is None}
         if not roots:
             raise RefusedByState(
-                f"run {run_id!r} is {status} and has no failed or canceled step to retry"
+                f"run {run_id!r} is {run.status} and has no failed or canceled step to retry"
             )
-        keys = [row[0] for row in rows if row[0] in roots or row[4] in roots]
+        keys = [row.key for row in rows if row.key in roots or row.cause in roots]
         data = {"by": by.by, "reason": by.reason, "steps": len(keys)}
-        changes.event(run_key, EventType.RUN_RETRIED, data=data)
-        return self._reopen(tx, changes, propagation, run_key, keys)
+        changes.event(run.key, EventType.RUN_RETRIED, data=data)
+        return self._reopen(tx, changes, run.key, keys)
 
-    def _reopen(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        propagation: Propagation,
-        run_key: int,
-        keys: list[int],
-    ) -> int:
+    def _unsuccessful(self, tx: StoreTransaction, run: RunRow) -> list[_Unsuccessful]:
+        return list(map(_Unsuccessful._make, self._sql.unsuccessful(tx, run.key).fetchall()))
+
+    def _reopen(self, tx: StoreTransaction, changes: Changes, run_key: int, keys: list[int]) -> int:
         sql = self._sql
+        propagation = self._writer.propagation(changes)
         sql.reopen_run(tx, run_key)
         sql.reopen(tx, rows_json(keys))
         changes.steps_opened(run_key, len(keys))
@@ -305,23 +321,17 @@ class OperatorActs:
         propagation.follow()
         return len(keys)
 
-    def cancel_run(
-        self,
-        tx: StoreTransaction,
-        changes: Changes,
-        run: tuple[int, str],
-        run_id: str,
-        by: Operator,
+    def _cancel_run(
+        self, tx: StoreTransaction, changes: Changes, run: RunRow, run_id: str, by: Operator
     ) -> int:
         """Cancel a run and, below it, the runs that its steps started and wait for."""
-        run_key, status = run
-        if status == RunStatus.CANCELED:
+        if run.status == RunStatus.CANCELED:
             return 0
-        if status in RUN_ENDED:
-            raise RefusedByState(f"run {run_id!r} is {status}; it cannot be canceled any more")
+        if run.status in RUN_ENDED:
+            raise RefusedByState(f"run {run_id!r} is {run.status}; it cannot be canceled any more")
         error = encode({"code": "canceled", "message": _why(by)}, "error")
         total = 0
-        for key in (run_key, *self._locked_below(tx, run_key)):
+        for key in (run.key, *self._locked_below(tx, run.key)):
             canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
             if canceled:
                 self._sql.forget_waits(tx, rows_json([row[0] for row in canceled]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from stepwell.engine.errors import NotFound, nearest
+from stepwell.engine.errors import NotFound
 from stepwell.engine.events import Event, EventType
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.model import (
@@ -18,7 +17,6 @@ from stepwell.engine.model import (
     Step,
     StepFilter,
     StepResult,
-    WorkerRow,
 )
 from stepwell.engine.ports import DependencyValue
 from stepwell.engine.verification import Verification
@@ -26,9 +24,8 @@ from stepwell.stores.sql.checks.verify import Inspection
 from stepwell.stores.sql.connection.corruption import reads_stored
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
-from stepwell.stores.sql.roles.reads_sql import (
-    ReadStatements,
-)
+from stepwell.stores.sql.roles.lookup import Lookup
+from stepwell.stores.sql.roles.reads_sql import ReadStatements
 from stepwell.stores.sql.roles.rows import (
     artifact_of,
     edges_of,
@@ -38,23 +35,23 @@ from stepwell.stores.sql.roles.rows import (
     result_of,
     run_of,
     step_of,
-    worker_of,
 )
 
 
 class Reads:
-    """The reading half of the run store."""
+    """Reading, of the roles `ports.Runs`, `Results`, `DependencyReads` and `Verifying`."""
 
-    def __init__(self, database: Database, sql: ReadStatements) -> None:
+    def __init__(self, database: Database, sql: ReadStatements, lookup: Lookup) -> None:
         self._db = database
         self._sql = sql
+        self._lookup = lookup
 
     @reads_stored
     def run(self, run_id: str) -> Run:
         row = self._db.ask(lambda tx: self._sql.run(tx, run_id).fetchone())
         if row is None:
             with self._db.read() as tx:
-                raise self._no_run(tx, run_id)
+                raise self._lookup.no_run(tx, run_id)
         return run_of(row)
 
     @reads_stored
@@ -62,50 +59,37 @@ class Reads:
         with self._db.read() as tx:
             before = None
             if where.before is not None:
-                before = self.run_key(tx, where.before)[0]
+                before = self._lookup.run(tx, where.before).key
             return [run_of(row) for row in self._sql.list_runs(tx, where, before).fetchall()]
-
-    def run_key(self, tx: StoreTransaction, run_id: str) -> tuple[int, str]:
-        """Key and status of a run. Raises NotFound."""
-        row = self._sql.run_key(tx, run_id).fetchone()
-        if row is None:
-            raise self._no_run(tx, run_id)
-        return int(row[0]), str(row[1])
-
-    def step_row(self, tx: StoreTransaction, run_id: str, step_id: str) -> Sequence[Any]:
-        """Key, id, status and error of a step. Raises NotFound."""
-        run_key, _ = self.run_key(tx, run_id)
-        row: Sequence[Any] | None = self._sql.step_key(tx, run_key, step_id).fetchone()
-        if row is None:
-            raise self._no_step(tx, run_key, run_id, step_id)
-        return row
 
     @reads_stored
     def progress(self, run_id: str) -> RunProgress:
         with self._db.read() as tx:
-            key, status = self.run_key(tx, run_id)
-            total, open_ = self._sql.run_counts(tx, key).fetchone()
-            unsuccessful = dict(self._sql.unsuccessful_counts(tx, key).fetchall())
-            running = tuple(row[0] for row in self._sql.running_steps(tx, key).fetchall())
-        return progress_of(status, total, open_, unsuccessful, running)
+            run = self._lookup.run(tx, run_id)
+            total, open_ = self._sql.run_counts(tx, run.key).fetchone()
+            unsuccessful = dict(self._sql.unsuccessful_counts(tx, run.key).fetchall())
+            running = tuple(row[0] for row in self._sql.running_steps(tx, run.key).fetchall())
+        return progress_of(run.status, total, open_, unsuccessful, running)
 
     @reads_stored
     def steps(self, run_id: str, where: StepFilter) -> list[Step]:
         with self._db.read() as tx:
-            key, _ = self.run_key(tx, run_id)
-            after = None if where.after is None else self.step_row(tx, run_id, where.after)[0]
+            key = self._lookup.run(tx, run_id).key
+            after = None
+            if where.after is not None:
+                after = self._lookup.step(tx, run_id, where.after).key
             return [step_of(row) for row in self._sql.list_steps(tx, key, where, after).fetchall()]
 
     @reads_stored
     def step(self, run_id: str, step_id: str) -> Step:
         with self._db.read() as tx:
-            key = self.step_row(tx, run_id, step_id)[0]
+            key = self._lookup.step(tx, run_id, step_id).key
             return step_of(self._sql.step(tx, key).fetchone())
 
     @reads_stored
     def edges(self, run_id: str) -> list[EdgeRow]:
         with self._db.read() as tx:
-            key, _ = self.run_key(tx, run_id)
+            key = self._lookup.run(tx, run_id).key
             return edges_of(self._sql.edges(tx, key).fetchall())
 
     @reads_stored
@@ -114,7 +98,7 @@ class Reads:
         if row is not None and not any(row[-2:]):
             return result_of(run_id, step_id, row)
         with self._db.read() as tx:
-            key = self.step_row(tx, run_id, step_id)[0]
+            key = self._lookup.step(tx, run_id, step_id).key
             return self._whole_result(tx, key, run_id, step_id)
 
     def _whole_result(
@@ -142,10 +126,10 @@ class Reads:
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
         with self._db.read() as tx:
             if step_id is None:
-                key, _ = self.run_key(tx, run_id)
+                key = self._lookup.run(tx, run_id).key
                 rows = self._sql.run_artifacts(tx, key).fetchall()
             else:
-                key = self.step_row(tx, run_id, step_id)[0]
+                key = self._lookup.step(tx, run_id, step_id).key
                 rows = self._sql.step_artifacts(tx, key).fetchall()
         return [artifact_of(row) for row in rows]
 
@@ -165,14 +149,13 @@ class Reads:
 
     @reads_stored
     def verify(self, most: int) -> Verification:
-        """See `ports.Verifying`."""
         with self._db.read() as tx:
             return Inspection(tx, most).verify()
 
     @reads_stored
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         with self._db.read() as tx:
-            key, _ = self.run_key(tx, run_id)
+            key = self._lookup.run(tx, run_id).key
             most = 2**62 if limit is None else limit
             rows = self._sql.events(tx, key, after, most).fetchall()
         return [event_of(run_id, row) for row in rows]
@@ -180,11 +163,11 @@ class Reads:
     @reads_stored
     def last_event(self, run_id: str, type: EventType, step_id: str | None = None) -> Event | None:
         with self._db.read() as tx:
-            key, _ = self.run_key(tx, run_id)
+            key = self._lookup.run(tx, run_id).key
             if step_id is None:
                 row = self._sql.last_event(tx, key, type.value).fetchone()
             else:
-                step = self.step_row(tx, run_id, step_id)[0]
+                step = self._lookup.step(tx, run_id, step_id).key
                 row = self._sql.last_event_of(tx, key, type.value, step).fetchone()
         return None if row is None else event_of(run_id, row)
 
@@ -213,29 +196,9 @@ class Reads:
         with self._db.read() as tx:
             row = self._sql.step_key(tx, step.run.key, step_id).fetchone()
             if row is None:
-                raise self._no_step(tx, step.run.key, step.run.id, step_id)
+                raise self._lookup.no_step(tx, step.run.key, step.run.id, step_id)
             return self._whole_result(tx, row[0], step.run.id, step_id)
 
     def run_status(self, run_id: str) -> str | None:
         row = self._db.ask(lambda tx: self._sql.run_key(tx, run_id).fetchone())
         return None if row is None else str(row[1])
-
-    def names(self, tx: StoreTransaction, keys: Iterable[int], text: str) -> dict[int, str]:
-        """Run ids of run keys, or step ids of step keys ("runs" or "steps")."""
-        statement = self._sql.run_names if text == "runs" else self._sql.step_names
-        rows = statement(tx, "[" + ",".join(map(str, keys)) + "]").fetchall()
-        return dict(rows)
-
-    @reads_stored
-    def workers(self) -> list[WorkerRow]:
-        with self._db.read() as tx:
-            rows = self._sql.workers(tx).fetchall()
-        return [worker_of(row) for row in rows]
-
-    def _no_run(self, tx: StoreTransaction, run_id: str) -> NotFound:
-        recent = [row[0] for row in self._sql.recent_runs(tx).fetchall()]
-        return NotFound(f"there is no run {run_id!r}{nearest(run_id, recent)}")
-
-    def _no_step(self, tx: StoreTransaction, run_key: int, run_id: str, step_id: str) -> NotFound:
-        names = [row[0] for row in self._sql.some_steps(tx, run_key).fetchall()]
-        return NotFound(f"run {run_id!r} has no step {step_id!r}{nearest(step_id, names)}")

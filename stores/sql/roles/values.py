@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Write
-from stepwell.engine.events import EventType, Observers
+from stepwell.engine.events import EventType
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import ValueEntry
@@ -16,7 +16,6 @@ from stepwell.engine.payloads.payload import decode
 from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.corruption import decodes, first_number, reads_stored
 from stepwell.stores.sql.connection.database import TryAgain
-from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import (
     Statement,
     Statements,
@@ -27,7 +26,8 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
-from stepwell.stores.sql.exchange.plan import PlanName
+from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.roles.lookup import Lookup
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
 
@@ -91,20 +91,21 @@ class ValueStatements(Statements):
         )
 
 
-class SqlValues(Writer):
-    """The role `ports.Values` of the store."""
+class Values:
+    """The role `ports.Values`."""
 
-    def __init__(
-        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
-    ) -> None:
-        super().__init__(dialect, observers, plan)
-        self._value_sql = ValueStatements(dialect)
+    def __init__(self, writer: Writer, lookup: Lookup, parts: Parts) -> None:
+        self._db = writer.database
+        self._writer = writer
+        self._lookup = lookup
+        self._graphs = parts.graphs
+        self._waking = parts.waking
+        self._sql = ValueStatements(self._db.dialect)
 
     @reads_stored
     def set_value(self, step: ClaimedStep, key: str, value: str, operation: str) -> tuple[str, str]:
-        """See `ports.Values`."""
         check_id(key, "key")
-        run, sql = step.run, self._value_sql
+        run, sql = step.run, self._sql
         name = wait_names.value_of(run.id, key)
 
         def work(tx: StoreTransaction, changes: Changes) -> tuple[str, str]:
@@ -114,7 +115,7 @@ class SqlValues(Writer):
             # Whoever begins to wait for it has this run locked, so that they are all known now.
             if not others.issuperset(row[0] for row in sql.waiting_runs(tx, name).fetchall()):
                 raise TryAgain
-            self._check_lease(tx, step)
+            self._writer.check_lease(tx, step)
             before = sql.set_by(tx, step.key, operation).fetchone()
             if before is not None:
                 return before[0], before[1]
@@ -125,23 +126,21 @@ class SqlValues(Writer):
             self._waking.by_name(changes, {name: {"run_id": run.id, "value": key}})
             return key, value
 
-        return self._write(work, Write.SET_VALUE)
+        return self._writer.write(work, Write.SET_VALUE)
 
     @reads_stored
     def values(self, run_id: str, key: str, last: int | None = None) -> list[ValueEntry]:
-        """See `ports.Values`."""
         most = 2**62 if last is None else last
-        with self.database.read() as tx:
-            run_key, _ = self.run_key(tx, run_id)
-            rows = self._value_sql.history(tx, run_key, key, most).fetchall()
+        with self._db.read() as tx:
+            run_key = self._lookup.run(tx, run_id).key
+            rows = self._sql.history(tx, run_key, key, most).fetchall()
         return [_entry(key, *row) for row in reversed(rows)]
 
     @reads_stored
     def last_values(self, run_id: str) -> list[ValueEntry]:
-        """See `ports.Values`."""
-        with self.database.read() as tx:
-            run_key, _ = self.run_key(tx, run_id)
-            rows = self._value_sql.last_of_each(tx, run_key).fetchall()
+        with self._db.read() as tx:
+            run_key = self._lookup.run(tx, run_id).key
+            rows = self._sql.last_of_each(tx, run_key).fetchall()
         return [_entry(*row) for row in rows]
 
 

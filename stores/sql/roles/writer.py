@@ -1,4 +1,4 @@
-"""How the store writes: a transaction, its ledger, and the news of it."""
+"""How the roles write: a transaction, what it changes, and telling observers of it."""
 
 from __future__ import annotations
 
@@ -13,83 +13,59 @@ from stepwell.engine.events import Event, EventType, Observers
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.payloads.payload import decode
 from stepwell.stores.sql.connection.database import Database
-from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.exchange.changes import Changes, StoredEvent
-from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
-from stepwell.stores.sql.exchange.closing import Closing
-from stepwell.stores.sql.exchange.graphs import Graphs
-from stepwell.stores.sql.exchange.leases import Leases, LeaseStatements
-from stepwell.stores.sql.exchange.plan import PlanName
-from stepwell.stores.sql.exchange.plans import plan_of
+from stepwell.stores.sql.exchange.parts import Parts
 from stepwell.stores.sql.exchange.propagation import Propagation
-from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
-from stepwell.stores.sql.exchange.waking import Waking
-from stepwell.stores.sql.roles.reads import Reads
-from stepwell.stores.sql.roles.reads_sql import ReadStatements
+from stepwell.stores.sql.roles.lookup import Lookup, RunRow
 
 T = TypeVar("T")
 
 _log = logging.getLogger("stepwell.store")
 
 
-class Writer(Reads):
-    """What every writing role of the store builds on."""
+class Writer:
+    """Writes for all roles of one store."""
 
     def __init__(
-        self, dialect: Dialect, observers: Observers | None = None, plan: PlanName | None = None
+        self, database: Database, observers: Observers, lookup: Lookup, parts: Parts
     ) -> None:
-        self.observers = observers or Observers()
-        self.database = Database(dialect)
-        self._read_sql = ReadStatements(dialect)
-        super().__init__(self.database, self._read_sql)
-        self._dialect = dialect
-        self._settle_sql = SettleStatements(dialect)
-        self._graph_sql = GraphStatements(dialect)
-        self._claim_sql = ClaimStatements(dialect)
-        self._plan = plan_of(plan, dialect, self._settle_sql, self._graph_sql, self._claim_sql)
-        self._graphs = Graphs(self._graph_sql, self._settle_sql, self._plan)
-        self._waking = Waking(dialect)
-        self._closing = Closing(dialect, self._plan, self._waking)
-        self._leases = Leases(LeaseStatements(dialect), self._waking)
+        self.database = database
+        self.observers = observers
+        self._lookup = lookup
+        self._parts = parts
 
-    def _write(
-        self, work: Callable[[StoreTransaction, Changes], T], kind: Write | None = None
-    ) -> T:
-        """Do this in a transaction, and tell of it once that is committed."""
-        return self._write_changes(work, kind)[0]
+    def write(self, work: Callable[[StoreTransaction, Changes], T], kind: Write) -> T:
+        """Do this in a transaction, and tell observers of it once that is committed."""
+        return self.write_changes(work, kind)[0]
 
-    def _write_changes(
-        self, work: Callable[[StoreTransaction, Changes], T], kind: Write | None = None
+    def write_changes(
+        self, work: Callable[[StoreTransaction, Changes], T], kind: Write
     ) -> tuple[T, Changes]:
-        """`_write`, and what was changed."""
+        """Like `write`; also returns what was changed."""
 
         def in_transaction(tx: StoreTransaction) -> tuple[T, Changes]:
             changes = Changes(tx)
             result = work(tx, changes)
-            self._closing.close(changes)
+            self._parts.closing.close(changes)
             return result, changes
 
         result, changes = self.database.write(in_transaction, kind)
-        self._publish(changes)
+        self.publish(changes)
         return result, changes
 
-    def _propagation(self, changes: Changes) -> Propagation:
-        """What follows from the ends of steps that are noted in it."""
-        return Propagation(changes, self._settle_sql, self._plan)
-
-    def _act(self, work: Callable[[StoreTransaction, Changes], int], kind: Write) -> int:
+    def act(self, work: Callable[[StoreTransaction, Changes], int], kind: Write) -> int:
         """An operator's act: workers elsewhere see the control number change."""
 
         def with_control(tx: StoreTransaction, changes: Changes) -> int:
             changed = work(tx, changes)
-            self._graph_sql.bump_control(tx)
+            self._parts.graphs.raise_control(tx)
             return changed
 
-        return self._write(with_control, kind)
+        return self.write(with_control, kind)
 
-    def _publish(self, changes: Changes | None) -> None:
-        """Tell this process's observers what was committed; None: somebody else does."""
+    def publish(self, changes: Changes | None) -> None:
+        """Tell this process's observers what was committed; None: another thread does."""
         if changes is None:
             return
         types = {row[2] for row in changes.stored}
@@ -108,9 +84,8 @@ class Writer(Reads):
     def _named(self, stored: list[StoredEvent]) -> list[Event]:
         """Stored events with the ids of their runs and steps."""
         with self.database.read() as tx:
-            run_ids = self.names(tx, {row[0] for row in stored}, "runs")
-            keys = {row[4] for row in stored if row[4] is not None}
-            step_ids = self.names(tx, keys, "steps")
+            run_ids = self._lookup.run_ids(tx, {row[0] for row in stored})
+            step_ids = self._lookup.step_ids(tx, {row[4] for row in stored if row[4] is not None})
         return [
             Event(
                 type=EventType(type_),
@@ -125,17 +100,19 @@ class Writer(Reads):
             for run_key, seq, type_, at, step, attempt, worker, data in stored
         ]
 
-    def _locked_run(
-        self, tx: StoreTransaction, run_id: str, *, to_end: bool = False
-    ) -> tuple[int, str]:
-        """Key and status of a run that nobody else changes until this transaction ends."""
-        key, _ = self.run_key(tx, run_id)
-        self._graphs.lock_runs(tx, [key], to_end=to_end)
-        return self.run_key(tx, run_id)
+    def propagation(self, changes: Changes) -> Propagation:
+        """What follows from the ends of steps that are noted in the changes."""
+        return Propagation(changes, self._parts.sql, self._parts.plan)
 
-    def _check_lease(self, tx: StoreTransaction, step: ClaimedStep) -> None:
-        """Raises LeaseLost when the step is not held with this token any more."""
-        if not self._leases.is_held(tx, step):
+    def locked_run(self, tx: StoreTransaction, run_id: str, *, to_end: bool = False) -> RunRow:
+        """A run that nobody else changes until this transaction ends. Raises NotFound."""
+        run = self._lookup.run(tx, run_id)
+        self._parts.graphs.lock_runs(tx, [run.key], to_end=to_end)
+        return self._lookup.run(tx, run_id)
+
+    def check_lease(self, tx: StoreTransaction, step: ClaimedStep) -> None:
+        """Raises LeaseLost when the step is not held with its token any more."""
+        if not self._parts.leases.is_held(tx, step):
             raise LeaseLost(
                 f"step {step.id!r} of run {step.run.id!r} is not held any more: it was canceled, "
                 "or its lease lapsed; nothing was stored"

@@ -1150,17 +1150,6 @@ ORDER BY f.id, e.seq LIMIT $5;
 -- SnapshotEntries.state()
 SELECT to_regclass('event_feed') IS NOT NULL, CAST(pg_current_snapshot() AS text), current_schema(), set_config('max_parallel_workers_per_gather', '0', true);
 
--- SqlRunStore.drop_silent(before)
-DELETE FROM workers WHERE workers.id IN (SELECT workers.id
-FROM workers
-WHERE workers.seen_at < $1::BIGINT FOR UPDATE SKIP LOCKED);
-
--- SqlRunStore.drop_worker(id)
-DELETE FROM workers WHERE workers.id = $1::VARCHAR;
-
--- SqlRunStore.put_worker(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
-INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::VARCHAR, $9::VARCHAR) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
-
 -- StepwiseStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
 INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::BIGINT, $5::BIGINT, $6::BIGINT, $7::VARCHAR, $8::VARCHAR);
 
@@ -1247,6 +1236,17 @@ FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
 UPDATE steps SET status='ready', ready_at=$1::BIGINT, wait_for=NULL WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
  LIMIT $3::BIGINT) AND coalesce(steps.status, '') = 'waiting' RETURNING steps.id, steps.run_key, steps.attempt;
+
+-- WorkerStatements.drop(id)
+DELETE FROM workers WHERE workers.id = $1::VARCHAR;
+
+-- WorkerStatements.drop_silent(before)
+DELETE FROM workers WHERE workers.id IN (SELECT workers.id
+FROM workers
+WHERE workers.seen_at < $1::BIGINT FOR UPDATE SKIP LOCKED);
+
+-- WorkerStatements.put(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
+INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::VARCHAR, $9::VARCHAR) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
 
 -- _SideBySideStatements.add(step, name)
 INSERT INTO waits (step, name) VALUES ($1::BIGINT, $2::VARCHAR);

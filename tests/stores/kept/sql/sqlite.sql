@@ -907,17 +907,6 @@ FROM json_each(?) AS given) AS input WHERE steps.id = input.id AND steps.token =
 -- SettleStatements.suspend.one(id, token, wait, wait_for, wake_at)
 UPDATE steps SET status='waiting', attempt=(steps.attempt - 1), expires_at=NULL, wait=?, wait_for=?, wake_at=? WHERE steps.id = ? AND steps.token = ? AND coalesce(steps.status, '') = 'running';
 
--- SqlRunStore.drop_silent(before)
-DELETE FROM workers WHERE workers.id IN (SELECT workers.id
-FROM workers
-WHERE workers.seen_at < ?);
-
--- SqlRunStore.drop_worker(id)
-DELETE FROM workers WHERE workers.id = ?;
-
--- SqlRunStore.put_worker(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
-INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
-
 -- StepwiseStatements.add_events(run_key, seq, type, at, step, attempt, worker, data)
 INSERT INTO events (run_key, seq, type, at, step, attempt, worker, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -996,6 +985,17 @@ FROM json_each(?) AS anon_1);
 -- WakingStatements.wake_steps(now, keys)
 UPDATE steps SET status='ready', ready_at=?, wait_for=NULL WHERE steps.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'waiting' RETURNING id, run_key, attempt;
+
+-- WorkerStatements.drop(id)
+DELETE FROM workers WHERE workers.id = ?;
+
+-- WorkerStatements.drop_silent(before)
+DELETE FROM workers WHERE workers.id IN (SELECT workers.id
+FROM workers
+WHERE workers.seen_at < ?);
+
+-- WorkerStatements.put(id, host, pid, version, queues, started_at, seen_at, kinds, labels)
+INSERT INTO workers (id, host, pid, version, queues, started_at, seen_at, kinds, labels) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET host = excluded.host, pid = excluded.pid, version = excluded.version, queues = excluded.queues, started_at = excluded.started_at, seen_at = excluded.seen_at, kinds = excluded.kinds, labels = excluded.labels;
 
 -- _SideBySideStatements.add(step, name)
 INSERT INTO waits (step, name) VALUES (?, ?);
