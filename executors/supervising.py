@@ -86,7 +86,7 @@ class Supervisor:
         while lives:
             for key, _ in self._selector.select():
                 if isinstance(key.data, Watched):
-                    self._heed(key.data)
+                    self._forward_signals(key.data)
                 elif key.fd == wake_read:
                     with suppress(BlockingIOError):
                         os.read(wake_read, 4096)
@@ -153,7 +153,7 @@ class Supervisor:
         group.answer(STARTED, group.pid)
         return True
 
-    def _heed(self, group: Watched) -> None:
+    def _forward_signals(self, group: Watched) -> None:
         """Forward the signals that came over a channel."""
         try:
             numbers = group.channel.recv(64)
