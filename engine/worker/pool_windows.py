@@ -24,7 +24,7 @@ SAMPLE_STEPS = 64
 UNWIND = 0.5
 
 
-class _PoolWindow:
+class PoolWindow:
     """One pool with the kinds it runs, what is claimed for it, and how fast it is.
 
     The rate is steps finished per second in which there was something to do: once the last of them
@@ -82,8 +82,8 @@ class PoolWindows:
         self._find_pool = find_pool
         self._make_pool = make_pool
         self._monotonic = monotonic
-        self._windows: dict[str, _PoolWindow] = {}
-        self._of_kind: dict[str, _PoolWindow] = {}
+        self._windows: dict[str, PoolWindow] = {}
+        self._of_kind: dict[str, PoolWindow] = {}
         self._known = 0
 
     def _learn_kinds(self) -> None:
@@ -98,7 +98,7 @@ class PoolWindows:
             name = self._catalog.pool_name(kind)
             if name not in self._windows:
                 spec = self._find_pool(name)
-                self._windows[name] = _PoolWindow(spec, spec.slots(self._settings))
+                self._windows[name] = PoolWindow(spec, spec.slots(self._settings))
             window = self._of_kind[kind] = self._windows[name]
             window.kinds.append(kind)
 

@@ -28,6 +28,7 @@ from stepwell.engine.worker.cycle import Cycle, Requests
 from stepwell.engine.worker.dispatcher import Dispatcher
 from stepwell.engine.worker.duties import Duties
 from stepwell.engine.worker.idle import Idle
+from stepwell.engine.worker.internals import Internals
 from stepwell.engine.worker.lifecycle import Lifecycle
 from stepwell.engine.worker.pacing import WATCH_IDLE, Pacing
 from stepwell.engine.worker.parts import WorkerParts, WorkerRole
@@ -106,6 +107,8 @@ class Worker:
             self._duties,
             self._cycle,
         )
+        # For tests; not part of the public API.
+        self.internals = Internals(self._turn, self._pacing, self._workload, self._duties)
 
     def _make_pool(self, spec: PoolSpec, size: int) -> Pool:
         parts = self._parts

@@ -122,7 +122,7 @@ def test_message_that_does_not_come(runtime: Runtime, clock: VirtualClock) -> No
 
 def cancel_before_commit(runtime: Runtime, run: RunHandle[Any]) -> None:
     """Let the step end, and cancel its run just before that is committed."""
-    exchange = runtime._store.exchange
+    exchange = runtime.internals.store.exchange
 
     def canceled(settle: Any, claim: Any) -> Any:
         if any(isinstance(outcome, Completed) for outcome in settle):
@@ -130,7 +130,7 @@ def cancel_before_commit(runtime: Runtime, run: RunHandle[Any]) -> None:
         return exchange(settle, claim)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime._store, "exchange", canceled)
+        patch.setattr(runtime.internals.store, "exchange", canceled)
         runtime.run_once()
     assert status(runtime, run) == "canceled"
 

@@ -157,7 +157,7 @@ def test_a_slip_ends_the_call_that_worked(
 ) -> None:
     with opened() as runtime:
         run = runtime.start_run("plain", 1, entrypoint="start")
-        before, watch = set(threading.enumerate()), runtime._store.watch
+        before, watch = set(threading.enumerate()), runtime.internals.store.watch
         watches: list[Any] = []
 
         def noted() -> Any:
@@ -166,7 +166,7 @@ def test_a_slip_ends_the_call_that_worked(
             return watches[-1]
 
         with monkeypatch.context() as patch:
-            patch.setattr(runtime._store, "watch", noted)
+            patch.setattr(runtime.internals.store, "watch", noted)
             slip(patch, at, name, TypeError("a slip"))
             with pytest.raises(TypeError, match="a slip"):
                 getattr(runtime, call)()

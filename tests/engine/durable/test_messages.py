@@ -90,7 +90,7 @@ class TestMessages:
         harness.start(lambda step: step.receive("t", int), retry=Retry(initial=10, jitter=0))
         harness.there.send(harness.run_id, "t", "seven")
         with monkeypatch.context() as patched:
-            patched.setattr(type(harness.there._store), "refuse", _die)
+            patched.setattr(type(harness.there.internals.store), "refuse", _die)
             assert harness.execute().status == "ready"
         assert [m.refused for m in harness.there.messages(harness.run_id)] == [False]
 
@@ -213,7 +213,7 @@ class TestMessages:
         harness.start(flow, "")
         other, run = harness.handle, harness.there.start_run("harness", harness.run_id)
         assert other is not None
-        exchange = harness.there._store.exchange
+        exchange = harness.there.internals.store.exchange
 
         def count(settle: Any, claim: Any) -> Any:
             sent.extend(
@@ -223,7 +223,7 @@ class TestMessages:
 
         # when
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(harness.there._store, "exchange", count)
+            patch.setattr(harness.there.internals.store, "exchange", count)
             harness.execute()
             harness.execute()
             harness.pass_time(1)

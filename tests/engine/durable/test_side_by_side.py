@@ -213,7 +213,7 @@ class TestAny:
             return step.wait_any(a=waits.Message("a"), b=waits.Message("b")).name
 
         harness.start(flow, retry=Retry(max_attempts=2, initial=0))
-        store: Any = harness.there._store
+        store: Any = harness.there.internals.store
         take = store.take
 
         def take_and_die(*arguments: Any) -> bool:
@@ -363,7 +363,7 @@ def test_other_step_may_take_a_message_first(harness: WorkflowHarness) -> None:
     harness.go(flow)
     harness.there.send(harness.run_id, "a", 1)
     message = harness.there.messages(harness.run_id)[0]
-    store: Any = harness.there._store
+    store: Any = harness.there.internals.store
     store.database.write(
         lambda tx: tx.cursor.execute("DELETE FROM messages WHERE id = ?", (message.id,))
     )

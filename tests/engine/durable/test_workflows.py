@@ -149,7 +149,7 @@ def test_several_last_steps_have_no_one_result(runtime: Runtime) -> None:
 
 
 def test_recoveries_are_stored_with_the_step(runtime: Runtime) -> None:
-    new = runtime._factory.build("shop", {"item": "x"}, "later", "r")
+    new = runtime.internals.services.build_run("shop", {"item": "x"}, "later", "r")
 
     assert [step.max_recoveries for step in new.steps] == [0]
     assert runtime.runs(dead=True) == []

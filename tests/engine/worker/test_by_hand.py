@@ -55,13 +55,13 @@ class TestByHand:
             shop.clock.advance(timedelta(milliseconds=1))
             for task in shop.pool.tasks:
                 if task.begin():
-                    shop.worker._deliver(task, task.completed("ok"))
+                    shop.pool.deliver(task, task.completed("ok"))
             shop.worker.cycle()
             ahead = shop.statuses().count(("running", 1))
 
         for _ in range(9):
             shop.clock.advance(timedelta(seconds=10))
-            shop.worker._duties.tend(shop.clock.monotonic())
+            shop.worker.internals.duties.tend(shop.clock.monotonic())
         shop.worker.stop()
         shop.worker.cycle()
 
@@ -100,7 +100,7 @@ class TestByHand:
     ) -> None:
         # given a worker that has looked, and has no place for anything
         shop = Shop(package)
-        monkeypatch.setattr(shop.worker._workload.windows, "requests", tuple)
+        monkeypatch.setattr(shop.worker.internals.workload.windows, "requests", tuple)
         shop.worker.cycle()
         assert shop.worker.due_in() == inf
 
@@ -169,11 +169,11 @@ class TestByHand:
         (task,) = shop.pool.tasks
         task.begin()
         shop.clock.advance(timedelta(seconds=31))
-        shop.store._store.reap(9)
+        shop.store.inner.reap(9)
         shop.worker.cycle()
         assert shop.pool.canceled == [task]
 
-        shop.worker._deliver(task, task.completed("late"))
+        shop.pool.deliver(task, task.completed("late"))
         shop.worker.cycle()
 
         assert shop.statuses() == [("running", 2)]
@@ -185,21 +185,22 @@ class TestByHand:
         shop.worker.cycle()
         old = shop.pool.tasks[0]
         old.begin()
-        shop.worker._duties.next = inf
+        shop.worker.internals.duties.next = inf
         shop.clock.advance(timedelta(seconds=31))
-        shop.store._store.reap(9)
+        shop.store.inner.reap(9)
 
         # when the worker itself claims it again
         shop.worker.wake()
-        shop.worker._workload.drop(shop.pool.tasks[1])  # which makes room
+        shop.worker.internals.workload.drop(shop.pool.tasks[1])  # which makes room
         shop.worker.cycle()
 
         # then the execution of before is stopped, and takes no slot any more
         again = [task for task in shop.pool.tasks[4:] if task.step.key == old.step.key]
         assert again
         assert old in shop.pool.canceled
-        claimed = sum(window.claimed for window in shop.worker._workload.windows._windows.values())
-        assert claimed == len(shop.worker._workload.in_flight)
+        workload = shop.worker.internals.workload
+        (free,) = (each.limit for each in workload.windows.requests() if "ok" in each.kinds)
+        assert len(workload.in_flight) + free == 4
 
     @pytest.mark.parametrize(("runs", "steps", "waits"), [(10, 1, True), (1, 10, False)])
     def test_waits_for_more_than_is_there_if_it_comes_of_many_runs(
@@ -214,7 +215,7 @@ class TestByHand:
         shop = Shop(package, threads=16)
         for number in range(runs):
             shop.start(["ok"] * steps, f"r{number}")
-        exchange, get, waited = shop.store.exchange, shop.worker._workload.outcomes.get, []
+        exchange, get, waited = shop.store.exchange, shop.worker.internals.workload.outcomes.get, []
 
         def slow_exchange(*given: Any) -> Any:
             shop.clock.advance(timedelta(milliseconds=1))
@@ -226,12 +227,12 @@ class TestByHand:
                 shop.clock.advance(timedelta(seconds=timeout))
             return get(False)
 
-        monkeypatch.setattr(shop.worker._link.store, "exchange", slow_exchange)
-        monkeypatch.setattr(shop.worker._workload.outcomes, "get", wait)
+        monkeypatch.setattr(shop.store, "exchange", slow_exchange)
+        monkeypatch.setattr(shop.worker.internals.workload.outcomes, "get", wait)
         shop.worker.cycle()
         for task in shop.pool.tasks:
             task.begin()
-            shop.worker._deliver(task, task.completed("ok"))
+            shop.pool.deliver(task, task.completed("ok"))
 
         # when
         shop.worker.cycle()
@@ -254,9 +255,9 @@ class TestByHand:
             given.append([len(outcome.emitted) for outcome in settle])
             return exchange(settle, claim)
 
-        monkeypatch.setattr(shop.worker._link.store, "exchange", watched)
+        monkeypatch.setattr(shop.store, "exchange", watched)
         for task, outcome in ended:
-            shop.worker._deliver(task, outcome)
+            shop.pool.deliver(task, outcome)
 
         # when
         while shop.worker.cycle():
@@ -269,7 +270,7 @@ class TestByHand:
 
     def test_a_worker_that_stops_settles_all_that_was_emitted(self, package: Package) -> None:
         shop = Shop(package, emit_limit=5)
-        shop.worker._workload.take(shop.bodies_that_emitted([5, 5, 5, 5]))
+        shop.worker.internals.workload.take(shop.bodies_that_emitted([5, 5, 5, 5]))
 
         shop.worker.stop(0)
         shop.worker.run()

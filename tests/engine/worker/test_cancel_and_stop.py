@@ -9,6 +9,7 @@ from typing import Any
 from stepwell.composition import connect
 from stepwell.engine.package import Package
 from stepwell.engine.step.context import StepContext
+from stepwell.engine.worker.lifecycle import Lifecycle
 from tests.engine.worker.runtimes import NEVER, PATIENCE, Open, Signal
 
 
@@ -53,14 +54,14 @@ class TestCancel:
         flaky.fails = set()
         runtime = connect(flaky, packages=[package], settings={"lease": 0.2})
         lapse = threading.Event()
-        renew = flaky._store.renew
+        renew = flaky.inner.renew
 
         def renew_nothing(worker: str, steps: Sequence[Any], lease: int) -> Any:
             if steps and not lapse.is_set():
                 lapse.set()
-                with flaky._store.database.read() as tx:
+                with flaky.inner.database.read() as tx:
                     now = tx.now
-                flaky._store.database.write(
+                flaky.inner.database.write(
                     lambda tx: (
                         tx.cursor.execute("UPDATE steps SET expires_at = ?", (now,))
                         if tx.cursor.execute(
@@ -69,7 +70,7 @@ class TestCancel:
                         else None
                     )
                 )
-                flaky._store.reap(9)
+                flaky.inner.reap(9)
             return renew(worker, steps, lease)
 
         flaky.renew = renew_nothing
@@ -129,14 +130,12 @@ class TestStopping:
         step = runtime.step(run.id, "long0")
         assert (step.status, step.attempt) == ("ready", 0)
 
-    def test_the_shorter_grace_holds(self, open_runtime: Open) -> None:
-        runtime = open_runtime()
-        with runtime.worker() as worker:
-            worker.stop(PATIENCE)
-            worker.stop(0)
-            worker.stop(PATIENCE)
+    def test_the_shorter_grace_holds(self) -> None:
+        lifecycle = Lifecycle("w1", grace=10)
+        for grace in (20, 5, None, 20):
+            lifecycle.stop(grace)
 
-            assert worker._lifecycle.grace == 0
+        assert lifecycle.grace == 5
 
     def test_all_workers_of_a_runtime(self, open_runtime: Open) -> None:
         runtime = open_runtime()

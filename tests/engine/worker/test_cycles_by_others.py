@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from stepwell import EventType, Package, RunBuilder, RunStatus, Runtime, connect
 from stepwell.engine.errors import Conflict, StoreError
+from stepwell.engine.worker.dispatcher import Dispatcher
+from stepwell.engine.worker.parts import Synchronization, WorkerParts
 from stepwell.engine.worker.worker import Worker
 from stepwell.engine.worker.workload import LOOK
 from stepwell.stores.sql.store import SqlRunStore
@@ -206,10 +209,8 @@ def test_a_fault_after_the_commit_is_the_workers_and_not_the_callers(
         raise ZeroDivisionError("a fault of ours")
 
     def start_until_it_fails() -> None:
-        with runtime.worker() as worker:
-            threads = starting(
-                lambda: monkeypatch.setattr(worker._cycle._dispatcher, "dispatch", fail)
-            )
+        with runtime.worker():
+            threads = starting(lambda: monkeypatch.setattr(Dispatcher, "dispatch", fail))
             while not threads:
                 runtime.start_run("shop", 1)
 
@@ -222,11 +223,11 @@ def test_a_look_that_came_before_the_wait_is_not_lost(runtime: Runtime) -> None:
     # given a worker whose pool's thread settled the last step while it was waking up itself
     waits: list[float] = []
     with runtime.internals.working.worker() as worker:
-        pacing = worker._pacing
+        pacing = worker.internals.pacing
         pacing.wants_claim = False
         pacing.longest_wait = lambda: waits.append(0.0) or 0.0  # type: ignore[func-returns-value,method-assign]  # counts waits
-        worker._turn.was_borrowed = True
-        worker._workload.outcomes.put(LOOK)
+        worker.internals.turn.was_borrowed = True
+        worker.internals.workload.outcomes.put(LOOK)
 
         # when
         worker.run(worker.is_idle)
@@ -281,12 +282,17 @@ class InterruptedTurn:
 def test_an_interrupt_at_any_moment_ends_the_worker(runtime: Runtime, moment: str) -> None:
     # given a worker in the middle of a chain that its pool's threads go on with
     run = runtime.start_run("shop", 10 * LENGTH)
-    with runtime.internals.working.worker() as worker:
-        turn = worker._turn._lock = InterruptedTurn(moment)
+    turn = InterruptedTurn(moment)
 
-        # when
-        with pytest.raises(KeyboardInterrupt):
-            worker.run()
+    def make_worker(worker_id: str, parts: WorkerParts, *role: Any) -> Worker:
+        synchronization = Synchronization(make_turn_lock=lambda: turn)
+        return Worker(worker_id, replace(parts, synchronization=synchronization), *role)
+
+    interrupted = Runtime(replace(runtime.internals.parts, make_worker=make_worker))
+
+    # when
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.start_workers()
 
     # then nobody goes on, and what it had in hand is given back
     assert turn.interrupted

@@ -154,7 +154,7 @@ def test_a_renewal_that_goes_on_failing_drops_the_steps_in_time(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(shop.worker._link.store, "renew", broken)
+    monkeypatch.setattr(shop.store, "renew", broken)
 
     # when, then
     shop.cycles(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.engine.worker.pool_windows import AHEAD, SAMPLE_STEPS, _PoolWindow
+from stepwell.engine.worker.pool_windows import AHEAD, SAMPLE_STEPS, PoolWindow
 from stepwell.executors.pools.registered import RegisteredPools
 
 THREADS = RegisteredPools().find("thread")
@@ -12,9 +12,9 @@ SLOTS = 10
 LIMIT = 1_000
 
 
-def window_of(rate: float) -> _PoolWindow:
+def window_of(rate: float) -> PoolWindow:
     """A pool of which it was measured, again and again, that it ends so many steps a second."""
-    window, now = _PoolWindow(THREADS, SLOTS), 0.0
+    window, now = PoolWindow(THREADS, SLOTS), 0.0
     for _ in range(30):
         window.add(SAMPLE_STEPS, now)
         now += SAMPLE_STEPS / rate
@@ -26,7 +26,7 @@ def window_of(rate: float) -> _PoolWindow:
 
 
 def test_nothing_is_claimed_ahead_before_anything_is_known() -> None:
-    assert _PoolWindow(THREADS, SLOTS).most_claimed(LIMIT) == SLOTS
+    assert PoolWindow(THREADS, SLOTS).most_claimed(LIMIT) == SLOTS
 
 
 def test_slow_steps_are_claimed_when_there_is_a_slot() -> None:
@@ -49,7 +49,7 @@ def test_no_more_is_claimed_than_the_limit_but_as_many_as_there_are_slots() -> N
 
 def test_a_slow_store_does_not_make_a_pool_slow() -> None:
     # given: the last body ended long before what came of it was settled
-    window = _PoolWindow(THREADS, SLOTS)
+    window = PoolWindow(THREADS, SLOTS)
     window.add(SAMPLE_STEPS, 0.0)
     window.ended_at = 0.01
     window.claimed, window.finished = 0, SAMPLE_STEPS

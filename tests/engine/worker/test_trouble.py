@@ -98,20 +98,20 @@ class TestStoreTrouble:
         runtime.drain(timeout=PATIENCE)
 
         assert len(flaky.failed) == 4
-        assert flaky._store.run_status(run.id) == "succeeded"
+        assert flaky.inner.run_status(run.id) == "succeeded"
         runtime.close()
 
     def test_worker_that_cannot_begin_gives_back_its_watch(
         self, package: Package, flaky: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         watches: list[Any] = []
-        watch = flaky._store.watch
+        watch = flaky.inner.watch
 
         def watching() -> Any:
             watches.append(mock.Mock(wraps=watch()))
             return watches[-1]
 
-        monkeypatch.setattr(flaky._store, "watch", watching)
+        monkeypatch.setattr(flaky.inner, "watch", watching)
         runtime = connect(flaky, packages=[package])
         flaky.fails, flaky.down = {"record_worker", "reap"}, 2
 

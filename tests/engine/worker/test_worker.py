@@ -60,7 +60,7 @@ class TestRunOnce:
         clock = VirtualClock()
         runtime = open_runtime(clock=clock)
         run = runtime.start_run("p", ["ok"])
-        runtime._store.exchange((), claim_request(kinds=("ok",), worker="dead"))
+        runtime.internals.store.exchange((), claim_request(kinds=("ok",), worker="dead"))
         clock.advance(timedelta(seconds=30))
 
         assert runtime.run_once() == CycleResult(refreshed=1, processed=1, succeeded=1)
@@ -91,7 +91,7 @@ class TestRunOnce:
         with pytest.raises(StoreError, match="the disk is gone"):
             runtime.run_once()
 
-        assert flaky._store.run_status(run.id) == "pending"
+        assert flaky.inner.run_status(run.id) == "pending"
         assert runtime.run_once().succeeded == 1
         runtime.close()
 

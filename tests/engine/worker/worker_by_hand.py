@@ -17,7 +17,7 @@ from stepwell.engine.services import Services
 from stepwell.engine.settings import Settings
 from stepwell.engine.worker.duty import Duty
 from stepwell.engine.worker.parts import WorkerParts
-from stepwell.engine.worker.pool_spec import PoolSpec
+from stepwell.engine.worker.pool_spec import PoolParts, PoolSpec
 from stepwell.engine.worker.worker import Worker
 from stepwell.executors.registry import Registry
 from stepwell.stores.artifacts.memory import MemoryArtifactStore
@@ -30,14 +30,14 @@ class FlakyStore:
     """A store that is out of reach for the next `down` calls of what `fails` names."""
 
     def __init__(self, store: SqlRunStore) -> None:
-        self._store = store
+        self.inner = store
         self.down = 0
         self.fails: set[str] = {"exchange", "renew", "reap", "next_due", "run_status", "now"}
         self.failed: list[str] = []
         self.on_failure: Callable[[], object] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
+        found = getattr(self.inner, name)
         if name not in self.fails:
             return found
 
@@ -53,12 +53,17 @@ class FlakyStore:
 
 
 class IdlePool:
-    """Takes steps and never runs them."""
+    """Takes steps and never runs them; the test delivers their outcomes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.deliver: Callable[[Any, Outcome], None]
         self.tasks: list[Any] = []
         self.canceled: list[Any] = []
+
+    def made_with(self, parts: PoolParts) -> IdlePool:
+        self.deliver = parts.deliver
+        return self
 
     def submit(self, tasks: Sequence[Any]) -> None:
         self.tasks += tasks
@@ -100,7 +105,7 @@ class Shop:
             settings=chosen,
             clock=self.clock,
             observers=Observers(),
-            find_pool=lambda name: PoolSpec(name, chosen.threads, lambda _: self.pool),
+            find_pool=lambda name: PoolSpec(name, chosen.threads, self.pool.made_with),
             on_ended=lambda ids: None,
             duties=duties,
         )

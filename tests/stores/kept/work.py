@@ -113,7 +113,7 @@ def fill(runtime: Runtime) -> None:
     runtime.start_run("kept", [5, 6], run_id="claimed", entrypoint="sum")
     # Leases of a worker that was killed: they lapsed long ago when the store is opened.
     claim = claim_request(5, worker="killed", kinds=("kept.add",), lease=timedelta(seconds=1))
-    assert runtime._store.exchange((), claim).claimed
+    assert runtime.internals.store.exchange((), claim).claimed
     runtime.start_run("kept", [3], run_id="ready", entrypoint="sum", name="€")
     runtime.start_run("kept", [4], run_id="paused", entrypoint="sum")
     runtime.pause_run("paused", reason="until the new version")

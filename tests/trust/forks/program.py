@@ -102,7 +102,7 @@ def ended(*children: int) -> None:
 
 def backend(runtime: Runtime) -> int | None:
     """The process of the server that serves the writer; None without a server."""
-    database: Any = runtime._store
+    database: Any = runtime.internals.store
     info = getattr(database.database._writer, "info", None)
     return None if info is None else int(info.backend_pid)
 
@@ -356,7 +356,7 @@ def inside_a_transaction(store: str) -> None:
     """The child is refused at once; the parent's transaction, and what comes after, are stored."""
     with open_store(store) as runtime:
         start(runtime, "before")
-        checkpoints: Any = runtime._store.checkpointer()
+        checkpoints: Any = runtime.internals.store.checkpointer()
         checkpoints.save_checkpoint(Checkpoint(id="c1", execution_id="e1"))
         children: list[int] = []
 
@@ -454,7 +454,7 @@ def in_memory(_: str) -> None:
             refused(lambda: runtime.start_run(grind, 1))
             refused(runtime.runs)
             refused(lambda: runtime.projection("sales").query("SELECT 1 AS one"))
-            refused(lambda: runtime._parts.artifacts.put(b"bytes"))
+            refused(lambda: runtime.internals.parts.artifacts.put(b"bytes"))
             with open_store("memory://") as own:
                 start(own, "own")
 

@@ -99,8 +99,8 @@ ACTS: dict[str, Callable[[Runtime, int, int], object]] = {
     "queue": lambda runtime, _, call: runtime.define_queue(
         Queue("narrow", max_in_flight=4 + call % 3)
     ),
-    "silent": lambda runtime, _run, _call: runtime._store.forget_silent_workers(0),
-    "others": lambda runtime, _run, _call: runtime._store.release_others("nobody", []),
+    "silent": lambda runtime, _run, _call: runtime.internals.store.forget_silent_workers(0),
+    "others": lambda runtime, _run, _call: runtime.internals.store.release_others("nobody", []),
 }
 # These refuse mostly what is asked for; the others must have been done.
 SELDOM = {"retry step", "hold", "release", "approve"}

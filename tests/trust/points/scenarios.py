@@ -119,7 +119,7 @@ def play_lapse(scenario: ScenarioRun) -> None:
             # A worker that claims, and is never heard of again.
             pool = PoolRequest(("work.split", "work.part"), 10)
             request = ClaimRequest("gone", None, (pool,), 1, suspects=True, suspect_from=2)
-            runtime._store.exchange([], request)
+            runtime.internals.store.exchange([], request)
         finish(scenario, runtime, "r")
 
 
