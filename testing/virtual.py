@@ -31,7 +31,7 @@ from stepwell.engine.worker.worker import Worker
 from stepwell.executors.pools.attempt import Deliver, attempt
 from stepwell.executors.pools.inline import InlinePool
 
-# ForkAware each point that the work gets to; what it raises ends the work there.
+# Called with each point that the work reaches; what it raises ends the work there.
 Reach = Callable[[str], object]
 
 # Kinds of waits that can be ended from outside the run.

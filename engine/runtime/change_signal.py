@@ -1,7 +1,7 @@
-"""A cheap signal for readers: somebody committed something.
+"""A cheap signal for readers: someone committed something.
 
-Of all threads that wait one looks at the store, less and less often the longer nothing happens,
-and tells the others. When it leaves, another one takes its place; while none waits, nobody looks.
+One of the waiting threads looks at the store, less and less often while nothing happens, and tells
+the others. When it leaves, another one takes its place. While no thread waits, nobody looks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from stepwell.engine.forks import ForkAware, Lineage
 
-# How soon the store is looked at again, in seconds: after a twentieth of the time that was waited,
-# within these bounds.
+# The shortest and the longest time between two looks, in seconds. In between, it is a twentieth of
+# the time that the thread has waited.
 SOON, LATE = 0.002, 0.05
 
 
@@ -28,23 +28,25 @@ class ChangeSignal(ForkAware):
     def _begin_anew(self) -> None:
         self._told = threading.Condition()
         self._is_watched = False
-        # Looks are numbered as they begin: one that began before a thread came tells it nothing.
+        # The number of looks that have begun. What a look saw means nothing to a thread that came
+        # after the look had begun.
         self._looks = 0
         self._last: tuple[int, str | None] = (0, None)
-        self._has_come = False  # a thread, since the last look
+        # Whether a thread has come since the last look.
+        self._has_come = False
 
-    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.ForkAware`. The threads that waited are the parent's."""
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as the contract has it
+        """See `forks.ForkAware`. The waiting threads are in the parent."""
         self._begin_anew()
 
     def mark(self) -> str:
-        """What is committed by now, to wait for something else."""
+        """A mark of what has been committed so far, to wait for more."""
         return self._version()
 
     def wait(self, timeout: float | None, since: str | None = None) -> bool:
-        """Until something is committed after the mark `since` (None: after now), or for so long.
+        """Wait until something is committed after the mark `since` (None: after now).
 
-        Whether something was.
+        Returns False after `timeout` seconds (None: never).
         """
         end = None if timeout is None else self._monotonic() + timeout
         mark = self._version()
@@ -65,9 +67,9 @@ class ChangeSignal(ForkAware):
                     self._watch(mark, end)
 
     def _watch(self, mark: str, end: float | None) -> None:
-        """Look for all who wait, until it is not as at the mark or the time is over.
+        """Look for all waiting threads, until the version is not the mark's or the time is over.
 
-        Needs the lock, and gives it back while it waits and looks.
+        The caller has the lock, which is released while this waits and looks.
         """
         self._is_watched = True
         begun = now = self._monotonic()

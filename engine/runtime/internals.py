@@ -1,4 +1,4 @@
-"""What is behind a runtime. No part of the public API: for the testing room, and for tests."""
+"""The inside of a runtime, for tests and the test kit. It is not part of the public API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.engine.services import DurableServices, Services
 
 @dataclass(frozen=True, slots=True)
 class Internals:
-    """What a runtime was composed of, what its executions share, and what makes its workers."""
+    """The parts of a runtime, what its executions share, and what makes its workers."""
 
     parts: RuntimeParts
     services: Services
@@ -22,12 +22,12 @@ class Internals:
 
     @property
     def store(self) -> RunStore:
-        """The store behind it."""
+        """The run store."""
         return self.parts.store
 
 
 def services_of(parts: RuntimeParts, factory: RunFactory, kv: KeyValueStore) -> Services:
-    """What the executions of a runtime of these parts share."""
+    """What the executions of a runtime share."""
     return Services(
         catalog=parts.catalog,
         reads=parts.store,

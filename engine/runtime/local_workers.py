@@ -7,19 +7,19 @@ from stepwell.engine.worker.worker import Worker
 
 
 class LocalWorkers(list[Worker], ForkAware):
-    """The workers that are at work. A fork begins with none: they are its parent's."""
+    """The workers that are running. A fork begins with none, as they belong to its parent."""
 
     def __init__(self) -> None:
         super().__init__()
         Lineage.register(self)
 
     def remove(self, worker: Worker) -> None:
-        """It has ended; one that is not here is its parent's."""
+        """Forget a worker that has ended; in a fork, it may be the parent's and not be here."""
         if worker in self:
             super().remove(worker)
 
     def acted(self, changed: int) -> int:
-        """Something was changed that may give them work: they look at once; returns `changed`."""
+        """Wake all workers, as a change may have given them work; returns `changed`."""
         for worker in tuple(self):
             worker.wake()
         return changed
@@ -31,7 +31,7 @@ class LocalWorkers(list[Worker], ForkAware):
             worker.stop(grace)
         return len(workers)
 
-    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as the contract has it
         """See `forks.ForkAware`."""
         for worker in self:
             worker.disown()

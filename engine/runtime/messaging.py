@@ -1,4 +1,4 @@
-"""Talking to runs from outside."""
+"""Messages to runs, and values from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.engine.ports import RunStore
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.wait_rules import check_message_key, check_topic
 
-# How often a wait for a value looks, in seconds.
+# How often a wait for a value asks the store, in seconds.
 LOOK = 0.02
 
 

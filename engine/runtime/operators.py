@@ -1,4 +1,4 @@
-"""What people may do to runs and steps. Each act is stored with who did it and why."""
+"""What operators may do to runs and steps. Each act is stored with who did it and why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Operating:
 
 
 def operator(by: str, reason: str, field: str = "reason") -> Operator:
-    """Who acts and why. Raises InvalidInput."""
+    """An operator as it is stored: who acts, and why. Raises InvalidInput."""
     check_id(by, "by")
     if not isinstance(reason, str) or len(reason) > 2_000:
         raise InvalidInput(f"{field}: must be text of at most 2000 characters")

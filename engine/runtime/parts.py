@@ -19,16 +19,16 @@ from stepwell.engine.worker.parts import WorkerParts
 from stepwell.engine.worker.pool_spec import FindPool
 from stepwell.engine.worker.worker import Worker
 
-# Makes a worker: its id, what it shares with others, its queues, its labels.
+# Makes a worker of its id, what it shares with others, its queues and its labels.
 WorkerFactory = Callable[[str, WorkerParts, tuple[str, ...] | None, tuple[str, ...]], Worker]
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeParts:
-    """What `connect()` composes a runtime of; `home` is where local files live, if anywhere.
+    """What `connect()` composes a runtime of; `home` is the folder of local files, if there is one.
 
     `around` is entered around each body; `checkpoints` None means those in the store; `on_close`
-    closes what was opened for it; `duties` are what each worker does besides those that every
+    closes what `connect()` opened besides the other parts; `duties` are added to those that every
     worker has.
     """
 
@@ -50,7 +50,7 @@ class RuntimeParts:
     make_worker: WorkerFactory = Worker
 
     def checkpointer_of(self, step: ClaimedStep) -> Checkpointer:
-        """The checkpointer for an execution of `step`: only who holds the step may save."""
+        """The checkpointer for an execution of `step`; it saves only while the lease is held."""
         if self.checkpoints is None:
             return self.store.checkpointer(step)
         return CheckpointsElsewhere(self.checkpoints, self.store, step)

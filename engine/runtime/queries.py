@@ -1,4 +1,4 @@
-"""Reads of the store that check first what they are asked for."""
+"""Reads of the store whose arguments are checked first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ S = TypeVar("S", RunStatus, StepStatus)
 
 
 class RunFilters(TypedDict, total=False):
-    """Which runs to list; what is left out means any.
+    """Which runs to list; a filter that is left out matches every run.
 
-    `before` continues after the last run of a page of `limit` (default 100) runs. `prefix` is how
-    their ids begin. `dead`: only those that failed because a step lost its lease too often.
+    `limit` (default 100) is the size of a page; for the next page, `before` is the id of the last
+    run of this one. Ids begin with `prefix`. With `dead`, only runs that failed because a step lost
+    its lease too often.
     """
 
     package: str | None

@@ -1,4 +1,4 @@
-"""Which runs ended in this process, for its threads that wait for one."""
+"""The ends of runs in this process, for its threads that wait for one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stepwell.engine.forks import ForkAware, Lineage
 
 
 class RunEnds(ForkAware):
-    """ForkAware by the workers of a runtime; runs that end in other processes are not heard of."""
+    """The workers of a runtime tell it which runs end; it does not hear of other processes."""
 
     def __init__(self) -> None:
         self._told = threading.Condition()
@@ -17,22 +17,22 @@ class RunEnds(ForkAware):
         self.count = 0
         Lineage.register(self)
 
-    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.ForkAware`. A thread of the parent may have been telling."""
+    def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as the contract has it
+        """See `forks.ForkAware`. A thread of the parent may have had the lock."""
         self._told = threading.Condition()
 
     def tell(self, run_ids: Sequence[str]) -> None:
-        """These have ended."""
+        """Note that these runs have ended."""
         with self._told:
             self.count += len(run_ids)
             self._last = run_ids
             self._told.notify_all()
 
     def wait(self, run_id: str, seen: int, seconds: float) -> bool:
-        """Until any ends after the first `seen`, or for so long; whether it was this one.
+        """Wait until another run than the first `seen` ends; returns whether it was this one.
 
-        It may have ended all the same: of those that end one after the other, only the last are
-        known.
+        Waits for up to `seconds`. After False, the run may have ended all the same: only the runs
+        that were told last are known.
         """
         with self._told:
             if self.count == seen:

@@ -1,4 +1,4 @@
-"""Building a run: from a package's name and an input to the graph that is stored."""
+"""Builds the graph of a run, as it is stored, from the name of a package and an input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stepwell.engine.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RunLabels:
-    """What the caller adds to what the entrypoint sets; `name` replaces its name."""
+    """What the caller adds to what the entrypoint sets; `name` replaces the entrypoint's."""
 
     name: str | None = None
     metadata: Mapping[str, Any] | None = None
@@ -31,8 +31,8 @@ _NO_LABELS = RunLabels()
 class StartOptions(TypedDict, total=False):
     """What `start_run` takes besides the package and the input.
 
-    `entrypoint`: where the package has several. `run_id`: made when left out. `name` replaces
-    the name that the entrypoint sets; `metadata` and `tags` are added to what it sets.
+    `entrypoint` is needed if the package has several. `run_id` is made if it is left out. `name`
+    replaces the name that the entrypoint sets; `metadata` and `tags` are added to what it sets.
     """
 
     entrypoint: str | None
@@ -53,7 +53,7 @@ def labels_of(options: StartOptions) -> RunLabels:
 
 
 def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
-    """The names of a package and its entrypoint, of what was given to start."""
+    """The names of the package and the entrypoint that a caller wants to start."""
     if isinstance(package, Workflow):
         if entrypoint not in (None, package.name):
             raise InvalidInput(
@@ -64,7 +64,7 @@ def target_of(package: Any, entrypoint: str | None) -> tuple[Any, str | None]:
 
 
 class RunFactory:
-    """Calls entrypoints. `packages` may grow while it is used."""
+    """Builds runs by calling entrypoints. `packages` may grow meanwhile."""
 
     def __init__(
         self, catalog: Catalog, packages: Mapping[str, Package], settings: Settings
@@ -81,7 +81,7 @@ class RunFactory:
         run_id: str,
         labels: RunLabels = _NO_LABELS,
     ) -> NewRun:
-        """The run to be stored. Raises InvalidInput or NotFound; nothing is stored here."""
+        """The run to store. Raises InvalidInput or NotFound; this stores nothing."""
         found = self._find(package).find_entrypoint(entrypoint)
         builder = RunBuilder(
             self._catalog,
@@ -103,7 +103,7 @@ class RunFactory:
         return builder.finish(found.name)
 
     def workflow(self, run: Run) -> Workflow[Any, Any] | None:
-        """The workflow that a run is one of, or None, also for one of an unknown package."""
+        """The workflow of a run; None if it has none, or its package is not registered here."""
         package = self._packages.get(run.package)
         entrypoint = package.entrypoints.get(run.entrypoint) if package else None
         return entrypoint.workflow if isinstance(entrypoint, WorkflowEntrypoint) else None

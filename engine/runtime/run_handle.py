@@ -1,4 +1,4 @@
-"""A started run, as whoever started it sees it."""
+"""The handle of a started run."""
 
 from __future__ import annotations
 
@@ -53,23 +53,26 @@ class RunHandle(Generic[R]):
         return self._runtime.run(self.id).status
 
     def wait(self, timeout: float | None = None) -> Run:
-        """The run, once it has ended. Raises WaitTimeout after `timeout` seconds (None: never)."""
+        """Wait until the run has ended; returns it.
+
+        Raises WaitTimeout after `timeout` seconds (None: never).
+        """
         return self._runtime.wait(self.id, timeout)
 
     def result(self, timeout: float | None = None) -> R:
-        """What the workflow returned, or the run's one last step, once the run has ended.
+        """The result of the workflow, or of the run's only last step, once the run has ended.
 
         Raises:
             WaitTimeout: after `timeout` seconds (None: never).
-            StepError: the run failed or was canceled; with the code of the step that failed.
-            InvalidInput: the run has several last steps; `runtime.result` gives those of each.
+            StepError: the run failed, with the code of the step that failed, or was canceled.
+            InvalidInput: the run has several last steps; `runtime.result` gives the result of each.
         """
         run = self.wait(timeout)
         if run.status is not RunStatus.SUCCEEDED:
             raise self._failure(run)
         found = self._runtime.result(self.id, self._step or self._last_step())
         value = found.value
-        if found.error is not None:  # a failure that the run could do without
+        if found.error is not None:  # the run succeeded without this step
             raise self._described(found.step_id, found.error)
         if self._type is not None:
             text = encode(value, "result", limit=1 << 40)
@@ -78,11 +81,11 @@ class RunHandle(Generic[R]):
         return typed
 
     def cancel(self, *, by: str = "operator", reason: str = "") -> int:
-        """Cancel the run; returns how many steps that ended."""
+        """Cancel the run; returns how many steps were canceled."""
         return self._runtime.cancel_run(self.id, by=by, reason=reason)
 
     def _last_step(self) -> str:
-        """The only step that no other one depends on."""
+        """The id of the only step on which no other depends."""
         needed = {edge.target for edge in self._runtime.edges(self.id)}
         last = [step.id for step in self._runtime.steps(self.id) if step.id not in needed]
         if len(last) != 1:

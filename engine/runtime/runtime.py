@@ -90,22 +90,22 @@ class Runtime:
         self._queries = Queries(store, parts.artifacts)
         self._messaging = Messaging(store, workers, monotonic, parts.settings.payload_limit)
         self._operating = Operating(store, workers, run_ends)
-        # For those who test: no part of the public API.
+        # For tests and the test kit; not part of the public API.
         self.internals = Internals(parts, services, self._working)
 
     # --- what is registered ---------------------------------------------------------------
 
     def register_package(self, package: Package, *, replace: bool = False) -> None:
-        """Make a package known here; `replace` gives it the place of the one that has its name.
+        """Register a package; with `replace`, in place of the one with the same name.
 
-        Raises InvalidPackage when it is declared wrongly, or a name is taken.
+        Raises InvalidPackage if its declaration is wrong, or a name is taken.
         """
         self._parts.catalog.add_package(package, replace=replace)
         self._packages[package.name] = package
         self._store.define_queues(package.queues)
 
     def register_executor(self, executor: Executor) -> None:
-        """Make one more executor known, outside of any package."""
+        """Register one more executor, outside of any package."""
         check_executor(executor)
         self._parts.catalog.register(executor)
 
@@ -128,10 +128,10 @@ class Runtime:
     def observe(
         self, observer: Observer, types: Iterable[EventType | str] | None = None
     ) -> Callable[[], None]:
-        """Call `observer` with every event of this process; returns how to stop that.
+        """Call `observer` with every event of this process; returns a function that stops it.
 
-        With `types` only with those; what nobody wants to know of is not read back for it. Raises
-        InvalidInput for a type that there is not, with the nearest one.
+        With `types`, only with events of these types, which saves reading the others back from the
+        store. Raises InvalidInput for an unknown type, and names the nearest one.
         """
         return self._parts.observers.subscribe(observer, check_types(types).__contains__)
 
@@ -155,10 +155,10 @@ class Runtime:
     def start_run(
         self, package: Any, input: Any = None, **options: Unpack[StartOptions]
     ) -> RunHandle[Any]:
-        """Build a run's first graph and store it; on return it is durable.
+        """Build a run's first graph and store it; it is durable on return.
 
-        `package` is one, its name, or a workflow. Raises InvalidInput or NotFound naming what is
-        wrong, Conflict when `run_id` is taken; then nothing was stored.
+        `package` is a package, its name, or a workflow. Raises InvalidInput or NotFound naming what
+        is wrong, and Conflict if `run_id` is taken; then nothing was stored.
         """
         return self._handle(self._starting.start(package, input, options))
 
@@ -171,7 +171,8 @@ class Runtime:
     def handle(self, run_id: str, of: Any = None) -> RunHandle[Any]:
         """The handle of a run that was started before, here or elsewhere. Raises NotFound.
 
-        `of` is its workflow, for a typed result; a run of anything else raises Conflict.
+        `of` is its workflow, which gives the result its type. Raises Conflict if the run is not one
+        of this workflow.
         """
         return self._handle(self._starting.find(run_id, of))
 
@@ -183,14 +184,14 @@ class Runtime:
     # --- working --------------------------------------------------------------------------
 
     def run_once(self) -> CycleResult:
-        """Claim once, run everything claimed to its end and settle it, in this thread."""
+        """Claim once, run all claimed steps to their end and settle them, in this thread."""
         with self._working.worker() as worker:
             return worker.run_once()
 
     def drain(self, run_id: str | None = None, timeout: float | None = None) -> None:
-        """Work in this thread until the run has ended, or until there is nothing left to do.
+        """Work in this thread until the run has ended; without one, until nothing is left to do.
 
-        Steps of other runs are worked on too. Raises WaitTimeout after `timeout` seconds.
+        This works on steps of other runs too. Raises WaitTimeout after `timeout` seconds.
         """
         self._working.drain(run_id, timeout)
 
@@ -204,16 +205,17 @@ class Runtime:
     ) -> None:
         """Work in this thread until `stop` is set, or for `max_cycles` cycles.
 
-        `queues` None means all; `labels` open those queues that ask for them. A store out of
-        reach is waited for. On stopping, running steps finish within the grace period.
+        `queues` None means all; with `labels`, the worker may also claim from queues that require
+        them. If the store is out of reach, this waits for it. At the end, running steps finish
+        within the grace period.
         """
         with self._working.worker(queues, labels, poll_interval) as worker:
             worker.run(max_cycles=max_cycles, stop=stop, patient=True)
 
     def stop_workers(self, grace: float | None = None) -> int:
-        """Tell all workers of this runtime to stop, as `Worker.stop()`; returns how many.
+        """Tell all workers of this runtime to stop, as `Worker.stop()` does; returns how many.
 
-        Does not wait for them, and may be called from a signal handler.
+        This does not wait for them, and may be called from a signal handler.
         """
         return self._workers.stop(grace)
 
@@ -225,30 +227,30 @@ class Runtime:
     ) -> AbstractContextManager[Worker]:
         """A worker in a background thread for the time of the `with` block.
 
-        `queues` and `labels` as for `start_workers`. At the end running steps finish within
-        `grace` seconds (None: the setting's).
+        `queues` and `labels` are those of `start_workers`. At the end, running steps finish within
+        `grace` seconds (None: as the setting says).
         """
         return self._working.in_background(queues, grace, labels)
 
     # --- waiting --------------------------------------------------------------------------
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
-        """The run, once it has ended, whoever does the work.
+        """Wait until the run has ended, whoever works on it; returns it.
 
-        Raises WaitTimeout after `timeout` seconds, NotFound without such a run.
+        Raises WaitTimeout after `timeout` seconds, and NotFound if there is no such run.
         """
         return self._waiting.wait(run_id, timeout)
 
     def changes(self, timeout: float | None = None, since: str | None = None) -> bool:
-        """Wait until anybody commits something to the store; False after `timeout` seconds.
+        """Wait until anyone commits something to the store; returns False after `timeout` seconds.
 
-        To miss nothing, take a `change_mark` before reading, and give it as `since`. A commit need
-        not have changed what the caller reads. Any number of threads may wait.
+        To miss nothing, take a `change_mark` before reading, and pass it as `since`. The commit may
+        not concern what the caller reads. Any number of threads may wait.
         """
         return self._changes.wait(timeout, since)
 
     def change_mark(self) -> str:
-        """A mark of what is committed by now, for `changes`."""
+        """A mark of what has been committed so far, for `changes`."""
         return self._changes.mark()
 
     # --- looking --------------------------------------------------------------------------
@@ -276,8 +278,8 @@ class Runtime:
     ) -> list[Step]:
         """Matching steps of a run, in order of creation.
 
-        Status "held" finds waiting and pending steps that are held, too. `after` continues after
-        the last step of a page of `limit` steps; None for `limit` means all.
+        Status "held" also finds waiting and pending steps that are held. For the next page, `after`
+        is the id of the last step of this one; `limit` None means all steps.
         """
         return self._queries.steps(run_id, status, kind, limit, after)
 
@@ -298,21 +300,21 @@ class Runtime:
         return self._queries.events(run_id, after, limit)
 
     def events_since(self, cursor: str = BEGINNING, limit: int = 1_000) -> EventPage:
-        """The events of all runs after `cursor`, and the cursor after them: `.events`, `.cursor`.
+        """The events of all runs after `cursor`, and the next cursor: `.events`, `.cursor`.
 
-        In the order of their commits, each once, whoever commits meanwhile; none when all were
-        read. A cursor is text to be kept; begin with "beginning" or "now". The first call on a
-        store makes it keep that order; what was told before comes first, run by run. Raises
-        InvalidInput for what is no cursor of this store.
+        Events come in the order of their commits, each exactly once, even while others commit;
+        there are none if all have been read. A cursor is text, which the caller keeps; begin with
+        "beginning" or "now". The store keeps this order from the first call on; earlier events come
+        first, run by run. Raises InvalidInput if `cursor` is not one of this store.
         """
         return self._queries.events_since(cursor, limit)
 
     def last_event(
         self, run_id: str, type: EventType | str, step_id: str | None = None
     ) -> Event | None:
-        """The newest event of a type, of the run or of one of its steps; None without one.
+        """The newest event of a type, of the run or of one of its steps; None if there is none.
 
-        Raises NotFound without such a run or step.
+        Raises NotFound if there is no such run or step.
         """
         return self._queries.last_event(run_id, type, step_id)
 
@@ -321,11 +323,11 @@ class Runtime:
         return {record.key: record.value for record in self._store.records(package, collection)}
 
     def record(self, package: str, collection: str, key: str) -> Record:
-        """One record with who wrote it and when. Raises NotFound."""
+        """One record, with the step that wrote it and when. Raises NotFound."""
         return self._queries.record(package, collection, key)
 
     def collections(self, package: str) -> dict[str, int]:
-        """The collections a package has records in, with how many."""
+        """The collections of a package, each with its number of records."""
         return self._store.collections(package)
 
     def artifacts(self, run_id: str, step_id: str | None = None) -> list[ArtifactRef]:
@@ -337,9 +339,9 @@ class Runtime:
         return self._store.artifact(artifact_id)[0]
 
     def open_artifact(self, artifact_id: str) -> BinaryIO:
-        """The bytes of an artifact, checked against their digest; the caller closes it.
+        """A stream of an artifact's bytes, checked against their digest; the caller closes it.
 
-        Raises NotFound, or CorruptData when they do not match it.
+        Raises NotFound, and CorruptData if the bytes do not match.
         """
         return self._queries.open_artifact(artifact_id)
 
@@ -348,7 +350,7 @@ class Runtime:
         return self._parts.projections.projection(name)
 
     def queues(self) -> list[QueueStatus]:
-        """All queues with what is in them."""
+        """All queues, with their limits and their numbers of steps."""
         return self._store.queues()
 
     def workers(self) -> list[WorkerRow]:
@@ -356,10 +358,10 @@ class Runtime:
         return self._store.workers()
 
     def verify(self, most: int = MOST_SHOWN) -> Verification:
-        """Check all that must hold, in the store and of the bytes of artifacts.
+        """Check everything that must hold in the store, and the bytes of its artifacts.
 
-        Others may go on working meanwhile: the store is looked at as of one moment. The first
-        `most` violations of each check are told one by one. Raises StoreError when the store
+        Others may go on working: this reads the store as it is at one moment. It lists the first
+        `most` violations of each check, and counts the others. Raises StoreError if the store
         cannot be read at all.
         """
         return self._queries.verify(most)
@@ -371,45 +373,61 @@ class Runtime:
     # --- messages and values --------------------------------------------------------------
 
     def send(self, run_id: str, topic: str, payload: Any, *, key: str | None = None) -> bool:
-        """Send a message to a run; durable on return. False if one with its `key` was sent before.
+        """Send a message to a run, durable on return; False if its `key` was sent before.
 
-        Steps that wait on the topic go on. Raises NotFound without the run, RefusedByState when
-        it has ended, InvalidInput for a topic or payload that cannot be.
+        A step that waits on the topic goes on. Raises NotFound if there is no such run,
+        RefusedByState if it has ended, and InvalidInput for an invalid topic or payload.
         """
         return self._messaging.send(run_id, topic, payload, key)
 
     def messages(self, run_id: str, topic: str | None = None) -> list[Message]:
-        """A run's messages in the order they were sent, with who took each. Raises NotFound."""
+        """A run's messages in the order they were sent, each with the step that received it.
+
+        Raises NotFound.
+        """
         return self._store.messages(run_id, topic)
 
     def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
-        """The value a run has set for `key` last, or `default`. Raises NotFound without the run."""
+        """The last value that a run set for `key`, or `default`.
+
+        Raises NotFound if there is no such run.
+        """
         found = self._store.values(run_id, key, 1)
         return found[-1].value if found else default
 
     def wait_for_value(self, run_id: str, key: str, timeout: float | None = None) -> Any:
-        """The value a run has set for `key`; waits for the first one.
+        """The last value that a run set for `key`; waits until there is one.
 
-        Raises WaitTimeout after `timeout` seconds (None: never), NotFound without the run.
+        Raises WaitTimeout after `timeout` seconds (None: never), and NotFound if there is no such
+        run.
         """
         return self._messaging.wait_for_value(run_id, key, timeout)
 
     def value_history(self, run_id: str, key: str) -> list[ValueEntry]:
-        """All values a run has set for `key`, oldest first. Raises NotFound without the run."""
+        """All values that a run set for `key`, oldest first.
+
+        Raises NotFound if there is no such run.
+        """
         return self._store.values(run_id, key)
 
     def last_values(self, run_id: str) -> list[ValueEntry]:
-        """The last value of each key a run has set, by key. Raises NotFound without the run."""
+        """The last value of each key that a run set, by key.
+
+        Raises NotFound if there is no such run.
+        """
         return self._store.last_values(run_id)
 
     def checkpoint(self, run_id: str, step_id: str) -> Checkpoint:
-        """What a step has recorded so far. Raises NotFound without the step, or any record."""
+        """What a step has recorded so far.
+
+        Raises NotFound if there is no such step, or it has recorded nothing.
+        """
         self._store.step(run_id, step_id)
         return load(self.checkpointer, execution_id(run_id, step_id))
 
     @property
     def checkpointer(self) -> Checkpointer:
-        """Where steps are recorded; an execution's id is `<run id>/<step id>`."""
+        """Keeps what steps record; the id of an execution is `<run id>/<step id>`."""
         elsewhere = self._parts.checkpoints
         return self._store.checkpointer() if elsewhere is None else elsewhere
 
@@ -418,35 +436,44 @@ class Runtime:
     def retry_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
     ) -> int:
-        """Run a failed or canceled step again, with what its end canceled; returns how many."""
+        """Run a failed or canceled step again, and the steps that were canceled because of it.
+
+        Returns how many steps run again.
+        """
         return self._workers.acted(self._store.retry_step(run_id, step_id, operator(by, reason)))
 
     def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Run a run's failed steps and what they canceled again; returns how many."""
+        """Run the failed steps of a run again, and the steps that were canceled because of them.
+
+        Returns how many steps run again.
+        """
         return self._workers.acted(self._store.retry_run(run_id, operator(by, reason)))
 
     def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Cancel a run and the runs it started; returns how many steps that ended.
+        """Cancel a run and the runs it started; returns how many steps were canceled.
 
         Running steps see `step.cancelled`; what they still produce is refused.
         """
         return self._operating.cancel_run(run_id, operator(by, reason))
 
     def pause_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Claim no more steps of a run, and freeze its waits; returns how many steps are held.
+        """Hold all steps of a run, and freeze its waits; returns how many steps are held.
 
-        Running steps end as they would.
+        Held steps are not claimed; running ones go on to their end.
         """
         return self._workers.acted(self._store.pause_run(run_id, operator(by, reason)))
 
     def resume_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Undo `pause_run`; waits go on with the time they had left. Returns how many are ready."""
+        """Undo `pause_run`; returns how many steps are ready.
+
+        Waits go on with the time that was left.
+        """
         return self._workers.acted(self._store.resume_run(run_id, operator(by, reason)))
 
     def hold_step(
         self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
     ) -> None:
-        """As `pause_run`, for one step that is pending, ready or waiting."""
+        """Hold one step, as `pause_run` holds all; it must be pending, ready or waiting."""
         self._store.hold_step(run_id, step_id, operator(by, reason))
         self._workers.acted(1)
 
@@ -460,17 +487,17 @@ class Runtime:
     def approve(
         self, run_id: str, step_id: str | None = None, *, by: str = "operator", comment: str = ""
     ) -> str:
-        """Approve what a step waits for; returns its id. Without one, the only one that waits.
+        """Approve what a step waits for; returns the id of the step.
 
-        Raises Conflict when it was answered before, RefusedByState when none waits, and
-        InvalidInput when several do.
+        `step_id` None means the only step that waits. Raises Conflict if it was answered before,
+        RefusedByState if no step waits, and InvalidInput if several do.
         """
         return self._operating.decide(run_id, step_id, True, operator(by, comment, "comment"))
 
     def reject(
         self, run_id: str, step_id: str | None = None, *, by: str = "operator", comment: str = ""
     ) -> str:
-        """Reject what a step waits for; otherwise as `approve`."""
+        """Reject what a step waits for; otherwise this is like `approve`."""
         return self._operating.decide(run_id, step_id, False, operator(by, comment, "comment"))
 
     # --- the end --------------------------------------------------------------------------

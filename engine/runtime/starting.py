@@ -1,4 +1,4 @@
-"""Starting runs, and finding those that were started before."""
+"""Starts runs, and finds those that were started before."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Starting:
         return run
 
     def _create(self, new: NewRun) -> Run:
-        """Store a run; an idle worker here claims of it at once, and the others are woken."""
+        """Store a run. An idle worker here claims its steps at once; the others are woken."""
         workers = tuple(self._workers)
         run = next(filter(None, (worker.start_run(new) for worker in workers)), None)
         if run is None:

@@ -1,4 +1,4 @@
-"""Verifying a store together with the bytes that it keeps elsewhere."""
+"""Verifies a store together with the bytes that it keeps elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE = 1_000
 
 
 def verify(store: Verifying, artifacts: ArtifactStore, most: int) -> Verification:
-    """What the store finds of itself, and the artifacts whose bytes are not as they were stored."""
+    """The violations in the store, and the artifacts whose bytes are missing or damaged."""
     found = store.verify(most)
     counts = dict(found.counts)
     violations = list(found.violations)
@@ -28,7 +28,7 @@ def verify(store: Verifying, artifacts: ArtifactStore, most: int) -> Verificatio
 
 
 def _damaged(store: Verifying, artifacts: ArtifactStore) -> Iterator[Violation]:
-    """Violations of artifacts that are not inline; each piece of content is read once."""
+    """Violations by artifacts that are not inline; the same bytes are read only once."""
     known: dict[tuple[str, int], str | None] = {}
     after = ""
     while True:
@@ -54,7 +54,7 @@ def _problem(artifacts: ArtifactStore, ref: ArtifactRef) -> str | None:
     """What is wrong with the bytes of an artifact."""
     try:
         size = artifacts.stat(ref.sha256).size
-        # Reads it all, and compares with the digest.
+        # Reads all bytes, and compares them with the digest.
         artifacts.open(ref.sha256).close()
     except NotFound:
         return f"its {ref.size:,} bytes are missing (sha256 {ref.sha256})"

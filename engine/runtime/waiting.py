@@ -1,4 +1,4 @@
-"""Waiting for the end of a run, whoever works on it."""
+"""Waits for the end of a run, whoever works on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stepwell.engine.states import RunStatus
 
 # How often the store is asked, in seconds: at first, and later on.
 EAGER, IDLE = 0.001, 0.02
-# With a worker here, which tells of the runs that it ends.
+# At first, with a worker in this process, which tells of the runs that it ends.
 TOLD = 0.005
 
 
@@ -41,10 +41,10 @@ class Waiting:
             status = None if told else self._store.run_status(run_id)
             if status is None or RunStatus(status).ended:
                 run = self._store.run(run_id)
-                if run.status.ended:  # else it was told of, and retried since
+                if run.status.ended:  # else it was retried after its end was told
                     return run
             waited = monotonic() - begun
-            # The longer it took so far, the less another moment matters.
+            # After a long wait, a little more delay does not matter.
             pause = max(TOLD if self._workers else EAGER, min(waited / 20, IDLE))
             if timeout is not None:
                 if waited >= timeout:

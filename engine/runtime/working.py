@@ -1,4 +1,4 @@
-"""Working on steps in this process: in the calling thread, or in one in the background."""
+"""Works on steps in this process: in the calling thread, or in one in the background."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Working:
         """A worker for the time of the `with` block, in which the caller runs it."""
         self._closing.check_open()
         parts = self._parts
-        with suppress(StoreError):  # a patient worker waits for its store, another one fails on it
+        with suppress(StoreError):  # a patient worker waits for its store; others fail later
             parts.store.check_queues(queues)
         worker = parts.make_worker(
             new_worker_id(),
@@ -95,7 +95,7 @@ class Working:
                 timed_out = deadline is not None and now >= deadline
                 if run_id is None:
                     return timed_out or worker.is_idle()
-                # It ends here, which is told, or in another process, which is looked for.
+                # Workers here tell when a run ends; for those of other processes, ask the store.
                 if seen != self._run_ends.count or now - looked_at >= LOOK:
                     seen, looked_at = self._run_ends.count, now
                     if RunStatus(store.run_status(run_id) or "failed").ended:
@@ -118,7 +118,7 @@ class Working:
                 try:
                     worker.run(patient=True)
                 except RuntimeClosed as error:
-                    if not self._closing.is_closed:  # else that is why it stopped
+                    if not self._closing.is_closed:  # after close(), this is how it stops
                         failures.append(error)
                 except BaseException as error:
                     failures.append(error)

@@ -23,7 +23,7 @@ from stepwell.engine.worker.workload import Workload
 
 
 class Cycle:
-    """Used by whoever has the turn."""
+    """Used by the thread that has the turn."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Cycle:
         self._link = link
         self._duties = duties
         self._dispatcher = dispatcher
-        # As the store last told it: a number that changes when something running is canceled.
+        # The last control number of the store; it changes when something running is canceled.
         self._control = 0
-        # Counts what is settled, if anybody wants to know.
+        # Counts what is settled; None if nobody wants to know.
         self.tally: Tally | None = None
 
     def run(self, *, claiming: bool = True) -> bool:
@@ -61,10 +61,10 @@ class Cycle:
         return self.exchange(self._requests.next() if claiming else None)
 
     def gather(self) -> None:
-        """Let more outcomes come, for about twice the time that the last exchange took.
+        """Wait for more outcomes, for about twice the time that the last exchange took.
 
-        So a busy worker is in the store for less of its time, with larger groups; one whose only
-        step has ended does not wait, unless the last exchange was of many runs.
+        So a busy worker spends less of its time in the store, and settles larger groups. With
+        nothing in flight it does not wait, unless the last exchange was of many runs.
         """
         workload, pacing = self._workload, self._pacing
         while workload.in_flight or pacing.many_runs:
@@ -74,14 +74,14 @@ class Cycle:
             workload.take(workload.collect(block=left))
 
     def exchange(self, request: ClaimRequest | None) -> bool:
-        """Settle what has ended and claim; in trouble keeps the outcomes and returns False."""
+        """Settle what has ended, and claim. In trouble, keep the outcomes and return False."""
         before = self._monotonic()
         outcomes = within(self._workload.unsettled, self._emit_limit)
         if outcomes:
             reach(Point.DELIVERED)
         exchanged = self._link.exchange(outcomes, request)
         if exchanged is None:
-            self._pacing.wants_claim = True  # for another try, and not only at the next poll
+            self._pacing.wants_claim = True  # so that it is tried again before the next poll
             return False
         self.follow(outcomes, request, exchanged, before)
         return True
@@ -93,7 +93,7 @@ class Cycle:
         exchanged: Exchange,
         before: float,
     ) -> None:
-        """Go on with what an exchange that was begun at `before` brought."""
+        """Act on the result of an exchange that began at `before`."""
         workload, claimed = self._workload, exchanged.claimed
         self._link.exchanged(exchanged, wrote=bool(outcomes or claimed))
         self._pacing.exchanged(outcomes, request, exchanged, before)
@@ -117,7 +117,7 @@ class Cycle:
             self._dispatcher.dispatch(claimed)
 
     def _fail_refused(self, refused: Sequence[Refusal]) -> None:
-        """What could not be settled fails its attempt instead."""
+        """Fail the attempts whose outcomes the store refused."""
         for each in refused:
             self._workload.add(fail(each.step, each.error, policy_of(each.step, self._catalog)))
         self._workload.outcomes.put(None)
@@ -141,7 +141,7 @@ class Requests:
         self._workload = workload
 
     def next(self) -> ClaimRequest | None:
-        """As many steps as the pools have room for now; None when they have none."""
+        """Ask for as many steps as the pools have room for; None if they have none."""
         requests = self._workload.windows.requests()
         if not requests:
             return None

@@ -1,4 +1,4 @@
-"""From claimed steps to executions in their pools."""
+"""Makes executions of claimed steps, and hands them to their pools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stepwell.engine.worker.workload import Workload
 
 
 class Dispatcher:
-    """Made in the thread whose context variables all bodies begin with."""
+    """All bodies begin with the context variables of the thread that makes this."""
 
     def __init__(self, worker_id: str, parts: WorkerParts, workload: Workload) -> None:
         self._worker_id = worker_id
@@ -63,7 +63,7 @@ class Dispatcher:
         return by_kind
 
     def _on_begin(self, execution: Execution) -> None:
-        """In the pool's thread, right before the body."""
+        """Called in the pool's thread, right before the body."""
         step = execution.step
         if step.timeout is not None:
             execution.deadline = self._monotonic() + step.timeout / 1e6

@@ -13,13 +13,14 @@ from stepwell.engine.worker.store_link import StoreLink
 
 _log = logging.getLogger("stepwell.worker")
 
-# A duty that failed is done again after so many seconds, or after a part of the time between two.
+# A duty that failed is done again after so many seconds, or after this part of its interval if that
+# is less.
 RETRY: Final = 5.0
 RETRY_PART: Final = 1 / 10
 
 
 class Duties:
-    """The duties of one worker, and when each is due. Used by whoever has the turn."""
+    """The duties of one worker. Used by the thread that has the turn."""
 
     def __init__(
         self,
@@ -33,12 +34,12 @@ class Duties:
         self._monotonic = monotonic
         self._at_each_look = tuple(duty for duty in duties if duty.every == 0)
         self._timed = {duty.name: duty for duty in duties if duty.every > 0}
-        # When the first of them is due.
+        # When the next of them is due.
         self.next = now = monotonic()
         self._due = dict.fromkeys(self._timed, now)
 
     def tend(self, now: float) -> None:
-        """Do what is due."""
+        """Do the duties that are due."""
         if now >= self.next:
             for name, due in tuple(self._due.items()):
                 if now >= due:
@@ -46,14 +47,14 @@ class Duties:
         self.look()
 
     def look(self) -> bool:
-        """Do those of each look; whether one of them says that there is something to do."""
+        """Do the duties of each look; returns whether one of them found something to do."""
         found = False
         for duty in self._at_each_look:
             found = self._run(duty) or found
         return found
 
     def do(self, name: str) -> None:
-        """Do one now, whenever it is due; the time to the next one begins anew."""
+        """Do a duty now, whenever it is due; its interval begins anew."""
         duty = self._timed[name]
         self._due[name] = self._monotonic() + duty.every
         if self._run(duty):
@@ -61,7 +62,7 @@ class Duties:
         self.next = min(self._due.values())
 
     def hasten(self, name: str, at: float) -> None:
-        """Do one no later than `at`."""
+        """Do a duty no later than `at`."""
         if at < self._due[name]:
             self._due[name] = at
             self.next = min(self.next, at)
@@ -71,7 +72,7 @@ class Duties:
             return bool(duty.run())
         except StoreError as error:
             self._link.trouble(error)
-            pause = self._link.pause  # soon again: the time until leases lapse is running
+            pause = self._link.pause  # soon again, as leases may lapse
         except RuntimeClosed:
             raise
         except Exception as error:
@@ -81,7 +82,7 @@ class Duties:
                 *(duty.name, error),
                 extra={"action": "duty_failed"},
             )
-            self._link.drop_unheld()  # if it was the renewal that goes on failing
+            self._link.drop_unheld()  # the renewal of leases may be what keeps failing
         if duty.every:
             again = self._monotonic() + pause
             self._due[duty.name] = min(self._due[duty.name], again)

@@ -38,17 +38,17 @@ class Idle:
         self._monotonic = monotonic
 
     def wait(self) -> None:
-        """Until an outcome, a wake-up, a commit by others, or the time of something due."""
+        """Wait for an outcome, a wake-up, a commit by others, or until something is due."""
         turn, workload, pacing = self._turn, self._workload, self._pacing
         if turn.was_borrowed and not workload.in_flight:
-            turn.was_borrowed = False  # all ended: whoever waits for that asks first
+            turn.was_borrowed = False  # all has ended: `until` is asked before the next wait
             return
         now = self._monotonic()
         eager = pacing.is_eager(now)
         until = min(self._duties.next, now + pacing.longest_wait())
         asked = self._lifecycle.draining
         while True:
-            # Where something runs, its outcome mostly comes before it is worth to ask.
+            # While something runs, its outcome usually comes before it is worth asking.
             if not asked and not workload.in_flight:
                 until, asked = min(until, now + self.due_in()), True
             items = self._collect_while_free(WATCH_EAGER if eager else WATCH_IDLE)
@@ -81,8 +81,8 @@ class Idle:
         return min(seconds, pacing.seconds_until(pacing.wake_at, now))
 
     def _collect_while_free(self, seconds: float) -> list[tuple[Execution, Outcome]]:
-        """What the pools delivered; meanwhile others may borrow the turn."""
-        if self._turn.was_borrowed:  # they get along without this thread
+        """Collect what the pools delivered; meanwhile other threads may borrow the turn."""
+        if self._turn.was_borrowed:  # other threads work without this one
             self._turn.was_borrowed = False
             seconds = WATCH_IDLE
         return self._turn.lend(self._workload.collect, seconds)

@@ -1,4 +1,4 @@
-"""What a worker holds at the moment: its executions, from claim to outcome."""
+"""The executions that a worker holds, from claim to outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stepwell.engine.step.execution import Execution
 
 
 class InFlight:
-    """Executions by step; used by the worker's thread, but for `watch_time`."""
+    """Used by the thread that has the turn, except `watch_time`."""
 
     def __init__(self, suspect_from: int) -> None:
         self._suspect_from = suspect_from
@@ -21,7 +21,7 @@ class InFlight:
         return len(self._executions)
 
     def __iter__(self) -> Iterator[Execution]:
-        """The executions as they are now, newest claim last; may be removed meanwhile."""
+        """The executions as they are now, newest claim last; some may be removed meanwhile."""
         return iter(tuple(self._executions.values()))
 
     def __contains__(self, execution: Execution) -> bool:
@@ -29,11 +29,11 @@ class InFlight:
 
     @property
     def has_suspect(self) -> bool:
-        """Whether one of them lost its last lease but one: it may be what killed its workers."""
+        """Whether one of them has one lease left to lose: it may have killed its workers."""
         return self._suspect is not None
 
     def add(self, executions: Iterable[Execution]) -> None:
-        """From their claim on."""
+        """Hold executions whose steps were just claimed."""
         held, suspect_from = self._executions, self._suspect_from
         for execution in executions:
             step = execution.step
@@ -42,7 +42,7 @@ class InFlight:
                 self._suspect = execution
 
     def remove(self, execution: Execution) -> bool:
-        """It ended, or is not ours any more; False if it was not ours already."""
+        """Let go of an execution; returns False if it was not held any more."""
         key = execution.step.key
         if self._executions.get(key) is not execution:
             return False
@@ -54,25 +54,25 @@ class InFlight:
         return True
 
     def of(self, key: int) -> Execution | None:
-        """The execution of a step, under whichever lease."""
+        """The execution of a step, under any lease; None if it is not held."""
         return self._executions.get(key)
 
     def holder(self, step: ClaimedStep) -> Execution | None:
-        """The execution under this very lease."""
+        """The execution of a step under exactly this lease; None if it is not held."""
         execution = self._executions.get(step.key)
         return execution if execution is not None and execution.step is step else None
 
     def watch_time(self, execution: Execution) -> None:
-        """It has a deadline; called in the pool's thread."""
+        """Watch the deadline of an execution; called in the pool's thread."""
         self._timed[execution.step.key] = execution
 
     @property
     def has_deadlines(self) -> bool:
-        """Whether any may come to be overdue."""
+        """Whether any execution has a deadline."""
         return bool(self._timed)
 
     def overdue(self, now: float) -> list[Execution]:
-        """Those past their deadline."""
+        """The executions that are past their deadlines."""
         late = []
         for execution in tuple(self._timed.values()):
             if execution not in self:

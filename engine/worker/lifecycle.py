@@ -4,9 +4,9 @@
                        │                                                         ▲
                        └── a mistake of the program ──▶ broken ──────────────────┘
 
-Draining, it claims no more, lets its steps finish and gives back the rest. Broken, it sends
-nothing to the store any more, and its leases lapse. In a fork it is `disowned` from any of these:
-it goes on in the parent alone.
+A draining worker claims no more, lets its steps finish and gives back the rest. A broken one sends
+nothing more to the store, and its leases lapse. In a fork, a worker in any of these states is
+`disowned`: it goes on only in the parent.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _log = logging.getLogger("stepwell.worker")
 
 
 class Lifecycle:
-    """What a worker was told to do, and whether it can. `stop` may be called from anywhere."""
+    """What a worker was told to do, and whether it can. Any thread may call `stop`."""
 
     def __init__(self, worker_id: str, grace: float) -> None:
         self._worker_id = worker_id
         self._setting = grace
         self._asked: float | None = None
         self._stop: threading.Event | None = None
-        # Whether a store out of reach is waited for longer than its leases last.
+        # Whether it waits for a store that is out of reach for longer than its leases last.
         self.patient = False
         self.broken = False
         self.disowned = False
@@ -37,7 +37,7 @@ class Lifecycle:
         self.patient, self._stop = patient, stop
 
     def stop(self, grace: float | None) -> None:
-        """Drain, within `grace` seconds (None: the setting's); of several, the shortest holds."""
+        """Drain within `grace` seconds (None: as the setting says); the shortest grace holds."""
         grace = self._setting if grace is None else grace
         self._asked = grace if self._asked is None else min(grace, self._asked)
 
@@ -52,9 +52,9 @@ class Lifecycle:
         return self._setting if self._asked is None else self._asked
 
     def fail(self, error: Exception) -> None:
-        """The worker ends by `error`; a mistake of the program is logged, and makes it broken.
+        """Note that the worker ends with `error`. A bug of the program is logged, and breaks it.
 
-        To give back what it holds could end like what went wrong.
+        A broken worker does not give back what it holds, as that could fail in the same way.
         """
         if isinstance(error, StepwellError):
             return

@@ -1,4 +1,4 @@
-"""Messages of many threads for one that waits for them, at most for a time."""
+"""A queue from many threads to one, which waits with a timeout."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class OutcomeQueue(Generic[T]):
             except IndexError:
                 if not rang:
                     raise Empty from None
-            # It may have rung for what was taken before: then the wait begins anew, once.
+            # It may have rung for an item that was taken before: then wait once more.
             rang = self._empty.acquire(timeout=-1 if timeout is None else timeout)

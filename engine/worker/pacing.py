@@ -9,24 +9,24 @@ from typing import Final
 from stepwell.engine.exchange import ClaimedStep, ClaimRequest, Exchange, Outcome
 from stepwell.engine.ids import jitter
 
-# How often an idle worker asks whether another process committed: at first, and later on.
+# How often an idle worker asks whether another process committed, in seconds: at first, and later.
 WATCH_EAGER: Final = 0.002
 WATCH_IDLE: Final = 0.01
 EAGER_FOR: Final = 1.0
-# An idle worker that is told nothing looks less and less often, down to once in this many polls.
+# While nothing happens, an idle worker looks less and less often, down to once in so many polls.
 MOST_PATIENT: Final = 8
 # The longest time to let outcomes gather for a larger group, in seconds.
 MAX_GATHER: Final = 0.005
-# An exchange that moves more steps pays for itself: nothing more needs to come. With steps of many
-# runs it may be of more, as each of them brings but a few.
+# An exchange that moves more steps than this is large enough, and does not wait for more. If they
+# are of many runs the limit is higher, as each run brings only a few.
 ENOUGH: Final = 64
 ENOUGH_OF_MANY: Final = 256
-# So many runs in one exchange are many: more of them will come, even if none of their steps runs.
+# An exchange of so many runs is one of many: more will come, even if none of their steps runs.
 MANY_RUNS: Final = 8
 
 
 class Pacing:
-    """What the last exchange says of the next one. Used by whoever has the turn."""
+    """What the last exchange tells about the next one. Used by the thread that has the turn."""
 
     def __init__(self, poll_interval: float, monotonic: Callable[[], float]) -> None:
         self._poll_interval = poll_interval
@@ -37,7 +37,7 @@ class Pacing:
         self.many_runs = False
         # When it last exchanged, by the store's clock.
         self.looked_at = 0
-        # What the last exchange told to be due next, by the store's clock.
+        # What is due next, as the last exchange told it, by the store's clock.
         self.wake_at: int | None = None
         self._store_ahead = 0.0
         self._gather_until = 0.0
@@ -51,11 +51,11 @@ class Pacing:
         exchanged: Exchange,
         before: float,
     ) -> None:
-        """Take in what an exchange that was begun at `before` brought."""
+        """Take note of the result of an exchange that began at `before`."""
         claimed = exchanged.claimed
         after = self._last_work = self._monotonic()
         asked = sum(pool.limit for pool in request.pools) if request else 0
-        # With less than asked for, there is nothing more until something changes.
+        # If it brought fewer than it asked for, there is no more to claim until something changes.
         self.wants_claim = bool(claimed) and len(claimed) >= asked
         moved = len(outcomes) + len(claimed)
         small = MANY_RUNS <= moved <= ENOUGH_OF_MANY
@@ -64,7 +64,7 @@ class Pacing:
         if self.many_runs or moved <= ENOUGH:
             self._gather_until = after + min(2 * (after - before), MAX_GATHER)
         self.wake_at = exchanged.wake_at
-        # Even when there was no room for anything: what waits for room is not due.
+        # Even if there was no room to claim: a step that waits for room is not due.
         self.looked_at = exchanged.now
         if claimed or exchanged.ended_runs:
             self._idle_looks = 0
@@ -75,22 +75,22 @@ class Pacing:
         return self._gather_until - self._monotonic()
 
     def is_eager(self, now: float) -> bool:
-        """Whether there was work a moment ago, so that more is likely."""
+        """Whether there was work a moment ago, so that more is likely to come."""
         return now - self._last_work < EAGER_FOR
 
     def longest_wait(self) -> float:
-        """Seconds until the next poll: longer while nothing comes, and never the same for all."""
+        """Seconds until the next poll: more while nothing comes, and different in each worker."""
         self._idle_looks += 1
         times = min(2 ** min(self._idle_looks - 1, 10), MOST_PATIENT)
         longer: float = times * (1 + jitter() / 10)
         return self._poll_interval * longer
 
     def seconds_until(self, time: int | None, now: float) -> float:
-        """How far off a time of the store's clock is; inf for None."""
+        """Seconds from `now` until a time of the store's clock; inf for None."""
         return inf if time is None else max(0.0, (time - self._store_ahead) / 1e6 - now)
 
 
 def _runs(outcomes: Sequence[Outcome], claimed: Sequence[ClaimedStep]) -> int:
-    """The number of runs that these are of."""
+    """How many runs these steps belong to."""
     settled = {outcome.step.run.key for outcome in outcomes}
     return len(settled.union(step.run.key for step in claimed))

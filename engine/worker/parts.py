@@ -21,7 +21,7 @@ from stepwell.engine.worker.turn import TurnLock
 
 @dataclass(frozen=True, slots=True)
 class Synchronization:
-    """How the threads of a worker wait for each other; the simulator gives its own."""
+    """How the threads of a worker wait for each other; the simulator has its own ways."""
 
     make_outcome_queue: Callable[[], OutcomeQueue[Any]] = OutcomeQueue
     make_turn_lock: Callable[[], TurnLock] = threading.RLock
@@ -32,7 +32,7 @@ class Synchronization:
 class WorkerParts:
     """What the workers of a runtime share.
 
-    `on_ended` is told the ids of runs that ended; `duties` are done besides those that every
+    `on_ended` is called with the ids of runs that ended; `duties` are added to those that every
     worker has.
     """
 
@@ -50,7 +50,7 @@ class WorkerParts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRole:
-    """What a worker works on: `queues` None means all; `labels` open those that ask for them."""
+    """What a worker claims: `queues` None means all; `labels` are those that queues may require."""
 
     queues: tuple[str, ...] | None = None
     labels: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Pools as they are registered: a name, a size, and how one is made for a worker."""
+"""Pools as they are registered: a name, a size, and how to make one for a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 
 @dataclass(frozen=True, slots=True)
 class PoolParts:
-    """What a pool is made with. It calls `deliver(task, outcome)` once for each task that began."""
+    """What a pool is made of. It calls `deliver(task, outcome)` once for each task that began."""
 
     size: int
     deliver: Callable[[Any, Outcome], None]
@@ -32,11 +32,11 @@ class PoolParts:
 class PoolSpec:
     """A pool that executors may name: `@package.executor(…, pool="reports")`.
 
-    `size` is its number of slots, fixed or taken from the settings. `make` makes it when a worker
-    has the first step for it, or is the name of the built-in pool that it is another one of.
-    `killable` says that `shutdown` ends whatever still runs; `keeps_turn` that outcomes are
-    delivered by threads in which the worker's next cycle may run, as nothing else waits for them.
-    Raises InvalidInput.
+    `size` is its number of slots, fixed or taken from the settings. `make` makes the pool when a
+    worker has the first step for it; a name instead means another pool like that built-in one.
+    `killable` says that `shutdown` ends whatever still runs; `keeps_turn` that the threads which
+    deliver outcomes may also run the worker's next cycle, as nothing else waits for them. Raises
+    InvalidInput.
     """
 
     name: str

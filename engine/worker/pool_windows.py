@@ -1,7 +1,8 @@
 """A worker's pools, and how many steps it claims ahead for each.
 
-The window of a pool is its slots and as many steps as it finishes in `AHEAD` seconds, measured: the
-next step is there when a slot falls free, fast work never starves, and slow work is not hoarded.
+The window of a pool is its number of slots, and the number of steps that it finishes in `AHEAD`
+seconds, as measured. So the next step is there when a slot becomes free, and a worker with slow
+steps does not keep them from other workers.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ MakePool = Callable[[PoolSpec, int], Pool]
 AHEAD = 0.05
 SMOOTHING = 0.5
 SAMPLE_STEPS = 64
-# How long what was told to end may still take in a pool that cannot kill it, in seconds.
+# How long canceled bodies may take to end in a pool that cannot kill them, in seconds.
 UNWIND = 0.5
 
 
 class PoolWindow:
-    """One pool with the kinds it runs, what is claimed for it, and how fast it is.
+    """One pool with the kinds it runs, how many steps are claimed for it, and how fast it is.
 
-    The rate is steps finished per second in which there was something to do: once the last of them
-    has ended, a slow store does not make the pool slow.
+    The rate is the number of steps finished per second of busy time, which ends with the last body:
+    a slow store does not make the pool look slow.
     """
 
     def __init__(self, spec: PoolSpec, size: int) -> None:
@@ -51,7 +52,7 @@ class PoolWindow:
         self.claimed += count
 
     def measure(self, now: float) -> None:
-        """Take a sample of the rate, once it says something."""
+        """Take a sample of the rate, once enough is known for one."""
         if self._busy_since is not None:
             until = now if self.claimed else min(now, max(self._busy_since, self.ended_at))
             self._busy += until - self._busy_since
@@ -67,7 +68,7 @@ class PoolWindow:
 
 
 class PoolWindows:
-    """The pools of one worker; used by whoever has its turn, but for `ended`."""
+    """The pools of one worker. Used by the thread that has the turn, except `ended`."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class PoolWindows:
         self._known = 0
 
     def _learn_kinds(self) -> None:
-        """Kinds may be registered at any time."""
+        """Take in new kinds, which may be registered at any time."""
         kinds = self._catalog.kinds()
         if len(kinds) == self._known:
             return
@@ -121,11 +122,11 @@ class PoolWindows:
         window.pool.submit(executions)
 
     def ended(self, kind: str) -> None:
-        """A body of this kind ended; called in the pool's thread."""
+        """Note that a body of this kind ended; called in the pool's thread."""
         self._of_kind[kind].ended_at = self._monotonic()
 
     def freed(self, kind: str) -> None:
-        """An execution of this kind ended, one way or another."""
+        """Note that an execution of this kind ended in any way, which makes room."""
         window = self._of_kind[kind]
         window.claimed -= 1
         window.finished += 1
@@ -157,9 +158,10 @@ class PoolWindows:
             pool.cancel(execution)
 
     def shutdown(self, grace: float) -> None:
-        """Stop all pools; all in them was told to end before.
+        """Stop all pools, after all executions in them were told to end.
 
-        What can be killed has `grace` seconds; to wait as long for the rest would change nothing.
+        Pools that can kill give `grace` seconds. The others get less: waiting longer would end
+        nothing.
         """
         for window in self._windows.values():
             if window.pool is not None:

@@ -46,7 +46,7 @@ class Shutdown:
         self._cycle = cycle
 
     def run(self) -> None:
-        """All of that; a store out of reach is left as it is, and leases lapse."""
+        """Finish, give back and stop. If the store is out of reach, leases lapse."""
         if self._lifecycle.draining:
             self._registration.announce(EventType.WORKER_DRAINING)
         reach(Point.DRAINING)
@@ -68,10 +68,10 @@ class Shutdown:
             self._registration.announce(EventType.WORKER_STOPPED)
 
     def _finish(self, begun: float) -> None:
-        """Let running steps come to their ends, within the grace period from `begun` on."""
+        """Let running steps finish, within the grace period, which began at `begun`."""
         workload = self._workload
         if workload.in_flight:
-            # What was canceled meanwhile need not be waited for.
+            # This drops what was canceled meanwhile, which need not be waited for.
             self._duties.do(RENEW)
         while not workload.is_empty and self._monotonic() - begun < self._lifecycle.grace:
             self._duties.tend(self._monotonic())
@@ -80,7 +80,7 @@ class Shutdown:
                 self._cycle.exchange(None)
 
     def at_once(self) -> None:
-        """The end of a worker that was never registered: nothing is waited for."""
+        """End a worker that was never registered, without waiting for anything."""
         try:
             self._release_all()
         finally:
@@ -88,7 +88,7 @@ class Shutdown:
             self._link.close()
 
     def _release_all(self) -> None:
-        """Give back uncharged what is still running, and settle all that is left."""
+        """Give back uncharged what is still running, and settle everything that is left."""
         workload = self._workload
         workload.release_all(STOPPED)
         if self._lifecycle.broken:  # nothing that it would send can be trusted

@@ -12,16 +12,16 @@ from stepwell.engine.worker.registration import Registration
 from stepwell.engine.worker.store_link import StoreLink
 from stepwell.engine.worker.workload import Workload
 
-# Their names; `renew` is also done when the store tells that something was canceled, and `reap`
-# when a lease of another worker lapses.
+# The names of duties that are also done before they are due: `renew` when the store tells that
+# something was canceled, and `reap` when a lease of another worker lapses.
 RENEW: Final = "renew"
 REAP: Final = "reap"
-# How often, in parts of a lease.
+# How often they are done in the time of a lease.
 PER_LEASE: Final = 3
 
 
 class StandardDuties:
-    """What they do. All but the time-outs go to the store, and raise StoreError."""
+    """What the duties do. All but `time_out` use the store, and raise StoreError."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class StandardDuties:
         self._monotonic = monotonic
 
     def all(self) -> tuple[Duty, ...]:
-        """In the order in which they are done when they are due together."""
+        """All of them, in the order in which they are done if they are due together."""
         every = self._settings.lease / PER_LEASE
         return (
             Duty(RENEW, every, self.renew),
@@ -50,7 +50,7 @@ class StandardDuties:
         )
 
     def renew(self) -> None:
-        """Extend all leases in one statement; drop what is not held any more."""
+        """Extend all leases in one statement; drop the executions whose leases are lost."""
         before = self._monotonic()
         self._workload.release_surplus()
         reach(Point.BEFORE_RENEWAL)
@@ -58,7 +58,7 @@ class StandardDuties:
         lost = self._link.store.renew(self._worker_id, self._workload.steps(), lease)
         self._link.renewed(before)
         reach(Point.AFTER_RENEWAL)
-        if not self._workload.unsettled:  # which may need more room than this did
+        if not self._workload.unsettled:  # which may need more room on the disk than this did
             self._link.reached()
         for each in lost:
             execution = self._workload.in_flight.holder(each.step)

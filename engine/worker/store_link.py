@@ -5,13 +5,13 @@
     │         │ ◀──────────────────────── │         │ ─────────────────▶ │      │
     └─────────┘   something was written   └─────────┘  the store is gone └──────┘
 
-In trouble each try comes after a longer pause. When the leases are about to lapse by this process's
-clock, or are in a store that was left for another one, all that is in flight is dropped; the worker
-ends with the error, or, if it is patient, goes on trying.
+In trouble, each try comes after a longer pause. When the leases are about to lapse by the clock of
+this process, or the store was replaced by another one, everything in flight is dropped; then the
+worker ends with the error, or goes on trying if it is patient.
 
-An error says nothing about whether the last transaction was committed. So after one the link is
-*uncertain*: steps may be claimed for this worker that it has not heard of. The next exchange that
-succeeds gives them back, and makes it certain again.
+An error does not tell whether the last transaction was committed. So after an error the link is
+*uncertain*: steps may be claimed for this worker without its knowledge. The next exchange that
+succeeds gives them back, and makes the link certain again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _log = logging.getLogger("stepwell.worker")
 
 PAUSE_MIN: Final = 0.05
 PAUSE_MAX: Final = 2.0
-# The part of a lease after which steps are not held any more, as they cannot be renewed.
+# After this part of a lease without a renewal, its steps count as lost.
 HELD_FOR: Final = 0.9
 
 
 class StoreLink:
-    """Used by whoever has the turn."""
+    """Used by the thread that has the turn."""
 
     def __init__(
         self, worker_id: str, parts: WorkerParts, workload: Workload, lifecycle: Lifecycle
@@ -46,15 +46,15 @@ class StoreLink:
         self._lifecycle = lifecycle
         self._lease = parts.settings.lease
         self._monotonic = parts.clock.monotonic
-        # When the leases were last known to be good for their whole time.
+        # Since when all leases are good for their whole time.
         self._renewed = self._monotonic()
         # The last pause after trouble, in seconds; zero when the store is reached.
         self.pause = 0.0
         self.uncertain = False
 
     def exchange(self, outcomes: list[Outcome], request: ClaimRequest | None) -> Exchange | None:
-        """Settle and claim, or None in trouble; then the outcomes must be kept for another try."""
-        if self.watch.left():  # as another thread was told
+        """Settle and claim. None means trouble: keep the outcomes for another try."""
+        if self.watch.left():  # another thread has found out
             self.trouble(StoreGone("the store is another one now; begun steps are left"))
             return None
         try:
@@ -64,28 +64,28 @@ class StoreLink:
             return None
 
     def exchanged(self, exchanged: Exchange, *, wrote: bool) -> None:
-        """An exchange succeeded; one that wrote nothing does not tell that the disk has room."""
+        """Note that an exchange succeeded. Only one that wrote proves that the disk has room."""
         if wrote:
             self.pause = 0.0
         if exchanged.hinted:
             self.watch.hinted()
 
     def renewed(self, at: float) -> None:
-        """All leases are good for their whole time from `at` on."""
+        """Note that all leases are good for their whole time from `at` on."""
         self._renewed = at
 
     def reached(self) -> None:
-        """The store was written to: trouble is over."""
+        """Note that the store was written to: trouble is over."""
         self.pause = 0.0
 
     def trouble(self, error: StoreError) -> None:
-        """Pause, collecting outcomes; raises `error` when the link is lost, unless patient."""
+        """Pause, and collect outcomes; raises `error` if the link is lost, unless patient."""
         self.uncertain = True
         if self.pause == 0.0:
             _log.warning("%s; trying again", error, extra={"action": "store_trouble"})
         longest = min(PAUSE_MAX, self._lease / 20)
         self.pause = min(max(PAUSE_MIN, self.pause * 2), longest)
-        # What was claimed in a store that is gone is not held in the one that comes instead.
+        # The store that takes its place knows nothing of the steps that were claimed.
         gone = isinstance(error, StoreGone)
         if gone:
             self.watch.left()
@@ -94,16 +94,17 @@ class StoreLink:
         self._workload.take(self._workload.collect(block=self.pause))
 
     def drop_unheld(self, *, gone: bool = False) -> bool:
-        """Drop all that is in flight if its leases are about to lapse, or if the store is gone."""
+        """Drop everything in flight if its leases are about to lapse, or if the store is gone."""
         if not gone and self._monotonic() - self._renewed <= self._lease * HELD_FOR:
             return False
         self._workload.drop_all()
         return True
 
     def release_unknown(self, claimed: list[ClaimedStep]) -> bool:
-        """If uncertain, give back what a commit claimed that was never heard of.
+        """If uncertain, give back the steps that were claimed without the worker's knowledge.
 
-        `claimed` are steps that are about to be dispatched. Returns whether there was any.
+        The steps in `claimed`, which are about to be dispatched, are kept. Returns whether there
+        were any.
         """
         if not self.uncertain:
             return False
@@ -117,7 +118,7 @@ class StoreLink:
         return found
 
     def others_committed(self) -> bool:
-        """Whether another process did; also when that cannot be told."""
+        """Whether another process committed something; True if that cannot be told."""
         try:
             return self.watch.changed()
         except StoreError as error:
@@ -125,5 +126,5 @@ class StoreLink:
             return True
 
     def close(self) -> None:
-        """Give back what watches the store; the store is its owner's."""
+        """Stop watching the store. Its owner closes it."""
         self.watch.close()

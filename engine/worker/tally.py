@@ -1,4 +1,4 @@
-"""What is counted of outcomes: for the result of a cycle, and for what is settled together."""
+"""Counts outcomes: for the result of a cycle, and to limit what is settled together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from stepwell.engine.model import CycleResult
 
 
 class Tally:
-    """Counts what became of outcomes, for `CycleResult`."""
+    """Counts what became of outcomes, for a `CycleResult`."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(CycleResult.__dataclass_fields__, 0)
 
     def refreshed(self, count: int) -> None:
-        """Steps made ready again."""
+        """Count steps that were made ready again."""
         self._counts["refreshed"] += count
 
     def add(self, outcomes: list[Outcome], exchanged: Exchange) -> None:
-        """Outcomes that were handed to this exchange."""
+        """Count the outcomes that were handed to an exchange."""
         counts = self._counts
         lost = {id(lease.step) for lease in exchanged.lost}
         refused = {id(refusal.step) for refusal in exchanged.refused}
@@ -33,7 +33,7 @@ class Tally:
                 counts[_end(outcome)] += 1
 
     def result(self) -> CycleResult:
-        """All counts."""
+        """The counts so far."""
         return CycleResult(**self._counts)
 
 

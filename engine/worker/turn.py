@@ -1,15 +1,15 @@
-"""The turn of a worker: which thread may use its store, and all that the worker holds.
+"""The turn of a worker: the thread that has it may use the store, and all that the worker holds.
 
     ┌───────┐  lend: the worker's own thread waits  ┌──────┐  borrow  ┌──────────┐
     │ taken │ ────────────────────────────────────▶ │ free │ ───────▶ │ borrowed │
     │       │ ◀──────────────────────────────────── │      │ ◀─────── │          │
     └───────┘  something came, or time has passed   └──────┘ give_back└──────────┘
 
-A pool's thread that brings the outcome of the only step in flight borrows the turn for one cycle
-and goes on with what it claimed: a chain of short steps runs in one thread, and no step waits for
-another thread to wake up. In the same way a thread that starts a run borrows it while the worker
-has nothing to do, and claims in the same transaction. Whoever does not get it leaves its news in
-the outcome queue.
+A pool's thread that brings the outcome of the only step in flight borrows the turn for one cycle,
+and goes on with what it claimed: so a chain of short steps runs in one thread, and no step waits
+for another thread to wake up. In the same way a thread that starts a run borrows the turn while the
+worker has nothing to do, and claims in the same transaction. A thread that does not get the turn
+puts an outcome, or a wake-up, into the outcome queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class TurnLock(Protocol):
-    """Whoever has it may take it again, and must release it as often."""
+    """A thread that has it may acquire it again, and must release it as often."""
 
     def acquire(self, blocking: bool = True) -> bool: ...
     def release(self) -> None: ...
@@ -32,7 +32,7 @@ class Turn:
     """Once a worker runs, its turn is free only during `lend`."""
 
     def __init__(self, lock: TurnLock) -> None:
-        # An interrupt may come at any moment and end in a shutdown, which takes the turn again.
+        # Reentrant, as an interrupt may come at any moment, and the shutdown takes the turn again.
         self._lock = lock
         self._is_free = False
         self._failure: BaseException | None = None
@@ -40,7 +40,7 @@ class Turn:
         self.was_borrowed = False
 
     def take(self) -> None:
-        """Wait for the turn and keep it, from others and from what may still want to borrow it."""
+        """Wait for the turn, and take it; nobody can borrow it before it is lent."""
         self._lock.acquire()
         self._is_free = False
 
@@ -51,7 +51,7 @@ class Turn:
     def lend(self, wait: Callable[[float], T], seconds: float) -> T:
         """Leave the turn to others during `wait(seconds)`.
 
-        Raises what ended the cycle of a borrower.
+        Raises the error of a borrower's cycle, if there was one.
         """
         self._is_free = True
         self._lock.release()
@@ -73,7 +73,7 @@ class Turn:
         return took
 
     def fail(self, failure: BaseException) -> None:
-        """A borrower's cycle failed: the worker's own thread raises it."""
+        """Keep the error of a borrower's cycle, for the worker's own thread to raise."""
         self._failure = failure
 
     @property
@@ -86,6 +86,6 @@ class Turn:
         self._lock.release()
 
     def disown(self) -> None:
-        """In a fork: nobody here gets the turn any more, whoever had it in the parent."""
+        """In a fork, let no thread get the turn any more, whoever had it in the parent."""
         self._lock = threading.RLock()
         self._lock.acquire()

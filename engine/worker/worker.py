@@ -1,15 +1,16 @@
-"""A worker: claims steps, has pools run them, and settles what comes of it.
+"""A worker: claims steps, has pools run them, and settles their outcomes.
 
-Its own thread goes round, and one thread at a time owns the store::
+It works in cycles, and one thread at a time uses the store::
 
     cycle: collect outcomes ─▶ exchange (settle + claim, one transaction) ─▶ dispatch to pools
       ▲                                                                           │
       └──── idle: wait for an outcome, a wake-up, a commit of others, a due time ◀┘
 
-Each part is a module: `cycle`, `idle` and `shutdown`; `lifecycle` (what it was told), `turn` (who
-may use the store), `pacing` (when to claim and to gather), `store_link` (trouble, uncertainty),
-`workload` and `in_flight` (what it holds), and `duties` (what it does from time to time). Where a
-part is a state machine, its module draws it.
+Each part is a module: `cycle`, `idle` and `shutdown`; `lifecycle` (what it was told to do), `turn`
+(which thread may use the store), `pacing` (when to claim, and when to wait for more outcomes),
+`store_link` (errors of the store, and what is uncertain after one), `workload` and `in_flight`
+(what it holds), and `duties` (what it does from time to time). The module of a part that is a state
+machine has a diagram of it.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ from stepwell.engine.worker.workload import LOOK, Workload
 
 
 class Worker:
-    """Runs in the thread that calls `run`, `cycle` or `run_once`; the rest may be called anywhere.
+    """Works in the thread that calls `run`, `cycle` or `run_once`; any thread may call the rest.
 
-    `queues` None means all queues; `labels` open those queues that ask for them. Bodies begin with
-    the context variables of the thread that makes the worker.
+    `queues` None means all queues; with `labels`, it may also claim from queues that require them.
+    Bodies begin with the context variables of the thread that makes the worker.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class Worker:
         self._parts = parts
         settings, self._monotonic = parts.settings, parts.clock.monotonic
         role = WorkerRole(queues, labels)
-        # Only a step that has one lease left to lose is kept apart: most workers die of other
-        # things than a step, and then all of theirs go on side by side.
+        # Most workers that die were not killed by a step. So a step is suspected of it, and kept
+        # apart from other suspects, only when it has one lease left to lose.
         suspect_from = max(1, settings.max_lost_leases - 1)
         self._turn = Turn(parts.synchronization.make_turn_lock())
         self._lifecycle = Lifecycle(worker_id, settings.grace)
@@ -112,27 +113,27 @@ class Worker:
 
     def _make_pool(self, spec: PoolSpec, size: int) -> Pool:
         parts = self._parts
-        assert callable(spec.make)  # as pools are registered
-        # The threads of other pools are waited for by all that runs there.
+        assert callable(spec.make)  # a name was resolved when the pool was registered
+        # In other pools, other bodies wait for the thread that delivers.
         deliver = self._deliver_in_turn if spec.keeps_turn else self._deliver
         return spec.make(PoolParts(size, deliver, parts.services, self.id, parts.clock))
 
     # --- what other threads may call --------------------------------------------------------
 
     def wake(self) -> None:
-        """There may be something to claim."""
+        """Make the worker look for steps to claim."""
         self._workload.outcomes.put(None)
 
     def stop(self, grace: float | None = None) -> None:
         """Claim no more; let running steps finish within `grace` seconds (None: the setting's).
 
-        Called again, the shorter grace holds.
+        If it is called again, the shortest grace holds.
         """
         self._lifecycle.stop(grace)
         self.wake()
 
     def disown(self) -> None:
-        """In a fork: its parent goes on with it. Who is in `run` here gets RefusedByState."""
+        """Give the worker up in a fork, as its parent goes on with it; `run` raises there."""
         self._lifecycle.disowned = True
         self._turn.disown()
 
@@ -142,14 +143,14 @@ class Worker:
         return self._lifecycle.draining
 
     def _deliver(self, task: Any, outcome: Outcome) -> None:
-        """Pools hand outcomes in from their own threads."""
+        """Take an outcome from a pool, in a thread of the pool."""
         self._workload.windows.ended(task.kind)
         self._workload.outcomes.put((task, outcome))
 
     def _deliver_in_turn(self, task: Any, outcome: Outcome) -> None:
-        """The same from a thread that may borrow the turn for a cycle, if nothing else goes on.
+        """As `_deliver`; if nothing else is in flight, this thread also runs the next cycle.
 
-        What goes wrong is for the worker's own thread, which is woken for it.
+        An error of the cycle is left to the worker's own thread, which is woken to raise it.
         """
         turn, workload = self._turn, self._workload
         if len(workload.in_flight) != 1 or self._lifecycle.draining or not turn.borrow():
@@ -168,10 +169,10 @@ class Worker:
             turn.give_back()
 
     def start_run(self, run: NewRun) -> Run | None:
-        """Store a run and claim of its steps, in the calling thread, in one transaction.
+        """Store a run and claim steps of it, in the calling thread, in one transaction.
 
-        None, and nothing is stored, when the worker has something else to do. Raises Conflict and
-        StoreError, as the store does.
+        If the worker has something else to do, this stores nothing and returns None. Raises
+        Conflict and StoreError, as the store does.
         """
         if not self._turn.borrow():
             return None
@@ -216,11 +217,11 @@ class Worker:
         stop: threading.Event | None = None,
         patient: bool = False,
     ) -> None:
-        """Work until `stop()` or `stop`, `until()` (asked once a cycle), or for some cycles.
+        """Work until `stop()`, `stop` or `until()` ends it, or for `max_cycles` cycles.
 
-        Steps that are still claimed then are finished or given back. When the store stays out of
-        reach for longer than a lease, its steps are dropped; then StoreError is raised, or, if
-        `patient`, the store is waited for.
+        `until()` is asked once a cycle. Steps that are still claimed at the end are finished or
+        given back. If the store stays out of reach for longer than a lease, all steps are dropped;
+        then this raises StoreError, or waits for the store if it is `patient`.
         """
         self._lifecycle.begin(patient, stop)
         self._turn.take()
@@ -261,7 +262,7 @@ class Worker:
     def _is_reached(self, until: Callable[[], bool]) -> bool:
         try:
             return until()
-        except StoreError as error:  # it is asked again once the store can be reached
+        except StoreError as error:  # it is asked again when the store can be reached
             self._link.trouble(error)
             return False
 
@@ -273,7 +274,7 @@ class Worker:
         return pacing.wake_at is None and self._parts.store.next_due(pacing.looked_at) is None
 
     def due_in(self) -> float:
-        """Seconds until something falls due that nobody has to tell of, or inf."""
+        """Seconds until something falls due just by the time, or inf."""
         return self._idle.due_in()
 
     def cycle(self) -> bool:
@@ -309,12 +310,12 @@ class Worker:
         return tally.result()
 
     def _claim_once(self) -> None:
-        """Claim, without another try: nothing was begun yet that would be lost."""
+        """Claim without trying again: nothing has begun that could be lost."""
         store, request, before = self._parts.store, self._requests.next(), self._monotonic()
         try:
             exchanged = store.exchange([], request)
         except StoreError:
-            with suppress(StoreError):  # it may have been claimed all the same
+            with suppress(StoreError):  # the claim may have been committed all the same
                 store.release_others(self.id, [])
             raise
         self._cycle.follow([], request, exchanged, before)

@@ -1,4 +1,4 @@
-"""What a worker has to do with: executions in its pools, and outcomes that are not settled yet."""
+"""What a worker holds: executions in its pools, and outcomes that are not settled yet."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stepwell.engine.worker.outcome_queue import OutcomeQueue
 from stepwell.engine.worker.pacing import Pacing
 from stepwell.engine.worker.pool_windows import PoolWindows
 
-# In the outcome queue: something has changed, but there is nothing more to claim.
+# In the outcome queue: something has changed, but not what can be claimed.
 LOOK: Final = object()
 
 
 class Workload:
-    """Used by whoever has the turn, but for `outcomes`, in which anybody may put something.
+    """Used by the thread that has the turn, except `outcomes`, into which any thread may put.
 
-    That is an execution with its outcome, None when there may be something to claim, or LOOK.
+    It holds executions with their outcomes, None if there may be something to claim, and LOOK.
     An execution leaves by `take`, with an outcome to settle, or by `drop`.
     """
 
@@ -51,7 +51,7 @@ class Workload:
     # --- outcomes ---------------------------------------------------------------------------
 
     def collect(self, block: float = 0.0) -> list[tuple[Execution, Outcome]]:
-        """What the pools delivered; waits up to `block` seconds for a first message."""
+        """What the pools delivered; waits up to `block` seconds for the first message."""
         items: list[Any] = []
         get = self.outcomes.get
         try:
@@ -66,7 +66,7 @@ class Workload:
             return items
 
     def take(self, items: Iterable[tuple[Execution, Outcome]]) -> None:
-        """Outcomes of executions that still count go on to be settled; late ones are ignored."""
+        """Keep outcomes to be settled; those of executions that are no longer held are ignored."""
         remove, freed, settle = self.in_flight.remove, self.windows.freed, self.unsettled.append
         for execution, outcome in items:
             if remove(execution):
@@ -74,11 +74,11 @@ class Workload:
                 settle(outcome)
 
     def add(self, outcome: Outcome) -> None:
-        """An outcome that needs no execution, to be settled with the next ones."""
+        """Keep an outcome that has no execution, to be settled with the next ones."""
         self.unsettled.append(outcome)
 
     def settled(self, count: int) -> None:
-        """The oldest `count` outcomes are settled; the rest comes with the next exchange."""
+        """Forget the oldest `count` outcomes, as they are settled; the others are next."""
         self.unsettled = self.unsettled[count:]
         if self.unsettled:
             self.outcomes.put(None)
@@ -86,7 +86,7 @@ class Workload:
     # --- executions that end otherwise ------------------------------------------------------
 
     def drop(self, execution: Execution) -> None:
-        """Cancel an execution whose lease is lost; what it makes is refused anyway."""
+        """Cancel an execution whose lease is lost; the store would refuse its outcome anyway."""
         self.in_flight.remove(execution)
         if not execution.revoke():
             self.windows.cancel(execution)
@@ -94,13 +94,13 @@ class Workload:
         self._pacing.wants_claim = True
 
     def drop_all(self) -> None:
-        """All leases are lost, those of outcomes too."""
+        """Drop all executions and outcomes, as all leases are lost."""
         for execution in self.in_flight:
             self.drop(execution)
         self.unsettled = []
 
     def time_out(self, now: float) -> bool:
-        """Cancel and fail what ran longer than its timeout; whether there was any."""
+        """Cancel and fail what ran longer than its timeout; returns whether anything did."""
         overdue = self.in_flight.overdue(now)
         for execution in overdue:
             seconds = (execution.step.timeout or 0) / 1e6
@@ -111,7 +111,7 @@ class Workload:
         return bool(overdue)
 
     def release(self, execution: Execution, reason: str) -> bool:
-        """Give a step back if its body has not begun; returns whether that is so."""
+        """Give a step back if its body has not begun; returns whether it did so."""
         if not execution.revoke():
             return False
         self.take(((execution, Released(execution.step, reason)),))
@@ -131,7 +131,7 @@ class Workload:
             self.take(((execution, outcome),))
 
     def release_surplus(self) -> None:
-        """Give back what was claimed ahead when the work turned out slower than before."""
+        """Give back what was claimed ahead, if steps have become slower since."""
         for pool, surplus in self.windows.surplus().items():
             left = surplus
             for execution in reversed(tuple(self.in_flight)):
