@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
@@ -75,45 +76,47 @@ class StepUnderTest(StepContext):
     """
 
     def __init__(self, runtime: VirtualRuntime, claimed: ClaimedStep) -> None:
-        services = runtime.internals.services
-        super().__init__(claimed, "test", services)
+        super().__init__(claimed, "test", runtime.internals.services)
+        self.internals.make_journal = partial(PassingJournal, clock=runtime.clock, reach=nowhere)
         self.runtime = runtime
-        self._passing = PassingJournal(self, claimed, services, runtime.clock, nowhere)
-        self.journal = self._passing
         self.dispose = weakref.finalize(self, runtime.close)
 
     @property
     def made(self) -> Made:
         """Everything made so far. Raises InvalidGraph for an invalid emission."""
+        made_records, artifacts, emitted, messages = self.internals.made()
         records: dict[str, dict[str, Any]] = {}
-        for (collection, key), record in self.effects.records.items():
-            records.setdefault(collection, {})[key] = decode(record.value)
+        for record in made_records:
+            records.setdefault(record.collection, {})[record.key] = decode(record.value)
         return Made(
             records=records,
             artifacts={
-                name: self._bytes(artifact.body, artifact.sha256)
-                for name, artifact in self.effects.artifacts.items()
+                artifact.name: self._bytes(artifact.body, artifact.sha256) for artifact in artifacts
             },
             emitted={
                 step.id: Emitted(
                     step.kind, decode(step.input), tuple(edge.target for edge in step.edges)
                 )
-                for step in self.finish_emitted()
+                for step in emitted
             },
             sent=[
-                Sent(message.run_id, message.topic, decode(message.payload))
-                for message in self.messages
+                Sent(message.run_id, message.topic, decode(message.payload)) for message in messages
             ],
-            operations={
-                operation.id: operation.value for operation in self._passing.ended.values()
-            },
-            result=self.returned,
+            operations=self._operations(),
+            result=self.internals.returned,
         )
+
+    def _operations(self) -> dict[str, Any]:
+        durable = self.internals.durable
+        if durable is None:
+            return {}
+        assert isinstance(durable.journal, PassingJournal)
+        return {operation.id: operation.value for operation in durable.journal.ended.values()}
 
     def _bytes(self, body: bytes | None, sha256: str) -> bytes:
         if body is not None:
             return body
-        with self._services.artifacts.open(sha256) as stream:
+        with self.internals.services.artifacts.open(sha256) as stream:
             return stream.read()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -13,6 +14,7 @@ from stepwell.composition import connect
 from stepwell.engine.checkpoints.checkpoint import Operation
 from stepwell.engine.clock import VirtualClock
 from stepwell.engine.crash_points import Stage
+from stepwell.engine.durable.durable import Rest
 from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.replay import Request
 from stepwell.engine.errors import WaitTimeout
@@ -22,9 +24,9 @@ from stepwell.engine.package import Package
 from stepwell.engine.ports import Task
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.runtime import Runtime
-from stepwell.engine.services import Services
+from stepwell.engine.services import DurableServices
+from stepwell.engine.settings import Settings
 from stepwell.engine.states import StepStatus
-from stepwell.engine.step.context import StepContext
 from stepwell.engine.step.execution import Execution
 from stepwell.engine.worker.pool_spec import PoolParts
 from stepwell.engine.worker.worker import Worker
@@ -185,9 +187,9 @@ class VirtualPool(InlinePool):
         for task in tasks:
             step = f"step {task.step.id!r}"
             self._reach(Stage.BODY_BEGINS.of(step))
-            if isinstance(task, Execution) and task.services.durable is not None:
-                task.context.journal = VirtualJournal(
-                    task.context, task.step, task.services, self._clock, self._reach
+            if isinstance(task, Execution):
+                task.context.internals.make_journal = partial(
+                    VirtualJournal, clock=self._clock, reach=self._reach
                 )
             attempt(task, self._deliver)
             self._reach(Stage.BODY_ENDED.of(step))
@@ -198,22 +200,22 @@ class VirtualJournal(Journal):
 
     def __init__(
         self,
-        context: StepContext,
         claimed: ClaimedStep,
-        services: Services,
+        execution_id: str,
+        services: DurableServices,
+        settings: Settings,
+        rest: Rest,
+        *,
         clock: VirtualClock,
         reach: Reach,
     ) -> None:
-        assert services.durable is not None
-
-        def rest(seconds: float) -> bool:
-            if seconds > 0 and not context.cancelled:
+        def pass_time(seconds: float) -> bool:
+            if seconds > 0 and not rest(0):
                 clock.advance(timedelta(seconds=seconds))
             clock.monotonic()  # raises Crashed in a dead process
-            return context.cancelled
+            return rest(0)
 
-        key, settings = context.idempotency_key, services.settings
-        super().__init__(claimed, key, services.durable, settings, rest)
+        super().__init__(claimed, execution_id, services, settings, pass_time)
         self.clock = clock
         self._reach = reach
 

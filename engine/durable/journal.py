@@ -82,7 +82,7 @@ class Journal:
         self.claimed = claimed
         self.signal: Signal | None = None
         self.variables: dict[str, Any] = {}
-        self._id = execution_id
+        self.execution_id = execution_id
         self.rest = rest
         self._checkpointer = services.checkpointer(claimed)
         self._lock = threading.RLock()
@@ -117,12 +117,12 @@ class Journal:
             if self._head is not None:
                 return
             try:
-                found = self.ask(load, self._checkpointer, self._id)
+                found = self.ask(load, self._checkpointer, self.execution_id)
             except NoCheckpoint:
                 self._head = self._first()
                 return
             if found.elsewhere:
-                raise recorded_elsewhere(self._id, found.elsewhere)
+                raise recorded_elsewhere(self.execution_id, found.elsewhere)
             self._recorded = {operation.id: operation for operation in found.operations}
             self._wait = pausing.noticed(found, self.claimed)
             self._pause_requested = found.pause_requested
@@ -134,8 +134,8 @@ class Journal:
         claimed = self.claimed
         small = len(claimed.input) <= MAX_INPUTS
         return Checkpoint(
-            id=self._id,
-            execution_id=self._id,
+            id=self.execution_id,
+            execution_id=self.execution_id,
             run_id=claimed.run.id,
             step_id=claimed.id,
             inputs=decode(claimed.input) if small else None,
@@ -313,7 +313,9 @@ class Journal:
             with self._saving:
                 self._write("completed")
         except StoreError as error:  # not essential: the step's commit is what counts
-            _log.warning("%s: %s", self._id, error, extra={"action": "checkpoint.not_completed"})
+            _log.warning(
+                "%s: %s", self.execution_id, error, extra={"action": "checkpoint.not_completed"}
+            )
 
     def ended_by(
         self, error: BaseException, outcome: Callable[[BaseException], Suspended | Failed]
@@ -326,7 +328,7 @@ class Journal:
             if not isinstance(error, BaseExceptionGroup):
                 _log.warning(
                     "%s: the body raised %r while it was unwound; that is ignored",
-                    *(self._id, type(error).__name__),
+                    *(self.execution_id, type(error).__name__),
                     exc_info=error,
                     extra={"action": "step.unwound"},
                 )

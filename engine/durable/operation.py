@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from stepwell.engine.checkpoints.checkpoint import Operation
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Point, reach
+from stepwell.engine.durable.body import INSIDE, Body
 from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.operation_errors import from_value, is_same, to_value
 from stepwell.engine.durable.replay import Request, operation_of
@@ -20,19 +20,16 @@ from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.payloads.types import PayloadType
 from stepwell.engine.retry import Retry, retry_delay
 
-# The execution and operation whose function runs in this thread or task, if any.
-INSIDE: ContextVar[tuple[object, str] | None] = ContextVar("stepwell_inside", default=None)
-
 
 class Work:
-    """A function that runs once, and its recorded operation; `owner` is its execution.
+    """A function that runs once, and its recorded operation; `body` is what called it.
 
     With `checkpoint` False, it runs each time and nothing is recorded.
     """
 
     def __init__(
         self,
-        owner: object,
+        body: Body,
         journal: Journal,
         request: Request,
         function: Callable[..., Any],
@@ -43,7 +40,7 @@ class Work:
         self.checkpoint = True
         self.retry: Retry | None = None
         self.of: PayloadType | None = None
-        self._owner = owner
+        self._body = body
         self._function = function
         self._arguments = arguments
         self._recorded: Operation | None = None
@@ -86,7 +83,7 @@ class Work:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """While the function runs: durable operations and effects are refused."""
-        token = INSIDE.set((self._owner, self.request.id))
+        token = INSIDE.set((self._body, self.request.id))
         try:
             yield
         finally:

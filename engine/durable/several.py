@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import stepwell.engine as engine
 from stepwell.engine.checkpoints.checkpoint import Operation
-from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.operation_errors import to_value
 from stepwell.engine.durable.replay import Request
-from stepwell.engine.durable.waits import (
-    MESSAGE_REFUSED,
-    DurableWaits,
-    misfit,
-    timed_out,
-)
+from stepwell.engine.durable.waits import MESSAGE_REFUSED, Waits, misfit, timed_out
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.exchange import Arrival
 from stepwell.engine.payloads.payload import decode
@@ -31,27 +25,24 @@ if TYPE_CHECKING:
     from stepwell.engine.durable.described_waits import Part
     from stepwell.engine.durable.descriptions import Answer, Description
 
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-D = TypeVar("D")
 T = TypeVar("T")
 
 
-class DurableSeveral(DurableWaits):
-    """Any of several waits, and all of them."""
+class CombinedWaits:
+    """The waits of one execution for any of several things, or for all of them."""
 
-    def wait_any(
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
+        self._journal = waits.journal
+        self._claimed = waits.journal.claimed
+
+    def any(
         self,
-        *waits: Description[T],
-        timeout: float | timedelta | None = None,
-        **named: Description[T],
+        waits: Sequence[Description[T]],
+        named: Mapping[str, Description[T]],
+        timeout: float | timedelta | None,
     ) -> Answer[T]:
-        """Wait for the first of several waits, in one suspension; returns which, and its value.
-
-        The one that came first counts, whenever the step runs again. Another message stays for the
-        next `receive`. Raises WaitTimeout if none came within `timeout` (seconds, a timedelta).
-        """
+        """See `StepContext.wait_any`."""
         parts, ended = self._several("any", waits, named, timeout)
         place = ended.value["index"]
         value = ended.value["value"]
@@ -60,59 +51,13 @@ class DurableSeveral(DurableWaits):
         )
         return answer
 
-    @overload
-    def wait_all(
-        self, first: Description[A], /, *, timeout: float | timedelta | None = None
-    ) -> tuple[A]: ...
-    @overload
-    def wait_all(
+    def all(
         self,
-        first: Description[A],
-        second: Description[B],
-        /,
-        *,
-        timeout: float | timedelta | None = None,
-    ) -> tuple[A, B]: ...
-    @overload
-    def wait_all(
-        self,
-        first: Description[A],
-        second: Description[B],
-        third: Description[C],
-        /,
-        *,
-        timeout: float | timedelta | None = None,
-    ) -> tuple[A, B, C]: ...
-    @overload
-    def wait_all(
-        self,
-        first: Description[A],
-        second: Description[B],
-        third: Description[C],
-        fourth: Description[D],
-        /,
-        *,
-        timeout: float | timedelta | None = None,
-    ) -> tuple[A, B, C, D]: ...
-    @overload
-    def wait_all(
-        self, *waits: Description[T], timeout: float | timedelta | None = None
-    ) -> tuple[T, ...]: ...
-    @overload
-    def wait_all(
-        self, *, timeout: float | timedelta | None = None, **named: Description[Any]
-    ) -> dict[str, Any]: ...
-    def wait_all(
-        self,
-        *waits: Description[Any],
-        timeout: float | timedelta | None = None,
-        **named: Description[Any],
+        waits: Sequence[Description[Any]],
+        named: Mapping[str, Description[Any]],
+        timeout: float | timedelta | None,
     ) -> Any:
-        """Wait for all of several waits, in one suspension: their values in order, or by name.
-
-        Takes nothing before all have come. Raises WaitTimeout if one did not come within
-        `timeout` (seconds, a timedelta); messages that did come stay.
-        """
+        """See `StepContext.wait_all`."""
         parts, ended = self._several("all", waits, named, timeout)
         values = tuple(
             engine.described_waits.given(part, value)
@@ -134,24 +79,22 @@ class DurableSeveral(DurableWaits):
         limit = None if timeout is None else check_wait(timeout, f"{call}.timeout")
         parts = engine.described_waits.described(call, waits, named, self._claimed.run.id)
         identities = [part.identity for part in parts]
-        request, journal = self._waiting(f"wait_{mode}", mode, (identities,))
+        journal, request = self._journal, self._waits.request(f"wait_{mode}", mode, (identities,))
         parts = [engine.described_waits.asked(part, self._claimed.id, request) for part in parts]
         ended = journal.recorded(request)
         journal.heed()
         if ended is None:
-            ended = self._await_several(journal, request, parts, limit)
+            ended = self._await(request, parts, limit)
         if ended.error is None:
             return parts, ended
         if ended.error.code == MESSAGE_REFUSED:
-            raise self._refused(journal, request, ended)
+            raise self._waits.refused(request, ended)
         what = "none of its waits was over" if mode == "any" else "not all of its waits were over"
         raise timed_out(journal, ended, f"{request.label}: {what}")
 
-    def _await_several(
-        self, journal: Journal, request: Request, parts: Sequence[Part], limit: int | None
-    ) -> Operation:
+    def _await(self, request: Request, parts: Sequence[Part], limit: int | None) -> Operation:
         """The record of waits that are over or timed out. Raises Suspend, and Permanent."""
-        waits = [part.wait for part in parts]
+        journal, waits = self._journal, [part.wait for part in parts]
         messages = journal.services.messages
         is_any, times = request.kind == "any", None
         while True:
@@ -168,30 +111,24 @@ class DurableSeveral(DurableWaits):
                 if is_any
                 else engine.described_waits.every(parts, found, times)
             )
-            if chosen is not None and self._take(journal, request, parts, chosen):
+            if chosen is not None and self._take(request, parts, chosen):
                 values = {place: decode(one.value) for place, one in chosen.items()}
                 answers = [{"index": place, "value": value} for place, value in values.items()]
                 value = answers[0] if is_any else list(values.values())
-                return self._settle(journal, request, decision=True, value=value)
+                return self._waits.settle(request, decision=True, value=value)
             if chosen is not None:  # another operation took a message meanwhile
                 continue
             if times.limit is not None and times.limit <= now:
                 error = to_value(WaitTimeout(f"{request.label}: the time is up"))
-                return self._settle(journal, request, decision=True, error=error)
+                return self._waits.settle(request, decision=True, error=error)
             journal.suspend(engine.described_waits.suspended(request, waits, times))
 
-    def _take(
-        self,
-        journal: Journal,
-        request: Request,
-        parts: Sequence[Part],
-        chosen: Mapping[int, Arrival],
-    ) -> bool:
+    def _take(self, request: Request, parts: Sequence[Part], chosen: Mapping[int, Arrival]) -> bool:
         """Take the messages of an answer, all or none; False if one has been taken meanwhile.
 
         Raises Permanent for one that does not fit its type: only that one is taken, and refused.
         """
-        take = journal.services.messages.take
+        ask, take = self._journal.ask, self._journal.services.messages.take
         wanted = []
         for place, one in chosen.items():
             part = parts[place]
@@ -200,8 +137,8 @@ class DurableSeveral(DurableWaits):
                 continue
             why = None if part.of is None else misfit(one.value, part.of)
             if why is not None:
-                if not journal.ask(take, self._claimed, [(one.message, operation)]):
+                if not ask(take, self._claimed, [(one.message, operation)]):
                     return False
-                raise self._refuse(journal, request, topic, why, operation)
+                raise self._waits.refuse(request, topic, why, operation)
             wanted.append((one.message, operation))
-        return not wanted or journal.ask(take, self._claimed, wanted)
+        return not wanted or ask(take, self._claimed, wanted)

@@ -1,39 +1,30 @@
-"""Waiting without a slot: sleeps, messages, decisions, and values of runs.
+"""Waits without a slot: sleeps, messages, decisions, and values of runs.
 
 A wait unwinds the execution with `Suspend`. When it is over, the body runs again from its start,
-replays what was recorded, and arrives here once more.
+replays what was recorded, and gets to the same wait once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final
 
 from stepwell.engine.checkpoints.checkpoint import Operation, OperationError, OperationKind
 from stepwell.engine.clock import to_datetime
+from stepwell.engine.durable.body import Body, check_place
 from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.operation_errors import from_value, to_value
-from stepwell.engine.durable.operations import Durable
-from stepwell.engine.durable.outbox import Outbox, sent_key
 from stepwell.engine.durable.replay import Request, digest, operation_of
-from stepwell.engine.errors import InvalidInput, InvalidPayload, NotFound, Permanent, WaitTimeout
-from stepwell.engine.exchange import NewMessage, Wait
+from stepwell.engine.durable.requests import Requests
+from stepwell.engine.errors import InvalidInput, InvalidPayload, Permanent, WaitTimeout
+from stepwell.engine.exchange import Wait
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import Approval
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.payloads.types import PayloadType, payload_type
-from stepwell.engine.wait_rules import (
-    approval_topic,
-    check_message_key,
-    check_moment,
-    check_topic,
-    check_wait,
-)
-
-T = TypeVar("T")
-D = TypeVar("D")
+from stepwell.engine.wait_rules import approval_topic, check_moment, check_topic, check_wait
 
 # Means that no default was given, since None is a valid one.
 MISSING: Final[Any] = object()
@@ -43,40 +34,28 @@ MESSAGE_REFUSED: Final = "message_refused"
 
 APPROVED = payload_type(Approval)
 
-# Kinds of operations that may unwind the body.
-_UNWINDING = frozenset({"sleep", "receive", "approval", "value", "any", "all"})
+# The calls that never unwind the body.
+_IMMEDIATE = frozenset({"get_value", "set_value"})
 
 
-class DurableWaits(Durable):
-    """Sleeps, messages, approvals and values of runs, each recorded when it is over."""
+class Waits:
+    """The single waits of one execution, and values of runs, each recorded when it is over."""
 
-    _outbox: Outbox | None = None
-    _topics: dict[tuple[str, str], int] | None = None
+    def __init__(self, body: Body, journal: Journal, requests: Requests) -> None:
+        self.journal = journal
+        self._claimed = journal.claimed
+        self._body = body
+        self._requests = requests
 
-    @property
-    def messages(self) -> Sequence[NewMessage]:
-        """The messages to commit, without those that earlier executions have sent."""
-        return () if self._outbox is None else self._outbox.fresh
-
-    @property
-    def sent_mark(self) -> str | None:
-        """The mark of all messages sent so far, including this execution's; see `Outbox`."""
-        return self._sent_before() if self._outbox is None else self._outbox.mark
-
-    def sleep(
-        self, seconds: float | timedelta | None = None, *, until: datetime | None = None
-    ) -> None:
-        """Wait this long, or until an aware time, without a slot; a recovery waits for the rest.
-
-        Raises InvalidInput for a negative or naive time.
-        """
+    def sleep(self, seconds: float | timedelta | None, until: datetime | None) -> None:
+        """See `StepContext.sleep`."""
         if (seconds is None) == (until is None):
             raise InvalidInput("step.sleep: needs either seconds or until=")
         if until is not None:
             given = check_moment(until, "step.sleep.until")
         else:
             given = check_wait(seconds, "step.sleep.seconds")
-        request, journal = self._waiting("sleep", "sleep", ())
+        journal, request = self.journal, self.request("sleep", "sleep", ())
         if journal.recorded(request) is not None:
             journal.heed()
             return
@@ -85,123 +64,75 @@ class DurableWaits(Durable):
         deadline = journal.deadline(request, fresh)
         if not journal.is_over(deadline):
             journal.suspend(Wait(until=deadline, kind="sleep", operation=request.id))
-        self._settle(journal, request)
+        self.settle(request)
 
-    @overload
     def receive(
-        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None
-    ) -> T: ...
-    @overload
-    def receive(
-        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None, default: D
-    ) -> T | D: ...
-    @overload
-    def receive(
-        self,
-        topic: str,
-        type: None = None,
-        *,
-        timeout: float | timedelta | None = None,
-        default: Any = ...,
-    ) -> Any: ...
-    def receive(
-        self,
-        topic: str,
-        type: Any = None,
-        *,
-        timeout: float | timedelta | None = None,
-        default: Any = MISSING,
+        self, topic: str, type: Any, timeout: float | timedelta | None, default: Any
     ) -> Any:
-        """The next message to this run on `topic`, validated to `type`; each is received once.
-
-        With `timeout` (seconds, a timedelta), returns `default` if none came in time.
-        Raises WaitTimeout if there is no default; and Permanent for a message that does not fit
-        the type. That one is refused: if it ends the attempt, a retry receives the next one.
-        """
+        """See `StepContext.receive`."""
         check_topic(topic, "step.receive: topic")
         limit = None if timeout is None else check_wait(timeout, "step.receive.timeout")
-        request, journal = self._waiting("receive", "receive", (topic,))
+        request = self.request("receive", "receive", (topic,))
         of = None if type is None else payload_type(type)
         wait = Wait(topic=topic, kind="message", operation=request.id)
-        ask = self._fitting(journal, request, topic, of)
-        ended = self._await(journal, request, wait, limit, ask)
+        ended = self._await(request, wait, limit, self._fitting(request, topic, of))
         if ended.error is not None:
             if ended.error.code == MESSAGE_REFUSED:
-                raise self._refused(journal, request, ended)
+                raise self.refused(request, ended)
             if default is MISSING:
-                raise timed_out(journal, ended, f"no message came on topic {topic!r}")
+                raise timed_out(self.journal, ended, f"no message came on topic {topic!r}")
             return default
         return typed(ended.value, of, f"message on topic {topic!r}")
 
-    def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
-        """Wait until somebody approves or rejects; the decision, with who and why.
-
-        Raises WaitTimeout without a decision within `timeout` (seconds, a timedelta).
-        """
+    def approval(self, timeout: float | timedelta | None) -> Approval:
+        """See `StepContext.wait_for_approval`."""
         limit = None if timeout is None else check_wait(timeout, "step.wait_for_approval.timeout")
-        request, journal = self._waiting("wait_for_approval", "approval", ())
+        request = self.request("wait_for_approval", "approval", ())
         topic = approval_topic(self._claimed.id, request.id)
         wait = Wait(topic=topic, kind="approval", operation=request.id)
-        ended = self._await(journal, request, wait, limit, self._message(journal, request, topic))
+        ended = self._await(request, wait, limit, self._message(request, topic))
         if ended.error is not None:
-            raise timed_out(journal, ended, "nobody decided")
+            raise timed_out(self.journal, ended, "nobody decided")
         decision: Approval = typed(ended.value, APPROVED, "decision")
         return decision
 
-    @overload
-    def wait_for_value(
-        self, run_id: str, key: str, type: type[T], *, timeout: float | timedelta | None = None
-    ) -> T: ...
-    @overload
-    def wait_for_value(
-        self,
-        run_id: str,
-        key: str,
-        type: None = None,
-        *,
-        timeout: float | timedelta | None = None,
-    ) -> Any: ...
-    def wait_for_value(
-        self, run_id: str, key: str, type: Any = None, *, timeout: float | timedelta | None = None
-    ) -> Any:
-        """The value that a run has set for `key`; waits for the first one.
-
-        Raises NotFound if the run does not exist, and WaitTimeout.
-        """
+    def value(self, run_id: str, key: str, type: Any, timeout: float | timedelta | None) -> Any:
+        """See `StepContext.wait_for_value`."""
         check_id(run_id, "step.wait_for_value: run_id")
         check_id(key, "step.wait_for_value: key")
         limit = None if timeout is None else check_wait(timeout, "step.wait_for_value.timeout")
-        request, journal = self._waiting("wait_for_value", "value", (run_id, key))
+        request = self.request("wait_for_value", "value", (run_id, key))
         of = None if type is None else payload_type(type)
         wait = Wait(value=(run_id, key), kind="value", operation=request.id)
-        ended = self._await(journal, request, wait, limit, lambda: _last(journal, run_id, key))
+        ended = self._await(request, wait, limit, lambda: self._last(run_id, key))
         if ended.error is not None:
-            raise timed_out(journal, ended, f"run {run_id!r} set no value for {key!r}")
+            raise timed_out(self.journal, ended, f"run {run_id!r} set no value for {key!r}")
         return typed(ended.value, of, f"value {key!r} of run {run_id!r}")
 
-    def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
-        """The last value that a run has set for `key`, or `default`. Raises NotFound."""
+    def get_value(self, run_id: str, key: str, default: Any) -> Any:
+        """See `StepContext.get_value`."""
         check_id(run_id, "step.get_value: run_id")
         check_id(key, "step.get_value: key")
-        request, journal = self._waiting("get_value", "value", (run_id, key))
+        journal, request = self.journal, self.request("get_value", "value", (run_id, key))
         recorded = journal.recorded(request)
         journal.heed()
         if recorded is not None:
             return default if recorded.error is not None else recorded.value
-        text = _last(journal, run_id, key)
+        text = self._last(run_id, key)
         if text is None:
             missing = OperationError(code="no_value", message=f"there is no value for {key!r}")
-            self._settle(journal, request, decision=True, error=missing)
+            self.settle(request, decision=True, error=missing)
             return default
         value = decode(text)
-        self._settle(journal, request, decision=True, value=value)
+        self.settle(request, decision=True, value=value)
         return value
 
     def set_value(self, key: str, value: Any) -> None:
-        """Set a key of this run to a new value, visible to all at once. Raises ReplayMismatch."""
+        """See `StepContext.set_value`."""
         check_id(key, "step.set_value: key")
-        text = encode(value, f"step.set_value({key!r})", self._services.settings.payload_limit)
-        request, journal = self._waiting("set_value", "set_value", (key, decode(text)))
+        journal = self.journal
+        text = encode(value, f"step.set_value({key!r})", journal.limit)
+        request = self.request("set_value", "set_value", (key, decode(text)))
         recorded = journal.recorded(request)
         journal.heed()
         if recorded is None:
@@ -209,89 +140,33 @@ class DurableWaits(Durable):
             values = journal.services.values
             stored = journal.ask(values.set_value, self._claimed, key, text, request.id)
             _check_set(request, stored, (key, text))
-            self._settle(journal, request)
+            self.settle(request)
 
-    def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:
-        """Send a message to a run once, when this step ends or waits next.
+    # --- for combined waits, too ------------------------------------------------------------
 
-        Of messages with the same `key`, only the first is sent. If the run has ended by then, the
-        message is dropped, and an event of this run says so. Raises NotFound if the run does not
-        exist.
-        """
-        self._check_open("send")
-        check_id(run_id, "step.send: run_id")
-        outbox = self._outbox
-        if outbox is None:
-            outbox = vars(self).setdefault("_outbox", Outbox(self._sent_before()))
-        is_known = outbox.replays or run_id == self._claimed.run.id
-        if not is_known and self._services.reads.run_status(run_id) is None:
-            raise NotFound(f"step.send: there is no run {run_id!r}")
-        check_topic(topic, "step.send: topic")
-        text = encode(
-            payload, f"step.send({topic!r}): payload", self._services.settings.payload_limit
-        )
-        if key is not None:
-            check_message_key(key, "step.send: key")
-        else:
-            key = self._message_key(run_id, topic)
-        outbox.add(NewMessage(run_id, topic, text, key))
-
-    def _sent_before(self) -> str | None:
-        """The mark of the last suspension."""
-        return (self.resumed_wait() or {}).get("sent")
-
-    def _message_key(self, run_id: str, topic: str) -> str:
-        """A key that is the same on replay for the same message."""
-        counts = self._topics = {} if self._topics is None else self._topics
-        number = counts[run_id, topic] = counts.get((run_id, topic), 0) + 1
-        return sent_key(self.idempotency_key, topic, number)
-
-    # --- how they wait ----------------------------------------------------------------------
-
-    def _waiting(
-        self, call: str, kind: OperationKind, arguments: tuple[Any, ...]
-    ) -> tuple[Request, Journal]:
-        if kind in _UNWINDING and call != "get_value":
-            self._check_place(call)
+    def request(self, call: str, kind: OperationKind, arguments: tuple[Any, ...]) -> Request:
+        """The next operation of this call. Raises InvalidInput where it would not unwind."""
+        if call not in _IMMEDIATE:
+            check_place(call, self._body, self.journal)
         name = "approval" if kind == "approval" else call
-        options = (call, None, True)
-        request = self._request(
-            kind, name, (f"step.{call}", f"step.{call}"), digest(*arguments), options
-        )
-        return request, self._journal(call)
+        function = f"step.{call}", f"step.{call}"
+        return self._requests.next(kind, name, function, digest(*arguments), (call, None, True))
 
-    def _message(self, journal: Journal, request: Request, topic: str) -> Callable[[], str | None]:
-        messages = journal.services.messages
-        return lambda: journal.ask(messages.receive, self._claimed, topic, request.id)
+    def settle(self, request: Request, *, decision: bool = False, **fields: Any) -> Operation:
+        """Record that the wait is over; the next save includes it."""
+        now = to_datetime(self.journal.services.clock.micros())
+        operation = operation_of(request, now, now, **fields)
+        self.journal.keep(operation, decision=decision)
+        return operation
 
-    def _fitting(
-        self, journal: Journal, request: Request, topic: str, of: PayloadType | None
-    ) -> Callable[[], str | None]:
-        """A function that asks for a message, and refuses one that does not fit its type."""
-        ask = self._message(journal, request, topic)
-
-        def fitting() -> str | None:
-            text = ask()
-            why = None if text is None or of is None else misfit(text, of)
-            if why is not None:
-                raise self._refuse(journal, request, topic, why)
-            return text
-
-        return fitting
-
-    def _refuse(
-        self,
-        journal: Journal,
-        request: Request,
-        topic: str,
-        why: str,
-        operation: str | None = None,
+    def refuse(
+        self, request: Request, topic: str, why: str, operation: str | None = None
     ) -> Permanent:
         """Record that the received message does not fit its type, and refuse it.
 
         `operation` is the one that has the message, if it is not the request's own.
         """
-        receiver = operation or request.id
+        journal, receiver = self.journal, operation or request.id
         message = journal.ask(journal.services.messages.given, self._claimed, receiver)
         details: dict[str, Any] = {"message": message}
         if operation is not None:
@@ -304,54 +179,65 @@ class DurableWaits(Durable):
         journal.keep_failure(ended, error)
         # Recorded first: a message refused without a record would be lost silently.
         journal.flush()
-        return self._refused(journal, request, ended, error)
+        return self.refused(request, ended, error)
 
-    def _refused(
-        self, journal: Journal, request: Request, ended: Operation, error: Any = None
-    ) -> Permanent:
+    def refused(self, request: Request, ended: Operation, error: Any = None) -> Permanent:
         """The recorded refusal, to be raised; refuses the message, if a crash prevented that."""
         assert ended.error is not None
+        journal = self.journal
         error = error or from_value(ended.error)
         journal.know_failure(ended, error)
         message = ended.error.details.get("message")
         if message is not None:
             receiver = ended.error.details.get("operation", request.id)
-            refuse = journal.services.messages.refuse
-            journal.ask(refuse, self._claimed, receiver, message)
+            journal.ask(journal.services.messages.refuse, self._claimed, receiver, message)
         refused: Permanent = error
         return refused
 
+    # --- how they wait ----------------------------------------------------------------------
+
+    def _message(self, request: Request, topic: str) -> Callable[[], str | None]:
+        ask, messages = self.journal.ask, self.journal.services.messages
+        return lambda: ask(messages.receive, self._claimed, topic, request.id)
+
+    def _fitting(
+        self, request: Request, topic: str, of: PayloadType | None
+    ) -> Callable[[], str | None]:
+        """A function that asks for a message, and refuses one that does not fit its type."""
+        ask = self._message(request, topic)
+
+        def fitting() -> str | None:
+            text = ask()
+            why = None if text is None or of is None else misfit(text, of)
+            if why is not None:
+                raise self.refuse(request, topic, why)
+            return text
+
+        return fitting
+
     def _await(
-        self,
-        journal: Journal,
-        request: Request,
-        wait: Wait,
-        limit: int | None,
-        ask: Callable[[], str | None],
+        self, request: Request, wait: Wait, limit: int | None, ask: Callable[[], str | None]
     ) -> Operation:
         """The record of a wait that is over: with what came, or an error if it timed out."""
+        journal = self.journal
         recorded = journal.recorded(request)
         journal.heed()
         if recorded is not None:
             return recorded
         text = ask()
         if text is not None:
-            return self._settle(journal, request, value=decode(text))
+            return self.settle(request, value=decode(text))
         fresh = None if limit is None else journal.ask(journal.services.now) + limit
         deadline = journal.deadline(request, fresh)
         if not journal.is_over(deadline):
             journal.suspend(replace(wait, until=deadline))
         error = to_value(WaitTimeout(f"{request.label}: the time is up"))
-        return self._settle(journal, request, decision=True, error=error)
+        return self.settle(request, decision=True, error=error)
 
-    def _settle(
-        self, journal: Journal, request: Request, *, decision: bool = False, **fields: Any
-    ) -> Operation:
-        """Record that the wait is over; the next save includes it."""
-        now = to_datetime(journal.services.clock.micros())
-        operation = operation_of(request, now, now, **fields)
-        journal.keep(operation, decision=decision)
-        return operation
+    def _last(self, run_id: str, key: str) -> str | None:
+        """The last value of a run for this key, as JSON text."""
+        found = self.journal.ask(self.journal.services.values.values, run_id, key, 1)
+        return encode(found[-1].value, "value", 1 << 40) if found else None
 
 
 def misfit(text: str, of: PayloadType) -> str | None:
@@ -361,11 +247,6 @@ def misfit(text: str, of: PayloadType) -> str | None:
     except InvalidPayload as error:
         return str(error)
     return None
-
-
-def _last(journal: Journal, run_id: str, key: str) -> str | None:
-    found = journal.ask(journal.services.values.values, run_id, key, 1)
-    return encode(found[-1].value, "value", 1 << 40) if found else None
 
 
 def _check_set(request: Request, stored: tuple[str, str], asked: tuple[str, str]) -> None:

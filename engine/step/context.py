@@ -7,81 +7,72 @@ committed together with the step's end, or not at all. Projections commit by the
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack, overload
 
 from stepwell.engine.clock import to_datetime
-from stepwell.engine.durable.operation import INSIDE
-from stepwell.engine.durable.several import DurableSeveral
-from stepwell.engine.errors import (
-    Canceled,
-    LeaseLost,
-    NotFound,
-    StepwellError,
-    nearest,
-)
-from stepwell.engine.exchange import ClaimedStep, NewArtifact, NewRecord, NewRun, RunInfo
+from stepwell.engine.durable.waits import MISSING
+from stepwell.engine.errors import NotFound, nearest
+from stepwell.engine.exchange import ClaimedStep, RunInfo
 from stepwell.engine.graph.builder import Typed
-from stepwell.engine.graph.graph import Graph, StepOptions
+from stepwell.engine.graph.graph import StepOptions
 from stepwell.engine.ids import execution_id
-from stepwell.engine.model import ArtifactRef, Lease, Step, StepHandle, StepResult
+from stepwell.engine.key_values import KeyValueStore
+from stepwell.engine.model import Approval, ArtifactRef, Lease, Step, StepHandle, StepResult
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.payloads.types import PayloadType, payload_type
 from stepwell.engine.ports import Executor
+from stepwell.engine.retry import Retry
 from stepwell.engine.services import Services
 from stepwell.engine.signature import signature_of
 from stepwell.engine.states import StepStatus
-from stepwell.engine.step.artifact_reads import ArtifactReads
-from stepwell.engine.step.batched_reads import BatchedReads
-from stepwell.engine.step.effects import ArtifactLabel, Effects
-from stepwell.engine.step.step_views import StepLogger, StepProjection
+from stepwell.engine.step.artifact_reads import open_artifact
+from stepwell.engine.step.effects import ArtifactLabel
+from stepwell.engine.step.internals import StepInternals
+from stepwell.engine.step.step_views import StepLogger, StepProjection, step_logger
 
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+
+    from stepwell.engine.durable.descriptions import Answer, Description
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 T = TypeVar("T")
-
-_log = logging.getLogger("stepwell.step")
 
 # Results of dependencies are kept as text, to be asked for again, up to so many characters.
 KEPT_TEXT = 1 << 20
 
 
-class StepContext(ArtifactReads, DurableSeveral):
+class StepContext:
     """One execution of one step.
 
     `run` and `step` are as they were when the step was claimed; `now` is when that was, by the
-    store's clock; `attempt` counts from 1. Everything may be used from the body only, until it
-    returns.
+    store's clock; `attempt` counts from 1. Use it only in the body, until the body returns.
     """
 
-    # What most executions leave as it is, so that making one costs little.
-    _cancelled = False
-    _closed = False
-    _graph: Graph | None = None
     _dependencies: dict[str, tuple[str, str, str | None]] | None = None
     _logger: StepLogger | None = None
-    _effects: Effects | None = None
-    _on_cancel: list[Callable[[], object]] | None = None
-    claimed_with: BatchedReads | None = None
-    returned: Any = None
 
     def __init__(self, claimed: ClaimedStep, worker_id: str, services: Services) -> None:
-        self._claimed = claimed
-        self._worker_id = worker_id
-        self._services = services
+        # No part of the public API.
+        self.internals = StepInternals(claimed, worker_id, services)
 
     # --- what it is -----------------------------------------------------------------------
 
     @property
     def run(self) -> RunInfo:
         """The run: id, package, entrypoint, name, metadata, tags."""
-        return self._claimed.run
+        return self.internals.claimed.run
 
     @property
     def step(self) -> Step:
         """The step as it was claimed."""
-        claimed = self._claimed
+        claimed = self.internals.claimed
         micros = timedelta(microseconds=1)
         return Step(
             id=claimed.id,
@@ -101,7 +92,7 @@ class StepContext(ArtifactReads, DurableSeveral):
             parent=claimed.parent,
             allow_failure=claimed.allow_failure,
             timeout=None if claimed.timeout is None else claimed.timeout * micros,
-            worker=self._worker_id,
+            worker=self.internals.worker_id,
             error=None,
             created_at=to_datetime(claimed.created_at),
             ready_at=to_datetime(claimed.ready_at),
@@ -112,65 +103,58 @@ class StepContext(ArtifactReads, DurableSeveral):
     @property
     def lease(self) -> Lease:
         """The lease this execution works under."""
-        claimed = self._claimed
+        claimed = self.internals.claimed
         return Lease(
             claimed.run.id,
             claimed.id,
-            self._worker_id,
+            self.internals.worker_id,
             claimed.token,
             to_datetime(claimed.expires_at),
         )
 
     @property
     def attempt(self) -> int:
-        return self._claimed.attempt
+        return self.internals.claimed.attempt
 
     @property
     def now(self) -> datetime:
         """When this execution was claimed, by the store's clock (aware, UTC)."""
-        return to_datetime(self._claimed.started_at)
+        return to_datetime(self.internals.claimed.started_at)
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this step: hand it to services that take one."""
-        return execution_id(self._claimed.run.id, self._claimed.id)
+        return execution_id(self.internals.claimed.run.id, self.internals.claimed.id)
 
     @property
     def raw_input(self) -> str:
         """The input as JSON text."""
-        return self._claimed.input
+        return self.internals.claimed.input
 
     @property
     def input(self) -> Any:
         """The input as plain JSON values; the typed one is the executor's parameter."""
-        return decode(self._claimed.input)
+        return decode(self.internals.claimed.input)
 
     @property
     def app(self) -> Any:
         """The host application's object, given to `connect(app=…)`."""
-        return self._services.app
+        return self.internals.services.app
 
     @property
     def cancelled(self) -> bool:
         """True once the step should stop: canceled, timed out, or its lease is gone."""
-        return self._cancelled
+        return self.internals.cancelled
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback` when `cancelled` becomes true: at once if it is, else in some thread."""
-        waiting = self._on_cancel
-        if waiting is None:  # of two threads, both use the first one's
-            waiting = vars(self).setdefault("_on_cancel", [])
-        waiting.append(callback)
-        if self.cancelled:
-            self.cancel()
+        self.internals.on_cancel(callback)
 
     @property
     def logger(self) -> StepLogger:
         """Logs with run id, step id and attempt."""
         if self._logger is None:
-            claimed = self._claimed
-            extra = {"run_id": claimed.run.id, "step_id": claimed.id, "attempt": claimed.attempt}
-            self._logger = StepLogger(_log, extra)
+            self._logger = step_logger(self.internals.claimed)
         return self._logger
 
     # --- what it depends on ----------------------------------------------------------------
@@ -187,7 +171,7 @@ class StepContext(ArtifactReads, DurableSeveral):
         values = self._load_dependencies()
         if step_id not in values:
             raise NotFound(
-                f"step {self._claimed.id!r} does not depend on {step_id!r}"
+                f"step {self.internals.claimed.id!r} does not depend on {step_id!r}"
                 f"{nearest(step_id, values)}"
             )
         _, status, text = values[step_id]
@@ -229,12 +213,12 @@ class StepContext(ArtifactReads, DurableSeveral):
 
     def dependency_result(self, step_id: str) -> StepResult:
         """The whole result of a step of this run that ended: value, error, records, artifacts."""
-        return self._services.reads.dependency_result(self._claimed, step_id)
+        return self.internals.services.reads.dependency_result(self.internals.claimed, step_id)
 
     def _load_dependencies(self) -> dict[str, tuple[str, str, str | None]]:
         if self._dependencies is None:
-            reads = self.claimed_with or self._services.reads
-            rows = reads.dependency_values(self._claimed)
+            reads = self.internals.claimed_with or self.internals.services.reads
+            rows = reads.dependency_values(self.internals.claimed)
             self._dependencies = {row[0]: row[1:] for row in rows}
         return self._dependencies
 
@@ -242,13 +226,13 @@ class StepContext(ArtifactReads, DurableSeveral):
 
     def result(self, value: Any) -> None:
         """Set the result; the same as returning it."""
-        self._check_open("result")
-        self.returned = value
+        self.internals.check_open("result")
+        self.internals.returned = value
 
     def record(self, collection: str, key: str, value: Any) -> None:
         """Upsert a JSON document into a collection of the package, with this step's commit."""
-        self._check_open("record")
-        self.effects.record(collection, key, value)
+        self.internals.check_open("record")
+        self.internals.effects.record(collection, key, value)
 
     def artifact(self, name: str, data: bytes | str, **label: Unpack[ArtifactLabel]) -> ArtifactRef:
         """Keep bytes (text is written as UTF-8): inline when small, else in the artifact store.
@@ -256,19 +240,34 @@ class StepContext(ArtifactReads, DurableSeveral):
         `name` is unique among the step's artifacts; it is a label and never a path. See
         `ArtifactLabel` for the rest.
         """
-        self._check_open("artifact")
-        return self.effects.artifact(name, data, label)
+        self.internals.check_open("artifact")
+        return self.internals.effects.artifact(name, data, label)
 
     def store_artifact(
         self, name: str, data: bytes | str | BinaryIO, **label: Unpack[ArtifactLabel]
     ) -> ArtifactRef:
         """Keep bytes, text or a binary stream in the artifact store, whatever the size."""
-        self._check_open("store_artifact")
-        return self.effects.stored_artifact(name, data, label)
+        self.internals.check_open("store_artifact")
+        return self.internals.effects.stored_artifact(name, data, label)
+
+    def open_artifact(self, artifact: ArtifactRef | str) -> BinaryIO:
+        """The bytes of an artifact as a binary file, to be used in a `with` block.
+
+        `artifact` is a reference or an id, of this step, its run or any other run of the store.
+        Raises NotFound, CorruptData when the bytes do not match their digest, and InvalidInput for
+        anything else.
+        """
+        internals = self.internals
+        return open_artifact(artifact, internals.artifacts(), internals.services)
+
+    def artifact_bytes(self, artifact: ArtifactRef | str) -> bytes:
+        """All bytes of an artifact; see `open_artifact`, which is for large ones."""
+        with self.open_artifact(artifact) as stream:
+            return stream.read()
 
     def projection(self, name: str) -> StepProjection:
         """The package's read-model database of this name."""
-        projection = self._services.projections.projection(name)
+        projection = self.internals.services.projections.projection(name)
         return StepProjection(projection, self.idempotency_key)
 
     @overload
@@ -286,97 +285,282 @@ class StepContext(ArtifactReads, DurableSeveral):
 
         It may depend on steps emitted here and on existing steps of the run.
         """
-        self._check_open("emit")
-        if self._graph is None:
-            settings = self._services.settings
-            self._graph = Graph(
-                self._services.catalog,
-                "emit",
-                limit=settings.payload_limit,
-                package=self._claimed.package,
-                parent=self._claimed.id,
-                most=settings.emit_limit,
-            )
-        return self._graph.add(executor, input, options)
+        self.internals.check_open("emit")
+        graph = self.internals.graph
+        if graph is None:
+            graph = self.internals.make_graph()
+        return graph.add(executor, input, options)
 
-    def child_run(self, package: str, input: Any = None, entrypoint: str | None = None) -> NewRun:
-        """A run for this step to start and wait for; the kind `run.start` is made of it."""
-        run_id = f"{self.run.id}.{self._claimed.id}.{self._claimed.token}"
-        if len(run_id.encode()) > 200:
-            digest = hashlib.sha256(run_id.encode()).hexdigest()[:24]
-            run_id = f"{self.run.id[:100]}.{digest}"
-        return self._services.build_run(package, input, entrypoint, run_id)
+    # --- durable operations -----------------------------------------------------------------
 
-    def resumed_wait(self) -> dict[str, Any] | None:
-        """What this step waited for before this execution, or None on a first one."""
-        return decode(self._claimed.wait) if self._claimed.wait else None
+    @overload
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., Awaitable[T]],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> Awaitable[T]: ...
+    @overload
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> T: ...
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run `fn(*args, **kwargs)` once and record its value; later executions get that value.
 
-    def resumed_deadline(self) -> int | None:
-        """When that wait is over by time (epoch µs), moved by pauses; None for never."""
-        return self._claimed.wake_at
+        The value must be JSON. Returns the recorded value, read with `fn`'s return annotation,
+        the first time too. With a coroutine function, returns an awaitable. `key` names the
+        operation in a loop. `retry` tries again here, before the failure is recorded.
+        `checkpoint=False` records nothing and runs each time: for connections and handles.
 
-    def take_message(self, topic: str, operation: str) -> str | None:
-        """The message for this operation as JSON text, or None; for kinds without a checkpoint."""
-        services = self._services_for("take_message")
-        try:
-            return services.messages.receive(self._claimed, topic, operation)
-        except LeaseLost as error:
-            raise Canceled("the step lost its lease", lost=error) from error
+        Raises:
+            ReplayMismatch: something else was recorded under this name.
+            InvalidInput: the value is not JSON, or the name is used for another function.
+        """
+        operations = self.internals.durable_for("do").operations
+        return operations.do(name, fn, (args, kwargs), (checkpoint, retry, key))
 
-    def run_status(self, run_id: str) -> str | None:
-        """The status of another run, or None without one."""
-        return self._services.reads.run_status(run_id)
+    @overload
+    def do_async(  # pyright: ignore[reportOverlappingOverload]  # the first one that fits counts
+        self,
+        name: str,
+        fn: Callable[..., Awaitable[T]],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> asyncio.Task[T]: ...
+    @overload
+    def do_async(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> Future[T]: ...
+    def do_async(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        checkpoint: bool = True,
+        retry: Retry | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Like `do`, in the background: a future of a thread, or a task of a coroutine function.
 
-    # --- for the engine --------------------------------------------------------------------
+        The execution does not end before all of them have ended. Operations are numbered when
+        they are started, so the order in which they end does not matter.
+        """
+        operations = self.internals.durable_for("do_async").operations
+        return operations.do_async(name, fn, (args, kwargs), (checkpoint, retry, key))
 
     @property
-    def effects(self) -> Effects:
-        """Its records and artifacts, made with the first of them, by whichever thread."""
-        if self._effects is None:
-            services = self._services
-            made = Effects(self._claimed, services.artifacts, services.settings)
-            return vars(self).setdefault("_effects", made)  # type: ignore[no-any-return]  # ours
-        return self._effects
+    def variables(self) -> dict[str, Any]:
+        """JSON values by name, saved with each operation and wait, and restored on replay."""
+        journal = self.internals.durable_for("variables").journal
+        journal.load()
+        return journal.variables
 
     @property
-    def kept(self) -> tuple[Sequence[NewRecord], Sequence[NewArtifact]]:
-        """The records and artifacts there are."""
-        made = self._effects
-        if made is None:
-            return (), ()
-        return tuple(made.records.values()), tuple(made.artifacts.values())
+    def kv(self) -> KeyValueStore:
+        """The key-value store of all runs, as `runtime.kv`. It is not part of the history."""
+        self.internals.check_open("kv", inside=True)
+        return self.internals.durable_services("kv").kv
 
-    def finish_emitted(self) -> Sequence[Any]:
-        """The emitted steps, checked; targets outside the emission are left to the store."""
-        return () if self._graph is None else self._graph.finish(known=None)
+    # --- waits and values -------------------------------------------------------------------
 
-    def cancel(self) -> None:
-        """Set `cancelled` and call each callback that waits for it once."""
-        self._cancelled = True
-        while self._on_cancel:
-            try:
-                self._on_cancel.pop()()
-            except IndexError:  # another thread took it
-                return
-            except BaseException:
-                self.logger.exception("a callback of on_cancel failed")
+    def sleep(
+        self, seconds: float | timedelta | None = None, *, until: datetime | None = None
+    ) -> None:
+        """Wait this long, or until an aware time, without a slot; a recovery waits for the rest.
 
-    def close(self) -> None:
-        """Refuse effects from now on."""
-        self._closed = True
+        Raises InvalidInput for a negative or naive time.
+        """
+        self.internals.durable_for("sleep").waits.sleep(seconds, until)
 
-    def _check_open(self, operation: str, *, inside: bool = False) -> None:
-        calling = INSIDE.get()
-        if calling is not None and calling[0] is self and not inside:
-            raise StepwellError(
-                f"step.{operation}: called inside the operation {calling[1]!r}; it would be lost "
-                "when the operation is replayed: call it before or after"
-            )
-        if self._closed:
-            raise StepwellError(
-                f"step.{operation}: the execution of step {self._claimed.id!r} has ended; "
-                "effects can only be made until the executor returns"
-            )
+    @overload
+    def receive(
+        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None
+    ) -> T: ...
+    @overload
+    def receive(
+        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None, default: D
+    ) -> T | D: ...
+    @overload
+    def receive(
+        self,
+        topic: str,
+        type: None = None,
+        *,
+        timeout: float | timedelta | None = None,
+        default: Any = ...,
+    ) -> Any: ...
+    def receive(
+        self,
+        topic: str,
+        type: Any = None,
+        *,
+        timeout: float | timedelta | None = None,
+        default: Any = MISSING,
+    ) -> Any:
+        """The next message to this run on `topic`, validated to `type`; each is received once.
+
+        With `timeout` (seconds, a timedelta), returns `default` if none came in time.
+        Raises WaitTimeout if there is no default; and Permanent for a message that does not fit
+        the type. That one is refused: if it ends the attempt, a retry receives the next one.
+        """
+        waits = self.internals.durable_for("receive").waits
+        return waits.receive(topic, type, timeout, default)
+
+    def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
+        """Wait until somebody approves or rejects; the decision, with who and why.
+
+        Raises WaitTimeout without a decision within `timeout` (seconds, a timedelta).
+        """
+        return self.internals.durable_for("wait_for_approval").waits.approval(timeout)
+
+    @overload
+    def wait_for_value(
+        self, run_id: str, key: str, type: type[T], *, timeout: float | timedelta | None = None
+    ) -> T: ...
+    @overload
+    def wait_for_value(
+        self,
+        run_id: str,
+        key: str,
+        type: None = None,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> Any: ...
+    def wait_for_value(
+        self, run_id: str, key: str, type: Any = None, *, timeout: float | timedelta | None = None
+    ) -> Any:
+        """The value that a run has set for `key`; waits for the first one.
+
+        Raises NotFound if the run does not exist, and WaitTimeout.
+        """
+        waits = self.internals.durable_for("wait_for_value").waits
+        return waits.value(run_id, key, type, timeout)
+
+    def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
+        """The last value that a run has set for `key`, or `default`. Raises NotFound."""
+        return self.internals.durable_for("get_value").waits.get_value(run_id, key, default)
+
+    def set_value(self, key: str, value: Any) -> None:
+        """Set a key of this run to a new value, visible to all at once. Raises ReplayMismatch."""
+        self.internals.durable_for("set_value").waits.set_value(key, value)
+
+    def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:
+        """Send a message to a run once, when this step ends or waits next.
+
+        Of messages with the same `key`, only the first is sent. If the run has ended by then, the
+        message is dropped, and an event of this run says so. Raises NotFound if the run does not
+        exist.
+        """
+        self.internals.check_open("send")
+        outbox = self.internals.outbox
+        if outbox is None:
+            outbox = self.internals.make_outbox()
+        outbox.send(run_id, topic, payload, key)
+
+    def wait_any(
+        self,
+        *waits: Description[T],
+        timeout: float | timedelta | None = None,
+        **named: Description[T],
+    ) -> Answer[T]:
+        """Wait for the first of several waits, in one suspension; returns which, and its value.
+
+        The one that came first counts, whenever the step runs again. Another message stays for the
+        next `receive`. Raises WaitTimeout if none came within `timeout` (seconds, a timedelta).
+        """
+        return self.internals.durable_for("wait_any").combined.any(waits, named, timeout)
+
+    @overload
+    def wait_all(
+        self, first: Description[A], /, *, timeout: float | timedelta | None = None
+    ) -> tuple[A]: ...
+    @overload
+    def wait_all(
+        self,
+        first: Description[A],
+        second: Description[B],
+        /,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> tuple[A, B]: ...
+    @overload
+    def wait_all(
+        self,
+        first: Description[A],
+        second: Description[B],
+        third: Description[C],
+        /,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> tuple[A, B, C]: ...
+    @overload
+    def wait_all(
+        self,
+        first: Description[A],
+        second: Description[B],
+        third: Description[C],
+        fourth: Description[D],
+        /,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> tuple[A, B, C, D]: ...
+    @overload
+    def wait_all(
+        self, *waits: Description[T], timeout: float | timedelta | None = None
+    ) -> tuple[T, ...]: ...
+    @overload
+    def wait_all(
+        self, *, timeout: float | timedelta | None = None, **named: Description[Any]
+    ) -> dict[str, Any]: ...
+    def wait_all(
+        self,
+        *waits: Description[Any],
+        timeout: float | timedelta | None = None,
+        **named: Description[Any],
+    ) -> Any:
+        """Wait for all of several waits, in one suspension: their values in order, or by name.
+
+        Takes nothing before all have come. Raises WaitTimeout if one did not come within
+        `timeout` (seconds, a timedelta); messages that did come stay.
+        """
+        return self.internals.durable_for("wait_all").combined.all(waits, named, timeout)
 
 
 def _typed(text: str, of: PayloadType | None, step_id: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import Context
+from threading import get_ident
 from typing import Any
 
 from stepwell.engine.clock import duration_micros
@@ -86,7 +87,7 @@ class Execution:
         """
         if self._context is None:
             self._context = StepContext(self.step, self._worker_id, self.services)
-            self._context.claimed_with = self.claimed_with
+            self._context.internals.claimed_with = self.claimed_with
         return self._context
 
     def fresh_variables(self) -> Context:
@@ -105,8 +106,8 @@ class Execution:
 
     def begin(self) -> bool:
         """Mark the start of the body; False when it was revoked or canceled before."""
-        context = self.context  # there before the ticket is gone: `cancel` needs it from then on
-        if context.cancelled or not self._take_ticket():
+        internals = self.context.internals  # made before the ticket is gone: `cancel` needs it
+        if internals.cancelled or not self._take_ticket():
             return False
         self.started = True
         if self.on_begin is not None:
@@ -127,42 +128,37 @@ class Execution:
     def invoke(self) -> Any:
         """Call the executor. May raise anything, and may return an awaitable."""
         context = self.context
+        internals = context.internals
         if self.step.wait is not None:
-            context.stay_paused()
-        context.enter()
+            internals.stay_paused()
+        internals.thread = get_ident()
         value = self.executor.execute(context)
-        return context.guarded(value) if hasattr(value, "__await__") else value
+        return internals.guarded(value) if hasattr(value, "__await__") else value
 
     @property
     def saves(self) -> bool:
         """Whether its end is saved in a checkpoint, which an event loop must not wait for."""
-        return self.context.journal is not None
+        return self.context.internals.durable is not None
 
     def completed(self, value: Any) -> Outcome:
         """Collect what the body returned and made. What cannot be stored fails the attempt."""
-        context = self.context
+        internals = self.context.internals
         try:
-            if context.journal is not None:
-                context.join()
-            if context.returned is not None and value is not None:
+            if internals.durable is not None:
+                internals.durable.operations.join()
+            returned = internals.returned
+            if returned is not None and value is not None:
                 raise InvalidPayload("result: set by step.result() and returned, too")
-            outcome = Completed(
-                self.step,
-                self._encoded(value),
-                *context.kept,
-                context.finish_emitted(),
-                context.messages,
-            )
-            context.close()
-            if context.journal is not None:
-                context.journal.completed()
+            outcome = Completed(self.step, self._encoded(value, returned), *internals.made())
+            internals.closed = True
+            if internals.durable is not None:
+                internals.durable.journal.completed()
         except BaseException as error:
             return self.failed(error)
         return outcome
 
-    def _encoded(self, value: Any) -> str:
-        """The result as JSON text, held to its annotation."""
-        set_ = self.context.returned
+    def _encoded(self, value: Any, set_: Any) -> str:
+        """The result as JSON text, held to its annotation; `set_` is that of `step.result`."""
         limit, signature = self.services.settings.payload_limit, signature_of(self.executor)
         if signature is not None:
             result, returned = (value, True) if set_ is None else (set_, False)
@@ -171,22 +167,23 @@ class Execution:
 
     def failed(self, error: BaseException) -> Outcome:
         """The outcome of a body that raised, with the decision whether to try again."""
-        context = self.context
-        if context.journal is not None:
-            context.join()
-        context.close()
-        if context.journal is None:
+        internals = self.context.internals
+        if internals.durable is not None:
+            internals.durable.operations.join()
+        internals.closed = True
+        if internals.durable is None:
             return self._outcome(error)
-        return context.journal.ended_by(error, self._outcome)
+        return internals.durable.journal.ended_by(error, self._outcome)
 
     def timed_out(self, error: BaseException) -> Outcome:
         """The outcome of a body that is still running and will not be waited for."""
-        self.context.close()
+        self.context.internals.closed = True
         return self._outcome(error)
 
     def _outcome(self, error: BaseException) -> Suspended | Failed:
         if isinstance(error, Suspend) and isinstance(error.wait, Wait):
-            return Suspended(self.step, error.wait, self.context.messages, self.context.sent_mark)
+            internals = self.context.internals
+            return Suspended(self.step, error.wait, internals.messages, internals.sent_mark)
         if isinstance(error, Canceled) and error.lost is not None:
             error = error.lost
         if isinstance(error, Canceled):
@@ -200,7 +197,7 @@ class Execution:
     def cancel(self) -> None:
         """Set `step.cancelled`; the body decides what to make of it, if it has begun."""
         self._take_ticket()
-        self.context.cancel()
+        self.context.internals.cancel()
 
 
 def policy_of(step: ClaimedStep, catalog: Catalog) -> Retry | None:

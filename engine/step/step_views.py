@@ -6,7 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import Parameters, Projection, Transaction
+
+_log = logging.getLogger("stepwell.step")
 
 
 class StepLogger(logging.LoggerAdapter[logging.Logger]):
@@ -23,6 +26,12 @@ class StepLogger(logging.LoggerAdapter[logging.Logger]):
         kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
         self.logger.log(level, f"{step} {msg}", *args, **kwargs)
+
+
+def step_logger(step: ClaimedStep) -> StepLogger:
+    """The logger of one attempt of a step."""
+    extra = {"run_id": step.run.id, "step_id": step.id, "attempt": step.attempt}
+    return StepLogger(_log, extra)
 
 
 class StepProjection:

@@ -27,12 +27,12 @@ class StartRun(BaseModel):
 
 def start_run(step: StepContext, request: StartRun) -> dict[str, Any]:
     """Start the run and suspend; when it has ended, succeed or fail as it did."""
-    waited = step.resumed_wait()
+    waited = step.internals.resumed_wait()
     run_id = waited.get("run_id") if waited else None
     if run_id is None:
-        child = step.child_run(request.package, request.input, request.entrypoint)
+        child = step.internals.child_run(request.package, request.input, request.entrypoint)
         raise Suspend(Wait(run_id=child.id, start=child))
-    status = step.run_status(run_id)
+    status = step.internals.run_status(run_id)
     if status is None:
         raise StepError("child_missing", f"run {run_id!r} is gone", details={"run_id": run_id})
     if status in _ENDED_BADLY:

@@ -79,8 +79,8 @@ class AwaitApproval(BaseModel):
 
 def wait_out(step: StepContext, request: Sleep) -> None:
     """Wait until the time has come. Its result is null."""
-    if step.resumed_wait() is not None:
-        deadline = step.resumed_deadline()
+    if step.internals.resumed_wait() is not None:
+        deadline = step.internals.resumed_deadline()
     elif request.until is not None:
         deadline = to_micros(request.until)
     else:
@@ -102,13 +102,13 @@ def await_approval(step: StepContext, request: AwaitApproval) -> Any:
 
 def _awaited(step: StepContext, topic: str, kind: str, timeout: float | None) -> Any:
     """The message that came on a topic. The store first looks for it when the step suspends."""
-    if step.resumed_wait() is None:
+    if step.internals.resumed_wait() is None:
         deadline = _after(step, timeout)
     else:
-        text = step.take_message(topic, OPERATION)
+        text = step.internals.take_message(topic, OPERATION)
         if text is not None:
             return decode(text)
-        deadline = step.resumed_deadline()
+        deadline = step.internals.resumed_deadline()
         if deadline is not None and to_datetime(deadline) <= step.now:
             what = "nobody decided" if kind == "approval" else f"no message came on {topic!r}"
             raise WaitTimeout(f"{what} in time")

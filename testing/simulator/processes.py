@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from stepwell.composition import connect
-from stepwell.engine.exchange import ClaimRequest, Exchange, Outcome
+from stepwell.engine.durable.durable import Rest
+from stepwell.engine.durable.journal import Journal
+from stepwell.engine.exchange import ClaimedStep, ClaimRequest, Exchange, Outcome
 from stepwell.engine.model import WorkerRow
 from stepwell.engine.package import Package
 from stepwell.engine.ports import ArtifactStore, ProjectionStore, Task
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.runtime import Runtime
+from stepwell.engine.services import DurableServices
 from stepwell.engine.settings import Settings
 from stepwell.engine.step.execution import Execution
 from stepwell.engine.worker.parts import Synchronization, WorkerParts
@@ -97,17 +100,24 @@ class FiberPool:
             world.nap(drawn_work(world.chance, world.lease))
 
         task.on_begin = begin
-        vars(task.context)["_rest"] = self._rest_of(task)
+        task.context.internals.make_journal = self._make_journal
 
-    def _rest_of(self, task: Execution) -> Callable[[float], bool]:
-        """How a body waits in place, while others run."""
+    def _make_journal(
+        self,
+        claimed: ClaimedStep,
+        execution_id: str,
+        services: DurableServices,
+        settings: Settings,
+        rest: Rest,
+    ) -> Journal:
+        """A journal with which a body waits in place while others run."""
 
-        def rest(seconds: float) -> bool:
-            if seconds > 0 and not task.context.cancelled:
+        def nap(seconds: float) -> bool:
+            if seconds > 0 and not rest(0):
                 self._process.world.nap(seconds)
-            return task.context.cancelled
+            return rest(0)
 
-        return rest
+        return Journal(claimed, execution_id, services, settings, nap)
 
 
 class SettlingStore:

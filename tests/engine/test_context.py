@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import logging
@@ -13,6 +14,8 @@ import pytest
 from pydantic import BaseModel
 
 from stepwell.engine.clock import to_datetime
+from stepwell.engine.durable.durable import Durable
+from stepwell.engine.durable.journal import Journal
 from stepwell.engine.errors import (
     InvalidGraph,
     InvalidInput,
@@ -133,8 +136,8 @@ class TestWhatItIs:
         step.on_cancel(lambda: 1 / 0)
         before = step.cancelled
 
-        step.cancel()
-        step.cancel()
+        step.internals.cancel()
+        step.internals.cancel()
 
         assert (before, step.cancelled) == (False, True)
         assert called == ["early"]
@@ -210,7 +213,7 @@ class TestRecords:
         step.record("prices", "pen", Price(item="pen", cents=2))
         step.record("prices", "ink", 3)
 
-        assert [(r.key, r.value) for r in step.effects.records.values()] == [
+        assert [(r.key, r.value) for r in step.internals.effects.records.values()] == [
             ("pen", '{"item":"pen","cents":2}'),
             ("ink", "3"),
         ]
@@ -232,7 +235,7 @@ class TestArtifacts:
         assert (ref.name, ref.kind, ref.content_type) == ("a.txt", "file", "text/plain")
         assert (ref.size, ref.uri, ref.metadata) == (2, None, {"k": 1})
         assert ref.sha256 == hashlib.sha256("ä".encode()).hexdigest()
-        (new,) = step.effects.artifacts.values()
+        (new,) = step.internals.effects.artifacts.values()
         assert (new.id, new.body) == (ref.id, "ä".encode())
 
     def test_large_ones_go_to_the_store(self) -> None:
@@ -287,7 +290,7 @@ class TestArtifacts:
         self, step: StepContext, label: dict[str, Any], message: str
     ) -> None:
         assert message in refusal(lambda: step.artifact("x", b"", **label))
-        assert step.effects.artifacts == {}
+        assert step.internals.effects.artifacts == {}
 
     def test_name_given_twice(self, step: StepContext) -> None:
         step.artifact("x", b"")
@@ -327,7 +330,7 @@ class TestEmissions:
         first = step.emit("work", {"n": 1})
         step.emit("tried", id="last", after=[first, "stored"], priority=2)
 
-        one, two = step.finish_emitted()
+        _, _, (one, two), _ = step.internals.made()
 
         assert first == StepHandle("s/work:1")
         assert (one.id, one.input, one.package) == ("s/work:1", '{"n":1}', "tests")
@@ -335,13 +338,13 @@ class TestEmissions:
         assert two.edges == (Edge("s/work:1"), Edge("stored"))
 
     def test_nothing_emitted(self, step: StepContext) -> None:
-        assert step.finish_emitted() == ()
+        assert step.internals.made() == ((), (), (), ())
 
     def test_cycle(self, step: StepContext) -> None:
         step.emit("work", id="a", after="b")
         step.emit("work", id="b", after="a")
 
-        assert refusal(step.finish_emitted, InvalidGraph) == (
+        assert refusal(step.internals.made, InvalidGraph) == (
             "emit: the dependencies form a cycle: a → b → a"
         )
 
@@ -354,7 +357,7 @@ class TestEmissions:
 
 class TestChildRuns:
     def test_run_of_a_package(self, step: StepContext) -> None:
-        run = step.child_run("tests")
+        run = step.internals.child_run("tests")
 
         assert (run.id, run.package, run.entrypoint) == ("r.s.1", "tests", "start")
         assert len(run.steps) == 1
@@ -364,31 +367,70 @@ class TestChildRuns:
         harness.bench.create(new_step("s" * 200, kind="tried"), id="r" * 200)
         step = harness.context(harness.bench.claim_one(kinds=("tried",)))
 
-        assert len(step.child_run("tests").id) <= 200
+        assert len(step.internals.child_run("tests").id) <= 200
 
     def test_what_it_waited_for(self, harness: ExecutionHarness) -> None:
         harness.executor(lambda: None)
         claimed = harness.claim()
-        assert harness.context(claimed).resumed_wait() is None
+        assert harness.context(claimed).internals.resumed_wait() is None
         harness.bench.settle(suspended(claimed, until=harness.clock.micros()))
         harness.store.reap(3)
 
         resumed = harness.context(harness.bench.claim_one(kinds=("tried",)))
 
-        waited = resumed.resumed_wait()
+        waited = resumed.internals.resumed_wait()
         assert waited is not None
         assert (waited["run_id"], waited["until"]) == (None, harness.clock.micros())
-        assert resumed.resumed_deadline() == harness.clock.micros()
+        assert resumed.internals.resumed_deadline() == harness.clock.micros()
 
     def test_status_of_other_runs(self, step: StepContext) -> None:
-        assert step.run_status("r") == "running"
-        assert step.run_status("other") is None
+        assert step.internals.run_status("r") == "running"
+        assert step.internals.run_status("other") is None
+
+
+class TestParts:
+    def test_nothing_durable_is_made_before_the_first_operation(self, step: StepContext) -> None:
+        step.record("prices", "pen", 1)
+        step.kv.get("key")
+        step.send("r", "topic", 1)
+        assert step.internals.durable is None
+
+        step.do("one", int)
+
+        assert step.internals.durable is not None
+
+    def test_threads_share_what_the_first_of_them_made(self, step: StepContext) -> None:
+        made: list[Journal] = []
+
+        def make(*arguments: Any) -> Journal:
+            if not made:  # meanwhile, another thread is faster
+                made.append(journal := Journal(*arguments))
+                step.internals.durable = Durable(step.internals, journal)
+            return Journal(*arguments)
+
+        step.internals.make_journal = make
+
+        assert step.internals.durable_for("do").journal is made[0]
+
+    def test_there_may_be_no_store_for_durable_operations(self, harness: ExecutionHarness) -> None:
+        harness.executor(lambda: None)
+        services = dataclasses.replace(harness.services(), durable=None)
+        step = StepContext(harness.claim(), "w1", services)
+
+        for operation, act in {
+            "do": lambda: step.do("one", int),
+            "sleep": lambda: step.sleep(1),
+            "kv": lambda: step.kv,
+        }.items():
+            assert refusal(act, StepwellError) == (
+                f"step.{operation}: this execution has no store for durable operations"
+            )
 
 
 def test_result_is_kept(step: StepContext) -> None:
     step.result([1])
 
-    assert step.returned == [1]
+    assert step.internals.returned == [1]
 
 
 @pytest.mark.parametrize(
@@ -405,7 +447,7 @@ def test_result_is_kept(step: StepContext) -> None:
 def test_effects_are_refused_after_the_end(
     step: StepContext, operation: str, act: Callable[[StepContext], Any]
 ) -> None:
-    step.close()
+    step.internals.closed = True
 
     assert refusal(lambda: act(step), StepwellError) == (
         f"step.{operation}: the execution of step 's' has ended; "

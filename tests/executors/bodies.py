@@ -70,7 +70,7 @@ def everything(step: StepContext, order: Order) -> dict[str, Any]:
     step.emit("test.pid", after=[first])
     return {
         "dependencies": step.dependencies(),
-        "status": step.run_status("other"),
+        "status": step.internals.run_status("other"),
         "result": step.dependency_result("before").value,
         "key": step.idempotency_key,
     }
@@ -88,7 +88,7 @@ def large(step: StepContext) -> None:
 
 @pack.executor("test.suspend", pool="process")
 def suspend(step: StepContext) -> None:
-    child = step.child_run("pack", {"n": 1})
+    child = step.internals.child_run("pack", {"n": 1})
     raise Suspend(Wait(run_id=child.id, start=child))
 
 
@@ -163,7 +163,7 @@ def let_fork_return(path: str) -> str:
 def ask_from_fork(step: StepContext, path: str) -> None:
     if os.fork() == 0:
         try:
-            step.run_status("other")
+            step.internals.run_status("other")
         except Exception as error:
             tell(path, str(error))
     os.waitpid(-1, 0)
