@@ -1,4 +1,4 @@
-"""Background tasks: functions beside a step's body, in daemon threads. Loaded on first use."""
+"""Background tasks: functions that run in daemon threads during a body. Loaded on first use."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class BackgroundTasks:
 
 
 def log_unread(execution_id: str, label: str, error: BaseException) -> None:
-    """Log a failure that was never read; a signal that unwinds the execution is not a failure."""
+    """Log a failure that was never read, unless it is a signal that unwinds the execution."""
     if isinstance(error, Exception) and not isinstance(error, Signal):
         _log.warning(
             "%s: %s failed, and nothing read its result: %s: %s",

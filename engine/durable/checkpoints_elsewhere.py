@@ -43,12 +43,12 @@ class CheckpointsElsewhere:
             raise recorded_elsewhere(execution_id, here.elsewhere or "the store itself")
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """As `Checkpointer`."""
+        """See `Checkpointer`."""
         self._tell(checkpoint)
         self._there.save_checkpoint(checkpoint)
 
     def delete_checkpoint(self, execution_id: str) -> None:
-        """As `Checkpointer`."""
+        """See `Checkpointer`."""
         self._there.delete_checkpoint(execution_id)
 
     def record(self, update: CheckpointUpdate) -> bool:
@@ -59,14 +59,14 @@ class CheckpointsElsewhere:
     def _tell(self, head: Checkpoint) -> None:
         """Store the note, before anything is recorded elsewhere."""
         if not self._told:
-            word = Checkpoint(
+            note = Checkpoint(
                 id=head.id,
                 execution_id=head.execution_id,
                 run_id=head.run_id,
                 step_id=head.step_id,
                 elsewhere=self._place,
             )
-            record(self._here, CheckpointUpdate(word))
+            record(self._here, CheckpointUpdate(note))
             self._told = True
 
 

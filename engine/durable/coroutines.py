@@ -148,9 +148,9 @@ async def _performed(work: Work) -> Any:
 def start(
     work: Work, tasks: set[Any], on_failure: Callable[[Exception], None]
 ) -> asyncio.Task[Any]:
-    """Run it beside the body, as a task that is in `tasks` until it has ended.
+    """Run it in the background, as a task that is in `tasks` until it has ended.
 
-    After that, asyncio logs a failure that is never read.
+    After that, asyncio itself logs a failure that nobody reads.
     """
 
     async def noted() -> Any:
@@ -171,7 +171,7 @@ async def finish(
 ) -> list[tuple[str, BaseException]]:
     """Wait for the tasks that the body left running; cancel them if the body was canceled.
 
-    Returns the labels and errors of those that failed, for nothing else reads them.
+    Returns the labels and errors of those that failed, since nothing else reads them.
     """
     left = set(tasks)
     if canceled:

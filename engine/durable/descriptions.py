@@ -35,7 +35,7 @@ class Message(Description[T]):
     topic: str
     type: builtins.type[T] | None = None
 
-    if TYPE_CHECKING:  # what one without a type gives is anything
+    if TYPE_CHECKING:  # without a type, it gives any value
 
         @overload
         def __init__(self: Message[Any], topic: str) -> None: ...
@@ -52,7 +52,7 @@ class Value(Description[T]):
     key: str
     type: builtins.type[T] | None = None
 
-    if TYPE_CHECKING:  # what one without a type gives is anything
+    if TYPE_CHECKING:  # without a type, it gives any value
 
         @overload
         def __init__(self: Value[Any], run_id: str, key: str) -> None: ...
@@ -73,7 +73,7 @@ class RunEnd(Description["Ended[T]"]):
     run_id: str
     type: builtins.type[T] | None = None
 
-    if TYPE_CHECKING:  # what one without a type gives is anything
+    if TYPE_CHECKING:  # without a type, it gives any value
 
         @overload
         def __init__(self: RunEnd[Any], run_id: str) -> None: ...

@@ -54,7 +54,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("stepwell.step")
 
-# A store in trouble is asked again after these times, in seconds, for at most one lease.
+# The first and the longest delay before a store that failed is asked again, in seconds; it is
+# asked for at most one lease.
 ASK_AGAIN_MIN = 0.05
 ASK_AGAIN_MAX = 2.0
 # A larger input (as JSON) is not copied into each save; the step's row has it.
@@ -312,7 +313,7 @@ class Journal:
         try:
             with self._saving:
                 self._write("completed")
-        except StoreError as error:  # not essential: the step's commit is what counts
+        except StoreError as error:  # not essential: what counts is the step's commit
             _log.warning(
                 "%s: %s", self.execution_id, error, extra={"action": "checkpoint.not_completed"}
             )
@@ -322,7 +323,7 @@ class Journal:
     ) -> Suspended | Failed:
         """Save how the execution ended; returns its outcome. Never raises.
 
-        If a wait has begun, that is its end, whatever the body did with the signal.
+        If a wait has begun, the execution ends with it, whatever the body did with the signal.
         """
         if self.signal is not None and error is not self.signal:
             if not isinstance(error, BaseExceptionGroup):

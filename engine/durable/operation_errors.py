@@ -23,7 +23,7 @@ from stepwell.engine.payloads.payload import decode, encode
 
 # Larger arguments are not kept; the message is.
 MAX_ARGUMENTS = 8_000
-# Attributes of a StepError that have their own fields, or are only valid at the time.
+# Attributes of a StepError that have their own fields, or are only valid when it is raised.
 _RECORDED = frozenset({"code", "details", "retryable", "delay"})
 # Descriptors of fields in classes that are written in C or have `__slots__`.
 _FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
@@ -34,7 +34,7 @@ def to_value(error: Exception) -> OperationError:
     failure = describe(error)
     kept: dict[str, Any] = {}
     if error.args != (failure.message,):
-        with suppress(StepwellError):  # the message alone must do
+        with suppress(StepwellError):  # then only the message is kept
             kept["args"] = _plain(list(error.args), "args", MAX_ARGUMENTS)
     for name, found in (("state", _attributes(error)), ("fields", built_in_fields(error))):
         if values := _fitting(found):
@@ -111,7 +111,7 @@ def built_in_fields(error: Exception) -> dict[str, Any]:
 
 
 def _portrait(error: Exception) -> tuple[Any, ...]:
-    """What is equal for equal errors; a part that cannot be packed equals only itself."""
+    """A value that is equal for equal errors; a part that cannot be packed equals no other."""
     fields = {**_attributes(error), **built_in_fields(error)}
     details = [error.code, error.details, error.retryable] if isinstance(error, StepError) else None
     return message_of(error), *map(_packed, (error.args, fields, details))
@@ -243,7 +243,7 @@ def _raw(kind: type[Exception], args: tuple[Any, ...]) -> Exception:
 
 
 def _restore(made: Exception, value: OperationError) -> None:
-    """Set what was recorded besides its arguments."""
+    """Set what was recorded in addition to its arguments."""
     extra = value.model_extra or {}
     state, fields = extra.get("state"), extra.get("fields")
     if isinstance(state, dict):

@@ -92,9 +92,9 @@ class Operations:
                 f"{call}({shown(name)}).retry: must be a Retry(...), got {shown(retry)}"
             )
         args, named = arguments
-        print_ = digest(*args, **named) if checkpoint else ""
+        fingerprint = digest(*args, **named) if checkpoint else ""
         requested = operation, key, checkpoint
-        request = self._requests.next("do", name, identity(fn), print_, requested)
+        request = self._requests.next("do", name, identity(fn), fingerprint, requested)
         work = Work(self._body, self._journal, request, fn, arguments)
         work.checkpoint, work.retry = checkpoint, retry
         if checkpoint:

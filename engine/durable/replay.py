@@ -23,14 +23,14 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.payloads.types import PayloadType, payload_type
 
 _PLAIN = (str, int, float, bool, type(None))
-# The form of ids of later occurrences and of keyed operations.
+# What the ids of repeated and keyed operations look like.
 _TAKEN = re.compile(r"#\d+\Z|\[")
 _NO_TYPE = (Any, object, inspect.Parameter.empty)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation as the code requests it; `call` is the method, such as `step.do`."""
+    """An operation that the code requests; `call` is the method, such as `step.do`."""
 
     name: str
     occurrence: int
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def id(self) -> str:
-        """As `Operation.id`."""
+        """See `Operation.id`."""
         return operation_id(self.name, self.occurrence, self.key)
 
     @property
@@ -150,7 +150,7 @@ def plain_function(function: Any) -> Any:
 
 
 def identity(function: Any) -> tuple[object, str]:
-    """What is equal for functions that count as the same, and the name for messages."""
+    """A value that is equal for functions that count as the same, and a name for messages."""
     plain = plain_function(function)
     name = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', repr(plain)[:80])}"
     code = getattr(plain, "__code__", None)

@@ -1,6 +1,6 @@
 """Combined waits: any of several, or all of them, in one suspension.
 
-The first one is determined by when each came, not by when the step runs again, and is recorded.
+Which one was first depends on when each came, not on when the step runs again; it is recorded.
 Messages that are not part of the answer are not taken: the next `receive` gets them.
 """
 

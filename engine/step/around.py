@@ -1,4 +1,4 @@
-"""What is entered around the body of a step: context managers, in their order."""
+"""The context managers that are entered around the body of a step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.services import Around
 
-# What is entered around a body where nothing is.
+# For a body that has nothing around it.
 NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def check_around(around: Sequence[Around]) -> tuple[Around, ...]:
-    """Raises InvalidInput for what cannot be called."""
+    """The functions as a tuple. Raises InvalidInput for one that cannot be called."""
     for place, make in enumerate(around):
         if not callable(make):
             raise InvalidInput(
@@ -26,10 +26,10 @@ def check_around(around: Sequence[Around]) -> tuple[Around, ...]:
 
 
 class Entered:
-    """All of them around one body; the first is the outermost.
+    """Enters them around one body; the first is the outermost.
 
-    An error that one of them suppresses is raised all the same: whether an attempt failed, and
-    whether its step waits for something, is not theirs to say. One that raises replaces the error.
+    An error that one of them suppresses is raised nevertheless, since they do not decide whether
+    an attempt failed or its step waits. An error that one of them raises replaces that of the body.
     """
 
     __slots__ = ("_makers", "_stack", "_step")

@@ -9,17 +9,16 @@ from typing import Any
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.ports import DependencyValue, RunStore
 
-# How many steps are read for at once, and the most dependencies of each of them. A larger join
-# is read by itself, when it asks.
+# For how many steps the dependencies are read at once, and how many each of them may have. Those
+# of a larger join are read separately.
 MAX_STEPS = 64
 MAX_EACH = 64
 
 
 class BatchedReads:
-    """One for the steps of a kind in one claim. Safe to use from many threads.
+    """The reads of the steps of one kind in one claim. Safe to use from many threads.
 
-    The first step that asks brings the answers for the next ones along: many small joins cost a
-    query for all, not one for each.
+    The first step that asks also reads for the next ones, so that many small joins share a query.
     """
 
     def __init__(
@@ -31,7 +30,7 @@ class BatchedReads:
         self._read: dict[int, list[DependencyValue]] = {}
 
     def dependency_values(self, step: ClaimedStep) -> list[DependencyValue]:
-        """As `DependencyReads.dependency_values`."""
+        """See `DependencyReads.dependency_values`."""
         with self._lock:
             if step.key in self._unread:
                 batch = [self._unread.pop(step.key)]

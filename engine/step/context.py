@@ -1,7 +1,10 @@
-"""What an executor sees of its step, and through which it makes its effects.
+"""The step as its executor sees it: what it is, what it depends on, and what it makes.
 
-Results, records, artifacts and emitted steps are kept here until the body returns; then they are
-committed together with the step's end, or not at all. Projections commit by themselves, with
+All public methods are here, with what they promise. What they do is in the parts that `internals`
+holds.
+
+Results, records, artifacts, emitted steps and messages are kept until the body returns; then they
+are committed together with the step's end, or not at all. Projections commit by themselves, with
 `once()` at most once per step.
 """
 
@@ -44,7 +47,8 @@ C = TypeVar("C")
 D = TypeVar("D")
 T = TypeVar("T")
 
-# Results of dependencies are kept as text, to be asked for again, up to so many characters.
+# If the results of the dependencies have more characters than this, they are not kept for the
+# next call.
 KEPT_TEXT = 1 << 20
 
 
@@ -102,7 +106,7 @@ class StepContext:
 
     @property
     def lease(self) -> Lease:
-        """The lease this execution works under."""
+        """The lease under which this execution runs."""
         claimed = self.internals.claimed
         return Lease(
             claimed.run.id,
@@ -114,6 +118,7 @@ class StepContext:
 
     @property
     def attempt(self) -> int:
+        """The number of this attempt, from 1."""
         return self.internals.claimed.attempt
 
     @property
@@ -123,7 +128,7 @@ class StepContext:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this step: hand it to services that take one."""
+        """The same for every attempt of this step. Pass it to services that take such a key."""
         return execution_id(self.internals.claimed.run.id, self.internals.claimed.id)
 
     @property
@@ -147,7 +152,7 @@ class StepContext:
         return self.internals.cancelled
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback` when `cancelled` becomes true: at once if it is, else in some thread."""
+        """Call `callback`, in any thread, when `cancelled` becomes true; at once if it is."""
         self.internals.on_cancel(callback)
 
     @property
@@ -164,9 +169,9 @@ class StepContext:
     @overload
     def dependency(self, step_id: str, type: None = None) -> Any: ...
     def dependency(self, step_id: str, type: Any = None) -> Any:
-        """The result value of one dependency, validated to `type` when one is given.
+        """The result value of one dependency, validated to `type` if one is given.
 
-        Raises NotFound when the step does not depend on it, or it left no result.
+        Raises NotFound if the step does not depend on it, or if it left no result.
         """
         values = self._load_dependencies()
         if step_id not in values:
@@ -190,9 +195,9 @@ class StepContext:
     def dependencies(self, of: Any = None) -> dict[str, Any]:
         """The dependencies' result values by step id, in order of creation.
 
-        `of` is the type they are validated to, or an executor: then only the steps of its kind
-        are given, as its result type. Dependencies that left no result (they failed, or were
-        canceled or skipped) are not in it.
+        `of` is the type they are validated to, or an executor: then only the results of its kind
+        are included, as its result type. Dependencies without a result (they failed, or were
+        canceled or skipped) are left out.
         """
         rows = self._load_dependencies()
         kind = getattr(of, "kind", None) if not isinstance(of, type) else None
@@ -202,7 +207,7 @@ class StepContext:
         else:
             read = None if of is None or kind is not None else payload_type(of)
         if sum(len(text) for _, _, text in rows.values() if text) > KEPT_TEXT:
-            # Read again if they are asked for again; else both, text and values, would be held.
+            # Read again if asked for again, so that texts and values are not both in memory.
             rows, self._dependencies = rows.copy(), None
         found: dict[str, Any] = {}
         for step_id in list(rows):
@@ -235,7 +240,7 @@ class StepContext:
         self.internals.effects.record(collection, key, value)
 
     def artifact(self, name: str, data: bytes | str, **label: Unpack[ArtifactLabel]) -> ArtifactRef:
-        """Keep bytes (text is written as UTF-8): inline when small, else in the artifact store.
+        """Keep bytes (text is written as UTF-8): inline if small, else in the artifact store.
 
         `name` is unique among the step's artifacts; it is a label and never a path. See
         `ArtifactLabel` for the rest.
@@ -254,19 +259,19 @@ class StepContext:
         """The bytes of an artifact as a binary file, to be used in a `with` block.
 
         `artifact` is a reference or an id, of this step, its run or any other run of the store.
-        Raises NotFound, CorruptData when the bytes do not match their digest, and InvalidInput for
-        anything else.
+        Raises NotFound, CorruptData if the bytes do not match their digest, and InvalidInput for
+        anything else than a reference or an id.
         """
         internals = self.internals
         return open_artifact(artifact, internals.artifacts(), internals.services)
 
     def artifact_bytes(self, artifact: ArtifactRef | str) -> bytes:
-        """All bytes of an artifact; see `open_artifact`, which is for large ones."""
+        """All bytes of an artifact, as `open_artifact` finds it; use that for large ones."""
         with self.open_artifact(artifact) as stream:
             return stream.read()
 
     def projection(self, name: str) -> StepProjection:
-        """The package's read-model database of this name."""
+        """The projection of this name: a read-model database of the package."""
         projection = self.internals.services.projections.projection(name)
         return StepProjection(projection, self.idempotency_key)
 
@@ -444,9 +449,9 @@ class StepContext:
         return waits.receive(topic, type, timeout, default)
 
     def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
-        """Wait until somebody approves or rejects; the decision, with who and why.
+        """Wait until somebody approves or rejects; returns the decision, with who and why.
 
-        Raises WaitTimeout without a decision within `timeout` (seconds, a timedelta).
+        Raises WaitTimeout if nobody decides within `timeout` (seconds, a timedelta).
         """
         return self.internals.durable_for("wait_for_approval").waits.approval(timeout)
 
@@ -466,19 +471,26 @@ class StepContext:
     def wait_for_value(
         self, run_id: str, key: str, type: Any = None, *, timeout: float | timedelta | None = None
     ) -> Any:
-        """The value that a run has set for `key`; waits for the first one.
+        """The last value that a run has set for `key`; waits if there is none yet.
 
-        Raises NotFound if the run does not exist, and WaitTimeout.
+        Raises NotFound if the run does not exist, and WaitTimeout if none is set within `timeout`
+        (seconds, a timedelta).
         """
         waits = self.internals.durable_for("wait_for_value").waits
         return waits.value(run_id, key, type, timeout)
 
     def get_value(self, run_id: str, key: str, default: Any = None) -> Any:
-        """The last value that a run has set for `key`, or `default`. Raises NotFound."""
+        """The last value that a run has set for `key`, or `default` if there is none.
+
+        Raises NotFound if the run does not exist.
+        """
         return self.internals.durable_for("get_value").waits.get_value(run_id, key, default)
 
     def set_value(self, key: str, value: Any) -> None:
-        """Set a key of this run to a new value, visible to all at once. Raises ReplayMismatch."""
+        """Set a key of this run to a new value, which everybody sees at once.
+
+        Raises ReplayMismatch if an earlier execution set another value here.
+        """
         self.internals.durable_for("set_value").waits.set_value(key, value)
 
     def send(self, run_id: str, topic: str, payload: Any, key: str | None = None) -> None:

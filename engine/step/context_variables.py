@@ -1,4 +1,4 @@
-"""What keeps bodies apart: each has context variables of its own."""
+"""The context variables of bodies: each body has its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from stepwell.engine.services import Around
 
 
 class Surroundings:
-    """What bodies run in: variables as in the thread that made this, and what is around them.
+    """The context variables that bodies start with, and what is entered around them.
 
-    Each body runs in a copy, so what one sets, no other finds. Values that can be changed in place
-    are shared, but for the decimal context: a copy of that is the first thing around a body.
+    The variables are those of the thread that made this. Each body runs in a copy, so no body sees
+    what another one sets. Values that are changed in place are shared, except for the decimal
+    context, of which each body gets a copy.
 
-    `makers` make what is to be entered around a body, where it runs and in its fresh variables.
+    `makers` make the context managers to enter around a body, in its thread and its variables.
     """
 
     __slots__ = ("_variables", "makers")
@@ -30,9 +31,9 @@ class Surroundings:
 
 
 def _own_decimal_context(variables: Context) -> tuple[Around, ...]:
-    """What gives each body a decimal context of its own.
+    """What gives each body its own decimal context.
 
-    Nothing, where nobody has asked for one yet: each body makes its own by asking.
+    Empty if the variables have none yet: then each body makes its own when it first needs one.
     """
     decimal = sys.modules.get("decimal")
     if decimal is None or not any(isinstance(v, decimal.Context) for v in variables.values()):

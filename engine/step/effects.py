@@ -1,4 +1,4 @@
-"""What an execution leaves behind when it succeeds: records and artifacts, kept until then."""
+"""The records and artifacts of an execution, kept until they are committed with its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ArtifactLabel(TypedDict, total=False):
 
 
 class Effects:
-    """Records and artifacts of one execution, each checked when it is added."""
+    """The records and artifacts of one execution, each checked when it is added."""
 
     def __init__(self, claimed: ClaimedStep, store: ArtifactStore, settings: Settings) -> None:
         self._claimed = claimed
@@ -41,14 +41,14 @@ class Effects:
         self.artifacts: dict[str, NewArtifact] = {}
 
     def record(self, collection: str, key: str, value: Any) -> None:
-        """Keep a record; a later one of the same key replaces it."""
+        """Keep a record; a later one with the same key replaces it."""
         check_id(collection, "record.collection")
         check_id(key, "record.key")
         text = encode(value, f"record {collection}/{key}", self._settings.payload_limit)
         self.records[collection, key] = NewRecord(collection, key, text)
 
     def artifact(self, name: str, data: bytes | str, label: ArtifactLabel) -> ArtifactRef:
-        """Keep bytes, in the store when they are over the limit for inline ones."""
+        """Keep bytes; those above the limit for inline ones go to the artifact store."""
         if not isinstance(data, (str, bytes, bytearray, memoryview)):
             raise InvalidInput(
                 f"artifact {shown(name)}: must be bytes or text, got {type(data).__name__}; "
@@ -131,7 +131,7 @@ class Effects:
 
 
 def _bytes(name: str, text: str) -> bytes:
-    """What an artifact keeps of a text."""
+    """The text as UTF-8. Raises InvalidInput if that is not possible."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:

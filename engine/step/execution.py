@@ -80,10 +80,10 @@ class Execution:
 
     @property
     def context(self) -> StepContext:
-        """What the body sees; made (prepare) when it is about to begin.
+        """What the body sees; made (prepare) when the body is about to begin.
 
-        Of a thousand steps that were claimed most wait for a thread, and each object that lives
-        for long costs the garbage collector time.
+        Not earlier: most claimed steps wait for a thread, and each object that lives long costs
+        the garbage collector time.
         """
         if self._context is None:
             self._context = StepContext(self.step, self._worker_id, self.services)
@@ -97,7 +97,7 @@ class Execution:
         return self._surroundings.fresh()
 
     def around(self) -> AbstractContextManager[object]:
-        """What to enter around `invoke` and what it returns, in the fresh variables."""
+        """What to enter around `invoke`, and around awaiting what it returns."""
         if self._surroundings is None:
             self._surroundings = Surroundings(self.services.around)
         if not self._surroundings.makers:
@@ -105,7 +105,7 @@ class Execution:
         return Entered(self._surroundings.makers, self.context)
 
     def begin(self) -> bool:
-        """Mark the start of the body; False when it was revoked or canceled before."""
+        """Mark the start of the body; False if it was revoked or canceled before."""
         internals = self.context.internals  # made before the ticket is gone: `cancel` needs it
         if internals.cancelled or not self._take_ticket():
             return False
@@ -115,7 +115,7 @@ class Execution:
         return True
 
     def revoke(self) -> bool:
-        """Keep the body from running; False when it has begun already."""
+        """Keep the body from running; False if it has begun already."""
         return self._take_ticket()
 
     def _take_ticket(self) -> bool:
@@ -137,11 +137,11 @@ class Execution:
 
     @property
     def saves(self) -> bool:
-        """Whether its end is saved in a checkpoint, which an event loop must not wait for."""
+        """Whether its end is saved in a checkpoint, so that an event loop must not wait for it."""
         return self.context.internals.durable is not None
 
     def completed(self, value: Any) -> Outcome:
-        """Collect what the body returned and made. What cannot be stored fails the attempt."""
+        """Collect what the body returned and made; the attempt fails if that cannot be stored."""
         internals = self.context.internals
         try:
             if internals.durable is not None:
@@ -158,7 +158,7 @@ class Execution:
         return outcome
 
     def _encoded(self, value: Any, set_: Any) -> str:
-        """The result as JSON text, held to its annotation; `set_` is that of `step.result`."""
+        """The result as JSON text, checked against its type; `set_` is that of `step.result`."""
         limit, signature = self.services.settings.payload_limit, signature_of(self.executor)
         if signature is not None:
             result, returned = (value, True) if set_ is None else (set_, False)
@@ -195,13 +195,13 @@ class Execution:
         return policy_of(self.step, self.services.catalog)
 
     def cancel(self) -> None:
-        """Set `step.cancelled`; the body decides what to make of it, if it has begun."""
+        """Set `step.cancelled`; a body that has not begun will not begin."""
         self._take_ticket()
         self.context.internals.cancel()
 
 
 def policy_of(step: ClaimedStep, catalog: Catalog) -> Retry | None:
-    """The step's own retry policy, or that of its kind; None for one this code cannot read."""
+    """The step's own retry policy, or that of its kind; None if this code cannot read it."""
     if step.retry is not None:
         try:
             return Retry.from_json(step.retry)
@@ -220,7 +220,7 @@ def fail(
     """The outcome of an attempt that ended with `error`. Never raises."""
     try:
         delay = retry_delay(error, policy, step.failures, chance)
-    except Exception:  # whatever decides must not cost the outcome
+    except Exception:  # an error in the decision must not cost the outcome
         delay = None
     return Failed(
         step, describe(error, delay), None if delay is None else max(0, duration_micros(delay))

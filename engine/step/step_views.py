@@ -1,4 +1,4 @@
-"""What a step sees of the log and of a projection: the same things, knowing which step it is."""
+"""The logger and the projections of a step, which know the step they belong to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class StepLogger(logging.LoggerAdapter[logging.Logger]):
     """Adds run, step and attempt to every line, as text and as fields."""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log a line as `logging` does, with the step before it."""
+        """Log a line as `logging` does; its text begins with the step."""
         if not self.isEnabledFor(level):
             return
         extra = dict(self.extra or {})
         step = f"[{extra['run_id']}/{extra['step_id']}#{extra['attempt']}]"
-        if args:  # only then a % means something, and the one in an id must not
+        if args:  # only then is a % interpreted, and an id may contain one
             step = step.replace("%", "%%")
         kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
@@ -56,6 +56,6 @@ class StepProjection:
     def once(self, apply: Callable[[Transaction], object], key: str = "") -> bool:
         """Run `apply` in one transaction, at most once for this step (and `key`).
 
-        Returns False, without calling it, when an earlier attempt committed it already.
+        Returns False without calling it if an earlier attempt has committed it.
         """
         return self._projection.once(f"{self._key}#{key}" if key else self._key, apply)
