@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from operator import itemgetter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -14,6 +15,8 @@ from sqlalchemy.ext.compiler import compiles
 
 from stepwell.engine.states import Act, StepStatus, sources, target
 from stepwell.stores.sql.connection.dialect import Dialect, Moment
+
+N = TypeVar("N", bound=tuple[Any, ...])
 
 
 class Parameter(sa.BindParameter[Any]):
@@ -269,6 +272,14 @@ class StoreTransaction:
     def now(self) -> int:
         """When it was begun, by the database's clock."""
         return self.moment if type(self.moment) is int else int(self.moment)
+
+
+def named(kind: type[N]) -> Callable[[Iterable[Any]], N]:
+    """Makes rows of a NamedTuple as its `_make` does, but at the cost of a plain tuple.
+
+    It does not count the values: they are those of a statement whose columns are the fields.
+    """
+    return partial(tuple.__new__, kind)
 
 
 class Statements:

@@ -8,13 +8,13 @@ Runs' counters and event numbers are written once per transaction, however many 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from stepwell.engine.events import EventType
 from stepwell.engine.exchange import ClaimedStep, LostLease, Refusal, RunInfo
 from stepwell.engine.payloads.payload import encode
-from stepwell.stores.sql.connection.statements import StoreTransaction
+from stepwell.stores.sql.connection.statements import StoreTransaction, named
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS
 
@@ -34,10 +34,33 @@ _NEWS = frozenset(
     }
 )
 
-# type, at, step key, attempt, worker, data (JSON text)
-EventRow = tuple[str, int, int | None, int | None, str | None, str | None]
-# The same after the key of the run and the number of the event in it.
-StoredEvent = tuple[int, int, str, int, int | None, int | None, str | None, str | None]
+
+class NewEvent(NamedTuple):
+    """An event that has no number yet; `step` is the step's key, `data` is JSON text."""
+
+    type: str
+    at: int
+    step: int | None = None
+    attempt: int | None = None
+    worker: str | None = None
+    data: str | None = None
+
+
+class StoredEvent(NamedTuple):
+    """An event as it is stored: a `NewEvent` after the key of its run and its number there."""
+
+    run_key: int
+    seq: int
+    type: str
+    at: int
+    step: int | None = None
+    attempt: int | None = None
+    worker: str | None = None
+    data: str | None = None
+
+
+new_event = named(NewEvent)
+stored_event = named(StoredEvent)
 
 
 class CountedRun(NamedTuple):
@@ -57,7 +80,7 @@ class Unwritten(NamedTuple):
 
     total: dict[int, int]
     open: dict[int, int]
-    events: dict[int, list[EventRow]]
+    events: dict[int, list[NewEvent]]
     readied: list[Iterable[int]]
     counted: dict[int, CountedRun]
 
@@ -85,7 +108,7 @@ class Changes:
     def _begin_anew(self) -> None:
         self._total: dict[int, int] = {}
         self._open: dict[int, int] = {}
-        self._events: dict[int, list[EventRow]] = {}
+        self._events: dict[int, list[NewEvent]] = {}
         self._readied: list[Iterable[int]] = []
         self._counted: dict[int, CountedRun] = {}
 
@@ -105,17 +128,13 @@ class Changes:
     def created(self, run_key: int, data: Mapping[str, Any]) -> StoredEvent:
         """The first event of a run that is stored with its counts; the caller adds it."""
         text = encode(dict(data), "event", limit=2**31)
-        event = (run_key, 1, EventType.RUN_CREATED.value, self.tx.now, None, None, None, text)
+        event = StoredEvent(run_key, 1, EventType.RUN_CREATED.value, self.tx.now, data=text)
         self.stored.append(event)
         return event
 
-    def told(self, type: EventType, row: Sequence[Any]) -> Sequence[Any]:
-        """An event was added already; `row` is its run's, with its number last.
-
-        Returns the row without that.
-        """
-        self.stored.append((row[0], row[-1], type.value, self.tx.now, None, None, None, None))
-        return row[:-1]
+    def told(self, type: EventType, run_key: int, number: int) -> None:
+        """An event was stored already, with this number in its run."""
+        self.stored.append(StoredEvent(run_key, number, type.value, self.tx.now))
 
     def steps_opened(self, run_key: int, count: int = 1) -> None:
         """`count` steps are open again; negative when they ended."""
@@ -127,9 +146,9 @@ class Changes:
     def steps_succeeded(self, steps: Iterable[ClaimedStep]) -> None:
         """These steps ended, each with the event that says so."""
         kind, now = EventType.STEP_SUCCEEDED.value, self.tx.now
-        by_run: dict[int, list[EventRow]] = {}
+        by_run: dict[int, list[NewEvent]] = {}
         for step in steps:
-            row = (kind, now, step.key, step.attempt, None, None)
+            row = new_event((kind, now, step.key, step.attempt, None, None))
             rows = by_run.get(step.run.key)
             if rows is None:
                 by_run[step.run.key] = [row]
@@ -143,9 +162,11 @@ class Changes:
         """These steps of a run succeeded, were counted and told of already."""
         self._counted[run.key] = run
         event, now = EventType.STEP_SUCCEEDED.value, self.tx.now
-        rows = [(event, now, step.key, step.attempt, None, None) for step in succeeded]
-        first = run.last_event - len(rows) + 1
-        self.stored += [(run.key, seq, *row) for seq, row in enumerate(rows, first)]
+        steps = list(succeeded)
+        self.stored += [
+            stored_event((run.key, seq, event, now, step.key, step.attempt, None, None))
+            for seq, step in enumerate(steps, run.last_event - len(steps) + 1)
+        ]
 
     def readied(self, keys: Iterable[int]) -> None:
         """These steps may be ready now, and no event of theirs says so."""
@@ -164,7 +185,7 @@ class Changes:
         if type in _NEWS:
             self.tx.news = self.tx.more_ready = True
         text = encode(dict(data), "event", limit=2**31) if data else None
-        row = (type.value, self.tx.now, step, attempt, worker, text)
+        row = new_event((type.value, self.tx.now, step, attempt, worker, text))
         events = self._events.get(run_key)
         if events is None:
             self._events[run_key] = [row]

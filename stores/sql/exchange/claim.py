@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter
 
 from stepwell.engine.exchange import ClaimedStep, ClaimRequest, PoolRequest, RunInfo
 from stepwell.engine.payloads.payload import decode
@@ -14,6 +13,7 @@ from stepwell.engine.states import RunStatus
 from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
 from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.claim_rules import FoundRun, FoundStep, found_run
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Offer
 from stepwell.stores.sql.exchange.plan import Plan
@@ -68,16 +68,15 @@ class Claiming:
         """
         tx, handoffs = changes.tx, changes.handoffs
         budgets = self._limits.budgets(tx, request, control)
-        rows = handoffs.rows
+        found = handoffs.steps
         if not handoffs.all or tx.made_ready or tx.more_ready:
-            pools = _without(rows, request.pools)
-            rows = [*rows, *self._plan.take(tx, request, pools, budgets)]
-        # By priority, ready time and creation, as it is promised.
-        _sort(rows)
+            pools = _without(found, request.pools)
+            found = [*found, *self._plan.take(tx, request, pools, budgets)]
+        _sort(found)
         claimed: list[ClaimedStep] = []
         begun = True
-        if rows:
-            claimed, begun = self._begin(changes, request, rows, created)
+        if found:
+            claimed, begun = self._begin(changes, request, found, created)
         wake_at = self._limits.next_token(tx)
         if not begun:
             soon = tx.now + BEGIN_AGAIN
@@ -88,19 +87,19 @@ class Claiming:
         self,
         changes: Changes,
         request: ClaimRequest,
-        rows: list[tuple[Any, ...]],
+        found: list[FoundStep],
         created: RunInfo | None,
     ) -> tuple[list[ClaimedStep], bool]:
         """Begin the runs of these steps; returns those that are begun, and whether all are."""
         tx = changes.tx
-        runs, locked = self._load_runs(changes, {row[3] for row in rows}, created)
+        runs, locked = self._load_runs(changes, {step.run_key for step in found}, created)
         if locked:
-            left = [row[2] for row in rows if row[3] in locked]
+            left = [step.id for step in found if step.run_key in locked]
             self._sql.give_back(tx, rows_json(left))
-            rows = [row for row in rows if row[3] not in locked]
-        self._limits.spend(tx, (row[6] for row in rows))
-        parents = self._parents(tx, {row[17] for row in rows if row[17] is not None})
-        return _claimed_of(rows, runs, parents, tx.now, tx.now + request.lease), not locked
+            found = [step for step in found if step.run_key not in locked]
+        self._limits.spend(tx, (step.queue for step in found))
+        parents = self._parents(tx, {step.parent for step in found if step.parent is not None})
+        return _claimed_of(found, runs, parents, tx.now, tx.now + request.lease), not locked
 
     def _load_runs(
         self, changes: Changes, keys: set[int], created: RunInfo | None
@@ -119,16 +118,17 @@ class Claiming:
         missing = [key for key in keys if key not in known and key not in fresh]
         if missing:
             # Most runs that were not seen before are begun by this claim.
-            rows = self._plan.start_runs(changes, missing)
-            begun = {row[0] for row in rows}
+            found = self._plan.start_runs(changes, missing)
+            begun = {run.id for run in found}
             others = [key for key in missing if key not in begun]
             if others:
                 for status, *row in self._sql.load_runs(tx, rows_json(others)).fetchall():
+                    run = found_run(row)
                     if status == RunStatus.PENDING:
-                        locked.add(row[0])
+                        locked.add(run.id)
                     else:
-                        rows.append(row)
-            fresh.update(_infos(rows))
+                        found.append(run)
+            fresh.update(_infos(found))
         changes.new_runs += fresh.values()
         return {**known, **fresh}, locked
 
@@ -138,74 +138,80 @@ class Claiming:
         return dict(self._sql.step_names(tx, rows_json(list(keys))).fetchall())
 
 
-def _without(rows: Sequence[Sequence[Any]], pools: Sequence[PoolRequest]) -> Sequence[PoolRequest]:
-    """What is left of the pools when these rows were taken."""
-    if not rows:
+def _without(found: Sequence[FoundStep], pools: Sequence[PoolRequest]) -> Sequence[PoolRequest]:
+    """What is left of the pools when these steps were taken."""
+    if not found:
         return pools
-    taken = Counter(row[5] for row in rows)
+    taken = Counter(step.kind for step in found)
     left = [(pool, pool.limit - sum(taken[kind] for kind in pool.kinds)) for pool in pools]
     return [PoolRequest(pool.kinds, limit) for pool, limit in left if limit > 0]
 
 
 @decodes
-def _sort(rows: list[tuple[Any, ...]]) -> None:
-    rows.sort(key=itemgetter(0, 1, 2))
+def _sort(found: list[FoundStep]) -> None:
+    """By priority, ready time and creation, as is promised."""
+    found.sort(key=attrgetter("priority", "ready_at", "id"))
 
 
 @decodes
-def _infos(rows: Iterable[Sequence[Any]]) -> dict[int, RunInfo]:
+def _infos(found: Iterable[FoundRun]) -> dict[int, RunInfo]:
     """What executions know of runs, by key."""
-    infos = {}
-    for key, run_id, package, entrypoint, name, metadata, tags, *more in rows:
-        of_run = (run_id, package, entrypoint, name, decode(metadata), tuple(decode(tags)))
-        infos[key] = RunInfo(key, *of_run, *more)
-    return infos
+    return {
+        run.id: RunInfo(
+            run.id,
+            run.run_id,
+            run.package,
+            run.entrypoint,
+            run.name,
+            decode(run.metadata),
+            tuple(decode(run.tags)),
+            run.input,
+            run.created_at,
+            run.parent_run,
+        )
+        for run in found
+    }
 
 
 @decodes
 def _claimed_of(
-    rows: Sequence[tuple[Any, ...]],
+    found: Sequence[FoundStep],
     runs: Mapping[int, RunInfo],
     parents: dict[int, str],
     now: int,
     expires: int,
 ) -> list[ClaimedStep]:
-    return [_claimed(row, runs[row[3]], parents, now, expires) for row in rows]
+    return [_claimed(step, runs[step.run_key], parents, now, expires) for step in found]
 
 
 def _claimed(
-    row: Sequence[Any], run: RunInfo, parents: dict[int, str], now: int, expires: int
+    step: FoundStep, run: RunInfo, parents: dict[int, str], now: int, expires: int
 ) -> ClaimedStep:
-    """A row of `CLAIMED` as the value workers hold, as it is after the claim."""
-    # fmt: off
-    (priority, ready_at, key, _, step_id, kind, queue, text, attempt, failures, lost_leases,
-     max_attempts, timeout, retry, metadata, dedup_key, site, parent, allow_failure, wait,
-     wake_at, token, created_at) = row
-    # fmt: on
+    """The value that workers hold: the step as it is after the claim."""
     return ClaimedStep(
-        key,
-        token + 1,
+        step.id,
+        step.token + 1,
         run,
-        step_id,
-        kind,
-        queue,
-        text,
-        attempt + 1,
-        failures,
-        lost_leases,
-        max_attempts,
-        priority,
-        timeout,
-        retry,
-        metadata,
-        dedup_key,
-        site or run.package,
-        None if parent is None else parents[parent],
-        bool(allow_failure),
-        wait,
-        wake_at,
-        created_at,
-        ready_at,
+        step.step_id,
+        step.kind,
+        step.queue,
+        step.input,
+        step.attempt + 1,
+        step.failures,
+        step.lost_leases,
+        step.max_attempts,
+        step.priority,
+        step.timeout,
+        step.retry,
+        step.metadata,
+        step.dedup_key,
+        step.site or run.package,
+        None if step.parent is None else parents[step.parent],
+        bool(step.allow_failure),
+        step.wait,
+        step.wake_at,
+        step.created_at,
+        step.ready_at,
         now,
         expires,
     )

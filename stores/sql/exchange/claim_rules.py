@@ -2,44 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from stepwell.engine.states import Act, RunStatus
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import becomes, bind
+from stepwell.stores.sql.connection.statements import becomes, bind, named
 from stepwell.stores.sql.schema import tables
 
 runs, steps = tables.runs, tables.steps
 
 ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
-# What a claim tells of each step.
-CLAIMED = (
-    *("priority", "ready_at", "id", "run_key", "step_id", "kind", "queue", "input", "attempt"),
-    *("failures", "lost_leases", "max_attempts", "timeout", "retry", "metadata", "dedup_key"),
-    *("site", "parent", "allow_failure", "wait", "wake_at", "token", "created_at"),
-)
-# What executions know of a run.
-OF_RUN = [
-    runs.c[name]
-    for name in (
-        *("id", "run_id", "package", "entrypoint", "name", "metadata", "tags", "input"),
-        *("created_at", "parent_run"),
-    )
-]
+
+class FoundStep(NamedTuple):
+    """A ready step, as a claim finds it and before the claim changes it.
+
+    The fields are columns of `steps`. They begin with the order in which steps are claimed.
+    """
+
+    priority: int
+    ready_at: int
+    id: int
+    run_key: int
+    step_id: str
+    kind: str
+    queue: str
+    input: str
+    attempt: int
+    failures: int
+    lost_leases: int
+    max_attempts: int
+    timeout: int | None
+    retry: str | None
+    metadata: str | None
+    dedup_key: str | None
+    site: str | None
+    parent: int | None
+    allow_failure: int
+    wait: str | None
+    wake_at: int | None
+    token: int
+    created_at: int
+
+
+class FoundRun(NamedTuple):
+    """What executions know of a run; the fields are columns of `runs`."""
+
+    id: int
+    run_id: str
+    package: str
+    entrypoint: str
+    name: str
+    metadata: str
+    tags: str
+    input: str
+    created_at: int
+    parent_run: int | None
+
+
+found_step = named(FoundStep)
+found_run = named(FoundRun)
+
+# The columns of `FoundRun`.
+OF_RUN = [runs.c[name] for name in FoundRun._fields]
 # What a claim adds one to.
 _COUNTED = ("attempt", "token")
 
 
-def as_found() -> list[Any]:
-    """The columns of a step that was taken in the same statement, as they were before that.
+def finding() -> list[Any]:
+    """The columns of `FoundStep`."""
+    return [steps.c[name] for name in FoundStep._fields]
 
-    So they are told where steps are found first and then taken.
-    """
-    columns = [steps.c[name] for name in CLAIMED]
-    return [column - ONE if column.name in _COUNTED else column for column in columns]
+
+def as_found() -> list[Any]:
+    """The columns of `FoundStep` for an update that takes the steps: as they were before it."""
+    return [column - ONE if column.name in _COUNTED else column for column in finding()]
 
 
 def taking() -> dict[str, Any]:

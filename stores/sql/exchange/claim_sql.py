@@ -15,7 +15,7 @@ from stepwell.stores.sql.connection.statements import (
     may,
     still_may,
 )
-from stepwell.stores.sql.exchange.claim_rules import CLAIMED, OF_RUN, starting, taking
+from stepwell.stores.sql.exchange.claim_rules import OF_RUN, finding, starting, taking
 from stepwell.stores.sql.schema import tables
 
 
@@ -25,10 +25,9 @@ class ClaimStatements(Statements):
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         steps = tables.steps
-        columns = [steps.c[name] for name in CLAIMED]
         ready = may(Act.CLAIM, steps.c.status)
         self.find_ready = Statement(
-            sa.select(*columns)
+            sa.select(*finding())
             .where(
                 ready,
                 steps.c.queue == bind("queue"),
@@ -42,7 +41,7 @@ class ClaimStatements(Statements):
             *("queue", "kind", "now", "suspect_from", "limit"),
         )
         self.find_suspect = Statement(
-            sa.select(*columns)
+            sa.select(*finding())
             .where(
                 ready,
                 # The partial index of suspects: there are hardly ever any.

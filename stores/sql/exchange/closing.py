@@ -63,7 +63,7 @@ class Closing:
 
     def _write_counters(self, changes: Changes, unwritten: Unwritten) -> list[int]:
         """Write it; returns the keys of the runs in which nothing is open any more."""
-        total, open_, events, readied, before = unwritten
+        total, open_, events = unwritten.total, unwritten.open, unwritten.events
         keys = sorted(total.keys() | open_.keys() | events.keys())
         rows = [
             (key, total.get(key, 0), open_.get(key, 0), len(events.get(key, ()))) for key in keys
@@ -71,17 +71,18 @@ class Closing:
         counted, stored = self._plan.count(changes.tx, rows, events) if rows else ([], [])
         changes.stored += stored
         changed = set(keys)
-        counted += [run for key, run in before.items() if key not in changed]
+        counted += [run for key, run in unwritten.counted.items() if key not in changed]
+        readied = unwritten.readied
         over: list[int] = []
         held = False
-        for run_key, still_open, _, status, holds in counted:
-            if holds:
-                mine = events.get(run_key, ())
-                readied.append([event[2] for event in mine if event[2] is not None])
+        for run in counted:
+            if run.holds:
+                mine = events.get(run.key, ())
+                readied.append([event.step for event in mine if event.step is not None])
                 held = True
-            may_end = run_key in open_ or run_key in before
-            if still_open == 0 and may_end and status not in RUN_ENDED:
-                over.append(run_key)
+            may_end = run.key in open_ or run.key in unwritten.counted
+            if run.open_steps == 0 and may_end and run.status not in RUN_ENDED:
+                over.append(run.key)
         if held:
             keys_json = rows_json(list(chain.from_iterable(readied)))
             self._sql.hold_back(changes.tx, changes.tx.now, keys_json)

@@ -6,7 +6,7 @@ What has no long statement is done stepwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import from_json
@@ -23,10 +23,23 @@ from stepwell.stores.sql.connection.statements import (
     StoreTransaction,
     rows_json,
 )
-from stepwell.stores.sql.exchange.changes import Changes, CountedRun, EventRow, StoredEvent
+from stepwell.stores.sql.exchange.changes import Changes, CountedRun, NewEvent, StoredEvent
+from stepwell.stores.sql.exchange.claim_rules import FoundRun, FoundStep, found_run, found_step
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
-from stepwell.stores.sql.exchange.fused_settle_sql import COUNTED, HANDOFF, HELD, MADE_READY
-from stepwell.stores.sql.exchange.fused_sql import BESIDE, ENDED, FusedStatements, keys_array
+from stepwell.stores.sql.exchange.fused_settle_sql import (
+    COUNTED,
+    HANDOFF,
+    HELD,
+    MADE_READY,
+    success_row,
+)
+from stepwell.stores.sql.exchange.fused_sql import (
+    BESIDE,
+    ENDED,
+    FusedStatements,
+    end_row,
+    keys_array,
+)
 from stepwell.stores.sql.exchange.new_runs import ready_among
 from stepwell.stores.sql.exchange.plan import Drop, EndedRuns, NewRows, Succeeded, numbered
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS
@@ -95,7 +108,7 @@ class Fused(Stepwise):
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[FoundStep]:
         wanted = [
             (queue, kind, pool.limit, number, budget)
             for number, pool in enumerate(pools)
@@ -103,7 +116,7 @@ class Fused(Stepwise):
             for queue, budget in budgets.items()
             if budget != 0
         ]
-        rows: list[tuple[Any, ...]] = self._fused.claim(
+        rows = self._fused.claim(
             tx,
             request.worker_id,
             tx.now,
@@ -112,27 +125,34 @@ class Fused(Stepwise):
             int(request.suspects),
             rows_json(wanted),
         ).fetchall()
-        if rows and rows[0][-1] > len(rows):
-            # Who looked meanwhile was not shown what was locked here and left.
-            tx.news = True
-        return [row[:-1] for row in rows]
+        found = []
+        for *row, locked in rows:
+            found.append(found_step(row))
+            if locked > len(rows):
+                # Who looked meanwhile was not shown what was locked here and left.
+                tx.news = True
+        return found
 
-    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[Sequence[Any]]:
+    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[FoundRun]:
         tx = changes.tx
-        rows = self._fused.start_runs(tx, tx.now, rows_json(keys)).fetchall()
-        return [changes.told(EventType.RUN_STARTED, row) for row in rows]
+        runs = []
+        for *row, number in self._fused.start_runs(tx, tx.now, rows_json(keys)).fetchall():
+            run = found_run(row)
+            changes.told(EventType.RUN_STARTED, run.id, number)
+            runs.append(run)
+        return runs
 
     def start_new_run(self, changes: Changes, key: int) -> None:
         # Whoever reads these rows sends a message for them alone; so they go with the commit.
         self._fused.start_runs(changes.tx, changes.tx.now, rows_json([key]))
         # Its second event: the first says that it was created.
-        changes.told(EventType.RUN_STARTED, (key, 2))
+        changes.told(EventType.RUN_STARTED, key, 2)
 
     def count(
         self,
         tx: StoreTransaction,
         rows: Sequence[tuple[int, int, int, int]],
-        events: Mapping[int, Sequence[EventRow]],
+        events: Mapping[int, Sequence[NewEvent]],
     ) -> tuple[list[CountedRun], list[StoredEvent]]:
         # Their numbers are only known there; each is told by how many come after it.
         given = [
@@ -152,15 +172,16 @@ class Fused(Stepwise):
         text = encode(dict(data), "event") if data else None
         rows = self._fused.end_runs(tx, tx.now, text, rows_json(run_keys)).fetchall()
         arrived: dict[int, dict[str, Any]] = {}
-        for what, key, run_id, status, number, run_key in sorted(rows, key=itemgetter(0, 1)):
-            if what == ENDED:
-                event = END_EVENTS[RunStatus(status)].value
-                changes.stored.append((key, number, event, tx.now, None, None, None, text))
-                changes.ended_runs.append(run_id)
-            elif what == BESIDE:
-                arrived[key] = {"run_id": run_id}
+        for row in sorted(map(end_row, rows), key=attrgetter("what", "key")):
+            if row.what == ENDED:
+                event = END_EVENTS[RunStatus(row.status)].value
+                changes.stored.append(StoredEvent(row.key, row.number, event, tx.now, data=text))
+                changes.ended_runs.append(row.run_id)
+            elif row.what == BESIDE:
+                arrived[row.key] = {"run_id": row.run_id}
             else:
-                changes.event(run_key, EventType.STEP_WOKEN, key, number, data={"run_id": run_id})
+                woken, data = EventType.STEP_WOKEN, {"run_id": row.run_id}
+                changes.event(row.run_key, woken, row.key, row.number, data=data)
         return EndedRuns({}, arrived)
 
     def add_runs(self, changes: Changes, rows: NewRows) -> None:
@@ -191,20 +212,20 @@ def _took_in(
     held: set[int] = set()
     drops: list[Drop] = []
     counted = False
-    for what, key, text, number, *more in told:
-        if what == COUNTED:
+    for row in map(success_row, told):
+        if row.what == COUNTED:
             counted = True
-            last, holds, alone = more
-            changes.counted(CountedRun(key, number, last, text, holds), of_run[key])
-            changes.handoffs.all = bool(alone)
-        elif what == HANDOFF:
-            changes.handoffs.rows.append(tuple(from_json(text)))
-        elif what == MADE_READY:
-            changes.tx.made_ready.add(key)
-            changes.readied((key,))
-        elif what == HELD:
-            held.add(key)
+            run = CountedRun(row.key, row.number, row.last_event, row.text, row.holds)
+            changes.counted(run, of_run[run.key])
+            changes.handoffs.all = bool(row.alone)
+        elif row.what == HANDOFF:
+            changes.handoffs.steps.append(found_step(from_json(row.text)))
+        elif row.what == MADE_READY:
+            changes.tx.made_ready.add(row.key)
+            changes.readied((row.key,))
+        elif row.what == HELD:
+            held.add(row.key)
         else:
-            ruling = verdict(stored_condition(text), StepStatus.SUCCEEDED)
-            drops.append(Drop(ruling, key, number))
+            ruling = verdict(stored_condition(row.text), StepStatus.SUCCEEDED)
+            drops.append(Drop(ruling, row.key, row.number))
     return Succeeded(None if counted else held, counted, True, drops)

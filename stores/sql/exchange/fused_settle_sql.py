@@ -7,7 +7,7 @@ steps is what it will be changed from.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from stepwell.stores.sql.connection.statements import (
     becomes,
     bind,
     may,
+    named,
     still_may,
 )
 from stepwell.stores.sql.exchange.claim_rules import as_found, taking
@@ -27,13 +28,31 @@ from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
 
-# What a row of the statement tells: (what, key, text, and numbers).
-#   HELD        of this step the lease was still held; told only if that is not so of all
+# What a row of the statement tells:
+#   HELD        the lease of this step was still held; told only if not all leases were
 #   MADE_READY  this step is ready now
-#   HANDOFF   this step was made ready and claimed; text: the claimed row, as JSON
-#   UNMET       condition (text) of this step on the step of the first number was not met
-#   COUNTED     status (text) of this run, open steps, last event, holds; whether nothing is ready
+#   HANDOFF     this step was made ready and claimed; `text` is its `FoundStep` as JSON
+#   UNMET       this step does not get what it needs: `text` is its condition on step `number`
+#   COUNTED     the counts of this run: `text` is its status, `number` its open steps
 HELD, MADE_READY, HANDOFF, UNMET, COUNTED = range(5)
+
+
+class SuccessRow(NamedTuple):
+    """A row of the statement; only COUNTED has the last three.
+
+    `alone` says whether nothing but what was handed on could be claimed.
+    """
+
+    what: int
+    key: int
+    text: str
+    number: int
+    last_event: int
+    holds: int
+    alone: int
+
+
+success_row = named(SuccessRow)
 
 _MET = [
     condition for condition in Condition if verdict(condition, StepStatus.SUCCEEDED) is Verdict.MET

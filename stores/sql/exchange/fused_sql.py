@@ -7,14 +7,21 @@ All parts of a statement see the moment before it, so nothing here reads what it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from stepwell.engine.states import Act
 from stepwell.stores.sql.connection.dialect import Dialect
-from stepwell.stores.sql.connection.statements import Statement, Statements, bind, may, still_may
+from stepwell.stores.sql.connection.statements import (
+    Statement,
+    Statements,
+    bind,
+    may,
+    named,
+    still_may,
+)
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.fused_claim_sql import claim_together, start_together
 from stepwell.stores.sql.exchange.fused_settle_sql import succeed_together
@@ -24,8 +31,27 @@ from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
 
-# What a row of `FusedStatements.end_runs` tells.
+# What a row of `FusedStatements.end_runs` tells of: a run that ended, a step that was woken by it,
+# a step that waits for it beside something else.
 ENDED, WOKEN, BESIDE = 0, 1, 2
+
+
+class EndRow(NamedTuple):
+    """A row of `FusedStatements.end_runs`.
+
+    `key` is that of the run or step; `number` is that of the run's last event, or the step's
+    attempt; only ENDED has a status, only WOKEN a `run_key`, which is that of the step's run.
+    """
+
+    what: int
+    key: int
+    run_id: str
+    status: str
+    number: int
+    run_key: int
+
+
+end_row = named(EndRow)
 
 
 def keys_array(keys: Iterable[int]) -> str:

@@ -8,7 +8,8 @@ counts down, the fused one along with the success.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from stepwell.stores.sql.exchange.claim_rules import FoundStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ NO_OFFER = Offer()
 
 @dataclass(slots=True)
 class Handoff:
-    """What was claimed along with the success of others, as rows of `CLAIMED`.
+    """What was claimed along with the success of others, as it was before.
 
     `all` says that the worker could have claimed nothing besides.
     """
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    steps: list[FoundStep] = field(default_factory=list)
     all: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -35,6 +35,16 @@ steps = tables.steps
 Due = tuple[int, int, str | None]
 # So many due waits are over in one transaction; the others follow in the next ones.
 MAX_WOKEN = 5_000
+
+
+class _Lapsed(NamedTuple):
+    """A step whose lease lapsed, as it is afterwards; the fields are columns of `steps`."""
+
+    id: int
+    run_key: int
+    attempt: int
+    lost_leases: int
+    worker: str
 
 
 class LeaseStatements(Statements):
@@ -98,7 +108,7 @@ class LeaseStatements(Statements):
 
     def _lapses(self, dialect: Any) -> None:
         running = steps.c.status == literal(StepStatus.RUNNING)
-        columns = (steps.c.id, steps.c.run_key, steps.c.attempt, steps.c.lost_leases)
+        columns = [steps.c[name] for name in _Lapsed._fields]
         self._lapsed = lapsed = (running, steps.c.expires_at <= bind("now"))
         times = sa.cast(steps.c.lost_leases + 1, sa.Text)
         # No index fits this: what lapsed is few, and a run may have many steps.
@@ -119,7 +129,7 @@ class LeaseStatements(Statements):
                 steps.c.lost_leases + 1
                 >= sa.func.coalesce(steps.c.max_recoveries + 1, bind("most")),
             )
-            .returning(*columns, steps.c.worker),
+            .returning(*columns),
             *("now", "before", "after", "most", "runs"),
         )
         self.lapse = Statement(
@@ -131,7 +141,7 @@ class LeaseStatements(Statements):
                 ready_at=bind("now"),
             )
             .where(*lapsed, in_runs)
-            .returning(*columns, steps.c.worker),
+            .returning(*columns),
             *("now", "runs"),
         )
         self.lapsed_runs = Statement(sa.select(steps.c.run_key).where(*lapsed).distinct(), "now")
@@ -277,17 +287,15 @@ class Leases:
         }
         before, after = encode(error, "error").split("#")
         lost = self._sql.lose(tx, tx.now, before, after, most, in_runs).fetchall()
-        for key, run_key, attempt, lost_leases, worker in lost:
-            changes.step_ended(run_key)
-            changes.event(
-                *(run_key, EventType.STEP_FAILED, key, attempt, worker),
-                data={"code": "lease_lost", "lost_leases": lost_leases},
-            )
+        for step in map(_Lapsed._make, lost):
+            changes.step_ended(step.run_key)
+            data: dict[str, Any] = {"code": "lease_lost", "lost_leases": step.lost_leases}
+            _tell(changes, EventType.STEP_FAILED, step, data)
         propagation.ended(StepStatus.FAILED, [row[0] for row in lost])
         lapsed = self._sql.lapse(tx, tx.now, in_runs).fetchall()
-        for key, run_key, attempt, lost_leases, worker in lapsed:
-            data = {"worker": worker, "lost_leases": lost_leases}
-            changes.event(run_key, EventType.STEP_LAPSED, key, attempt, worker, data)
+        for step in map(_Lapsed._make, lapsed):
+            data = {"worker": step.worker, "lost_leases": step.lost_leases}
+            _tell(changes, EventType.STEP_LAPSED, step, data)
         propagation.follow()
         return len(lost) + len(lapsed)
 
@@ -308,6 +316,10 @@ class Leases:
     def next_due(self, tx: StoreTransaction, after: int) -> int | None:
         """When something falls due by itself (epoch µs), or None."""
         return _earliest(self._sql.next_due(tx, after).fetchone())
+
+
+def _tell(changes: Changes, type: EventType, step: _Lapsed, data: dict[str, Any]) -> None:
+    changes.event(step.run_key, type, step.id, step.attempt, step.worker, data)
 
 
 @decodes

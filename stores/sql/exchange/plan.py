@@ -14,7 +14,14 @@ from typing import Any, NamedTuple, Protocol
 from stepwell.engine.exchange import ClaimRequest, Completed, PoolRequest
 from stepwell.engine.states import Verdict
 from stepwell.stores.sql.connection.statements import StoreTransaction
-from stepwell.stores.sql.exchange.changes import Changes, CountedRun, EventRow, StoredEvent
+from stepwell.stores.sql.exchange.changes import (
+    Changes,
+    CountedRun,
+    NewEvent,
+    StoredEvent,
+    stored_event,
+)
+from stepwell.stores.sql.exchange.claim_rules import FoundRun, FoundStep
 
 
 class PlanName(StrEnum):
@@ -108,15 +115,15 @@ class Plan(Protocol):
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
-    ) -> list[tuple[Any, ...]]:
-        """Find the best ready steps for each pool and take them; rows of `CLAIMED`, unsorted.
+    ) -> list[FoundStep]:
+        """Find the best ready steps for each pool and take them; returns them unsorted.
 
         None as the budget of a queue stands for any number.
         """
         ...
 
-    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[Sequence[Any]]:
-        """Start those of the runs that are pending and nobody else holds; rows of `OF_RUN`."""
+    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[FoundRun]:
+        """Start those of the runs that are pending and that nobody else holds; returns those."""
         ...
 
     def start_new_run(self, changes: Changes, key: int) -> None:
@@ -129,7 +136,7 @@ class Plan(Protocol):
         self,
         tx: StoreTransaction,
         rows: Sequence[tuple[int, int, int, int]],
-        events: Mapping[int, Sequence[EventRow]],
+        events: Mapping[int, Sequence[NewEvent]],
     ) -> tuple[list[CountedRun], list[StoredEvent]]:
         """Add (key, steps, open steps, events) to the counters of runs, and store the events."""
         ...
@@ -148,12 +155,12 @@ class Plan(Protocol):
 
 
 def numbered(
-    counted: Sequence[CountedRun], events: Mapping[int, Sequence[EventRow]]
+    counted: Sequence[CountedRun], events: Mapping[int, Sequence[NewEvent]]
 ) -> list[StoredEvent]:
     """Events with their numbers in the runs, as they were counted."""
     stored: list[StoredEvent] = []
-    for run_key, _, last_event, *_ in counted:
-        mine = events.get(run_key, ())
-        first = last_event - len(mine) + 1
-        stored += [(run_key, seq, *event) for seq, event in enumerate(mine, first)]
+    for run in counted:
+        mine = events.get(run.key, ())
+        first = run.last_event - len(mine) + 1
+        stored += [stored_event((run.key, seq, *event)) for seq, event in enumerate(mine, first)]
     return stored

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -107,8 +107,22 @@ class QueueStatements(Statements):
         )
 
 
+class _Stored(NamedTuple):
+    """The columns of `queues`, in their order."""
+
+    name: str
+    max_in_flight: int | None
+    rate: float | None
+    period: int
+    burst: int | None
+    tokens: float | None
+    refilled_at: int
+    max_per_worker: int | None
+    labels: str
+
+
 class _Row:
-    """A stored queue."""
+    """A stored queue, as its limits are looked at."""
 
     __slots__ = (
         "burst",
@@ -122,21 +136,15 @@ class _Row:
         "tokens",
     )
 
-    def __init__(self, row: Sequence[Any]) -> None:
-        (
-            self.name,
-            self.max_in_flight,
-            self.rate,
-            self.period,
-            burst,
-            tokens,
-            self.refilled_at,
-            self.max_per_worker,
-            labels,
-        ) = row
-        self.labels: tuple[str, ...] = tuple(decode(labels))
-        self.burst: float = bucket_of(burst, self.rate or 1.0)
-        self.tokens: float = tokens if tokens is not None else self.burst
+    def __init__(self, row: _Stored) -> None:
+        self.name = row.name
+        self.max_in_flight, self.max_per_worker = row.max_in_flight, row.max_per_worker
+        self.rate: Any = row.rate
+        self.period = row.period
+        self.labels: tuple[str, ...] = tuple(decode(row.labels))
+        self.burst: float = bucket_of(row.burst, row.rate or 1.0)
+        self.tokens: float = self.burst if row.tokens is None else row.tokens
+        self.refilled_at = row.refilled_at
 
     @property
     def limited(self) -> bool:
@@ -162,7 +170,7 @@ class _Row:
 
 @decodes
 def _read(row: Sequence[Any]) -> _Row:
-    queue = _Row(row)
+    queue = _Row(_Stored._make(row))
     numbers = (queue.max_in_flight, queue.max_per_worker, queue.rate, queue.period)
     more = (queue.burst, queue.tokens, queue.refilled_at)
     sum(number for number in (*numbers, *more) if number is not None)  # raises for a text
@@ -316,22 +324,25 @@ class QueueLimits:
 
     def define(self, tx: StoreTransaction, queues: Sequence[Queue]) -> bool:
         """Store limits; tokens stay, but never more than the new burst. False if none changed."""
-        stored = {row[0]: row for row in self._sql.all(tx).fetchall()}
+        rows = map(_Stored._make, self._sql.all(tx).fetchall())
+        stored = {row.name: row for row in rows}
         changed = False
         for queue in sorted(queues, key=lambda queue: queue.name):
-            row = stored.get(queue.name)
-            limits = (
+            before = stored.get(queue.name)
+            row = _Stored(
+                queue.name,
                 queue.max_in_flight,
                 None if queue.rate_limit is None else float(queue.rate_limit),
                 duration_micros(queue.rate_period),
                 queue.burst,
+                None if before is None else before.tokens,
+                tx.now if before is None else before.refilled_at,
+                queue.max_per_worker,
+                encode(list(queue.labels), "labels"),
             )
-            others = (queue.max_per_worker, encode(list(queue.labels), "labels"))
-            if row is not None and (tuple(row[1:5]), tuple(row[7:])) == (limits, others):
-                continue
-            changed = True
-            tokens, refilled_at = (row[5], row[6]) if row is not None else (None, tx.now)
-            self._sql.define(tx, queue.name, *limits, tokens, refilled_at, *others)
+            if row != before:
+                changed = True
+                self._sql.define(tx, *row)
         if changed:
             # A clock that went back must not make it look as if what runs had come later.
             set_at = max(tx.now, first_number(self._sql.last_start(tx).fetchone()))
@@ -342,7 +353,7 @@ class QueueLimits:
     def statuses(self, tx: StoreTransaction) -> list[QueueStatus]:
         """All queues, by name."""
         statuses = []
-        for row in self._sql.all(tx).fetchall():
+        for row in map(_Stored._make, self._sql.all(tx).fetchall()):
             queue = _read(row)
             statuses.append(
                 QueueStatus(
@@ -352,7 +363,7 @@ class QueueLimits:
                     max_in_flight=queue.max_in_flight,
                     rate_limit=queue.rate,
                     rate_period=timedelta(microseconds=queue.period),
-                    burst=row[4],
+                    burst=row.burst,
                     tokens=None if queue.rate is None else queue.tokens_at(tx.now),
                     max_per_worker=queue.max_per_worker,
                     labels=queue.labels,

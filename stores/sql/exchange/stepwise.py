@@ -23,7 +23,8 @@ from stepwell.stores.sql.connection.statements import (
     rows_json,
 )
 from stepwell.stores.sql.exchange import wait_names
-from stepwell.stores.sql.exchange.changes import Changes, CountedRun, EventRow, StoredEvent
+from stepwell.stores.sql.exchange.changes import Changes, CountedRun, NewEvent, StoredEvent
+from stepwell.stores.sql.exchange.claim_rules import FoundRun, FoundStep, found_run, found_step
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.plan import EndedRuns, NewRows, Succeeded, numbered
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS, counting, ending
@@ -111,18 +112,19 @@ class Stepwise:
     def _hand_on(self, changes: Changes, met: dict[int, int]) -> None:
         """Claim those of them that are ready now and would be claimed next, if nothing else is."""
         offer, now = changes.offer, changes.tx.now
-        rows = self._settle.hand_on(
+        taken = self._settle.hand_on(
             changes.tx,
             list(met.items()),
             *(now, offer.worker, now + offer.lease),
             *(offer.suspect_from, offer.kinds, offer.queues),
         )
-        if not rows:
+        if not taken:
             return
+        steps = list(map(found_step, taken))
         changes.handoffs.all = True
-        changes.handoffs.rows += rows
-        for row in rows:
-            del met[row[2]]
+        changes.handoffs.steps += steps
+        for step in steps:
+            del met[step.id]
 
     def may_offer(self, known_at: int, control: Callable[[], int]) -> bool:
         return known_at == control()
@@ -133,19 +135,20 @@ class Stepwise:
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
-    ) -> list[tuple[Any, ...]]:
-        rows = self._choice.best(tx, request, pools, budgets)
-        if rows:
-            keys = rows_json([row[2] for row in rows])
+    ) -> list[FoundStep]:
+        steps = self._choice.best(tx, request, pools, budgets)
+        if steps:
+            keys = rows_json([step.id for step in steps])
             self._claim.take(tx, request.worker_id, tx.now, tx.now + request.lease, keys)
-        return rows
+        return steps
 
-    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[Sequence[Any]]:
+    def start_runs(self, changes: Changes, keys: Sequence[int]) -> list[FoundRun]:
         tx = changes.tx
-        rows: list[Sequence[Any]] = self._claim.start_runs(tx, tx.now, rows_json(keys)).fetchall()
-        for key in sorted(row[0] for row in rows):
+        rows = self._claim.start_runs(tx, tx.now, rows_json(keys)).fetchall()
+        runs = list(map(found_run, rows))
+        for key in sorted(run.id for run in runs):
             changes.event(key, EventType.RUN_STARTED)
-        return rows
+        return runs
 
     def start_new_run(self, changes: Changes, key: int) -> None:
         self.start_runs(changes, [key])
@@ -154,7 +157,7 @@ class Stepwise:
         self,
         tx: StoreTransaction,
         rows: Sequence[tuple[int, int, int, int]],
-        events: Mapping[int, Sequence[EventRow]],
+        events: Mapping[int, Sequence[NewEvent]],
     ) -> tuple[list[CountedRun], list[StoredEvent]]:
         counted = list(map(CountedRun._make, self._sql.count(tx, rows)))
         stored = numbered(counted, events)

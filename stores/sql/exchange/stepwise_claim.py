@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
-from typing import Any
 
 from stepwell.engine.exchange import ClaimRequest, PoolRequest
 from stepwell.stores.sql.connection.corruption import decodes
 from stepwell.stores.sql.connection.statements import StoreTransaction, rows_json
+from stepwell.stores.sql.exchange.claim_rules import FoundStep, found_step
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 
 
@@ -24,8 +24,8 @@ class Choice:
         request: ClaimRequest,
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
-    ) -> list[tuple[Any, ...]]:
-        """The rows of `CLAIMED` to take, for each pool the best ones; locked, but not changed."""
+    ) -> list[FoundStep]:
+        """The steps to take, for each pool the best ones; locked, but not changed."""
         ready: list[tuple[str, str]] = []
         suspects = False
         for queue, budget in budgets.items():
@@ -34,10 +34,10 @@ class Choice:
                     ready.append((queue, kind))
                     suspects = suspects or bool(some)
         suspect = self._suspect(tx, request, budgets) if suspects and request.suspects else []
-        chosen: list[tuple[Any, ...]] = []
+        chosen: list[FoundStep] = []
         for pool in pools:
             sources = [source for source in ready if source[1] in pool.kinds]
-            mine = [row for row in suspect if row[5] in pool.kinds]
+            mine = [step for step in suspect if step.kind in pool.kinds]
             if len(sources) == 1 and not mine:
                 queue = sources[0][0]
                 budget = budgets[queue]
@@ -47,13 +47,14 @@ class Choice:
                 ).fetchall()
                 if budget is not None:
                     budgets[queue] = budget - len(rows)
-                chosen += rows
+                chosen += map(found_step, rows)
             elif sources or mine:
                 cursors = [
                     self._sql.find_ready.rows(tx, *source, tx.now, request.suspect_from, pool.limit)
                     for source in sources
                 ]
-                chosen += _best((mine, *cursors), pool.limit, budgets)
+                found = (map(found_step, cursor) for cursor in cursors)
+                chosen += _best((mine, *found), pool.limit, budgets)
                 for cursor in cursors:  # read only as far as needed
                     cursor.close()
                 if tx.dialect.concurrent:
@@ -63,29 +64,27 @@ class Choice:
 
     def _suspect(
         self, tx: StoreTransaction, request: ClaimRequest, budgets: Mapping[str, int | None]
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[FoundStep]:
         """The first step, if any, that may be what killed its workers; one is taken at a time."""
         queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
         kinds = rows_json([kind for pool in request.pools for kind in pool.kinds])
-        rows: list[tuple[Any, ...]] = self._sql.find_suspect(
-            tx, request.suspect_from, queues, kinds, tx.now
-        ).fetchall()
-        return rows
+        rows = self._sql.find_suspect(tx, request.suspect_from, queues, kinds, tx.now).fetchall()
+        return list(map(found_step, rows))
 
 
 @decodes
 def _best(
-    sources: Iterable[Iterable[tuple[Any, ...]]], limit: int, budgets: dict[str, int | None]
-) -> list[tuple[Any, ...]]:
-    """The best rows of several sorted sources, of each queue no more than its budget."""
-    best: list[tuple[Any, ...]] = []
-    for row in merge(*sources):
-        budget = budgets[row[6]]
+    sources: Iterable[Iterable[FoundStep]], limit: int, budgets: dict[str, int | None]
+) -> list[FoundStep]:
+    """The best steps of several sorted sources, of each queue no more than its budget."""
+    best: list[FoundStep] = []
+    for step in merge(*sources):
+        budget = budgets[step.queue]
         if budget == 0:
             continue
         if budget is not None:
-            budgets[row[6]] = budget - 1
-        best.append(row)
+            budgets[step.queue] = budget - 1
+        best.append(step)
         limit -= 1
         if limit == 0:
             break

@@ -21,6 +21,9 @@ from stepwell.stores.sql.roles.lookup import Lookup, RunRow
 
 T = TypeVar("T")
 
+# Looked up for each type of each commit, where to call EventType costs more.
+_TYPES = {type.value: type for type in EventType}
+
 _log = logging.getLogger("stepwell.store")
 
 
@@ -68,11 +71,11 @@ class Writer:
         """Tell this process's observers what was committed; None: another thread does."""
         if changes is None:
             return
-        types = {row[2] for row in changes.stored}
-        wanted = {type_ for type_ in types if self.observers.wanted(EventType(type_))}
+        types = {event.type for event in changes.stored}
+        wanted = {type for type in types if self.observers.wanted(_TYPES[type])}
         if not wanted:
             return
-        stored = [row for row in changes.stored if row[2] in wanted]
+        stored = [event for event in changes.stored if event.type in wanted]
         try:
             events = self._named(stored)
         except StepwellError as error:  # they are committed, whatever becomes of telling it
@@ -84,20 +87,21 @@ class Writer:
     def _named(self, stored: list[StoredEvent]) -> list[Event]:
         """Stored events with the ids of their runs and steps."""
         with self.database.read() as tx:
-            run_ids = self._lookup.run_ids(tx, {row[0] for row in stored})
-            step_ids = self._lookup.step_ids(tx, {row[4] for row in stored if row[4] is not None})
+            run_ids = self._lookup.run_ids(tx, {event.run_key for event in stored})
+            steps = {event.step for event in stored if event.step is not None}
+            step_ids = self._lookup.step_ids(tx, steps)
         return [
             Event(
-                type=EventType(type_),
-                at=to_datetime(at),
-                run_id=run_ids.get(run_key),
-                step_id=None if step is None else step_ids.get(step),
-                attempt=attempt,
-                worker=worker,
-                seq=seq,
-                data=decode(data) if data else {},
+                type=_TYPES[event.type],
+                at=to_datetime(event.at),
+                run_id=run_ids.get(event.run_key),
+                step_id=None if event.step is None else step_ids.get(event.step),
+                attempt=event.attempt,
+                worker=event.worker,
+                seq=event.seq,
+                data=decode(event.data) if event.data else {},
             )
-            for run_key, seq, type_, at, step, attempt, worker, data in stored
+            for event in stored
         ]
 
     def propagation(self, changes: Changes) -> Propagation:
