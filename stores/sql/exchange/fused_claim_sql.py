@@ -19,12 +19,12 @@ _ORDER = (steps.c.priority, steps.c.ready_at, steps.c.id)
 
 
 def claim_together(dialect: Dialect) -> Statement:
-    """Find the best ready steps for every pool, and take them.
+    """Find the best ready steps for every pool, and take them: `Choice.best` with `take`.
 
     `wanted` has a row of (queue, kind, limit, pool, budget) for each queue and kind that may be
     claimed: `limit` is the pool's, `budget` the queue's. One suspect is taken, if `suspects`.
-    Returns the columns of `as_found`, in no order, and with each how many steps were
-    locked: those that were not taken were hidden from others for a moment.
+    Returns the columns of `as_found`, in no order, and with each step how many were locked: others
+    could not see for a moment those that were not taken.
     """
     wanted = sa.select(
         dialect.rows(
@@ -57,7 +57,7 @@ def claim_together(dialect: Dialect) -> Statement:
 
 
 def start_together(dialect: Dialect) -> Statement:
-    """Start runs, with an event each; returns `OF_RUN` and, last, the number of its event."""
+    """Start runs, with an event each; returns the columns of `FoundRun` and the event's number."""
     runs, events = tables.runs, tables.events
     started = (
         starting(dialect)
@@ -91,7 +91,7 @@ def _shares(wanted: Any) -> list[Any]:
 
 
 def _found(wanted: Any) -> Any:
-    """The best of each queue and kind, locked, passing over what others have locked."""
+    """The best of each queue and kind, locked, as `ClaimStatements.find_ready` finds them."""
     each = (
         sa.select(*_ORDER)
         .where(*_fits(wanted), steps.c.lost_leases < bind("suspect_from"))
@@ -100,19 +100,18 @@ def _found(wanted: Any) -> Any:
         .with_for_update(skip_locked=True)
         .lateral("each")
     )
-    # Materialized, so that rows are locked once and limits mean what they say, whatever plan is
-    # chosen.
+    # Materialized, so that rows are locked once and limits hold, whatever the planner chooses.
     found = sa.select(*each.columns, *_shares(wanted)).select_from(wanted.join(each, sa.true()))
     return found.cte("found").prefix_with("MATERIALIZED")
 
 
 def _suspect(wanted: Any) -> Any:
-    """The first of those that may be what killed their workers."""
+    """The first that may have killed its workers, as `ClaimStatements.find_suspect` has it."""
     return (
         sa.select(*_ORDER, *_shares(wanted))
         .where(
             *_fits(wanted),
-            # The partial index of suspects: there are hardly ever any.
+            # Implied by the next condition, but needed for the partial index of suspects.
             steps.c.lost_leases > sa.literal_column("0"),
             steps.c.lost_leases >= bind("suspect_from"),
         )
@@ -125,7 +124,7 @@ def _suspect(wanted: Any) -> Any:
 
 
 def _best(locked: Any) -> Any:
-    """The best of each pool, up to its limit, with each one's `turn` in its queue."""
+    """The best steps of each pool, up to its limit, with the `turn` of each in its queue."""
     order = (locked.c.priority, locked.c.ready_at, locked.c.id)
     place = sa.func.row_number().over(partition_by=locked.c.pool, order_by=order)
     placed = sa.select(locked, place.label("place")).subquery("placed")

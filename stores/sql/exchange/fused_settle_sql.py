@@ -1,8 +1,8 @@
 """The success of many executions in one statement, which may hand on what they made ready.
 
-All parts of a statement see the moment before it, so nothing here reads what it changes. The runs
-are locked by the statement before this one, so what is read of them and of the `pending` of their
-steps is what it will be changed from.
+All parts of a statement see the database as it was before it, so nothing here reads what it
+changes. The statement before this one has locked the runs, so the values of them and of the
+`pending` of their steps that are read here are current.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ from stepwell.stores.sql.connection.statements import (
     still_may,
 )
 from stepwell.stores.sql.exchange.claim_rules import as_found, taking
+from stepwell.stores.sql.exchange.ready_rules import (
+    OfWorker,
+    counted_down,
+    of_worker,
+    on_hold,
+)
 from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
@@ -63,12 +69,12 @@ _ZERO: sa.ColumnElement[int] = sa.literal_column("0")
 def succeed_together(dialect: Dialect) -> Statement:
     """End executions, store their results, and count down what depended on them.
 
-    `rows` has (step, token, value, records, how many of its run come after it) for each of `all`
-    executions. If all were held, their runs are counted and get an event for each; else the
-    caller does that, for those that were.
+    `rows` has (step, token, value, records, number of later rows of the same run) for each of
+    `all` executions. If all leases were held, the runs are counted and get an event for each step;
+    otherwise the caller does that for the steps whose leases were held.
 
-    What is ready now is handed on to the worker that asks, at most `room` steps of the `kinds` in
-    the `queues`, if no other one of them is ready: these are the ones it would claim.
+    Steps that become ready are handed on to the worker that asks, at most `room` steps of its
+    `kinds` in its `queues`, unless other such steps are ready: it would claim the same ones.
     """
     held = _held(dialect)
     whole = _whole(held)
@@ -96,6 +102,10 @@ def succeed_together(dialect: Dialect) -> Statement:
     )
 
 
+def _of_worker(dialect: Dialect) -> OfWorker:
+    return of_worker(dialect, _number("suspect_from"))
+
+
 def _number(name: str) -> Parameter:
     return bind(name, sa.BigInteger)
 
@@ -113,6 +123,7 @@ def _is_met() -> Any:
 
 
 def _held(dialect: Dialect) -> Any:
+    """End the executions as `SettleStatements.succeed` does, and pass on what came with them."""
     given = dialect.rows(
         "rows",
         id=sa.BigInteger,
@@ -143,7 +154,7 @@ def _held(dialect: Dialect) -> Any:
 
 
 def _whole(held: Any) -> Any:
-    """Whether all were held."""
+    """Whether all leases were held."""
     every = sa.func.count() == _number("all")
     return sa.select(every.label("whole")).select_from(held).cte("whole")
 
@@ -157,7 +168,7 @@ def _stored(held: Any) -> Any:
 
 
 def _counted(held: Any, whole: Any) -> Any:
-    """Count the ended steps in their runs."""
+    """Count the ended steps in their runs, if all leases were held."""
     ended = (
         sa.select(held.c.run_key, sa.func.count().label("count"))
         .group_by(held.c.run_key)
@@ -189,7 +200,7 @@ def _events(held: Any, counted: Any) -> Any:
 
 
 def _counts(held: Any) -> Any:
-    """By how much the pending steps are counted down."""
+    """How many dependencies of each step were met."""
     return (
         sa.select(dependencies.c.step, sa.func.count().label("count"))
         .select_from(dependencies.join(held, held.c.id == dependencies.c.needs))
@@ -200,30 +211,30 @@ def _counts(held: Any) -> Any:
 
 
 def _alone(dialect: Dialect, held: Any, counts: Any) -> Any:
-    """Whether what is made ready here is all that the worker would claim, and it may be."""
-    others = sa.exists().where(
-        may(Act.CLAIM, steps.c.status),
-        dialect.is_one_of(steps.c.queue, "queues"),
-        dialect.is_one_of(steps.c.kind, "kinds"),
-    )
-    on_hold = sa.exists().where(runs.c.id.in_(sa.select(held.c.run_key)), runs.c.holds > _ZERO)
-    # What they drop may make others ready, which come first.
+    """Whether what is made ready here is all that the worker would claim, and it may be.
+
+    These are the conditions of `SettleStatements.hand_on`, on all steps together. Those of its
+    callers are here, too: `as_known` is `Stepwise.may_offer`, `few` and `drops` are in
+    `Stepwise.count_down` and in what calls it with `last`, `Propagation.follow`.
+    """
+    fits = _of_worker(dialect)
+    # Closer than in `hand_on`, which looks at what is ready for anybody.
+    others = sa.exists().where(may(Act.CLAIM, steps.c.status), fits.queue, fits.kind)
+    held_back = on_hold(runs.c.id.in_(sa.select(held.c.run_key)))
+    # Steps that are dropped may make others ready, which come first.
     drops = sa.exists().where(held.c.id == dependencies.c.needs, ~_is_met())
     meta = tables.meta
     control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
     as_known = control.scalar_subquery() == _number("control")
     few = sa.select(sa.func.count()).select_from(counts).scalar_subquery() <= _number("room")
-    return sa.select(sa.and_(few, as_known, ~others, ~on_hold, ~drops).label("alone")).cte("alone")
+    alone = sa.and_(few, as_known, ~others, ~held_back, ~drops)
+    return sa.select(alone.label("alone")).cte("alone")
 
 
 def _dependents(dialect: Dialect, counts: Any, alone: Any) -> Any:
-    """The steps of `counts`, and whether each may be handed on once it is ready."""
-    fits = sa.and_(
-        alone.c.alone,
-        dialect.is_one_of(steps.c.queue, "queues"),
-        dialect.is_one_of(steps.c.kind, "kinds"),
-        steps.c.lost_leases < _number("suspect_from"),
-    )
+    """The steps of `counts`, and whether each may be handed on if it becomes ready."""
+    of_worker = _of_worker(dialect)
+    fits = sa.and_(alone.c.alone, of_worker.queue, of_worker.kind, of_worker.not_suspect)
     return (
         sa.select(counts.c.step, counts.c.count, fits.label("fits"))
         .where(steps.c.id == counts.c.step)
@@ -233,18 +244,12 @@ def _dependents(dialect: Dialect, counts: Any, alone: Any) -> Any:
 
 def _count_down(dependents: Any) -> Any:
     """Count the dependents down; those that reach 0 are ready, or handed on."""
-    left = steps.c.pending - dependents.c.count
-    is_ready = left == _ZERO
-    is_handoff = sa.and_(is_ready, dependents.c.fits)
+    is_handoff = sa.and_(steps.c.pending - dependents.c.count == _ZERO, dependents.c.fits)
     values = {
         name: sa.case((is_handoff, value), else_=steps.c[name]) for name, value in taking().items()
     }
-    values["status"] = sa.case(
-        (is_handoff, becomes(Act.CLAIM)),
-        (is_ready, becomes(Act.READY)),
-        else_=steps.c.status,
-    )
-    values["ready_at"] = sa.case((is_ready, _number("now")), else_=steps.c.ready_at)
+    handed = (is_handoff, becomes(Act.CLAIM))
+    values |= counted_down(dependents.c.count, _number("now"), handed)
     claimed = sa.case(
         (
             steps.c.status == becomes(Act.CLAIM),
@@ -253,7 +258,7 @@ def _count_down(dependents: Any) -> Any:
     )
     return (
         sa.update(steps)
-        .values(pending=left, **values)
+        .values(values)
         .where(steps.c.id == dependents.c.step, still_may(Act.READY, steps.c.status))
         .returning(steps.c.id, steps.c.status, claimed.label("claimed"))
         .cte("down")

@@ -1,7 +1,8 @@
 """The hot path in few round trips, for databases that can change rows within WITH.
 
-Each statement here does what several of the others do one after another; the rules are theirs.
-All parts of a statement see the moment before it, so nothing here reads what it changes.
+Each statement here does what several stepwise ones do one after another, and says which; that both
+leave the same rows is tested in `tests/postgres/test_plans_agree.py`. All parts of a statement see
+the database as it was before it, so nothing here reads what it changes.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class FusedStatements(Statements):
         self.add_graphs = self._add_graphs()
 
     def _lock_runs(self) -> Statement:
-        """Lock runs in the order of keys; returns the control number with each.
+        """`GraphStatements.lock_runs`, which returns the control number with each run.
 
-        The number is of the moment before the locks were waited for: what changed it meanwhile
-        is noticed one exchange late.
+        The number was read before the locks were waited for: a change meanwhile is noticed one
+        exchange late.
         """
         meta = tables.meta
         control = sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
@@ -90,7 +91,7 @@ class FusedStatements(Statements):
         )
 
     def _add_graphs(self) -> Statement:
-        """Insert runs, steps, the edges between them, and the runs' first events."""
+        """Insert runs, steps, edges and first events, as `Stepwise.add_runs` does one by one."""
 
         def insert(parameter: str, table: sa.Table, names: Sequence[str]) -> Any:
             kinds: dict[str, Any] = {name: table.c[name].type for name in names}
@@ -107,9 +108,10 @@ class FusedStatements(Statements):
         return Statement(added, *("runs", "steps", "edges", "events"))
 
     def _end_runs(self) -> Statement:
-        """End runs with an event each, and wake the steps that wait for it.
+        """End runs with an event each, and wake the steps that wait for their ends.
 
-        Those that wait for something beside it are told of.
+        As `StepwiseStatements.end_runs` and `Waking.by_name`; steps that wait side by side for
+        something else are only returned.
         """
         ended = (
             ending(self.dialect.scalars("keys"))
@@ -131,7 +133,8 @@ class FusedStatements(Statements):
         )
         name = sa.literal(wait_names.run_end("")) + ended.c.run_id
         sleeper = steps.alias("sleeper")
-        # Looked up for each run: a planner that believes nobody waits would read all who do.
+        # OFFSET makes a look-up for each run: a planner that underestimates the waiting steps would
+        # read all of them.
         each = (
             sa.select(sleeper.c.id)
             .where(may(Act.WAKE, sleeper.c.status), sleeper.c.wait_for == name)
@@ -168,7 +171,7 @@ class FusedStatements(Statements):
         return Statement(rows.add_cte(told.cte("told")), *("now", "data", "keys"))
 
     def _count(self) -> Statement:
-        """Count what changed in runs, and add the events that this gives numbers to."""
+        """Add to the counters of runs, and store the events that get their numbers from them."""
         given = self.dialect.rows(
             "rows", id=sa.BigInteger, total=sa.BigInteger, open=sa.BigInteger, events=sa.BigInteger
         )

@@ -22,12 +22,13 @@ from stepwell.stores.sql.connection.statements import (
     upsert,
 )
 from stepwell.stores.sql.exchange.claim_rules import as_found, taking
+from stepwell.stores.sql.exchange.ready_rules import counted_down, of_worker, on_hold
 from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
 repeats = tables.repeats
 
-# What a lease leaves behind when it is gone.
+# The columns of a step without a lease.
 _NO_LEASE: dict[str, Any] = {"expires_at": None}
 
 NEW_STEP_COLUMNS = (
@@ -59,7 +60,7 @@ NEW_STEP_COLUMNS = (
 
 
 def _end(act: Act, given: Any, **values: Any) -> Any:
-    """End an execution, if its lease is still the one that is `given`."""
+    """End an execution, if its lease is still the given one."""
     return (
         sa.update(steps)
         .values(status=becomes(act), **_NO_LEASE, **values)
@@ -76,27 +77,22 @@ HAND_ON = ("now", "worker", "expires", "suspect_from", "kinds", "queues")
 
 
 def _count_down(counts: Any) -> Any:
-    """So many of what these steps wait for are there; whose count comes to 0 are ready."""
-    left = steps.c.pending - counts.c.count
+    """Count down the unmet dependencies of these steps; with none left they are ready."""
     return (
         sa.update(steps)
-        .values(
-            pending=left,
-            status=sa.case((left == 0, becomes(Act.READY)), else_=steps.c.status),
-            ready_at=sa.case((left == 0, bind("now")), else_=steps.c.ready_at),
-        )
+        .values(counted_down(counts.c.count, bind("now")))
         .where(steps.c.id == counts.c.id, still_may(Act.READY, steps.c.status))
     )
 
 
 def _hand_on(dialect: Any, counts: Any) -> Any:
-    """Claim the steps of `counts` whose count comes to 0 by it, as long as nothing else is ready.
+    """Claim the steps of `counts` that become ready by it, as long as nothing else is ready.
 
-    Returns the columns of `as_found`.
+    Returns the columns of `as_found`. `Claiming.offer` and `Stepwise.count_down` say when it may.
     """
     other = steps.alias("other")
     others = sa.exists().where(may(Act.CLAIM, other.c.status))
-    on_hold = sa.exists().where(runs.c.id == steps.c.run_key, runs.c.holds > sa.literal_column("0"))
+    fits = of_worker(dialect, bind("suspect_from"))
     return (
         sa.update(steps)
         .values(**taking(), pending=sa.literal_column("0"), ready_at=bind("now"))
@@ -104,10 +100,8 @@ def _hand_on(dialect: Any, counts: Any) -> Any:
             steps.c.id == counts.c.id,
             steps.c.pending == counts.c.count,
             still_may(Act.READY, steps.c.status),
-            dialect.is_one_of(steps.c.kind, "kinds"),
-            dialect.is_one_of(steps.c.queue, "queues"),
-            steps.c.lost_leases < bind("suspect_from"),
-            ~on_hold,
+            *(fits.kind, fits.queue, fits.not_suspect),
+            ~on_hold(runs.c.id == steps.c.run_key),
             ~others,
         )
         .returning(*as_found())
@@ -126,7 +120,7 @@ class SettleStatements(Statements):
         self._effects(dialect)
 
     def _held(self, dialect: Any) -> None:
-        """Ends of an execution: guarded by the token, in the same statement."""
+        """Ends of an execution, each guarded by the token in the same statement."""
         ids: dict[str, Any] = {"id": sa.BigInteger, "token": sa.BigInteger}
         self.succeed = Guarded(
             dialect,
@@ -134,7 +128,7 @@ class SettleStatements(Statements):
             "now",
             **ids,
         )
-        # The ready time stays: it keeps its place in the queue.
+        # The ready time stays, so that the step keeps its place in the queue.
         self.release = Guarded(
             dialect, lambda given: _end(Act.RELEASE, given, attempt=steps.c.attempt - 1), **ids
         )
@@ -192,7 +186,7 @@ class SettleStatements(Statements):
         )
 
     def _edges(self, dialect: Any) -> None:
-        """Who depends on the steps that ended, and who they bring children to."""
+        """Dependents of steps that ended, and dependents of their subtrees."""
         self.dependents = Each(
             dialect,
             lambda given: (
@@ -216,7 +210,7 @@ class SettleStatements(Statements):
         )
 
     def _propagation(self, dialect: Any) -> None:
-        """What an end does to other steps."""
+        """What the end of a step does to other steps."""
         counts: dict[str, Any] = {"id": sa.BigInteger, "count": sa.BigInteger}
         self.count_down = Each(dialect, _count_down, "now", **counts)
         self.hand_on = Each(dialect, partial(_hand_on, dialect), *HAND_ON, **counts)
@@ -246,7 +240,7 @@ class SettleStatements(Statements):
 
         self.cancel = drop(Act.CANCEL)
         self.skip = drop(Act.SKIP)
-        # The steps that fall with these: all that require them, at any distance.
+        # These steps and all that require them, at any distance.
         fallen = dialect.scalars("keys").subquery("fallen")
         below = sa.select(fallen.c.value.label("step")).cte("below", recursive=True)
         below = below.union(
@@ -264,7 +258,7 @@ class SettleStatements(Statements):
         )
 
     def _effects(self, dialect: Any) -> None:
-        """What an execution leaves behind."""
+        """What an execution has made."""
         self.add_steps = insert(dialect, steps, *NEW_STEP_COLUMNS)
         self.add_edges = insert(dialect, dependencies)
         self.add_results = insert(dialect, tables.results)
@@ -317,7 +311,7 @@ class GraphStatements(Statements):
         )
 
     def _follow(self, dialect: Any) -> None:
-        """Up and down the graph, at any depth."""
+        """The graph above and below steps, at any depth."""
         below = (
             sa.select(steps.c.id, steps.c.status)
             .where(steps.c.id.in_(dialect.scalars("keys")))
@@ -327,7 +321,7 @@ class GraphStatements(Statements):
             sa.select(steps.c.id, steps.c.status).where(steps.c.parent == below.c.id)
         )
         has_repeated = sa.exists().where(repeats.c.emitter == below.c.id).correlate(below)
-        # The given ones, too.
+        # Includes the given steps.
         self.descendants = Statement(sa.select(below.c.id, below.c.status, has_repeated), "keys")
         above = (
             sa.select(steps.c.id, steps.c.parent)
@@ -354,7 +348,7 @@ class GraphStatements(Statements):
             sa.select(runs.c.id)
             .where(runs.c.id.in_(self.dialect.scalars("keys")))
             .order_by(runs.c.id)
-            # Not for a foreign key that looks whether the run is there.
+            # Does not block foreign keys that look whether the run exists.
             .with_for_update(key_share=True),
             "keys",
         )
