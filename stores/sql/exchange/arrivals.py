@@ -1,4 +1,4 @@
-"""What has come for the waits of a step, as one transaction sees it; nothing is taken here."""
+"""What has arrived for the waits of a step, as one transaction sees it. Nothing is taken here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stepwell.stores.sql.schema import tables
 
 messages, runs, steps, values = tables.messages, tables.runs, tables.steps, tables.values
 
-# What is not there any more is not waited for: whoever looks is told that it is gone.
+# A run that no longer exists counts as arrived, so that nobody waits for it.
 _GONE = Arrival(0, "null")
 
 
@@ -63,7 +63,7 @@ class ArrivalStatements(Statements):
         self._ends()
 
     def _ends(self) -> None:
-        """What a run left: the results of steps that no other one needs, or its first failure."""
+        """What ended runs left: results of steps that no other step needs, or the first failure."""
         of_run = steps.c.run_key == bind("run_key")
         needed = sa.exists().where(tables.dependencies.c.needs == steps.c.id)
         results = tables.results
@@ -91,7 +91,7 @@ class ArrivalStatements(Statements):
 def look(
     tx: StoreTransaction, sql: ArrivalStatements, step: int, run_key: int, waits: Sequence[Wait]
 ) -> list[Arrival | None]:
-    """For each wait of this step and run what has come for it; see `ports.Messages.arrivals`."""
+    """For each wait of this step, what has arrived for it; see `ports.Messages.arrivals`."""
     return [_found(tx, sql, step, run_key, wait) for wait in waits]
 
 

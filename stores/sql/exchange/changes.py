@@ -1,4 +1,4 @@
-"""The unit of work of one transaction: what it changes, collected, and written once at its end.
+"""The unit of work of one transaction: its changes are collected, and written once at its end.
 
     lock ──▶ settle ──▶ propagate ──▶ claim ──▶ close
                └────────────┴───────────┴── each notes what it did in `Changes` ──▶ `Closing`
@@ -18,7 +18,7 @@ from stepwell.stores.sql.connection.statements import StoreTransaction, named
 from stepwell.stores.sql.exchange.handoff import NO_OFFER, Handoff, Offer
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS
 
-# Events after which another process may have something to do.
+# Events that may give another process something to do.
 _NEWS = frozenset(
     {
         EventType.RUN_CREATED,
@@ -74,8 +74,11 @@ class CountedRun(NamedTuple):
 
 
 class Unwritten(NamedTuple):
-    """What is to be written: by key of the run how many steps it has more, in all and open ones,
-    and its events; the steps that may be ready; and the runs that were counted already.
+    """What is still to be written.
+
+    `total`, `open` and `events` are by run key: how many steps were added, how many more are open,
+    and the new events. `readied` are steps that may be ready, `counted` the runs whose counters are
+    up to date.
     """
 
     total: dict[int, int]
@@ -86,11 +89,11 @@ class Unwritten(NamedTuple):
 
 
 class Changes:
-    """What one transaction changes, run by run, and what it says of it.
+    """What one transaction changes, run by run, and what is reported of it.
 
-    `offer` is what it may hand on, `handoffs` what it did. `lost` and `refused` are outcomes that
-    were not settled; `stored` are the events that were written, `ended_runs` the ids of runs that
-    ended, `new_runs` what was learned of runs that were not known before.
+    `offer` says what may be handed on, `handoffs` what was. `lost` and `refused` are outcomes that
+    were not settled. `stored` are the events that were written, `ended_runs` the ids of runs that
+    ended, `new_runs` what was loaded about runs that were not in the cache.
     """
 
     def __init__(self, tx: StoreTransaction) -> None:
@@ -113,7 +116,7 @@ class Changes:
         self._counted: dict[int, CountedRun] = {}
 
     def take(self) -> Unwritten | None:
-        """What was noted since this was last called; None if there is nothing to write."""
+        """What was noted since the last call; None if there is nothing to write."""
         if not (self._total or self._open or self._events or self._counted):
             return None
         unwritten = Unwritten(self._total, self._open, self._events, self._readied, self._counted)
@@ -121,12 +124,12 @@ class Changes:
         return unwritten
 
     def steps_added(self, run_key: int, total: int, open_: int) -> None:
-        """`total` steps were added, `open_` of them not ended."""
+        """`total` steps were added, and `open_` of them have not ended."""
         self._total[run_key] = self._total.get(run_key, 0) + total
         self._open[run_key] = self._open.get(run_key, 0) + open_
 
     def created(self, run_key: int, data: Mapping[str, Any]) -> StoredEvent:
-        """The first event of a run that is stored with its counts; the caller adds it."""
+        """The first event of a new run, whose row already counts it; the caller stores it."""
         text = encode(dict(data), "event", limit=2**31)
         event = StoredEvent(run_key, 1, EventType.RUN_CREATED.value, self.tx.now, data=text)
         self.stored.append(event)
@@ -144,7 +147,7 @@ class Changes:
         self._open[run_key] = self._open.get(run_key, 0) - 1
 
     def steps_succeeded(self, steps: Iterable[ClaimedStep]) -> None:
-        """These steps ended, each with the event that says so."""
+        """These steps succeeded; adds an event for each."""
         kind, now = EventType.STEP_SUCCEEDED.value, self.tx.now
         by_run: dict[int, list[NewEvent]] = {}
         for step in steps:
@@ -159,7 +162,7 @@ class Changes:
             self._events.setdefault(run_key, []).extend(rows)
 
     def counted(self, run: CountedRun, succeeded: Iterable[ClaimedStep]) -> None:
-        """These steps of a run succeeded, were counted and told of already."""
+        """These steps of a run succeeded; their events are stored, and the run is counted."""
         self._counted[run.key] = run
         event, now = EventType.STEP_SUCCEEDED.value, self.tx.now
         steps = list(succeeded)
@@ -169,7 +172,7 @@ class Changes:
         ]
 
     def readied(self, keys: Iterable[int]) -> None:
-        """These steps may be ready now, and no event of theirs says so."""
+        """These steps may be ready now, although no event says so."""
         self._readied.append(keys)
 
     def event(
@@ -193,10 +196,10 @@ class Changes:
             events.append(row)
 
     def end_canceled(self, run_key: int, data: Mapping[str, Any]) -> None:
-        """An operator canceled all that was open in a run: its end will say so, with `data`."""
+        """An operator canceled all open steps of a run: the event of its end gets `data`."""
         self._open.setdefault(run_key, 0)
         self._canceled[run_key] = data
 
     def canceled(self, run_key: int) -> Mapping[str, Any] | None:
-        """What the end of this run says, if an operator canceled it."""
+        """The data of the event that ends this run, if an operator canceled it."""
         return self._canceled.pop(run_key, None) if self._canceled else None

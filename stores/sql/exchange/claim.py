@@ -20,12 +20,12 @@ from stepwell.stores.sql.exchange.plan import Plan
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits
 from stepwell.stores.sql.exchange.run_cache import RunCache
 
-# Microseconds until steps are looked for again whose runs could not be begun, as others held them.
+# Microseconds until the next look for steps whose runs were locked by others and not started.
 BEGIN_AGAIN = 5_000
 
 
 class Claiming:
-    """Claims in a transaction given by the caller; keeps what executions know of their runs."""
+    """Claims in a transaction given by the caller; caches what executions know of their runs."""
 
     def __init__(self, sql: ClaimStatements, limits: QueueLimits, plan: Plan) -> None:
         self._sql = sql
@@ -35,12 +35,12 @@ class Claiming:
         self.runs = RunCache()
 
     def forget(self) -> None:
-        """What comes next may be another database."""
+        """Drop what is known: the next transaction may be on another database."""
         self.runs = RunCache()
         self._limits.forget()
 
     def offer(self, request: ClaimRequest | None, control: Callable[[], int]) -> Offer:
-        """What may be handed on to the worker before it claims; `control` tells that number."""
+        """What may be handed on to the worker before it claims; `control` reads that number."""
         if request is None or not request.pools:
             return NO_OFFER
         known = self._limits.unlimited(request)
@@ -64,7 +64,7 @@ class Claiming:
     ) -> tuple[list[ClaimedStep], int | None]:
         """Take up to each pool's limit of steps; returns them, and when to look again.
 
-        What was handed on was taken already; `created` is the run that this transaction stores.
+        Steps that were handed on are included. `created` is the run that this transaction stores.
         """
         tx, handoffs = changes.tx, changes.handoffs
         budgets = self._limits.budgets(tx, request, control)
@@ -90,7 +90,7 @@ class Claiming:
         found: list[FoundStep],
         created: RunInfo | None,
     ) -> tuple[list[ClaimedStep], bool]:
-        """Begin the runs of these steps; returns those that are begun, and whether all are."""
+        """Start the runs of these steps; returns the steps of started runs, and whether all are."""
         tx = changes.tx
         runs, locked = self._load_runs(changes, {step.run_key for step in found}, created)
         if locked:
@@ -104,20 +104,20 @@ class Claiming:
     def _load_runs(
         self, changes: Changes, keys: set[int], created: RunInfo | None
     ) -> tuple[dict[int, RunInfo], set[int]]:
-        """What executions know of these runs; and the keys of those that have to be begun, but
-        are locked by others at the moment.
+        """What executions know of these runs, and the keys of runs that could not be started
+        because others have them locked.
         """
         tx = changes.tx
         locked: set[int] = set()
         known = self.runs.among(keys)
         fresh: dict[int, RunInfo] = {}
         if created is not None and created.key in keys:
-            # Nobody else has seen it yet: it need not be asked what is in it.
+            # No other transaction has seen it, so it need not be loaded.
             self._plan.start_new_run(changes, created.key)
             fresh[created.key] = created
         missing = [key for key in keys if key not in known and key not in fresh]
         if missing:
-            # Most runs that were not seen before are begun by this claim.
+            # Most runs that are not in the cache are started by this claim.
             found = self._plan.start_runs(changes, missing)
             begun = {run.id for run in found}
             others = [key for key in missing if key not in begun]
@@ -139,7 +139,7 @@ class Claiming:
 
 
 def _without(found: Sequence[FoundStep], pools: Sequence[PoolRequest]) -> Sequence[PoolRequest]:
-    """What is left of the pools when these steps were taken."""
+    """The room that is left in the pools once these steps are taken."""
     if not found:
         return pools
     taken = Counter(step.kind for step in found)

@@ -1,4 +1,4 @@
-"""What a claim tells of steps and runs, and what it sets: the same in both plans."""
+"""What a claim reads and what it sets: the same in both plans."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ found_run = named(FoundRun)
 
 # The columns of `FoundRun`.
 OF_RUN = [runs.c[name] for name in FoundRun._fields]
-# What a claim adds one to.
+# Columns that a claim increments.
 _COUNTED = ("attempt", "token")
 
 
@@ -94,10 +94,10 @@ def taking() -> dict[str, Any]:
 
 
 def starting(dialect: Dialect) -> Any:
-    """An update that starts those of the runs that are pending; needs `now` and `keys`.
+    """An update that starts the pending ones of these runs; needs `now` and `keys`.
 
-    Where transactions run side by side it passes over runs that others hold: its transaction holds
-    steps already, and so may wait for nothing (see the room's lock order).
+    Where transactions run side by side it skips runs that others have locked: its transaction has
+    locked steps already, so it must not wait (see the lock order in `stores.sql`).
     """
     pending = sa.select(runs.c.id).where(
         runs.c.id.in_(dialect.scalars("keys")), runs.c.status == RunStatus.PENDING.value

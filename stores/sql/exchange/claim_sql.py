@@ -44,7 +44,7 @@ class ClaimStatements(Statements):
             sa.select(*finding())
             .where(
                 ready,
-                # The partial index of suspects: there are hardly ever any.
+                # Implied by the next condition, but needed for the partial index of suspects.
                 steps.c.lost_leases > sa.literal_column("0"),
                 steps.c.lost_leases >= bind("suspect_from"),
                 steps.c.queue.in_(dialect.texts("queues")),
@@ -70,7 +70,7 @@ class ClaimStatements(Statements):
         self.load_runs = Statement(
             sa.select(runs.c.status, *OF_RUN).where(runs.c.id.in_(dialect.scalars("keys"))), "keys"
         )
-        # As if this transaction had not taken them: nobody was told of their tokens.
+        # As if they had never been claimed: no worker has seen these tokens.
         self.give_back = Statement(
             sa.update(steps)
             .values(
@@ -92,9 +92,9 @@ class ClaimStatements(Statements):
 
 
 def _ready_kinds(steps: sa.Table) -> Any:
-    """The kinds that are ready in a queue: the index read from one kind to the next one.
+    """The kinds with ready steps in a queue, read by jumping through the index from kind to kind.
 
-    With each, whether there are suspects in the queue, of any kind.
+    Each row also says whether the queue has suspects of any kind.
     """
 
     def first(*after: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The last stage: counters and events are written, and runs end in which nothing is open."""
+"""The last stage: writes counters and events, and ends runs that have no open steps."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from stepwell.stores.sql.schema import tables
 
 
 class ClosingStatements(Statements):
-    """Holding back what became ready."""
+    """Holding steps that became ready in a paused run, or that are held themselves."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         runs, steps = tables.runs, tables.steps
-        # Whatever makes steps ready does not look at holds.
+        # The statements that make steps ready ignore holds; this one makes up for it.
         self.hold_back = Statement(
             sa.update(steps)
             .values(wait_names.freezes())
@@ -48,7 +48,7 @@ class Closing:
         self._waking = waking
 
     def close(self, changes: Changes) -> None:
-        """Write counters and events; end runs, wake who waits for that, and write that, too."""
+        """Write counters and events, end runs, wake who waits for that, and write that, too."""
         while (unwritten := changes.take()) is not None:
             over = self._write_counters(changes, unwritten)
             if not over:
@@ -62,7 +62,7 @@ class Closing:
                 self._end(changes, over)
 
     def _write_counters(self, changes: Changes, unwritten: Unwritten) -> list[int]:
-        """Write it; returns the keys of the runs in which nothing is open any more."""
+        """Write counters and events; returns the keys of the runs that are to end."""
         total, open_, events = unwritten.total, unwritten.open, unwritten.events
         keys = sorted(total.keys() | open_.keys() | events.keys())
         rows = [
@@ -91,7 +91,7 @@ class Closing:
     def _end(
         self, changes: Changes, run_keys: list[int], data: Mapping[str, Any] | None = None
     ) -> None:
-        """End runs, and wake what waits for that."""
+        """End runs, and wake the steps that wait for their ends."""
         ended = self._plan.end_runs(changes, run_keys, data)
         if ended.names:
             self._waking.by_name(changes, ended.names)

@@ -22,10 +22,10 @@ class Emission:
     """The new steps of one completed execution, with what their edges point to.
 
     `joins` are the subtree dependents of the emitting step: (key, condition). They will wait for
-    the new steps, and so for the stored ones that these wait for. `repeated` are stored steps that
-    it would have emitted, but for their dedup keys: the joins wait for them, too. `late` are new
-    joins over stored steps that repeated others, or below which some did: (key, condition, stored
-    step).
+    the new steps, and so for the stored steps that these wait for. `repeated` are stored steps with
+    the dedup keys of emitted ones, which are not stored again: the joins wait for them, too. `late`
+    are new subtree dependencies on stored steps that repeated others, themselves or below:
+    (key, condition, stored step).
     """
 
     parent: ClaimedStep
@@ -37,14 +37,14 @@ class Emission:
 
     @property
     def awaits_subtrees(self) -> bool:
-        """Whether a new step waits for everything below a stored one."""
+        """Whether a new step has a subtree dependency on a stored one."""
         return any(
             edge.subtree and edge.target in self.targets for new in self.steps for edge in new.edges
         )
 
     @property
     def open_targets(self) -> dict[str, int]:
-        """Keys of the targets that have not ended, by the name an edge gives them."""
+        """Keys of the targets that have not ended, by the ids that edges use."""
         return {
             name: key
             for name, (key, status) in self.targets.items()
@@ -53,7 +53,7 @@ class Emission:
 
 
 class Emissions:
-    """Looks at what executions emitted, in a transaction given by the caller."""
+    """Checks what executions emitted, in a transaction given by the caller."""
 
     def __init__(self, sql: GraphStatements, settle: SettleStatements) -> None:
         self._sql = sql
@@ -62,7 +62,7 @@ class Emissions:
     def check(
         self, tx: StoreTransaction, completed: Sequence[Completed]
     ) -> tuple[dict[int, Emission], dict[int, InvalidGraph]]:
-        """The emissions of these outcomes by step key, and the reasons of those that cannot be."""
+        """The valid emissions of these outcomes by step key, and the errors of the others."""
         wanted = {
             (outcome.step.run.key, name)
             for outcome in completed
@@ -121,7 +121,7 @@ class Emissions:
     def _without_known_dedup_keys(
         self, tx: StoreTransaction, outcome: Completed
     ) -> tuple[list[NewStep], dict[str, Target]]:
-        """The steps left to make, and where the ids of the others lead."""
+        """The steps that are still to be stored, and the stored steps that stand for the others."""
         run_key = outcome.step.run.key
         keys = [(run_key, new.dedup_key) for new in outcome.emitted if new.dedup_key is not None]
         if not keys:
@@ -143,8 +143,8 @@ class Emissions:
     ) -> list[tuple[int, int]]:
         """An emitted step must not wait for something that waits for it.
 
-        `new_waits` are what other emissions of this transaction add: (target, who will wait for
-        it). Returns what this one adds.
+        `new_waits` are the edges that other emissions of this transaction add: (target, waiting
+        step). Returns those that this one adds.
         """
         parent = emission.parent
         subtree = {edge.target for new in emission.steps for edge in new.edges if edge.subtree}
@@ -180,7 +180,7 @@ class Emissions:
     def _waiting_for(
         self, tx: StoreTransaction, steps: set[int], new_waits: Sequence[tuple[int, int]]
     ) -> set[int]:
-        """`steps` and all that wait for them at any distance, also by way of `new_waits`."""
+        """`steps` and all that wait for them, directly or not, including through `new_waits`."""
         waiting: set[int] = set()
         fresh = steps
         while fresh:
@@ -190,7 +190,7 @@ class Emissions:
         return waiting
 
     def _joins(self, tx: StoreTransaction, keys: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
-        """Who waits for everything below these steps."""
+        """The steps with a subtree dependency on these, by the key of the target."""
         joins: dict[int, list[tuple[int, str]]] = {}
         for needs, step, condition in self._settle.subtree_dependents(tx, rows_json(keys)):
             joins.setdefault(needs, []).append((step, condition))

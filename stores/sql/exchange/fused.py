@@ -1,4 +1,4 @@
-"""The fused plan: the rules of the stepwise one in few long statements, sent in few messages.
+"""The fused plan: the rules of the stepwise plan in a few long statements, in few round trips.
 
 What has no long statement is done stepwise.
 """
@@ -84,7 +84,7 @@ class Fused(Stepwise):
             *(now, rows_json(rows), len(rows), offer.worker, now + offer.lease),
             *(offer.suspect_from, offer.kinds, offer.queues, offer.room, offer.control),
         ).fetchall()
-        return _took_in(changes, told, of_run)
+        return _note(changes, told, of_run)
 
     def count_down(
         self,
@@ -129,7 +129,7 @@ class Fused(Stepwise):
         for *row, locked in rows:
             found.append(found_step(row))
             if locked > len(rows):
-                # Who looked meanwhile was not shown what was locked here and left.
+                # Who looked meanwhile did not see those that were locked but not taken.
                 tx.news = True
         return found
 
@@ -143,9 +143,9 @@ class Fused(Stepwise):
         return runs
 
     def start_new_run(self, changes: Changes, key: int) -> None:
-        # Whoever reads these rows sends a message for them alone; so they go with the commit.
+        # Its rows are not read, so that it needs no message of its own before the commit.
         self._fused.start_runs(changes.tx, changes.tx.now, rows_json([key]))
-        # Its second event: the first says that it was created.
+        # It is the run's second event, after the one of its creation.
         changes.told(EventType.RUN_STARTED, key, 2)
 
     def count(
@@ -154,7 +154,7 @@ class Fused(Stepwise):
         rows: Sequence[tuple[int, int, int, int]],
         events: Mapping[int, Sequence[NewEvent]],
     ) -> tuple[list[CountedRun], list[StoredEvent]]:
-        # Their numbers are only known there; each is told by how many come after it.
+        # The database numbers them; each says how many events of its run come after it.
         given = [
             (key, len(mine) - place, *event)
             for key, mine in events.items()
@@ -196,7 +196,7 @@ class Fused(Stepwise):
 
 
 def _rows(completed: Sequence[Completed], left: dict[int, int]) -> list[tuple[Any, ...]]:
-    """The rows of the statement; `left` are how many each run has, and then none."""
+    """The rows of the statement; `left` has the number of outcomes by run, and is counted down."""
     rows = []
     for outcome in completed:
         step = outcome.step
@@ -205,10 +205,10 @@ def _rows(completed: Sequence[Completed], left: dict[int, int]) -> list[tuple[An
     return rows
 
 
-def _took_in(
+def _note(
     changes: Changes, told: Sequence[Sequence[Any]], of_run: Mapping[int, list[ClaimedStep]]
 ) -> Succeeded:
-    """Note what the statement tells of its success, row by row."""
+    """Note in the changes what the statement returned."""
     held: set[int] = set()
     drops: list[Drop] = []
     counted = False

@@ -30,11 +30,11 @@ _CONDITIONS = {condition: condition.value for condition in Condition}
 
 @dataclass(slots=True)
 class _Placement:
-    """New steps on their way into a run, and what comes of their edges.
+    """New steps on their way into a run, and what becomes of their edges.
 
-    `unsettled` are steps that ended in this transaction and whose end was not followed yet:
-    they count as unmet, because following them will count them down. So do the `late` joins, see
-    `Emission`, until all that they wait for is known.
+    `unsettled` are steps that ended in this transaction and whose edges were not followed yet. They
+    count as unmet, because following them will count their dependents down. So do the `late` joins
+    (see `Emission`), until all that they wait for is known.
     """
 
     steps: Sequence[NewStep]
@@ -56,28 +56,28 @@ class Graphs(Emissions):
         self._repeat_sql = RepeatStatements(sql.dialect)
 
     def reserve(self, tx: StoreTransaction, runs: int, steps: int) -> tuple[int, int]:
-        """The first of so many fresh keys of runs, and of steps; keys are never given twice.
+        """Reserve keys for this many runs and steps; returns the first of each.
 
-        It locks the counters of both, whatever is asked for: a transaction that came back for
-        the other one could meet another that did so the other way round.
+        Keys are never given twice. It always locks both counters: two transactions that locked one
+        each, and then the other, would deadlock.
         """
         return _first(self._sql.reserve_graphs(tx, runs, steps).fetchall(), runs, steps)
 
     def taken(self, tx: StoreTransaction, run_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that runs have. The others stay free until this transaction ends."""
+        """Those of these ids that runs have. The others stay free until this transaction ends."""
         if not run_ids:
             return set()
         if tx.dialect.concurrent:
-            self.reserve(tx, 0, 0)  # others that create runs wait from here on
+            self.reserve(tx, 0, 0)  # from here on others that create runs wait
         return {row[0] for row in self._sql.taken(tx, rows_json(list(run_ids))).fetchall()}
 
     def lock_runs(self, tx: StoreTransaction, keys: Iterable[int], *, to_end: bool = False) -> None:
         """Where transactions run side by side, let only one at a time change these runs.
 
-        A run is locked before its steps, always and in the order of keys, as the room's docstring
-        says: no deadlocks, and no edge to a step whose end was followed a moment ago.
+        A run is always locked before its steps, and runs in the order of keys (see `stores.sql`):
+        so there are no deadlocks, and no edge is added to a step whose edges were just followed.
 
-        With `to_end` also the runs that started these: the end of a run wakes a step there.
+        `to_end` also locks the runs that started these: the end of a run wakes a step there.
         """
         locked = set(keys)
         if tx.dialect.concurrent and locked:
@@ -99,7 +99,7 @@ class Graphs(Emissions):
     def add_runs(
         self, changes: Changes, runs: Sequence[NewRun], parent: ClaimedStep | None = None
     ) -> list[int | Conflict]:
-        """Store runs with their steps; for each its key, or that its id is taken."""
+        """Store runs with their steps; returns for each its key, or that its id is taken."""
         first, rows = self._reserve_and_look(changes.tx, runs)
         taken = {row[0] for row in rows}
         added: list[int | Conflict] = []
@@ -118,14 +118,14 @@ class Graphs(Emissions):
     def _reserve_and_look(
         self, tx: StoreTransaction, runs: Sequence[NewRun]
     ) -> tuple[tuple[int, int], list[Any]]:
-        """The first fresh keys for these runs, and which of their ids are taken.
+        """Reserve keys for these runs; returns the first ones, and which ids are taken.
 
         Others that create runs wait from then on, so that an id cannot be taken in between.
         """
         counts = len(runs), sum(len(run.steps) for run in runs)
         reserved = self._sql.reserve_graphs(tx, *counts)
-        # Where there is one cursor for all, its rows are gone with the next statement; else both
-        # are asked for before either is waited for.
+        # A cursor loses its rows with the next statement. In a pipeline each statement has its own
+        # rows, so both statements are sent before either is waited for.
         after = reserved.fetchall() if not tx.dialect.pipelined else None
         taken = self._sql.taken(tx, rows_json([run.id for run in runs])).fetchall()
         return _first(reserved.fetchall() if after is None else after, *counts), taken
@@ -145,7 +145,7 @@ class Graphs(Emissions):
             placement = _Placement(run.steps)
             step_rows += self._place(tx, key, run.package, placement, first_step)
             edges += placement.edges
-            # With their counts and their first events: nothing needs to be asked for.
+            # Counts and first event are stored with the run, so that nothing has to be read.
             count = len(run.steps)
             rows.append(_row(key, run, (count, count, 1), parents, tx.now))
             events.append(changes.created(key, {"steps": count, "package": run.package}))
@@ -165,7 +165,7 @@ class Graphs(Emissions):
         tx = changes.tx
         repeats = Repeats(tx, (self._repeat_sql, self._settle, self._sql), propagation, unsettled)
         repeats.store(emissions)
-        # A step stored here may wait for all below another one of these, which emits here, too.
+        # A step stored here may have a subtree dependency on a step that emits here, too.
         entangled = len(emissions) > 1 and any(item.awaits_subtrees for item in emissions)
         for emission in emissions:
             if entangled:
@@ -227,7 +227,7 @@ class Graphs(Emissions):
     def _place(
         self, tx: StoreTransaction, run_key: int, package: str, placement: _Placement, first: int
     ) -> list[tuple[Any, ...]]:
-        """The rows of the placement's steps, with keys from `first` on; notes their edges in it."""
+        """The rows of the placement's steps, with keys from `first` on; notes the edges in it."""
         steps = placement.steps
         placement.index = {new.id: key for key, new in enumerate(steps, first)}
         parent = placement.parent.key if placement.parent else None
@@ -292,7 +292,7 @@ class Graphs(Emissions):
     ) -> int:
         """Note an edge to a stored step, or to it and all below it; returns how many are unmet.
 
-        `seen` are the places of the edges that this step has already, by their targets.
+        `seen` has the places in `placement.edges` of the edges of this step, by their targets.
         """
         pending = 0
         below = [placement.targets[edge.target]]
@@ -305,7 +305,7 @@ class Graphs(Emissions):
                 pending += 1
         for target, status in below:
             if (place := seen.get(target)) is not None:
-                if edge.subtree:  # what the target emits is waited for, too
+                if edge.subtree:  # one edge for both: it includes what the target emits
                     placement.edges[place] = (*placement.edges[place][:3], 1)
                 continue
             seen[target] = len(placement.edges)
@@ -322,7 +322,7 @@ class Graphs(Emissions):
 
 @decodes
 def _first(after: Sequence[Any], runs: int, steps: int) -> tuple[int, int]:
-    """The first of so many fresh keys, from the counters as they are after them."""
+    """The first of the reserved keys, from the counters as they are after the reservation."""
     counters: dict[str, int] = dict(after)
     return counters["next_run"] - runs, counters["next_step"] - steps
 

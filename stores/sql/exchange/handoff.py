@@ -1,8 +1,8 @@
-"""Handing on: a step is claimed where it becomes ready, if it is what the worker would claim next.
+"""Handing on: a step is claimed as it becomes ready, if it is what the worker would claim next.
 
-It spares a step a change from pending to ready and one from ready to running, with the entries of
-both in the index of what is ready, and the worker a search. The stepwise plan does it where it
-counts down, the fused one along with the success.
+It saves the change from pending to ready and with it an entry in the index of ready steps, and it
+saves the worker a search. The stepwise plan does it where it counts down, the fused plan in the
+statement that stores the success.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from stepwell.stores.sql.exchange.claim_rules import FoundStep
 class Offer:
     """What a worker would claim next: `room` steps of the kinds in the queues.
 
-    These are as `Dialect.name_list` makes them. Made only if none of the queues had a limit when
-    the control number was `control`.
+    `kinds` and `queues` are made by `Dialect.name_list`. There is an offer only if none of the
+    queues had a limit when the control number was `control`.
     """
 
     worker: str = ""
@@ -34,9 +34,9 @@ NO_OFFER = Offer()
 
 @dataclass(slots=True)
 class Handoff:
-    """What was claimed along with the success of others, as it was before.
+    """The steps that were claimed as others succeeded, as they were before the claim.
 
-    `all` says that the worker could have claimed nothing besides.
+    `all` says that there was nothing else that the worker could have claimed.
     """
 
     steps: list[FoundStep] = field(default_factory=list)

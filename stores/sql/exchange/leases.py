@@ -31,9 +31,9 @@ from stepwell.stores.sql.schema import tables
 
 steps = tables.steps
 
-# Key and run key of a step whose time is up, and what it waits for besides.
+# Key and run key of a step whose wait is over by time, and the name of what it waits for.
 Due = tuple[int, int, str | None]
-# So many due waits are over in one transaction; the others follow in the next ones.
+# The most steps that are woken in one transaction; the others follow in the next ones.
 MAX_WOKEN = 5_000
 
 
@@ -111,7 +111,7 @@ class LeaseStatements(Statements):
         columns = [steps.c[name] for name in _Lapsed._fields]
         self._lapsed = lapsed = (running, steps.c.expires_at <= bind("now"))
         times = sa.cast(steps.c.lost_leases + 1, sa.Text)
-        # No index fits this: what lapsed is few, and a run may have many steps.
+        # Written so that no index on runs fits: few leases lapse, but a run may have many steps.
         run_key = sa.func.coalesce(steps.c.run_key, sa.literal_column("0"))
         in_runs = run_key.in_(dialect.scalars("runs"))
         self.lose = Statement(
@@ -209,9 +209,9 @@ class Leases:
         *,
         wait: bool = False,
     ) -> tuple[list[LostLease], list[ClaimedStep]]:
-        """Extend the leases, and the values' `expires_at`; returns those that are gone.
+        """Extend the leases, and `expires_at` of the given steps; returns those that are lost.
 
-        Besides, without `wait`, the steps that others hold at the moment, and may be changing.
+        Also returns, unless it may `wait`, the steps that others have locked and may be changing.
         """
         until = tx.now + lease
         rows = rows_json([(step.key, step.token) for step in steps])
@@ -237,7 +237,7 @@ class Leases:
         return lost, locked
 
     def is_held(self, tx: StoreTransaction, step: ClaimedStep) -> bool:
-        """Whether the lease is held, and will be until this transaction ends."""
+        """Whether the lease is held; it stays so until this transaction ends."""
         return self._sql.held(tx, step.key, step.token).fetchone() is not None
 
     def runs_held(self, tx: StoreTransaction, worker_id: str) -> list[int]:
@@ -247,9 +247,9 @@ class Leases:
     def release_others(
         self, tx: StoreTransaction, changes: Changes, worker_id: str, keep: Sequence[ClaimedStep]
     ) -> int:
-        """Give back what the worker holds besides `keep`; returns how many steps.
+        """Release all steps that the worker holds, except `keep`; returns how many.
 
-        The runs of `runs_held` are locked.
+        The caller has locked the runs of `runs_held`.
         """
         keys = rows_json([step.key for step in keep])
         released = self._sql.release_others(tx, worker_id, keys).fetchall()
@@ -259,7 +259,7 @@ class Leases:
         return len(released)
 
     def is_anything_due(self, tx: StoreTransaction) -> bool:
-        """Whether reaping would do anything; needs no write."""
+        """Whether there is something to reap. Only reads."""
         return bool(self._sql.anything_due(tx, tx.now).fetchone()[0])
 
     def lapsed_runs(self, tx: StoreTransaction) -> list[int]:
@@ -279,7 +279,7 @@ class Leases:
         most: int,
         runs: Sequence[int],
     ) -> int:
-        """Take back lapsed leases in these runs, which are locked; returns how many steps moved."""
+        """Take back lapsed leases in these runs, which are locked; returns how many."""
         in_runs = rows_json(runs)
         error = {
             "code": "lease_lost",
@@ -300,7 +300,7 @@ class Leases:
         return len(lost) + len(lapsed)
 
     def wake(self, tx: StoreTransaction, changes: Changes, due: Sequence[Due]) -> int:
-        """Wake those of these steps whose waits are over; returns how many moved."""
+        """Wake those of these steps whose waits are over; returns how many were changed."""
         keys = [key for key, _, name in due if name not in wait_names.SIDE_BY_SIDE]
         several_waits = [key for key, _, name in due if name in wait_names.SIDE_BY_SIDE]
         waits_on = 0
@@ -314,7 +314,7 @@ class Leases:
         return len(woken) + waits_on
 
     def next_due(self, tx: StoreTransaction, after: int) -> int | None:
-        """When something falls due by itself (epoch µs), or None."""
+        """When something becomes due by time alone (epoch µs), or None."""
         return _earliest(self._sql.next_due(tx, after).fetchone())
 
 

@@ -1,7 +1,7 @@
-"""Messages in a transaction given by the caller, whoever sends them: people, steps, operators.
+"""Messages in a transaction given by the caller, whether a person, a step or an operator sends.
 
-Whoever adds or takes a message has its run locked, so that messages come in the order of their
-ids, and two receivers never see the same one.
+Adding or taking a message needs a lock on its run: so messages arrive in the order of their ids,
+and two receivers never get the same one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stepwell.stores.sql.schema import tables
 
 messages, runs, steps, values = tables.messages, tables.runs, tables.steps, tables.values
 
-# Stands for key and status of a run that is not there.
+# Key and status of a run that does not exist.
 _NO_RUN = (0, "unknown")
 # An outcome that may have messages.
 Sending = Completed | Suspended
@@ -106,7 +106,7 @@ class MessageStatements(Statements):
         )
 
     def _arrived(self, dialect: Any) -> None:
-        """Of waits: (step, …) rows those that are over already."""
+        """Which of these waits, given as rows (step, …), are over already."""
         on_topic = dialect.rows(
             "rows", step=sa.BigInteger, run_key=sa.BigInteger, topic=sa.Text, operation=sa.Text
         )
@@ -117,7 +117,7 @@ class MessageStatements(Statements):
                     messages.c.topic == on_topic.c.topic,
                     messages.c.receiver.is_(None),
                 ),
-                # Taken by an execution that was canceled before its commit, say.
+                # For example taken by an execution that was canceled before its commit.
                 sa.select(on_topic.c.step).where(
                     messages.c.receiver == on_topic.c.step,
                     messages.c.operation == on_topic.c.operation,
@@ -141,7 +141,7 @@ class MessageStatements(Statements):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A message on its way: by which step, to which run and in what state that is."""
+    """A message that a step sends, with the key and status of the run that it goes to."""
 
     step: ClaimedStep
     message: NewMessage
@@ -150,7 +150,7 @@ class _Sent:
 
 
 class Delivery:
-    """What a settle and the roles of the store do with messages."""
+    """What settling and the roles of the store do with messages."""
 
     def __init__(self, sql: MessageStatements, waking: Waking) -> None:
         self.sql = sql
@@ -164,7 +164,7 @@ class Delivery:
         message: NewMessage,
         sender: str | None,
     ) -> None:
-        """Store one message to a run that is locked and open, and wake who waits for it."""
+        """Store a message to a run that is locked and open, and wake the steps that wait for it."""
         row = (run_key, message.topic, message.payload, message.key, sender, tx.now)
         self.sql.add(tx, *row)
         self._tell(changes, run_key, message, sender)
@@ -177,7 +177,7 @@ class Delivery:
         return rows.fetchone() is not None
 
     def named_runs(self, tx: StoreTransaction, names: set[str]) -> dict[str, tuple[int, str]]:
-        """Key and status of each of these runs that there is."""
+        """Key and status of those of these runs that exist."""
         rows = self.sql.runs_named(tx, rows_json(sorted(names))).fetchall()
         return {run_id: (key, status) for run_id, key, status in rows}
 
@@ -191,7 +191,7 @@ class Delivery:
             for outcome in sending
             for message in outcome.messages
         ]
-        # Known keys first: a repeated message was delivered, also when its run has ended since.
+        # Known keys first: a repeated message counts as delivered, even if its run has ended since.
         fresh = self._to_open_runs(changes, self._without_known_keys(tx, sent))
         if not fresh:
             return
@@ -207,7 +207,7 @@ class Delivery:
         self._waking.by_name(changes, names)
 
     def _to_open_runs(self, changes: Changes, sent: Sequence[_Sent]) -> list[_Sent]:
-        """Without messages to runs that are gone or ended; the sender's run remembers those."""
+        """Without messages to runs that do not exist or have ended; each of those gets an event."""
         open_ = []
         for item in sent:
             if item.run_key and item.status not in RUN_ENDED:

@@ -1,4 +1,4 @@
-"""Runs and steps as they are when they were just stored, without reading them."""
+"""New runs and steps as they were just stored, without reading them back."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
     lock ──▶ settle ──▶ propagate ──▶ close ──▶ claim ──▶ close
 
-Outcomes are settled, what follows from them is carried out, and the next steps are claimed. What
-each stage changes is noted in `Changes`; `Closing` writes it. How statements are sent is a `Plan`.
+Outcomes are settled, their consequences are carried out, and the next steps are claimed. Each
+stage notes what it changes in `Changes`; `Closing` writes it. A `Plan` decides which statements are
+sent.
 """
 
 from __future__ import annotations
@@ -70,10 +71,10 @@ class Pipeline:
         )
 
     def _lock(self, tx: StoreTransaction, asked: Asked) -> Callable[[], int]:
-        """Lock queues with limits, then the runs that change; returns what tells the control."""
+        """Lock queues with limits, then runs that change; returns what reads the control number."""
         if asked.claim is not None:
             self._queues.lock(tx, asked.claim)
-        if not tx.dialect.concurrent:  # all runs are locked
+        if not tx.dialect.concurrent:  # there is one writer
             return self._parts.plan.lock_runs(tx, set(), set())
         keys = {outcome.step.run.key for outcome in asked.settle}
         # A run that ends wakes a step in the one that started it.
@@ -96,7 +97,7 @@ class Pipeline:
         return info_of(run, key, changes.tx.now)
 
     def _settle(self, changes: Changes, asked: Asked, tell_control: Callable[[], int]) -> None:
-        """Settle, and carry out what follows from it."""
+        """Settle, and carry out the consequences."""
         changes.offer = self._claims.offer(asked.claim, tell_control)
         propagation = Settlement(self._parts, changes).settle(asked.settle)
         propagation.follow()
@@ -115,7 +116,7 @@ class Pipeline:
     def _look_for_room(
         self, tx: StoreTransaction, asked: Asked, claimed: Sequence[ClaimedStep]
     ) -> None:
-        """Tell others of slots that were freed and not taken again."""
+        """Tell other workers of slots that were freed and not taken again."""
         freed = (outcome.step.queue for outcome in asked.settle)
         taken = (step.queue for step in claimed)
         tx.news = tx.news or self._queues.has_room(tx, freed, taken)

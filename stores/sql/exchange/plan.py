@@ -1,8 +1,8 @@
 """Plans: how the statements of an exchange are sent.
 
-`stepwise` does one thing after another, as the rules tell it; any database can follow it. `fused`
-does the same in few long statements, where a database can change rows within WITH. Both leave the
-same rows; the stepwise one is what the fused one is tested against.
+`stepwise` sends one statement after another, each for one rule; any database can do that. `fused`
+does the same in a few long statements, on databases that can change rows within WITH. Both leave
+the same rows: the fused plan is tested against the stepwise one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PlanName(StrEnum):
 
 
 class Drop(NamedTuple):
-    """A pending step that cannot be met any more, and the step whose end makes it so."""
+    """A pending step that can never become ready, and the step whose end is the reason."""
 
     ruling: Verdict
     key: int
@@ -40,11 +40,11 @@ class Drop(NamedTuple):
 
 
 class Succeeded(NamedTuple):
-    """What came of the success of executions.
+    """What was done for executions that succeeded.
 
-    `held` are the keys of those whose leases were still held, None for all of them. `counted`:
-    their runs were counted and told of it. `followed`: what depends on them was counted down, but
-    for `drops`, which it cannot be met for any more.
+    `held` are the keys of the steps whose leases were still held; None means all. `counted`: the
+    counters of their runs are up to date and the events stored. `followed`: their dependents were
+    counted down, except `drops`, whose dependencies can no longer be met.
     """
 
     held: set[int] | None
@@ -54,7 +54,7 @@ class Succeeded(NamedTuple):
 
 
 class EndedRuns(NamedTuple):
-    """Who may wait for runs that ended: by the name of the wait, or by the key of the step."""
+    """Waits for runs that ended: by the name of the wait, or by the key of a waiting step."""
 
     names: Mapping[str, Mapping[str, Any]]
     arrived: Mapping[int, Mapping[str, Any]]
@@ -70,7 +70,7 @@ class NewRows(NamedTuple):
 
 
 class Plan(Protocol):
-    """The stages of an exchange, as far as plans differ in them."""
+    """The parts of an exchange that plans do differently."""
 
     # --- lock -------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class Plan(Protocol):
     ) -> Callable[[], int]:
         """Lock these runs and those that started them: `parents`, or None if that is unknown.
 
-        Returns what tells the control number.
+        Returns a function that reads the control number.
         """
         ...
 
@@ -88,25 +88,25 @@ class Plan(Protocol):
     def succeed(
         self, changes: Changes, completed: Sequence[Completed], *, follow: bool
     ) -> Succeeded:
-        """End executions and store their results; may count down what depends on them.
+        """End executions and store their results; with `follow` it may count dependents down.
 
-        It may not without `follow`: new edges have to be stored first.
+        Without it there are new edges, which have to be stored first.
         """
         ...
 
     # --- propagate --------------------------------------------------------------------------
 
     def count_down(self, changes: Changes, met: dict[int, int], *, last: bool) -> None:
-        """Of what these steps wait for so many are there; whose count comes to 0 are ready.
+        """Count these steps down by the numbers of dependencies that were met.
 
-        With `last` nothing else becomes ready after them, so that they may be handed on.
+        With `last` nothing else becomes ready afterwards, so that they may be handed on.
         """
         ...
 
     # --- claim ------------------------------------------------------------------------------
 
     def may_offer(self, known_at: int, control: Callable[[], int]) -> bool:
-        """Whether to hand on by what was known of queues at a control number."""
+        """Whether what was known of queues at this control number may be used to hand on."""
         ...
 
     def take(
@@ -118,7 +118,7 @@ class Plan(Protocol):
     ) -> list[FoundStep]:
         """Find the best ready steps for each pool and take them; returns them unsorted.
 
-        None as the budget of a queue stands for any number.
+        A budget of None means that the queue has no limit.
         """
         ...
 
@@ -144,20 +144,20 @@ class Plan(Protocol):
     def end_runs(
         self, changes: Changes, run_keys: Sequence[int], data: Mapping[str, Any] | None
     ) -> EndedRuns:
-        """End runs in which nothing is open, each with an event that says so with `data`."""
+        """End runs that have no open steps, each with an event that has `data`."""
         ...
 
     # --- new runs ---------------------------------------------------------------------------
 
     def add_runs(self, changes: Changes, rows: NewRows) -> None:
-        """Store new runs, whose first events are noted already."""
+        """Store new runs; their first events are noted in the changes already."""
         ...
 
 
 def numbered(
     counted: Sequence[CountedRun], events: Mapping[int, Sequence[NewEvent]]
 ) -> list[StoredEvent]:
-    """Events with their numbers in the runs, as they were counted."""
+    """These events with their numbers, which end at the runs' counters."""
     stored: list[StoredEvent] = []
     for run in counted:
         mine = events.get(run.key, ())

@@ -17,7 +17,7 @@ def plan_of(
     graph: GraphStatements,
     claim: ClaimStatements,
 ) -> Plan:
-    """The plan with this name; without one, that with the fewest messages the database can do."""
+    """The plan with this name; by default the one with the fewest messages on this database."""
     if name is None:
         name = PlanName.FUSED if dialect.changes_in_with else PlanName.STEPWISE
     kind = Fused if name is PlanName.FUSED else Stepwise

@@ -1,7 +1,7 @@
 """What the end of steps does to the steps that depend on them.
 
-Set-wise, level by level: all steps that ended together are looked at together, whatever their
-number. The verdicts come from `engine.states`; this module only carries them out.
+It works on sets, level by level: one statement for all steps that ended together. The verdicts
+come from `engine.states`; this module only carries them out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 Drops = dict[int, int]
 
 
-# What a step's end makes of its dependents, by the condition as it is stored.
+# The verdict on dependents by the status of an ended step and by the stored condition.
 _RULINGS = {
     status: {condition.value: verdict(condition, status) for condition in Condition}
     for status in STEP_ENDED
@@ -46,11 +46,11 @@ class Propagation:
         self._met: dict[int, int] = {}
 
     def ended(self, status: StepStatus, keys: Iterable[int]) -> None:
-        """These steps ended now."""
+        """Note that these steps ended."""
         self._ended.setdefault(status, []).extend(keys)
 
     def met(self, key: int) -> None:
-        """One of the things this step waits for is there."""
+        """Note that one dependency of this step is met."""
         self._met[key] = self._met.get(key, 0) + 1
 
     def drop(self, ruling: Verdict, key: int, origin: int) -> None:
@@ -71,7 +71,7 @@ class Propagation:
                 for key in dropped:
                     met.pop(key, None)
             if met:
-                # What is dropped may make others ready in the next round, which come first.
+                # Dropped steps may make others ready in the next round, which may come first.
                 last = not (self._cancel or self._skip)
                 self._plan.count_down(self._changes, met, last=last)
             if self._cancel or self._skip:
@@ -110,9 +110,10 @@ class Propagation:
             self.ended(status, [key for key, _ in dropped])
 
     def _with_all_below(self, drops: Drops, origins: dict[int, tuple[int, str, str]]) -> Drops:
-        """With all that fall along, when they fall for one reason; a chain is one statement then.
+        """Add all steps below that are canceled as well, if all drops have one reason.
 
-        For several reasons each level is a step of its own, so that each gets its own reason.
+        So a chain takes one statement. With several reasons the levels are done one by one, so that
+        each step gets its own.
         """
         if not drops or len({origins[origin][0] for origin in drops.values()}) > 1:
             return drops
@@ -121,7 +122,7 @@ class Propagation:
         return {row[0]: origin for row in rows}
 
     def _origins(self, keys: set[int]) -> dict[int, tuple[int, str, str]]:
-        """Where it started, for each: the root's key, its id and its status."""
+        """For each of these, the step that it began with: key, id and status."""
         rows = self._sql.names(self._tx, rows_json(list(keys))).fetchall()
         roots = {cause for _, _, cause, _ in rows if cause is not None}
         named = {key: (key, name, status) for key, name, _, status in rows}
@@ -134,7 +135,7 @@ class Propagation:
 
 @decodes
 def _rulings(status: StepStatus, rows: Sequence[Sequence[Any]]) -> list[Verdict]:
-    """What the end of a step makes of each of these dependents."""
+    """The verdict on each of these dependents."""
     rulings = _RULINGS[status]
     return [rulings[row[1]] for row in rows]
 

@@ -28,10 +28,10 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.schema import tables
 
-# Microseconds until limits that somebody else held are looked at again.
+# Microseconds until the next look at limits that others had locked.
 TRY_AGAIN = 2_000
-# The meta entry of when limits were changed last. Claims of workers that have not heard of it yet
-# may still follow the old ones; `verify` grants them some microseconds.
+# The meta entry for the time when limits were last changed. Workers that have not noticed yet may
+# still claim by the old limits; `verify` tolerates that for some time (in microseconds).
 LIMITS_SET = "limits_set"
 LIMITS_GRACE = 60_000_000
 
@@ -43,7 +43,7 @@ class QueueStatements(Statements):
         super().__init__(dialect)
         queues, steps = tables.queues, tables.steps
         self.all = Statement(sa.select(queues).order_by(queues.c.name))
-        # With something in it that can be claimed; only then is the limit of any interest.
+        # Only queues with steps that can be claimed: the limits of others do not matter.
         wanted = (
             sa.select(queues)
             .where(
@@ -148,17 +148,17 @@ class _Row:
 
     @property
     def limited(self) -> bool:
-        """Whether it lets through less than everything."""
+        """Whether it has any limit."""
         limits = (self.max_in_flight, self.max_per_worker, self.rate)
         return any(limit is not None for limit in limits)
 
     @property
     def has_slots(self) -> bool:
-        """Whether the end of an execution lets another one through."""
+        """Whether it limits how many run, so that the end of one lets another one begin."""
         return self.max_in_flight is not None or self.max_per_worker is not None
 
     def tokens_at(self, now: int) -> float:
-        """Saved tokens with what came since; a clock that went back adds nothing."""
+        """Saved tokens and those gained since; a clock that was set back adds none."""
         gained = max(0, now - self.refilled_at) * self.rate / self.period
         return float(min(self.burst, self.tokens + gained))
 
@@ -178,11 +178,11 @@ def _read(row: Sequence[Any]) -> _Row:
 
 
 class QueueLimits:
-    """What each queue lets through.
+    """How many steps each queue lets through.
 
-    Definitions are kept until the store's control number changes. Where transactions run side by
-    side, the row of a limited queue is locked by whoever claims from it, so that only one at a
-    time spends the limit; queues without limits, and those with nothing to claim, lock nothing.
+    Definitions are cached until the store's control number changes. Where transactions run side by
+    side, a claim locks the row of each limited queue that it may claim from, so that only one at a
+    time uses up the limit. Queues without limits, and those with nothing to claim, are not locked.
     """
 
     def __init__(self, sql: QueueStatements) -> None:
@@ -195,7 +195,7 @@ class QueueLimits:
         self._any_limited = False
 
     def lock(self, tx: StoreTransaction, request: ClaimRequest) -> None:
-        """Before a claim, and before anything else in its transaction: wait for the limits."""
+        """Lock the limits for a claim, before anything else in its transaction; may wait."""
         self._locked.clear()
         if not self._any_limited:
             return
@@ -204,7 +204,7 @@ class QueueLimits:
             self._add_locked(self._sql.lock(tx, rows_json(names), _kinds(request)).fetchall())
 
     def _lock_late(self, tx: StoreTransaction, request: ClaimRequest) -> None:
-        """Lock what became ready in this transaction; to wait for it now could deadlock."""
+        """Lock queues whose steps became ready in this transaction; waiting now could deadlock."""
         names = self._unlocked(request)
         kinds = _kinds(request)
         wanted = self._sql.wanted(tx, rows_json(names), kinds).fetchall() if names else []
@@ -215,7 +215,7 @@ class QueueLimits:
             self._missed = len(rows) < len(wanted)
 
     def _unlocked(self, request: ClaimRequest) -> list[str]:
-        """The limited queues that the worker may claim from, but for those locked already."""
+        """The limited queues that the worker may claim from and that are not locked yet."""
         return [
             queue.name
             for queue in self._open_to(request)
@@ -235,7 +235,7 @@ class QueueLimits:
         ]
 
     def forget(self) -> None:
-        """What was read may have been rolled back."""
+        """Drop what is known: it may be from a transaction that was rolled back."""
         self._known_at = None
 
     def budgets(
@@ -263,7 +263,7 @@ class QueueLimits:
         return budgets
 
     def unlimited(self, request: ClaimRequest) -> tuple[int, tuple[str, ...]] | None:
-        """The queues that a worker may claim from, and at which control number that was known.
+        """The queues that a worker may claim from, and the control number when they were read.
 
         None if some of them have limits.
         """
@@ -291,14 +291,14 @@ class QueueLimits:
             queue = self._limited.get(name)
             if queue is not None and queue.rate is not None:
                 queue.tokens = queue.tokens_at(tx.now) - count
-                # Time that a clock went back was paid for once already.
+                # Tokens for the time by which a clock was set back were gained once already.
                 queue.refilled_at = max(queue.refilled_at, tx.now)
                 self._sql.spend(tx, queue.tokens, queue.refilled_at, name)
 
     def next_token(self, tx: StoreTransaction) -> int | None:
-        """When a queue in which something waits for a token gets its next one, or None.
+        """When the first queue with steps that lack a token gets one, or None.
 
-        Soon, when somebody else held the limits of a queue with something in it.
+        Soon, if others had locked the limits of a queue that has ready steps.
         """
         if self._missed:
             return tx.now + TRY_AGAIN

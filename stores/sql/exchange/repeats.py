@@ -1,7 +1,7 @@
-"""Joins over a step that emitted one which was there already, under the same dedup key.
+"""Joins (subtree dependencies) on a step that emitted a dedup key which another step had already.
 
-That it did is stored, for joins that are made later. An edge of a join to a repeated step is like
-one to an emitted step: what is emitted below it later is waited for, too.
+The repetition is stored, for joins that are made later. A join waits for the repeated step as it
+would for an emitted one, and for all that is emitted below it later.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ dependencies, repeats, steps = tables.dependencies, tables.repeats, tables.steps
 
 
 class RepeatStatements(Statements):
-    """What a join waits for already, among given steps, and what steps repeated."""
+    """Which given steps a join waits for already, and which stored steps were repeated."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -50,10 +50,10 @@ class RepeatStatements(Statements):
 
 
 class Repeats:
-    """Has joins wait for the first step of a key, and all below it, as if it were emitted now.
+    """Makes joins wait for the first step of a dedup key, and all below it, as if emitted now.
 
-    One transaction's, which has stored all that is new. `unsettled` are steps that ended in it and
-    whose end was not followed yet.
+    It is made for one transaction. `unsettled` are steps that ended in it and whose edges were not
+    followed yet.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Repeats:
         self._unsettled = unsettled
 
     def store(self, emissions: Sequence[Emission]) -> None:
-        """Keep what these repeated; before any step is stored that may wait for it."""
+        """Store what these repeated, before any step is stored that may wait for it."""
         rows = [
             (emission.parent.key, key)
             for emission in emissions
@@ -80,10 +80,10 @@ class Repeats:
             self._own_sql.add.many(self._tx, rows)
 
     def join(self, emissions: Sequence[Emission]) -> None:
-        """Add what is missing to the joins over these, and to new ones over what repeated before.
+        """Add the missing edges to the joins on these, and to new joins on earlier repetitions.
 
-        Each is looked at when the edges of the ones before it are stored: of two joins that lead to
-        each other, only one waits for the other.
+        One after the other, each with the edges of those before it stored: so of two joins that
+        lead to each other, only one waits for the other.
         """
         for emission in emissions:
             if emission.repeated:
@@ -95,16 +95,16 @@ class Repeats:
                 self._propagation.met(join)
 
     def _joins(self, emission: Emission, *, alone: bool) -> Iterable[tuple[int, str]]:
-        """The joins over the emitting step; with others they may have changed since."""
+        """The joins on the emitting step; other emissions may have changed them."""
         if alone:
             return emission.joins
         rows = self._sql.subtree_dependents(self._tx, rows_json([emission.parent.key])).fetchall()
         return [(step, condition) for _, step, condition in rows]
 
     def _widen(self, join: int, condition: Condition, repeated: Iterable[int]) -> None:
-        """Have one join wait for these and all below them.
+        """Make one join wait for these and all below them.
 
-        What waits for the join itself is left out: it could never come first.
+        Steps that wait for the join itself are left out: that would be a cycle.
         """
         edges = self._edges(join, repeated)
         new = [key for key in repeated if edges.get(key) != 1 and key != join]
@@ -113,7 +113,8 @@ class Repeats:
         below = self._with_all_below(new)
         later = {join, *(row[0] for row in self._graph_sql.downstream(self._tx, rows_json([join])))}
         wanted = {key: status for key, status in below.items() if key not in later}
-        # What has succeeded emits no more: with something left out, no rule holds below it.
+        # If some are left out, the edge to a succeeded step, which emits no more, is a plain one:
+        # a subtree edge promises edges to all below.
         is_whole = len(wanted) == len(below)
         edges = self._edges(join, wanted)
         rows, widen, unmet = [], [], 0
@@ -132,7 +133,7 @@ class Repeats:
             self._sql.count_up(self._tx, rows_json([(join, unmet)]))
 
     def _is_unmet(self, join: int, condition: Condition, key: int, status: StepStatus) -> bool:
-        """Whether the join has to wait for it; one that can never be met drops the join."""
+        """Whether the join has to wait for it. If it can never be met, drops the join."""
         if key in self._unsettled:
             return True
         ruling = verdict(condition, status)
@@ -141,11 +142,11 @@ class Repeats:
         return ruling is not Verdict.MET
 
     def _edges(self, join: int, keys: Iterable[int]) -> dict[int, int]:
-        """Which of these it waits for, and whether with all below."""
+        """Which of these the join waits for, and whether for all below them, too."""
         return dict(self._own_sql.edges(self._tx, rows_json(list(keys)), join).fetchall())
 
     def _has_begun(self, join: int) -> bool:
-        """Whether it was executed, as one whose targets were retried may have been."""
+        """Whether it was executed; it may have been, if its targets were retried."""
         ((_, _, _, token),) = self._sql.status_of(self._tx, rows_json([join])).fetchall()
         return bool(token)
 

@@ -1,4 +1,4 @@
-"""What executions know of the runs that a process claimed of lately."""
+"""A cache of what executions know of the runs that a process claimed steps of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from stepwell.engine.exchange import RunInfo
 
-# How many runs are known at once, and how many characters of their inputs; at least half of that.
+# The most runs that are kept, and the most characters of their inputs.
 MOST_RUNS = 10_000
 MOST_INPUT = 32 << 20
 
@@ -14,8 +14,8 @@ MOST_INPUT = 32 << 20
 class RunCache:
     """Runs by key, the latest ones. Safe to use from many threads.
 
-    They are in two halves: when the newer one is full, the older one is forgotten. So there is
-    nothing to lock: of two threads that fill it at once, one may have to read its runs again.
+    It has two halves: when the newer one is full, the older one is dropped. That needs no lock: if
+    two threads fill it at once, one of them may have to read its runs again.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,13 @@ class RunCache:
         self._input = 0
 
     def among(self, keys: Iterable[int]) -> dict[int, RunInfo]:
-        """Those of the runs that are known."""
+        """Those of these runs that are in the cache."""
         newer, older = self._newer, self._older
         found = ((key, newer.get(key) or older.get(key)) for key in keys)
         return {key: run for key, run in found if run is not None}
 
     def remember(self, runs: Iterable[RunInfo]) -> None:
-        """Keep what was read of runs and committed."""
+        """Keep these runs; what was read of them is committed."""
         for run in runs:
             self._newer[run.key] = run
             self._input += len(run.raw_input)

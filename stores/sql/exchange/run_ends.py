@@ -1,4 +1,4 @@
-"""How runs are counted, and how they end when nothing is open any more."""
+"""How runs are counted, and how they end when they have no open steps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def counting(given: Any) -> Any:
 
 
 def ending(keys: Any) -> Any:
-    """An update that ends these runs as their steps ended; needs the parameter `now`.
+    """An update that ends these runs, by how their steps ended; needs the parameter `now`.
 
     A run that has ended already stays as it is, and is not returned.
     """
@@ -60,7 +60,7 @@ def ending(keys: Any) -> Any:
             tables.dependencies.c.condition == sa.literal_column("'failed'"),
         ),
     )
-    # What an operator canceled and nobody retried; what followed from a failure has a cause.
+    # Canceled by an operator and not retried; a step that a failure canceled has a cause.
     canceled_root = sa.exists().where(
         *of_run,
         steps.c.status == literal(StepStatus.CANCELED),
@@ -87,6 +87,6 @@ def is_paused() -> Any:
 
 
 def _ends_as(*, canceled: bool = False, unhandled_failures: bool = False) -> Any:
-    """The status of a run that ends so, as a literal."""
+    """The status of a run that ends like this, as a literal."""
     status = run_end(canceled=canceled, unhandled_failures=unhandled_failures)
     return sa.literal_column(f"'{status}'", sa.Text)

@@ -1,7 +1,7 @@
-"""Settling: outcomes and all they made, in the transaction of an exchange.
+"""Settling: stores outcomes and all that belongs to them, in the transaction of an exchange.
 
-In this order: check the emissions, end the executions (guarded by their tokens), store what they
-made. Then follow the edges of the steps that ended: see `Propagation`.
+It checks the emissions, ends the executions (guarded by their tokens) and stores what they made.
+After that the edges of the ended steps are followed: see `Propagation`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Settlement:
         self._propagation = Propagation(changes, parts.sql, parts.plan)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Propagation:
-        """Settle all; what is stale or cannot be is `lost` and `refused` in the changes.
+        """Settle all; the changes get what is stale as `lost` and what is invalid as `refused`.
 
-        The runs are locked already. Returns what follows from it, which is to be followed.
+        The runs are locked already. Returns the consequences, which the caller carries out.
         """
         outcomes = self._without_superseded(outcomes)
         completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
@@ -76,7 +76,7 @@ class Settlement:
         return self._propagation
 
     def _without_superseded(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Without outcomes of a step of which the group holds a newer execution's, too."""
+        """Without outcomes of a step that also has one of a newer execution in the group."""
         newest = {outcome.step.key: 0 for outcome in outcomes}
         if len(newest) == len(outcomes):
             return outcomes
@@ -93,7 +93,7 @@ class Settlement:
         return list(kept.values())
 
     def _refuse(self, guilty: Sequence[ClaimedStep], errors: Mapping[int, Exception]) -> None:
-        """Report what cannot be settled; of a step that is not held any more, that it is lost."""
+        """Report outcomes as refused, or as lost if the step is not held any more."""
         keys = rows_json([step.key for step in guilty])
         rows = self._sql.status_of(self._tx, keys).fetchall()
         now_in = {key: (token, status) for key, _, status, token in rows}
@@ -163,7 +163,7 @@ class Settlement:
             )
 
     def _store_effects(self, completed: Sequence[Completed]) -> None:
-        """What executions made besides their results."""
+        """Store what executions made besides their results."""
         tx, now = self._tx, self._tx.now
         records: dict[tuple[str, str, str], tuple[Any, ...]] = {}  # the last one of a key wins
         artifacts = []
@@ -258,14 +258,14 @@ class Settlement:
             self._changes.event(
                 step.run.key, EventType.STEP_WAITING, step.key, step.attempt, data=data
             )
-        # What they wait for may have come already. Nothing comes unseen: its run is locked.
+        # What they wait for may have arrived already. Nothing is missed, as its run is locked.
         if over := self._parts.messages.over(self._tx, suspended):
             self._parts.waking.steps(self._changes, {key: {} for key in over})
         if several := [item for item in suspended if item.wait.several is not None]:
             self._parts.waking.wait_side_by_side(self._changes, several)
 
     def _with_free_run_ids(self, suspended: Sequence[Suspended]) -> Sequence[Suspended]:
-        """Without those that start a run whose id is taken, which are refused."""
+        """Without outcomes that start a run whose id is taken; those are refused."""
         starts = [outcome.wait.start for outcome in suspended]
         taken = self._parts.graphs.taken(
             self._tx, [start.id for start in starts if start is not None]

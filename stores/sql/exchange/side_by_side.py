@@ -1,10 +1,10 @@
 """Waits side by side: steps that wait for any or all of several names.
 
-    suspended ──▶ names in `waits` ──▶ any came, or all ──▶ woken; its names are gone
-                                  └──▶ the last sleep of all is over ──▶ waits on, up to its limit
+    suspended ──▶ names in `waits` ──▶ any or all arrived ──▶ woken, names deleted
+                                  └──▶ last sleep of all is over ──▶ waits on, up to its limit
 
-A step's row is locked before it is looked at what has come for it: of two that bring something at
-the same time, the second one sees what the first brought.
+A step's row is locked before looking what has arrived for it: if two things arrive at the same
+time, the second transaction sees what the first one brought.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ runs, steps, waits = tables.runs, tables.steps, tables.waits
 
 
 class _SideBySideStatements(Statements):
-    """Keeping the names of waits, and reading who waits for them."""
+    """Storing the names of waits, and reading the steps that wait for them."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -68,14 +68,14 @@ class _SideBySideStatements(Statements):
 
 
 class SideBySide:
-    """Works in a transaction given by the caller, who wakes the steps that this tells of."""
+    """Works in a transaction given by the caller, who wakes the steps that this returns."""
 
     def __init__(self, dialect: Any) -> None:
         self._sql = _SideBySideStatements(dialect)
         self._arrivals = ArrivalStatements(dialect)
 
     def begin(self, tx: StoreTransaction, suspended: Sequence[Suspended]) -> list[int]:
-        """Keep what these steps wait for; returns the keys of those that have it already."""
+        """Store what these steps wait for; returns the keys of those that need not wait."""
         over, rows = [], []
         for outcome in suspended:
             step, wait = outcome.step, outcome.wait
@@ -90,7 +90,7 @@ class SideBySide:
         return over
 
     def arrived(self, tx: StoreTransaction, keys: Iterable[int]) -> list[int]:
-        """Something came for these steps: the keys of those that have what they wait for."""
+        """Something arrived for these steps; returns the keys of those whose waits are over."""
         over = [
             key
             for key, run_key, told, _ in self._standing(tx, keys)
@@ -100,7 +100,7 @@ class SideBySide:
         return over
 
     def due(self, tx: StoreTransaction, keys: Iterable[int]) -> list[int]:
-        """The time of these steps is up: the keys of those that do not wait on for the rest."""
+        """The time of these steps is up; returns the keys of those that do not go on waiting."""
         over = []
         for key, run_key, told, wake_at in self._standing(tx, keys):
             wait = wait_from(told)
@@ -116,14 +116,14 @@ class SideBySide:
         return over
 
     def forget(self, tx: StoreTransaction, keys: Sequence[int]) -> None:
-        """These steps do not wait any more."""
+        """Delete the names of these steps: they do not wait any more."""
         if keys:
             self._sql.forget(tx, rows_json(keys))
 
     def _standing(
         self, tx: StoreTransaction, keys: Iterable[int]
     ) -> list[tuple[int, int, dict[str, Any], int | None]]:
-        """Key, run, stored wait and time of those that wait still, locked."""
+        """Key, run, stored wait and time of those that still wait; locks them."""
         text = rows_json(sorted(keys))
         if tx.dialect.concurrent:
             self._sql.lock_runs(tx, text).fetchall()
@@ -131,7 +131,7 @@ class SideBySide:
         return [(key, run, decode(wait), at) for key, run, wait, at in rows]
 
     def _is_there(self, tx: StoreTransaction, key: int, run_key: int, wait: Wait) -> bool:
-        """Whether enough has come for it to go on, whatever its sleeps do."""
+        """Whether enough has arrived for the step to go on, apart from sleeps."""
         several = wait.several
         assert several is not None
         named = [one for one in several.waits if wait_names.named(run_key, one) is not None]
@@ -142,7 +142,7 @@ class SideBySide:
 
 
 def _without_sleeps(wait: Wait) -> Wait | None:
-    """A wait for all whose last sleep is over, as it goes on; None where its time is up."""
+    """The rest of a wait for all once its last sleep is over; None if its time is up."""
     several = wait.several
     if wait.kind != wait_names.ALL or several is None or several.slept:
         return None

@@ -1,4 +1,4 @@
-"""The stepwise plan: one statement after another, each of which says one rule."""
+"""The stepwise plan: one statement after another, each for one rule."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class Stepwise:
     def lock_runs(
         self, tx: StoreTransaction, keys: set[int], parents: set[int] | None
     ) -> Callable[[], int]:
-        if tx.dialect.concurrent and keys:  # else all runs are
+        if tx.dialect.concurrent and keys:  # else there is one writer
             if parents is None:
                 parents = {row[0] for row in self._graph.parents(tx, rows_json(sorted(keys)))}
             self._graph.lock_runs(tx, rows_json(sorted(keys | parents))).fetchall()
         found = self._graph.control(tx)
-        if tx.dialect.pipelined:  # it is read with the next statement, in one message
+        if tx.dialect.pipelined:  # the answer comes with that of the next statement
             return cache(lambda: first_number(found.fetchone()))
         control = first_number(found.fetchone())
         return lambda: control
@@ -110,7 +110,7 @@ class Stepwise:
             self._settle.count_down(tx, list(met.items()), tx.now)
 
     def _hand_on(self, changes: Changes, met: dict[int, int]) -> None:
-        """Claim those of them that are ready now and would be claimed next, if nothing else is."""
+        """Claim those of them that become ready now and that the worker would claim next."""
         offer, now = changes.offer, changes.tx.now
         taken = self._settle.hand_on(
             changes.tx,
@@ -188,7 +188,7 @@ class Stepwise:
 
 
 def record_refs(outcome: Completed) -> str | None:
-    """Where the outcome's records went, as it is kept with its result."""
+    """Collections and keys of the outcome's records, as stored with its result."""
     if not outcome.records:
         return None
     return encode([(new.collection, new.key) for new in outcome.records], "records")

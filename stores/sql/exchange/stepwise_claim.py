@@ -1,4 +1,4 @@
-"""Which steps a claim takes: for each pool the best that are ready, queue by queue."""
+"""Chooses the steps that a claim takes: for each pool the best ready ones of its queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 
 
 class Choice:
-    """Looks for them in a transaction given by the caller."""
+    """Finds them in a transaction given by the caller."""
 
     def __init__(self, sql: ClaimStatements) -> None:
         self._sql = sql
@@ -25,7 +25,7 @@ class Choice:
         pools: Sequence[PoolRequest],
         budgets: dict[str, int | None],
     ) -> list[FoundStep]:
-        """The steps to take, for each pool the best ones; locked, but not changed."""
+        """The best steps for each pool; they are locked, but not changed."""
         ready: list[tuple[str, str]] = []
         suspects = False
         for queue, budget in budgets.items():
@@ -58,14 +58,14 @@ class Choice:
                 for cursor in cursors:  # read only as far as needed
                     cursor.close()
                 if tx.dialect.concurrent:
-                    # Who looked meanwhile was not shown what was locked here and is left.
+                    # Who looked meanwhile did not see those that were locked but not taken.
                     tx.news = True
         return chosen
 
     def _suspect(
         self, tx: StoreTransaction, request: ClaimRequest, budgets: Mapping[str, int | None]
     ) -> list[FoundStep]:
-        """The first step, if any, that may be what killed its workers; one is taken at a time."""
+        """The first step, if any, that may have killed its workers; only one is taken at a time."""
         queues = rows_json([queue for queue, budget in budgets.items() if budget != 0])
         kinds = rows_json([kind for pool in request.pools for kind in pool.kinds])
         rows = self._sql.find_suspect(tx, request.suspect_from, queues, kinds, tx.now).fetchall()
@@ -76,7 +76,7 @@ class Choice:
 def _best(
     sources: Iterable[Iterable[FoundStep]], limit: int, budgets: dict[str, int | None]
 ) -> list[FoundStep]:
-    """The best steps of several sorted sources, of each queue no more than its budget."""
+    """The best steps of several sorted sources, within the budgets of their queues."""
     best: list[FoundStep] = []
     for step in merge(*sources):
         budget = budgets[step.queue]

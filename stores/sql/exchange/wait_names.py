@@ -1,9 +1,10 @@
-"""Waits as rows: what a step waits for by name, how it is woken, and what a hold does to it.
+"""Waits as stored: the names of what steps wait for, and what waking and holding do to a step.
 
-A waiting step has `wait_for` (the name, if it waits for more than a time) and `wake_at` (when its
-time is up, if it is ever). `wake_at` stays when the step is woken: it is the truth about a
-deadline. While the step is held back, `wait_left` stands for it. A step that waits for several
-names has one of `SIDE_BY_SIDE` in their place, and the names in rows of `waits`, until it is woken.
+A waiting step has `wait_for` (the name, unless it waits for a time only) and `wake_at` (when its
+time is up, if there is a limit). `wake_at` stays when the step is woken: the execution decides by
+it whether its time was up. While the step is held, `wait_left` has the time that was left. A step
+that waits for several names has one of `SIDE_BY_SIDE` as `wait_for`, and rows in `waits` until it
+is woken.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from stepwell.stores.sql.schema import tables
 
 steps = tables.steps
 
-# Stand for several names: the step is woken by the first of them, or by the last.
+# Instead of several names: the step is woken by the first of them, or by the last.
 ANY, ALL = "any", "all"
 SIDE_BY_SIDE = frozenset({ANY, ALL})
 
@@ -42,7 +43,7 @@ def value_of(run_id: str, key: str) -> str:
 
 
 def named(run_key: int, wait: Wait) -> str | None:
-    """The name of what one wait of a step is for; None for a time."""
+    """The name of what a wait of a step is for; None for a time only."""
     if wait.topic is not None:
         return message_on(run_key, wait.topic)
     if wait.value is not None:
@@ -57,10 +58,10 @@ def names(run_key: int, waits: Iterable[Wait]) -> list[str]:
 
 
 def registered(step: ClaimedStep, wait: Wait) -> str | None:
-    """What stands in the step's `wait_for`.
+    """What the step's `wait_for` is set to.
 
-    One name among sleeps is as good as a wait with a time limit; but not the end of a run, which
-    may be locked without the run that waits.
+    One name among sleeps is the same as a wait with a time limit, except for the end of a run: that
+    run may be locked without the run that waits.
     """
     if wait.several is None:
         return named(step.run.key, wait)
@@ -74,7 +75,7 @@ def registered(step: ClaimedStep, wait: Wait) -> str | None:
 
 
 def event_data(wait: Wait) -> dict[str, Any]:
-    """What the event of a wait's begin tells of it."""
+    """The data of the event that says that a wait began."""
     data: dict[str, Any] = {
         "kind": wait.kind,
         "operation": wait.operation,
@@ -94,7 +95,7 @@ def wakes() -> dict[str, Any]:
 
 
 def freezes() -> dict[str, Any]:
-    """What holding a ready or waiting step back sets; needs the parameter `now`."""
+    """What holding a ready or waiting step sets; needs the parameter `now`."""
     return {
         "status": sa.case((may(Act.HOLD, steps.c.status), becomes(Act.HOLD)), else_=steps.c.status),
         "wait_left": sa.func.coalesce(steps.c.wait_left, steps.c.wake_at - bind("now")),
@@ -103,7 +104,7 @@ def freezes() -> dict[str, Any]:
 
 
 def unholds() -> dict[str, Any]:
-    """What letting a held or waiting step go on sets; needs the parameter `now`."""
+    """What releasing a held or waiting step sets; needs the parameter `now`."""
     return {
         "status": sa.case(
             (may(Act.UNHOLD, steps.c.status), becomes(Act.UNHOLD)), else_=steps.c.status

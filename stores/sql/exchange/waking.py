@@ -23,20 +23,20 @@ from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.side_by_side import SideBySide
 from stepwell.stores.sql.schema import tables
 
-# What the event of a woken step says, by the name that it waited for, or by its key.
+# The data of the event of a woken step, by the name that it waited for, or by its key.
 ByName = Mapping[str, Mapping[str, Any]]
 ByKey = Mapping[int, Mapping[str, Any]]
 
 
 class WakingStatements(Statements):
-    """Finding who waits for a name, and waking them."""
+    """Finding the steps that wait for a name, and waking them."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         steps, several = tables.steps, tables.waits
 
         def waiting_for(wanted: Callable[[Any], Any]) -> Any:
-            """Who waits for these names: alone, or among others."""
+            """The steps that wait for these names, only for one or side by side."""
             alone = may(Act.WAKE, steps.c.status), wanted(steps.c.wait_for)
             return sa.union_all(
                 sa.select(steps.c.id, steps.c.wait_for, sa.literal_column("0")).where(*alone),
@@ -86,16 +86,16 @@ class Waking:
             changes.event(run_key, EventType.STEP_WOKEN, step, attempt, data=steps[step])
 
     def arrived(self, changes: Changes, steps: ByKey) -> None:
-        """Something came for these: wake those that have what they wait for side by side."""
+        """Something arrived for these, which wait side by side: wake those whose waits are over."""
         over = self._side_by_side.arrived(changes.tx, steps)
         if over:
             self.steps(changes, {key: steps[key] for key in over})
 
     def wait_side_by_side(self, changes: Changes, suspended: Sequence[Suspended]) -> None:
-        """These steps wait for several things; those that have them already are woken."""
+        """Store waits for several things; wakes the steps whose waits are over already."""
         if over := self._side_by_side.begin(changes.tx, suspended):
             self.steps(changes, {key: {} for key in over})
 
     def due_side_by_side(self, changes: Changes, keys: Iterable[int]) -> list[int]:
-        """Of steps whose time is up those that do not wait on for something else."""
+        """Of these steps, whose time is up, those that do not go on waiting."""
         return self._side_by_side.due(changes.tx, keys)
