@@ -1,6 +1,6 @@
-"""The room that does: the registry of executors, the pools they run in, the built-in kinds.
+"""The room that runs steps: the registry of executors, their pools, the built-in kinds.
 
-Modules that need a slow library are loaded when first used, through this seam.
+Modules that need a slow library are loaded on first use, through `__getattr__`.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ from stepwell.executors.pools.loop_threads import LoopThreads
 def run(awaitable: Awaitable[Any]) -> Any:
     """The awaitable's value, from an event loop made for it.
 
-    In a thread whose own loop is running, which cannot be entered twice, it runs in another one.
+    If this thread has a running loop, which cannot be entered twice, it runs in another thread.
     """
     try:
         asyncio.get_running_loop()

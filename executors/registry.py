@@ -1,4 +1,4 @@
-"""What this process knows how to run: packages, executors by kind, and queues."""
+"""What this process can run: packages, executors by kind, and queues."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Registry:
         self.packages: dict[str, Package] = {}
         self.queues: dict[str, Queue] = {DEFAULT_QUEUE: Queue(DEFAULT_QUEUE)}
         self._declared: set[str] = set()
-        # Those of them that were declared outside of any package.
+        # Those that were declared outside of any package.
         self._given: set[str] = set()
         self._executors: dict[str, Executor] = {}
         self._packages_of: dict[str, str | None] = dict.fromkeys(BUILT_IN)
         self._inputs: dict[str, Signature | None] = {}
-        # Why built-in kinds cannot run here, as far as that was asked.
+        # Why built-in kinds cannot run here, for those that were asked about.
         self._missing: dict[str, str] = {}
         self._names: tuple[str, ...] = (DEFAULT_QUEUE,)
         for queue in queues:
@@ -49,9 +49,9 @@ class Registry:
     # --- filling it ------------------------------------------------------------------------
 
     def add_package(self, package: Package, *, replace: bool = False) -> None:
-        """Take a package's executors and queues. Raises InvalidPackage; then nothing was taken.
+        """Add a package's executors and queues, or raise InvalidPackage and add nothing.
 
-        `replace` gives it the place of another one of its name, whose kinds are gone then.
+        With `replace`, it replaces a package of the same name, whose kinds are removed.
         """
         if not isinstance(package, Package):
             raise InvalidPackage(f"packages: must hold Package(...), got {shown(package)}")
@@ -74,7 +74,7 @@ class Registry:
         self._take(package)
 
     def _take(self, package: Package) -> None:
-        """Put a package that was checked in its place. Work may go on: no kind is ever missing."""
+        """Add a checked package. Work may go on meanwhile: no kind is ever missing."""
         self.packages[package.name] = package
         for queue in package.queues:
             self._declare(queue)
@@ -89,7 +89,7 @@ class Registry:
                 self._inputs.pop(kind, None)
 
     def _is_only_of(self, queue: str, package: Package | None) -> bool:
-        """Whether nobody else declared a queue that this package did."""
+        """Whether no other package has declared a queue that this one has."""
         others = (each for each in self.packages.values() if each is not package)
         return (
             package is not None
@@ -108,9 +108,9 @@ class Registry:
         self._packages_of[executor.kind] = None
 
     def define_queue(self, queue: Queue) -> None:
-        """Add a queue; once more with the same limits changes nothing.
+        """Add a queue; adding it again with the same limits changes nothing.
 
-        Raises InvalidPackage when it is there with other limits.
+        Raises InvalidPackage if it exists with other limits.
         """
         check_queue(queue)
         self._check_limits(queue)

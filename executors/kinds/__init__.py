@@ -28,7 +28,7 @@ BUILT_IN = {
         "http", "fetch", ExecutorOptions(pool="asyncio"), library="aiohttp", extra="http"
     ),
     "run.start": BuiltIn("subrun", "start", ExecutorOptions(pool="thread")),
-    # It uses nothing but its step, and there may be very many of them.
+    # It uses nothing but its step, and a graph may have very many of them.
     "wait.sleep": BuiltIn("wait", "sleep", ExecutorOptions(pool="inline")),
     "wait.message": BuiltIn("wait", "message", ExecutorOptions(pool="thread")),
     "wait.approval": BuiltIn("wait", "approval", ExecutorOptions(pool="thread")),

@@ -86,7 +86,7 @@ class Hop:
         if url.scheme not in ("http", "https"):
             raise Permanent(
                 "http_invalid_url",
-                f"{here}: redirects to {shown_url(str(url))}, which is no HTTP",
+                f"{here}: redirects to {shown_url(str(url))}, which is not HTTP",
             )
         url = url.with_user(None)
         method, has_body, headers = self.method, self.has_body, dict(self.headers)

@@ -72,7 +72,7 @@ async def fetch(
                 await _aside(body, decode, body, encodings, decoded)
                 kept, encodings = decoded, []
             except Undecodable:
-                pass  # it is kept as it came
+                pass  # it is kept unchanged
         else:
             encodings = encodings if body.size else []
         if not request.accepts(answer.status):

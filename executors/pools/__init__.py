@@ -1,6 +1,6 @@
 """Where executors run: in the caller's thread, in threads, on an event loop, in processes.
 
-The built-in pools are registered as any other is: by a `PoolSpec`.
+The built-in pools are registered like any other, with a `PoolSpec`.
 """
 
 from __future__ import annotations

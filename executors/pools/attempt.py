@@ -1,4 +1,4 @@
-"""One attempt of one step: begin, invoke, collect, deliver. Nothing a body raises gets past it."""
+"""One attempt of one step: begin, invoke, collect, deliver. No error of a body escapes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def attempt(task: Task, deliver: Deliver) -> None:
 def perform(task: Task) -> Outcome | None:
     """The outcome of a task run in this thread, or None when it must not begin.
 
-    It runs in context variables of its own, and leaves this thread's as they are.
+    It runs in its own context variables, and leaves those of this thread unchanged.
     """
     return task.fresh_variables().run(_perform, task)
 
@@ -49,7 +49,7 @@ def _perform(task: Task) -> Outcome | None:
 def value_of(task: Task, forks: int) -> Any:
     """Run the body in this thread, awaitable or not, within what is around it.
 
-    `forks` is `Lineage.forks` from before; a copy does not come to the end of what is around.
+    `forks` is `Lineage.forks` from before the body; a forked copy ends before what is around it.
     """
     with task.around():
         try:
@@ -60,10 +60,10 @@ def value_of(task: Task, forks: int) -> Any:
 
 
 def end_copy(forks: int) -> None:
-    """End a fork that a body let come to its end: the step's outcome is not the copy's.
+    """End a fork in which the body has returned: the step's outcome is not the copy's.
 
-    It would answer, wait and write in the worker's place, on the worker's descriptors. `forks` is
-    `Lineage.forks` from before the body.
+    Otherwise the copy would answer, wait and write instead of the worker, on its descriptors.
+    `forks` is `Lineage.forks` from before the body.
     """
     if forks != Lineage.forks:
         os._exit(0)

@@ -16,7 +16,7 @@ from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import end_copy, failure
 from stepwell.executors.pools.loop_threads import LoopThreads
 
-# How long canceled bodies may take to unwind at the end, in seconds.
+# How long canceled bodies may take to unwind at the loop's end, in seconds.
 UNWIND = 0.5
 
 _log = logging.getLogger("stepwell.pool")
@@ -26,10 +26,10 @@ _unfinished: set[EventLoop] = set()
 
 
 class EventLoop:
-    """Runs up to `size` tasks side by side until `finish`; more of them wait for a place.
+    """Runs up to `size` tasks side by side until `finish`; further ones wait for a slot.
 
-    `deliver` gets each outcome, None for a task that must not begin, in the loop's thread. Those
-    that are not `wanted` any more when their turn comes are left out.
+    `deliver` gets each outcome, or None for a task that must not begin, in the loop's thread. Tasks
+    that are no longer `wanted` when their turn comes are skipped.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class EventLoop:
         self._size = size
         self._wanted = wanted
         self._deliver = deliver
-        # A canceled body gives up its place at once, but runs for as long as it likes. All three
+        # A canceled body gives up its slot at once, but may run for any time. All three
         # are changed by the loop's thread only.
         self._waiting: deque[Task] = deque()
         self._placed: set[Task] = set()
@@ -62,7 +62,7 @@ class EventLoop:
             raise
 
     def begin(self, tasks: Sequence[Task]) -> None:
-        """Run these tasks, in their order, as places fall free."""
+        """Run these tasks, in this order, as slots become free."""
         self._call(self._begin, tuple(tasks))
 
     def cancel(self, task: Task) -> None:
@@ -70,7 +70,7 @@ class EventLoop:
         self._call(self._cancel, task)
 
     def answers(self, patience: float) -> bool:
-        """Whether the loop comes to a call within so many seconds."""
+        """Whether the loop answers a call within this many seconds."""
         answered = threading.Event()
         return not self._call(answered.set) or answered.wait(patience)
 
@@ -91,7 +91,7 @@ class EventLoop:
     def finish(self, grace: float | None) -> None:
         """Cancel what still runs after `grace` seconds, and end.
 
-        None lets what runs end by itself, and begins nothing more.
+        With None, running tasks end by themselves, and no others begin.
         """
         self._retired = self._retired or grace is None
         if not self._finishing:
@@ -99,11 +99,11 @@ class EventLoop:
             self._call(self._finish, grace)
 
     def await_end(self, grace: float) -> None:
-        """Wait for the end that was asked for with the same grace, but not for ever."""
+        """Wait for the end that `finish` asked for with the same grace, but not for ever."""
         self._unwound.wait(grace + 2 * UNWIND)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> bool:
-        """Have the loop call a function; False when it is closed."""
+        """Have the loop call a function; False if it is closed."""
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
@@ -124,16 +124,16 @@ class EventLoop:
     def _turn(self) -> None:
         try:
             self._loop.run_forever()
-        except BaseException:  # SystemExit and its like, out of a task that a body made
+        except BaseException:  # SystemExit and the like, from a task that a body made
             _log.exception(
                 "a task beside a step tried to end the loop", extra={"action": "pool.loop_kept"}
             )
 
     def _outlast(self) -> None:
-        """Serve coroutines that go on although they were canceled, as a thread's body would.
+        """Run coroutines that continue although they were canceled, like a body in a thread.
 
-        A pending task must neither lose its loop nor be collected: closed by force, a body that
-        swallows everything would spin in the collector and hold up the end of the program.
+        A pending task must neither lose its loop nor be garbage-collected: a body that swallows
+        everything would then loop in the collector and delay the end of the program.
         """
         known: set[asyncio.Task[Any]] = set()
         _unfinished.add(self)
@@ -156,13 +156,13 @@ class EventLoop:
         self._fill()
 
     def _fill(self) -> None:
-        """Begin what waits, while there is a place."""
+        """Begin waiting tasks, while there are free slots."""
         while self._waiting and len(self._placed) < self._size and not self._retired:
             task = self._waiting.popleft()
             if self._wanted(task):
                 self._placed.add(task)
-                # Kept by the loop until it begins, and then by `_begun`.
-                # In variables of its own: the default is those of whoever left the place.
+                # The loop keeps it until it begins, then `_begun`.
+                # In its own variables: by default it has those of the task that freed the slot.
                 self._loop.create_task(self._run(task), context=task.fresh_variables())
 
     def _leave(self, task: Task) -> None:
@@ -192,9 +192,9 @@ class EventLoop:
         self._leave(task)
 
     async def _collected(self, task: Task, collect: Callable[[Any], Outcome], end: Any) -> Outcome:
-        """What an execution ended in; where that is saved to disk, the loop does not wait for it.
+        """The outcome of an execution; if making it saves to disk, the loop does not wait for that.
 
-        A cancellation that comes meanwhile changes nothing: the body has ended.
+        A cancellation meanwhile changes nothing: the body has ended.
         """
         if not task.saves:
             return collect(end)
@@ -214,7 +214,7 @@ class EventLoop:
         self._ending = self._loop.create_task(self._end(grace))
 
     async def _work_off(self, deadline: float | None) -> None:
-        """Let what runs come to its end, and what waits unless this loop is retired."""
+        """Let running tasks end, and also waiting ones unless this loop is retired."""
         while self._begun or self._placed or (self._waiting and not self._retired):
             left = None if deadline is None else deadline - self._loop.time()
             if left is not None and left <= 0:

@@ -1,4 +1,4 @@
-"""Runs steps where they are submitted: for one cycle at a time, and for virtual time."""
+"""Runs steps in the thread that submits them: for single cycles, and for virtual time."""
 
 from __future__ import annotations
 

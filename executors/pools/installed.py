@@ -12,12 +12,12 @@ GROUP = "stepwell.pools"
 
 
 def names() -> Iterable[str]:
-    """What there is; nothing is loaded for it."""
+    """The names of the installed pools; loads nothing."""
     return entry_points(group=GROUP).names
 
 
 def load(name: str) -> PoolSpec:
-    """The pool of this name. Raises InvalidInput, naming the entry point, when it is broken."""
+    """The pool of this name. Raises InvalidInput, naming the entry point, if it is broken."""
     (entry, *_) = entry_points(group=GROUP, name=name)
     spec = _loaded(entry)
     if not isinstance(spec, PoolSpec) or spec.name != name:

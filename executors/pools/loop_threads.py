@@ -10,15 +10,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-# So many run at the same time; the others wait for their turn.
+# How many run at the same time; the others wait.
 MOST_THREADS = 32
 
 
 class LoopThreads(ThreadPoolExecutor):
-    """Daemon threads, where asyncio's own would keep the program alive until the last returned.
+    """Daemon threads: asyncio's own would keep the program alive until the last one returned.
 
-    Each function runs in a copy of its caller's context variables: nothing is left in the thread
-    for the next. Derived for asyncio, which takes no other kind; all that works is here.
+    Each function runs in a copy of its caller's context variables, so that it leaves nothing in the
+    thread for the next one. The base class is there only because asyncio requires it.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class LoopThreads(ThreadPoolExecutor):
         self._ended = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function in a thread; its future. Raises RuntimeError after the shutdown."""
+        """Run the function in a thread; returns its future. Raises RuntimeError once shut down."""
         future: Future[Any] = Future()
         job = future, partial(copy_context().run, fn, *args, **kwargs)
         with self._changed:
@@ -43,7 +43,7 @@ class LoopThreads(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more; with `wait`, until all that was taken has ended."""
+        """Accept no more; with `wait`, wait until all accepted functions have ended."""
         with self._changed:
             self._ended = True
             if cancel_futures:
@@ -59,7 +59,7 @@ class LoopThreads(ThreadPoolExecutor):
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # with some threads the work goes on, only slower
+        except RuntimeError:  # with fewer threads the work is only slower
             if not self._own_threads:
                 raise
         else:
@@ -73,7 +73,7 @@ class LoopThreads(ThreadPoolExecutor):
                     future.set_result(function())
                 except BaseException as error:
                     future.set_exception(error)
-            # None of it may live on while the thread waits for the next.
+            # Nothing of it may stay alive while the thread waits for the next one.
             del job, future, function
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:

@@ -12,9 +12,9 @@ from stepwell.executors.pools import BUILT_IN
 
 
 class RegisteredPools:
-    """Pools by name; an installed one is loaded when it is first asked for.
+    """Pools by name; an installed one is loaded on first use.
 
-    Raises InvalidInput for what is no pool, or has a name that is taken.
+    Raises InvalidInput for an object that is not a pool, or a name that is taken.
     """
 
     def __init__(self, given: Sequence[PoolSpec] = ()) -> None:
@@ -39,7 +39,7 @@ class RegisteredPools:
         return spec
 
     def _made(self, spec: PoolSpec) -> PoolSpec:
-        """The pool itself, where it is told to be another one of a built-in pool."""
+        """The pool itself; a spec may name a built-in pool of which to make another one."""
         if callable(spec.make):
             return spec
         built_in = {each.name: each for each in BUILT_IN}

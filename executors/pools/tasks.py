@@ -12,7 +12,7 @@ from stepwell.engine.ports import Task
 from stepwell.executors.pools.attempt import Deliver, hand_over, refuse
 from stepwell.executors.pools.event_loop import EventLoop
 
-# A loop that does not answer for so long after a cancellation is held up by a body, in seconds.
+# If a loop does not answer for this many seconds after a cancellation, a body blocks it.
 STUCK = 5.0
 
 _log = logging.getLogger("stepwell.pool")
@@ -21,11 +21,11 @@ _log = logging.getLogger("stepwell.pool")
 class AsyncioPool:
     """Up to `size` coroutines side by side; the loop's thread starts with the first of them.
 
-    More tasks than that wait in the pool, so that the next begins in the moment that one ends.
-    Plain functions are called on the loop, so they must be quick. A body that blocks the loop
-    holds up its neighbours, but not the end of the program. When it is canceled, as by its timeout,
-    and blocks all the same, another loop takes over: what had not begun begins there, and what had
-    is given back.
+    Further tasks wait in the pool, so that the next one begins at the moment one ends. Plain
+    functions are called on the loop, so they must be quick. A body that blocks the loop delays its
+    neighbours, but not the end of the program. If it is canceled, for example by its timeout, and
+    still blocks, another loop takes over: tasks that had not begun begin there, and those that had
+    are given back.
     """
 
     def __init__(self, size: int, deliver: Deliver) -> None:
@@ -83,12 +83,12 @@ class AsyncioPool:
         watch = threading.Thread(
             target=self._watch, args=(loop,), name="stepwell-watch", daemon=True
         )
-        with suppress(RuntimeError):  # no thread to be had; the next cancellation looks again
+        with suppress(RuntimeError):  # no thread is available; the next cancellation tries again
             watch.start()
             self._watched = loop
 
     def _watch(self, loop: EventLoop) -> None:
-        """See whether a loop comes to a cancellation; one that does not is replaced."""
+        """Check whether a loop handles a cancellation; replace it if it does not."""
         answered = loop.answers(STUCK)
         with self._lock:
             self._watched = None

@@ -14,7 +14,7 @@ from stepwell.executors.pools.attempt import Deliver, hand_over, perform, refuse
 
 
 class _Slot:
-    """One thread's place: what it runs, what it runs next, and whether it was given up."""
+    """One thread's slot: what it runs, what it runs next, and whether it was given up."""
 
     __slots__ = ("next", "replaced", "task", "thread")
 
@@ -28,9 +28,9 @@ class _Slot:
 class ThreadPool:
     """`size` threads, started when there is work for them.
 
-    A thread in whose `deliver` new tasks are submitted takes the first of them itself: it is awake.
-    A canceled body is told so and, as a thread cannot be stopped, left to end on its own; a new
-    thread takes its place.
+    If tasks are submitted during a thread's `deliver`, that thread takes the first of them itself,
+    because it is awake. A canceled body gets its flag set; since a thread cannot be stopped, the
+    body is left to end by itself, and a new thread takes its place.
     """
 
     def __init__(self, size: int, deliver: Deliver, clock: Clock | None = None) -> None:
@@ -38,12 +38,12 @@ class ThreadPool:
         self._deliver = deliver
         self._clock = clock or SystemClock()
         self._tasks: deque[Task] = deque()
-        # Wakes one thread that has nothing to do; one that finds more tasks than its own rings it
-        # on. Threads that are not needed are left asleep, and short tasks need few of them.
+        # Wakes one idle thread; if that finds more tasks than its own, it wakes the next. Threads
+        # that are not needed stay asleep, and short tasks need few of them.
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._closing = False
-        # Tasks that hold a slot. Whoever takes one out, its thread or `cancel`, freed the slot:
-        # a single dictionary operation, so that the way of a step needs no lock.
+        # Tasks that hold a slot. Whoever removes one, its thread or `cancel`, frees the slot: a
+        # single dictionary operation, so that running a step needs no lock.
         self._open: dict[Task, None] = {}
         self._slots: list[_Slot] = []
         self._here = threading.local()
@@ -59,7 +59,7 @@ class ThreadPool:
         if len(self._slots) < self.size:
             try:
                 self._fill()
-            except RuntimeError as error:  # with some threads the work goes on, only slower
+            except RuntimeError as error:  # with fewer threads the work is only slower
                 if not self._slots:
                     refuse(tasks, self._refused, error)
                     return
@@ -68,7 +68,7 @@ class ThreadPool:
             self._wakeups.put(None)
 
     def cancel(self, task: Task) -> None:
-        # First the flag: from here on `begin` refuses, so a task is either running or never will.
+        # First the flag: from here on `begin` refuses, so a task either runs now or never will.
         task.cancel()
         if task not in self._open:
             return
@@ -97,7 +97,7 @@ class ThreadPool:
             task.cancel()
             self._open.pop(task, None)
         for slot in slots:
-            # Idle threads, and those whose bodies end when they are canceled, are gone in a moment.
+            # Idle threads, and those whose bodies end when they are canceled, end at once.
             if slot.thread is not None and slot.task is None:
                 slot.thread.join()
 
@@ -134,14 +134,14 @@ class ThreadPool:
             slot.task = None
             if outcome is not None:
                 hand_over(task, outcome, deliver)
-            # Neither may live on while the thread waits for the next.
+            # Neither may stay alive while the thread waits for the next one.
             task = outcome = None
         if slot.next is not None:
             self._tasks.append(slot.next)
             self._wakeups.put(None)
 
     def _wait(self) -> Task | None:
-        """The next task; None when the pool is shut down and there is none."""
+        """The next task; None if there is none and the pool is shut down."""
         tasks, wakeups = self._tasks, self._wakeups
         while True:
             try:

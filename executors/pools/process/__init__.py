@@ -1,1 +1,1 @@
-"""The pool of processes: the parent's half, the child's, and what goes between them."""
+"""The process pool: the parent's half, the child's half, and the protocol between them."""

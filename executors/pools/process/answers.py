@@ -1,4 +1,4 @@
-"""What a worker answers its child process: questions about the store, and about its packages."""
+"""What a worker answers to its child process: questions about the store and the packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Header = dict[str, Any]
 
 
 def answer(services: Services, step: ClaimedStep, header: Header) -> Any:
-    """The answer to what the child asks for `step`. Raises what the store raises."""
+    """The answer to a question of the child about `step`. Raises what the store raises."""
     return _ANSWERS[header["what"]](services, step, header)
 
 
@@ -31,7 +31,7 @@ def _artifact(services: Services, step: ClaimedStep, asked: Header) -> Any:  # n
 
 
 def _copy_artifact(services: Services, step: ClaimedStep, asked: Header) -> None:  # noqa: ARG001
-    """Copy bytes that lie in this process alone into a file of the child's, which has it open."""
+    """Copy bytes that only this process has into a file that the child has open."""
     with open(asked["path"], "r+b") as target:
         os.unlink(asked["path"])
         with services.artifacts.open(asked["sha256"]) as source:
@@ -40,7 +40,9 @@ def _copy_artifact(services: Services, step: ClaimedStep, asked: Header) -> None
 
 def _build_run(services: Services, step: ClaimedStep, asked: Header) -> Any:  # noqa: ARG001
     value = decode(asked["input"])
-    build = copy_context().run  # an entrypoint must not find what another one left in this thread
+    build = (
+        copy_context().run
+    )  # an entrypoint must not see context variables that another one set in this thread
     return build(services.build_run, asked["package"], value, asked["entrypoint"], asked["run_id"])
 
 

@@ -1,7 +1,7 @@
-"""Frames over the connection between a worker and its child, which a body can write to as well.
+"""Frames over the connection between a worker and its child, to which a body could also write.
 
-A frame is a mark, its size and its bytes. The mark tells the ends' own words from what a body
-wrote to a file descriptor it found open; the size is checked before anything is kept.
+A frame is a mark, a size and as many bytes. The mark distinguishes frames from what a body writes
+to a file descriptor that it found open; the size is checked before anything is kept.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from stepwell.engine.settings import Settings
 _HEAD = struct.Struct("!8sQ")
 _MARK = b"\xffstepw\x00\x01"
 _CHUNK = 1 << 16
-# What a step may hand over beside its result, in bytes: records, emissions, inline artifacts.
+# How much a step may hand over besides its result, in bytes: records, emissions, artifacts.
 ROOM = 1 << 30
 
 
 class Garbled(Exception):
-    """The bytes on the connection are not what the other end would have sent."""
+    """The bytes on the connection were not sent by the other end."""
 
 
 def frame_limit(settings: Settings) -> int:
@@ -34,7 +34,7 @@ def framed(body: bytes) -> bytes:
 
 
 class Incoming:
-    """Puts frames together from pieces, however they arrive."""
+    """Assembles frames from the pieces in which they arrive."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -47,7 +47,7 @@ class Incoming:
         self._bytes += piece
 
     def take(self) -> bytes | None:
-        """The next whole frame, or None until more of it arrives. Raises Garbled."""
+        """The next complete frame, or None until more of it arrives. Raises Garbled."""
         head = bytes(self._bytes[: _HEAD.size])
         if not head.startswith(_MARK[: len(head)]):
             raise Garbled("bytes that are no message")
@@ -65,12 +65,12 @@ class Incoming:
 
 
 class PatientEnd:
-    """The child's end: waits until a frame is there, or is sent whole."""
+    """The child's end: waits until a frame has arrived, or has been sent."""
 
     def __init__(self, connection: Connection, limit: int) -> None:
         self._connection = connection
         self._incoming = Incoming(limit)
-        # Programs that a body starts by other means than `subprocess` must not have it either.
+        # Programs that a body starts by other means than `subprocess` must not inherit it either.
         os.set_inheritable(connection.fileno(), False)
 
     def send(self, body: bytes) -> None:
@@ -93,7 +93,7 @@ class PatientEnd:
 
 
 class NimbleEnd:
-    """The worker's end: never waits, whatever the child does or leaves undone."""
+    """The worker's end: never waits, whatever the child does or fails to do."""
 
     def __init__(self, connection: Connection, limit: int) -> None:
         self._connection = connection
@@ -111,11 +111,11 @@ class NimbleEnd:
 
     @property
     def has_unread(self) -> bool:
-        """Whether bytes arrived that nobody took."""
+        """Whether bytes have arrived that were not received yet."""
         return bool(self._incoming)
 
     def send(self, body: bytes) -> None:
-        """Send a frame, as much of it as goes. To an end that is gone it is lost."""
+        """Send as much of a frame as the connection takes. If the other end is gone, it is lost."""
         self._unsent = memoryview(bytes(self._unsent) + framed(body))
         self.flush()
 
@@ -130,7 +130,7 @@ class NimbleEnd:
             self._unsent = memoryview(b"")
 
     def receive(self) -> bytes | None:
-        """A frame that is there whole, or None. Raises EOFError at the end, or Garbled."""
+        """A complete frame, or None. Raises EOFError at the end, or Garbled."""
         while (frame := self._incoming.take()) is None:
             try:
                 piece = os.read(self.fileno(), _CHUNK)

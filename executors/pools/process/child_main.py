@@ -1,7 +1,7 @@
 """The program of a child process: runs one step after the other in its main thread.
 
-A second thread reads what the parent sends. When the parent is gone, so is the child at once,
-with everything it started.
+A second thread reads what the parent sends. When the parent is gone, the child ends at once, with
+everything it started.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CUT_OFF = 97
 
 
 class Child:
-    """One child's state: the step it runs, if any, and how it talks to its parent."""
+    """The state of a child: the step it runs, if any, and the connection to its parent."""
 
     def __init__(self, connection: Connection, setup: Setup) -> None:
         self._channel = PatientEnd(connection, frame_limit(setup.settings))
@@ -72,11 +72,11 @@ class Child:
                 _leave(error)
 
     def leave_to_parent(self) -> None:
-        """In a fork: let go of the connection, on which only the child itself may speak."""
+        """In a fork: drop the connection, which only the child itself may use."""
         self._channel.close()
 
     def on_sigterm(self, signum: int, frame: object) -> None:  # noqa: ARG002  # signal's
-        """Unwind a body whose parent canceled it; a signal from elsewhere is not for us."""
+        """Unwind a body that the parent canceled; ignore signals from elsewhere."""
         if self._in_body and self._cancelled == self._number:
             raise Canceled
 
@@ -111,7 +111,7 @@ class Child:
         forks, self._in_body = Lineage.forks, True
         try:
             if isinstance(execution.executor, DistantExecutor):
-                # Before the copy is made: what a module sets when imported is for all bodies.
+                # Before the copy is made: what a module sets on import is for all bodies.
                 execution.executor.load()
             variables = execution.fresh_variables()
             value = variables.run(value_of, execution, forks)
@@ -142,7 +142,9 @@ class Child:
                         self._messages.put(None)
                     case _:
                         pass
-        except BaseException as error:  # EOFError when the parent died; in any case we are alone
+        except (
+            BaseException
+        ) as error:  # EOFError if the parent died; in any case there is no parent to talk to
             _leave(error)
 
     def _cancel(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""One child process, as its parent holds it: start, talk, end."""
+"""One child process, as its parent handles it: start it, talk to it, end it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from stepwell.executors.supervisor import Supervisor
 
 # How long a child may take to import the program and be ready, in seconds.
 START_GRACE = 60.0
-# How long a child may take to leave when it is told to stop, in seconds.
+# How long a child may take to end when it is told to stop, in seconds.
 STOP_GRACE = 2.0
-# How long the end of a killed child is waited for, in seconds. Only the system can delay it.
+# How long to wait for the end of a killed child, in seconds. Only the system can delay it.
 DEATH_GRACE = 10.0
 
 _log = logging.getLogger("stepwell.pool")
 
 
 class _Children(ForkAware):
-    """What all children of this process have in common. A fork begins with none."""
+    """What all children of this process share. A fork begins without any."""
 
     def __init__(self) -> None:
         # multiprocessing looks after all children whenever it starts one, and must not meet itself
@@ -43,7 +43,7 @@ class _Children(ForkAware):
         self.method = "forkserver" if "forkserver" in methods else "spawn"
 
     def after_fork(self, in_use: bool) -> None:  # noqa: ARG002  # as told
-        """See `forks.ForkAware`. Its server may be the parent's, which serves nobody else."""
+        """See `forks.ForkAware`. The fork server belongs to the parent, and serves nobody else."""
         self.lock = threading.Lock()
         self.method = "spawn"
 
@@ -54,8 +54,8 @@ _children_here = _Children()
 class ChildProcess:
     """A started child. Raises StepError when it cannot be started.
 
-    `kinds` is how many kinds it knows, to tell a child that is too old for what it should run.
-    One thread holds it; `kill` alone may be called from any.
+    `kinds` is how many kinds it knows, to recognize a child that is too old for a step. Used by one
+    thread; only `kill` may be called from any.
     """
 
     def __init__(self, name: str, setup: Setup) -> None:
@@ -85,7 +85,7 @@ class ChildProcess:
         self._cut_off = False
 
     def is_ready(self) -> bool:
-        """Wait until the child takes steps; False when it died on the way, and is gone."""
+        """Wait until the child is ready for steps; False if it has died before."""
         wait([self._channel.fileno(), self._sentinel], START_GRACE)
         with suppress(EOFError, Garbled):
             if self.receive() is not None:
@@ -94,19 +94,19 @@ class ChildProcess:
         return False
 
     def is_idle(self) -> bool:
-        """Whether the child is there and silent, as one without a step has to be."""
+        """Whether the child is alive and silent, as one without a step must be."""
         return not self._channel.has_unread and not wait(
             [self._channel.fileno(), self._sentinel], 0
         )
 
     def send(self, header: dict[str, Any]) -> None:
-        """Send a message; one to a child that just died is lost, as its end will tell."""
+        """Send a message; it is lost if the child has just died, which is noticed later."""
         self._channel.send(pack(header))
 
     def await_news(self, wake: int, timeout: float | None) -> bool:
-        """Wait until the child says something or ends, or `wake` is readable; False on timeout.
+        """Wait until the child sends something or ends, or `wake` is readable; False on timeout.
 
-        Meanwhile it goes on sending what the child was slow to take.
+        Meanwhile, it continues to send what the child has not taken yet.
         """
         poll = select.poll()
         writing = select.POLLOUT if self._channel.has_unsent else 0
@@ -119,13 +119,13 @@ class ChildProcess:
         return bool(ready)
 
     def has_ended(self) -> bool:
-        """Whether the process is no more; what it said before can still be received."""
+        """Whether the process has ended; what it sent before can still be received."""
         return bool(wait([self._sentinel], 0))
 
     def receive(self) -> tuple[dict[str, Any], list[bytes]] | None:
-        """A message that is there whole, or None.
+        """A complete message, or None.
 
-        Raises EOFError when the child closed its end, and Garbled when a body wrote to it.
+        Raises EOFError if the child closed its end, and Garbled if a body wrote to it.
         """
         frame = self._channel.receive()
         if frame is None:
@@ -147,25 +147,25 @@ class ChildProcess:
                 return
             if not wait([self._sentinel], 0):
                 self._killed = True
-                # First itself: it may not have come as far as a group of its own.
+                # First the child itself: it may not have made its own group yet.
                 with suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
             self._kill_group()
 
     def leave_to_parent(self) -> None:
-        """In a fork: it is the parent's child, which must notice when that is gone."""
+        """In a fork: drop the connection, so that the child notices when its parent is gone."""
         self._channel.close()
-        # At its end a program joins all that are in there, and fails with those of others.
+        # At its end, a program joins all processes in there, and fails for those of others.
         getattr(process, "_children", set()).discard(self._process)
 
     def stop(self) -> None:
-        """Let an idle child leave, and end it if it does not."""
+        """Let an idle child end, and kill it if it does not."""
         self.send({"type": "stop"})
         wait([self._sentinel], STOP_GRACE)
         self.dispose()
 
     def end(self) -> StepError:
-        """Why a child that is dying, or does not talk any more and is killed, ended."""
+        """Why a child ended that is dying, or that is killed because it no longer answers."""
         if not wait([self._sentinel], STOP_GRACE):
             self._cut_off = not self._killed
         code = self.dispose()
@@ -178,7 +178,7 @@ class ChildProcess:
         return _describe_end(code, self._killed)
 
     def dispose(self) -> int:
-        """End the child and give everything back; its exit code, or minus a signal."""
+        """End the child and release everything; returns its exit code, or minus a signal."""
         self.kill()
         if not wait([self._sentinel], DEATH_GRACE):
             _log.warning(
@@ -196,7 +196,7 @@ class ChildProcess:
             code: int = self._process.exitcode
             self._process.close()
             self._channel.close()
-            self._kill_group()  # what it started until its last moment
+            self._kill_group()  # what it started until the last moment
             if self._watch is not None:
                 Supervisor.forget(self._watch)
         return code
@@ -207,9 +207,9 @@ class ChildProcess:
 
 
 def _watched(pid: int) -> Any:
-    """Have the child ended with this process even if its body lets no other thread run in it.
+    """Have the child ended with this process even if its body never lets another thread run.
 
-    Without a descriptor or process to spare, it is left to end by itself.
+    If no descriptor or process is available, the child is left to end by itself.
     """
     try:
         return Supervisor.watch(pid)
@@ -230,7 +230,7 @@ def _reason(error: Exception) -> str:
 
 
 def garbled(error: Garbled) -> StepError:
-    """The failure of an attempt on whose connection something else was found."""
+    """The failure of an attempt whose connection carried something that is not a frame."""
     return StepError(
         "process_died",
         f"the child process was ended: its connection to the worker carried {error}; "

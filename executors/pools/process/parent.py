@@ -1,4 +1,4 @@
-"""The parent, as a child process sees it: the store behind it, one call for each question."""
+"""The parent, as a child process sees it: a way to its store, with one call per question."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stepwell.executors.pools.process.wire import pack, restore, unpack_error
 
 
 class Parent:
-    """The store, as a child sees it: every question is a call into the parent."""
+    """The store, as a child sees it: each question is a call to the parent."""
 
     def __init__(self, channel: PatientEnd, lock: threading.Lock) -> None:
         self._channel = channel
@@ -36,7 +36,7 @@ class Parent:
         self._waiting: dict[int, SimpleQueue[dict[str, Any]]] = {}
 
     def call(self, what: str, **arguments: Any) -> Any:
-        """Ask, and wait for the answer. Raises what the parent's side raised."""
+        """Ask, and wait for the answer. Raises what the parent raised."""
         if os.getpid() != self._pid:
             raise StepwellError("step: a fork of the process that runs it cannot ask about it")
         number, box = next(self._numbers), SimpleQueue[dict[str, Any]]()
@@ -50,10 +50,10 @@ class Parent:
         return reply["value"]
 
     def answered(self, reply: dict[str, Any]) -> None:
-        """Hand a reply to who waits for it."""
+        """Pass a reply to the thread that waits for it."""
         self._waiting.pop(reply["call"]).put(reply)
 
-    # Which step it is about, the parent knows.
+    # The parent knows which step this is about.
 
     def dependency_values(self, step: ClaimedStep) -> list[tuple[str, str, str, str | None]]:  # noqa: ARG002
         rows = self.call("dependency_values")
@@ -72,7 +72,7 @@ class Parent:
         return restore(ArtifactRef, ref), None if body is None else b64decode(body)
 
     def build_run(self, package: str, input: Any, entrypoint: str | None, run_id: str) -> NewRun:
-        """A child run, built by the parent's packages."""
+        """A run to start, built by the parent's packages."""
         text = encode(input, "run.input")
         run: NewRun = restore(
             NewRun,
@@ -83,14 +83,14 @@ class Parent:
         return run
 
     def artifacts(self, handed_over: Any) -> Any:
-        """The artifact store of a child: its own, or the parent's where that cannot travel."""
+        """The artifact store of a child: its own, or the parent's if that cannot be sent to it."""
         left = isinstance(handed_over, LeftBehind)
         return ParentArtifacts(self, handed_over) if left else handed_over
 
     # --- durable operations -----------------------------------------------------------------
 
     def durable(self, limit: int) -> DurableServices:
-        """What durable operations use; all of it is the parent's, but the clock."""
+        """What durable operations use: all of it from the parent, except the clock."""
         return DurableServices(
             checkpointer=lambda step: ParentCheckpoints(self),  # noqa: ARG005
             messages=self,
@@ -163,7 +163,7 @@ class Parent:
         )
         return found
 
-    # A step sends with its commit, and neither reads mailboxes nor decides.
+    # A step sends messages with its commit; it never reads mailboxes or makes decisions.
 
     def send(self, message: NewMessage, sender: str | None = None) -> bool:
         raise NotImplementedError
@@ -176,14 +176,14 @@ class Parent:
 
 
 class ParentArtifacts:
-    """The artifacts that lie in the parent's memory alone: they can be read, and no more."""
+    """Artifacts that only the parent has, in its memory: they can only be read."""
 
     def __init__(self, parent: Parent, left: LeftBehind) -> None:
         self._parent = parent
         self._left = left
 
     def open(self, sha256: str) -> BinaryIO:
-        """A copy of the bytes in a file without a name; they are never whole in memory."""
+        """A copy of the bytes in a file without a name; they are never completely in memory."""
         file, path = tempfile.mkstemp(prefix="stepwell-")
         try:
             self._parent.call("artifact.copy", sha256=sha256, path=path)
@@ -200,7 +200,7 @@ class ParentArtifacts:
 
 
 class ParentCheckpoints:
-    """The parent's checkpointer of the step that runs; it records in the best way it can."""
+    """The parent's checkpointer of the running step; the parent records in the best way it can."""
 
     def __init__(self, parent: Parent) -> None:
         self._parent = parent

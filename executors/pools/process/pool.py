@@ -1,6 +1,6 @@
-"""Runs steps in child processes: for bodies that hold the interpreter, crash, or must be killed.
+"""Runs steps in child processes: for bodies that compute, crash, or must be killed.
 
-A canceled body is asked, then told, then killed::
+A canceled body is first asked to stop, then interrupted, then killed::
 
     step.cancelled ── kill_grace ──▶ SIGTERM, which raises Canceled ── TERM_GRACE ──▶ SIGKILL
 """
@@ -29,15 +29,15 @@ from stepwell.executors.pools.process.child_process import ChildProcess, garbled
 from stepwell.executors.pools.process.snapshot import Setup
 from stepwell.executors.pools.process.wire import pack_error, unpack_outcome
 
-# From SIGTERM to SIGKILL, in seconds; less when the setting kill_grace is less.
+# From SIGTERM to SIGKILL, in seconds; less if the setting kill_grace is less.
 TERM_GRACE = 1.0
-# How long, beyond its grace, a shutdown waits for a thread that attends a child, in seconds; and
-# again after the child was killed from outside. Then the thread is left behind.
+# How long, after its grace, a shutdown waits for a thread that serves a child, in seconds, and
+# again after it has killed the child. Then the thread is left behind.
 LAST_WAIT = 5.0
 
 
 class _ChildRunner:
-    """A thread of the parent that keeps at most one child, and runs its steps."""
+    """A thread of the parent that has at most one child, and runs steps in it."""
 
     def __init__(self, name: str, services: Services, worker_id: str, clock: Clock) -> None:
         self.name = name
@@ -57,12 +57,12 @@ class _ChildRunner:
 
     def wake(self) -> None:
         """Wake the thread, so that it looks at `canceled`."""
-        with self._pipe_lock, suppress(BlockingIOError):  # then there are wake-ups enough in it
+        with self._pipe_lock, suppress(BlockingIOError):  # a full pipe wakes it anyway
             if not self._closed:
                 os.write(self._wake_end, b"!")
 
     def run(self, task: Task) -> Outcome | None:
-        """The outcome of a task, whatever becomes of the child."""
+        """The outcome of a task, whatever happens to the child."""
         try:
             able = self._able_child()
             if not task.begin():
@@ -75,7 +75,7 @@ class _ChildRunner:
         except BaseException as error:
             child, self.child = self.child, None
             if child is not None:
-                child.dispose()  # who knows what it is at
+                child.dispose()  # the child's state is unknown
             return failure(task, error)
 
     def close(self) -> None:
@@ -89,16 +89,16 @@ class _ChildRunner:
             os.close(self._wakeups)
 
     def _able_child(self) -> ChildProcess:
-        """A child that is there and knows every kind; a new one where there was none."""
+        """A living child that knows every kind; a new one if there is none."""
         child = self.child
         if child is not None:
             if not child.is_idle():
                 self.child = None
-                child.dispose()  # dead, or with words of a body that is long over
+                child.dispose()  # dead, or with messages of a body that has ended long ago
             elif child.kinds != len(self._services.catalog.kinds()):
                 self.child = None
                 child.stop()
-        for _ in range(2):  # the first may die of a signal that was meant for the worker
+        for _ in range(2):  # the first one may die of a signal that was meant for the worker
             if self.child is not None:
                 break
             child = ChildProcess(self.name, Setup.of(self._services, self._worker_id))
@@ -116,9 +116,9 @@ class _ChildRunner:
         pressure = _Pressure(child, self._number, self.grace, self._clock)
         timeout, heard = None, False
         while True:
-            # One message a turn, so that a child that never stops talking is canceled, too.
+            # One message at a time, so that a child that never stops sending can be canceled.
             happened = child.await_news(self._wakeups, 0 if heard else timeout) or heard
-            ended = child.has_ended()  # before its last words are read, so that none are missed
+            ended = child.has_ended()  # before its last messages are read, so that none are missed
             try:
                 message = child.receive()
                 outcome = None if message is None else self._respond(task, child, *message)
@@ -160,7 +160,7 @@ class _ChildRunner:
             os.read(self._wakeups, 4096)
 
     def _answer(self, task: Task, header: dict[str, Any]) -> dict[str, Any]:
-        """The reply to a child's call: what it may ask of the store and the packages."""
+        """The reply to a call of the child, which may ask about the store and the packages."""
         reply: dict[str, Any] = {"type": "reply", "call": header["call"]}
         try:
             reply["value"] = answer(self._services, task.step, header)
@@ -175,7 +175,7 @@ def _has_run_out(outcome: Outcome) -> bool:
 
 
 class _Pressure:
-    """How far a child was pressed to end a canceled step."""
+    """How hard a child has been pressed to end a canceled step."""
 
     def __init__(self, child: ChildProcess, number: int, grace: float, clock: Clock) -> None:
         self._child = child
@@ -192,7 +192,7 @@ class _Pressure:
         self.is_hard = False
 
     def press(self, waited: bool) -> float | None:
-        """Do what is due; returns the seconds until more is, or None when all was done.
+        """Do what is due; returns the seconds until the next thing is due, or None if all is done.
 
         `waited` says that the seconds of the last call are over, whatever the clock says.
         """
@@ -217,8 +217,8 @@ class _Pressure:
 class ProcessPool(ForkAware):
     """`size` child processes, started when there is work for them and used again.
 
-    They are started fresh ("forkserver", else "spawn"), so a program that uses them needs the
-    usual `if __name__ == "__main__":`. A child that dies costs its step the attempt, no more.
+    They are new processes ("forkserver", else "spawn"), so a program that uses them needs the usual
+    `if __name__ == "__main__":`. If a child dies, only the attempt of its step is lost.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class ProcessPool(ForkAware):
                 while len(self._runners) < min(self.size, len(self._open)):
                     self._start_thread()
         except (RuntimeError, OSError) as error:  # no thread, or no descriptors
-            if not self._runners:  # with some the work goes on, only slower
+            if not self._runners:  # with fewer children the work is only slower
                 refuse(tasks, self._refused, error)
                 return
         for task in tasks:
@@ -287,7 +287,7 @@ class ProcessPool(ForkAware):
         self._join(runners.values(), patience + TERM_GRACE + LAST_WAIT)
         for runner, thread in runners.items():
             if thread.is_alive() and (child := runner.child) is not None:
-                child.kill()  # from here, as its thread does not come to it
+                child.kill()  # from here, because its thread is blocked
         self._join(runners.values(), LAST_WAIT)
         atexit.unregister(self._kill_all)
 
@@ -298,7 +298,7 @@ class ProcessPool(ForkAware):
 
     def _start_thread(self) -> None:
         if not self._runners:
-            # Before multiprocessing's own, which would wait for our children to end by themselves.
+            # Before multiprocessing's exit handler, which would wait for our children to end.
             atexit.register(self._kill_all)
         name = f"stepwell-process-{len(self._runners) + 1}"
         runner = _ChildRunner(name, self._services, self._worker_id, self._clock)

@@ -1,6 +1,6 @@
-"""What a child process is given when it starts: settings, stores, and what the parent can run.
+"""What a child process gets when it starts: settings, stores, and what the parent can run.
 
-This is handed over by multiprocessing itself; everything later is JSON.
+Multiprocessing itself passes it on; everything later is JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stepwell.executors.kinds import BUILT_IN
 class DistantExecutor:
     """An executor of the parent; the child finds it again when it first needs it.
 
-    Until then a module that cannot be imported there fails no step but its own.
+    So a module that cannot be imported there only fails its own steps.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class DistantExecutor:
 
     @property
     def signature(self) -> Signature | None:
-        """The executor's, where it has one."""
+        """The executor's signature, if it has one."""
         return signature_of(self.found)
 
     def load(self) -> None:
@@ -130,7 +130,9 @@ class Snapshot:
     def _signature(self, kind: str) -> Signature | None:
         try:
             return signature_of(self.executors.get(kind))
-        except Exception:  # what cannot be imported here is checked where it runs
+        except (
+            Exception
+        ):  # an input whose executor cannot be imported here is checked where it runs
             return None
 
     def register(self, executor: Executor) -> None:
@@ -158,9 +160,9 @@ class Setup:
 
     @classmethod
     def of(cls, services: Services, worker_id: str) -> Setup:
-        """What the child of this worker needs, as things are now.
+        """What a child of this worker needs at this moment.
 
-        Raises StepError for what must be there and cannot be.
+        Raises StepError if a required part cannot be passed on.
         """
         level, formatter = _logging()
         return cls(
@@ -176,7 +178,7 @@ class Setup:
 
 
 class LeftBehind:
-    """Stands in the child for a store that lives in the parent's memory alone."""
+    """Replaces, in the child, a store that exists only in the parent's memory."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -191,7 +193,7 @@ class LeftBehind:
 
 
 def _portable(executor: Executor) -> Executor:
-    """The executor, as something that can be handed to a child without fail."""
+    """The executor, in a form that can always be passed to a child."""
     kind = executor.kind
     if isinstance(executor, ExecutorFunction):
         try:
@@ -228,7 +230,7 @@ def _importable(around: Around) -> Around:
 
 
 def _logging() -> tuple[int | None, logging.Formatter | None]:
-    """The level and format of the parent's log, or None when nobody set one up."""
+    """The level and format of the parent's log, or None if none is set up."""
     for logger in (logging.getLogger("stepwell"), logging.getLogger()):
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler):

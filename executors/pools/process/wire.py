@@ -1,4 +1,4 @@
-"""What the process pool and its children send each other: JSON with raw bytes behind it.
+"""The messages between the process pool and its children: JSON followed by raw bytes.
 
 A frame is four bytes (the length of the header), the header as JSON, and the bodies it announces.
 """
@@ -30,7 +30,7 @@ from stepwell.engine.exchange import (
 from stepwell.engine.model import Failure
 
 _LENGTH = 4
-# What a call into the parent may raise in the child, too.
+# Errors of a call to the parent that are raised in the child.
 _ERRORS = {
     kind.__name__: kind
     for kind in (
@@ -79,12 +79,12 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def restore(kind: Any, value: Any) -> Any:
-    """A value of ours from the plain values it was sent as."""
+    """A value of the engine from the plain values as which it was sent."""
     return _adapter(kind).validate_python(value)
 
 
 def pack_outcome(number: int, outcome: Outcome) -> bytes:
-    """An outcome as a frame, without its step, which the parent has."""
+    """An outcome as a frame, without its step, which the parent knows."""
     header: dict[str, Any] = {"type": "outcome", "number": number}
     bodies: list[bytes] = []
     match outcome:
@@ -136,7 +136,7 @@ def _messages(header: dict[str, Any]) -> tuple[NewMessage, ...]:
 
 
 def pack_error(error: Exception) -> dict[str, str]:
-    """An error of a call into the parent, for its reply."""
+    """An error of a call to the parent, for the reply."""
     name = type(error).__name__
     if name in _ERRORS:
         return {"error": name, "message": str(error)}
@@ -144,5 +144,5 @@ def pack_error(error: Exception) -> dict[str, str]:
 
 
 def unpack_error(header: dict[str, str]) -> StepwellError:
-    """The error a reply reports."""
+    """The error that a reply reports."""
     return _ERRORS.get(header["error"], StepwellError)(header["message"])
