@@ -40,8 +40,8 @@ COMMANDS = {
     "release": ("operate:release", "Let a held step go on."),
     "send": ("messages:send", "Send a message to a run."),
     "messages": ("messages:messages", "List the messages of a run, in the order they were sent."),
-    "approve": ("messages:approve", "Approve what a step waits for a decision on."),
-    "reject": ("messages:reject", "Reject what a step waits for a decision on."),
+    "approve": ("messages:approve", "Approve a step that waits for a decision."),
+    "reject": ("messages:reject", "Reject a step that waits for a decision."),
     "values": ("values:values", "Show the values a run has set."),
     "kv": ("kv:kv", "Look at and change the key-value store."),
     "checkpoint": ("checkpoint:checkpoint", "Show the operations a step has recorded."),
@@ -50,7 +50,7 @@ COMMANDS = {
     "workers": ("overview:workers", "List workers that have not stopped."),
     "packages": ("packages:packages", "List packages with their entrypoints and kinds."),
     "config": ("config:config", "Show all settings, and where each one comes from."),
-    "verify": ("verify:verify", "Check a store and all in it while others work."),
+    "verify": ("verify:verify", "Check a store and everything in it while workers go on."),
     "db": ("db:db", "Look after the store's schema."),
     "version": ("version:version", "Print the version."),
 }
@@ -188,7 +188,7 @@ def main() -> NoReturn:
     """The console script `stepwell`, and `python -m stepwell`."""
     as_process_one()
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller: its content is not wanted
+        if getattr(sys, name) is None:  # closed by the caller, who does not want its content
             setattr(sys, name, nowhere())
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -99,7 +99,7 @@ def limit_option(what: str = "") -> Callable[[F], F]:
         metavar="N",
         default=50,
         show_default=True,
-        help=f"At most so many {what}".rstrip() + ".",
+        help=f"At most this many {what}".rstrip() + ".",
     )
 
 

@@ -19,33 +19,33 @@ _INTRODUCTION = """\
 
 <!-- Written by `python -m stepwell.cli.reference`; a test compares. -->
 
-`stepwell` and `python -m stepwell` are the same. Data goes to stdout and talk to stderr, so
-output can be piped. What your code prints (imported modules, entrypoints, steps in every pool, and
-the programs they start) is talk, too, also where it was written to stdout. `--store`, `--home`,
-`--app` and `--json` may stand before or after the command's name.
+`stepwell` and `python -m stepwell` are the same. Data goes to stdout and talk to stderr, so output
+can be piped. What your code prints (imported modules, entrypoints, steps in every pool, and the
+programs they start) is talk as well, and goes to stderr even if it was written to stdout.
+`--store`, `--home`, `--app` and `--json` may stand before or after the command's name.
 
-`--json` writes what the command found as JSON, with snake_case keys, durations in seconds and
-times in UTC with a `Z`; an error is then a second line on stderr, too:
-`{"error": {"code": "not_found", "message": "…"}}`. Without it people get tables, in which control
-characters are escaped. Colours and the live display of `run` appear only on a terminal, and
-`NO_COLOR` turns colours off.
+`--json` writes what the command found as JSON, with snake_case keys, durations in seconds and times
+in UTC with a `Z`; an error then adds a second line on stderr:
+`{"error": {"code": "not_found", "message": "…"}}`. Without `--json` you get tables, in which
+control characters are escaped. Colours and the live display of `run` appear only on a terminal,
+and `NO_COLOR` turns colours off.
 
 Where a command takes RUN, give the run's id, the beginning of it (at least 4 characters, and of
-one run only), or `last` for the run started last. Commands that only look never make a store.
+one run only), or `last` for the run started last. Commands that only read never create a store.
 
-Where the output of `run` or `start` cannot be written, as stdout is closed or full, that is said on
-stderr; the exit code is that of the run all the same."""
+If the output of `run` or `start` cannot be written, because stdout is closed or full, a message on
+stderr says so; the exit code is that of the run anyway."""
 
 _SETTINGS = """\
 ## Settings
 
-A flag holds over a `STEPWELL_…` variable, a variable over the file, the file over the default. The
-file is the first found from the working folder upwards: `stepwell.toml`, or a `pyproject.toml`
-with a table `[tool.stepwell]`. Relative paths in a file start at its folder. One above the working
-folder that belongs neither to you nor to root is passed over, with a warning; `stepwell config`
-says which file was read. An unknown setting in a file is refused. `app` is a list in a file, and
-separated by commas in the variable.
-`STEPWELL_DEBUG=1` shows the traceback of an unexpected error.
+A flag takes precedence over a `STEPWELL_…` variable, a variable over the file, and the file over
+the default. The file is the first found from the working folder upwards: `stepwell.toml`, or a
+`pyproject.toml` with a table `[tool.stepwell]`. Relative paths in a file start at its folder. A
+file above the working folder that belongs neither to you nor to root is ignored, with a warning;
+`stepwell config` shows which file was read. An unknown setting in a file is refused. `app` is a
+list in a file, and separated by commas in the variable. `STEPWELL_DEBUG=1` shows the traceback of
+an unexpected error.
 
 ```toml
 # stepwell.toml
@@ -60,27 +60,26 @@ _PACKAGES = """\
 
 Installed packages are found by the entry-point group `stepwell.packages`; one that cannot be
 loaded is reported on stderr, and the others load. `--app module:attribute` (modules of the working
-folder come first) or `--app path/to/file.py:attribute` names further ones; the attribute is a
-`Package` or a list of them. A package named so takes the place of an installed one of the same
-name."""
+folder come first) or `--app path/to/file.py:attribute` names further packages; the attribute is a
+`Package` or a list of them. Such a package replaces an installed one of the same name."""
 
 _SIGNALS = """\
 ## Signals
 
 `run` and `worker` drain: at the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed;
-under `nohup` it stays ignored) they claim no more, running steps
+under `nohup` it remains ignored) they claim no more steps, running steps
 may finish within `--grace` seconds, and the rest is given back without being charged an attempt.
 A second signal stops at once and gives running steps back; a third ends the process, and leases
-lapse. The process ends within `--grace` plus two seconds, whatever threads and children steps have
-left in it; steps of the process pool may take `--kill-grace` to be killed besides.
+lapse. The process ends within `--grace` plus two seconds, even if steps have left threads and
+children in it; steps of the process pool may take `--kill-grace` more until they are killed.
 
 A drained `worker` exits with 0; stopped by a second signal, with 128 and its number: 129 (SIGHUP),
 130 (SIGINT) or 143 (SIGTERM). A `worker` waits for a server that cannot be reached, also when it
-starts. An interrupted `run` exits so, too, and says how to go on: `stepwell run --resume RUN`, or
-`stepwell worker`. Every other command ends at once.
+starts. An interrupted `run` exits with the same codes, and says how to continue:
+`stepwell run --resume RUN`, or `stepwell worker`. Every other command ends at once.
 
-As process 1 of a container `stepwell` does what an init does: it runs the command in a child,
-passes signals on to it, reaps what is orphaned, and ends with its exit code."""
+As process 1 of a container, `stepwell` acts as an init: it runs the command in a child, passes
+signals on to it, reaps orphans, and ends with the child's exit code."""
 
 
 def page() -> str:

@@ -62,7 +62,7 @@ class Write(StrEnum):
 class Point(StrEnum):
     """The points outside of write transactions."""
 
-    # inside of one
+    # inside one
     SETTLED = "settle and claim: after what was settled and before the claim"
 
     # a worker's cycle and its end
@@ -148,7 +148,7 @@ POINTS: frozenset[str] = frozenset(Point) | {
     )
 }
 
-# ForkAware each point that any thread of this process gets to. What it raises, comes out there.
+# Called with each point that any thread of this process reaches; what it raises is raised there.
 Hook = Callable[[str], object]
 
 _hooks: list[Hook] = []

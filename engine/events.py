@@ -58,15 +58,15 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.RUN_CREATED: "a run was stored with its first steps; data: steps, package",
     EventType.RUN_STARTED: "the first step of a run was claimed",
     EventType.RUN_SUCCEEDED: "every step ended and no failure was left unhandled",
-    EventType.RUN_FAILED: "nothing is open and a failure was left unhandled",
+    EventType.RUN_FAILED: "every step ended and a failure was left unhandled",
     EventType.RUN_CANCELED: "an operator canceled the run; data: by, reason, steps",
     EventType.RUN_RETRIED: "an operator retried a run; data: by, reason, steps",
     EventType.RUN_PAUSED: "an operator paused a run; data: by, reason, steps (held)",
     EventType.RUN_RESUMED: "an operator resumed a run; data: by, reason, steps (ready)",
     EventType.STEP_STARTED: "an execution begins (live)",
-    EventType.STEP_SUCCEEDED: "a step's result and all it made were committed",
+    EventType.STEP_SUCCEEDED: "a step's result and everything it made were committed",
     EventType.STEP_FAILED: "a step failed for good; data: code, message, details, cause",
-    EventType.STEP_RETRYING: "an attempt failed, to be repeated; data: code, message, retry_in",
+    EventType.STEP_RETRYING: "an attempt failed and is repeated; data: code, message, retry_in",
     EventType.STEP_RELEASED: "a worker gave a step back uncharged; data: reason",
     EventType.STEP_WAITING: (
         "a step suspended itself; data: kind, operation, run_id, topic, value, until, waits"
@@ -80,14 +80,18 @@ DESCRIPTIONS: dict[EventType, str] = {
     EventType.STEP_REFUSED: "a late outcome was refused by its token; data: reason, token",
     EventType.STEP_RETRIED: "an operator retried a step; data: by, reason, reopened, error",
     EventType.STEP_HELD: "an operator holds a step back; data: by, reason",
-    EventType.STEP_UNHELD: "an operator lets a held step go on; data: by, reason",
-    EventType.MESSAGE_SENT: "a message came to the run; data: topic, key, sender",
-    EventType.MESSAGE_RECEIVED: "a step took a message; data: id, topic, operation",
-    EventType.MESSAGE_DROPPED: "a step's message found no open run; data: run_id, topic, reason",
-    EventType.APPROVAL_DECIDED: "what a step asked was decided; data: approved, by, reason",
-    EventType.VALUE_SET: "a step gave a key of its run a value; data: key, number, operation",
+    EventType.STEP_UNHELD: "an operator lets a held step continue; data: by, reason",
+    EventType.MESSAGE_SENT: "a message was sent to the run; data: topic, key, sender",
+    EventType.MESSAGE_RECEIVED: "a step received a message; data: id, topic, operation",
+    EventType.MESSAGE_DROPPED: (
+        "a step's message was dropped, because no such run is open; data: run_id, topic, reason"
+    ),
+    EventType.APPROVAL_DECIDED: (
+        "an operator decided what a step asked for; data: approved, by, reason"
+    ),
+    EventType.VALUE_SET: "a step set a key of its run to a value; data: key, number, operation",
     EventType.WORKER_STARTED: "a worker began to claim (live)",
-    EventType.WORKER_DRAINING: "a worker claims no more and lets its steps finish (live)",
+    EventType.WORKER_DRAINING: "a worker stopped claiming and lets its steps finish (live)",
     EventType.WORKER_STOPPED: "a worker stopped (live)",
 }
 

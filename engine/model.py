@@ -179,8 +179,8 @@ class QueueStatus:
 class ExecutorOptions:
     """The defaults for steps of a kind, and the pool that runs them.
 
-    `pool` is the name of a pool; None means asyncio for coroutine
-    functions and thread for the rest. `timeout` None means no limit.
+    `pool` is the name of a pool; None means asyncio for coroutine functions and thread for the
+    rest. `timeout` None means no limit.
     """
 
     queue: str = DEFAULT_QUEUE

@@ -50,8 +50,8 @@ class ExecutorFunction(Generic[P, R]):
         function: Any = self.function
         if not inspect.isfunction(function):
             raise InvalidPackage(
-                f"executor {self.kind!r}: {shown(function)} is no function; pool='process' needs "
-                "one at the top level of a module"
+                f"executor {self.kind!r}: {shown(function)} is not a function; pool='process' "
+                "needs one at the top level of a module"
             )
         if "<locals>" in function.__qualname__:
             raise InvalidPackage(
@@ -89,7 +89,8 @@ class Entrypoint:
 class Workflow(ExecutorFunction[P, R]):
     """A durable function that is a whole run: a run of one step, called like the function.
 
-    `max_recoveries` is how often it may run again after its worker died; None: as the worker says.
+    `max_recoveries` is how often it may run again after its worker died; None leaves that to the
+    workers' `max_lost_leases`.
     """
 
     def __init__(
@@ -214,8 +215,8 @@ class Package:
         """Declare the function that runs steps of `kind`, and the defaults of such steps.
 
         The function may take a `StepContext`, then its typed input; it may be a coroutine.
-        `pool` is "inline", "thread", "asyncio", "process", or another one that `connect()` is
-        given or that is installed; whether it is there is looked at when the package is registered.
+        `pool` is "inline", "thread", "asyncio", "process", or another one that is installed or
+        given to `connect()`; it must exist when the package is registered.
         """
         check_id(kind, "executor.kind")
         given = {"retry": retry, "timeout": timeout, "priority": priority, "pool": pool}

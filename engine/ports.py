@@ -415,18 +415,18 @@ class Feed(Protocol):
     def events_since(self, cursor: str, limit: int) -> EventPage:
         """At most `limit` stored events that come after `cursor`, and the cursor after them.
 
-        A cursor is text to be kept as it is, or "beginning", or "now", which gives no events. From
-        cursor to cursor each event is given once, whoever commits beside the reader, and none
-        before one that was committed earlier for the same run; those of one transaction come
-        together. There are no events only when all have been read that were committed. Those of
-        runs that were deleted are not there. The first reader of a store switches on that their
-        order is kept; what was told before then comes first, run by run. Raises InvalidInput for
-        what is no cursor of this store.
+        A cursor is text that the reader keeps unchanged, or "beginning", or "now", which gives no
+        events. Reading from cursor to cursor gives each event exactly once, even if others commit
+        meanwhile, and the events of a run in the order of their commits; those of one transaction
+        come together. The page is empty only if all committed events have been read. Events of
+        deleted runs are gone. The first call on a store makes it keep the order of commits from
+        then on; earlier events come first, run by run. Raises InvalidInput for a cursor that is
+        not of this store.
         """
         ...
 
     def version(self) -> str:
-        """Different after each commit of any process, and otherwise mostly the same. Cheap."""
+        """Changes with each commit of any process, and hardly ever otherwise. Cheap to ask."""
         ...
 
 

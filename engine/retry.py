@@ -134,7 +134,7 @@ def _type_name(item: type | str) -> str:
     if isinstance(item, type) and issubclass(item, BaseException):
         return f"{item.__module__}.{item.__qualname__}"
     if isinstance(item, type):
-        raise InvalidInput(f"retry.retry_on: {item.__qualname__} is no exception type")
+        raise InvalidInput(f"retry.retry_on: {item.__qualname__} is not an exception type")
     if isinstance(item, str) and item:
         return item
     raise InvalidInput(f"retry.retry_on: must hold exception types or names, got {shown(item)}")

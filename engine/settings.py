@@ -26,13 +26,13 @@ class Settings:
 
     lease: float = dataclasses.field(
         default=30.0,
-        metadata=_range(0.2, 86_400, "seconds", "how long a claim is good for without a renewal"),
+        metadata=_range(0.2, 86_400, "seconds", "how long a claim holds without a renewal"),
     )
     poll_interval: float = dataclasses.field(
         default=1.0,
         metadata=_range(
             *(0.001, 3_600, "seconds"),
-            "how often an idle worker looks; after a while of nothing, up to 8 times as rarely",
+            "how often an idle worker looks for work; up to 8 times less often after a while",
         ),
     )
     grace: float = dataclasses.field(
@@ -56,7 +56,7 @@ class Settings:
         default=0,
         metadata=_range(
             *(0, 1 << 44, "bytes"),
-            "most memory of a child process of the process pool; 0: as much as there is",
+            "memory limit of each child process of the process pool; 0: no limit",
         ),
     )
     claim_limit: int = dataclasses.field(
@@ -74,7 +74,7 @@ class Settings:
         default=100_000,
         metadata=_range(
             *(1, 10_000_000, "steps"),
-            "most steps that one step may emit, and about the most emitted ones stored at once",
+            "most steps that one step may emit, and about the most that are stored at once",
         ),
     )
     inline_limit: int = dataclasses.field(

@@ -79,8 +79,8 @@ class Signature:
         named = (inputs or positional[takes_context:])[:1]
         if not named and len(found) > len(given):
             raise InvalidPackage(
-                f"{self._where}: takes {', '.join(map(str, found))}, none of which is given an "
-                "input; name a parameter for it, and use functools.wraps in a decorator"
+                f"{self._where}: takes {', '.join(map(str, found))}, none of which can take "
+                "the input; add a parameter for it, and use functools.wraps in a decorator"
             )
         return takes_context, named[0].name if named else None, bool(named) and not inputs
 
@@ -163,8 +163,8 @@ class Signature:
             return encode(value, path, limit)
         if not self.takes_input:
             raise InvalidPayload(
-                f"{path}: {self._where} has no parameter for an input, got {shown(value)}; give "
-                "it one, or hand over none"
+                f"{path}: {self._where} has no parameter for an input, got {shown(value)}; add "
+                "one, or pass no input"
             )
         if self._input is None:
             return encode(value, path, limit)

@@ -14,19 +14,19 @@ CHECKS: dict[str, str] = {
     "references": "whatever a row refers to is there",
     "payloads": "every stored JSON text can be read",
     "settled": (
-        "a settle is there whole: results, records, children and artifacts of the steps that "
+        "every settle is complete: results, records, children and artifacts of the steps that "
         "succeeded, and of no others; an ended step has its time and its reason"
     ),
-    "commits": "a step ends once, unless an operator retried it, and is as its last end says",
+    "commits": "a step ends once, unless an operator retried it, and its status is that of its end",
     "tokens": "fencing tokens of a step only rise",
-    "attempts": "a step's attempts are its claims, without those that were given back",
+    "attempts": "a step's attempts are its claims, except those that were released",
     "early_starts": "no step was executed before the steps it depends on had ended",
     "pending": "a step's count of unmet dependencies equals its edges, and is acted on",
     "counters": "a run's counts of steps, open steps and holds equal its steps",
-    "graphs": "graphs are acyclic and closed, and who waits for a subtree waits for all of it",
+    "graphs": "graphs are acyclic and closed; a step that waits for a subtree waits for all of it",
     "runs": "a run's status is the one that follows from its steps",
-    "waits": "what a step waits for can still come, and has not come; what is held stands still",
-    "messages": "messages and values are as they were told, in order and without gaps",
+    "waits": "what a step waits for can still come, and has not come; held steps' waits are frozen",
+    "messages": "messages and values agree with their events, in order and without gaps",
     "queue_limits": "no more leases of a queue are held than its limits allow",
     "events": "a run's events are numbered from 1 without a gap",
     "artifacts": "the bytes of every artifact are there, with their size and digest",

@@ -48,9 +48,8 @@ def artifacts(session: Session, run: str, step: str | None) -> None:
 def artifact(session: Session, which: tuple[str, ...], output: str | None) -> None:
     """Write an artifact's bytes to stdout or a file.
 
-    It is named by its id, or by RUN, STEP and its NAME; of several with the same name the last
-    one is meant. The digest is checked first. With --json its description is printed, and bytes
-    go to --output only.
+    Give its ID, or RUN, STEP and its NAME; of several with the same name, the last one counts. The
+    digest is checked first. With --json its description is printed, and bytes go to --output only.
     """
     if len(which) not in (1, 3):
         raise click.UsageError("give the ID of an artifact, or RUN STEP NAME")

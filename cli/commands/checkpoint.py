@@ -20,7 +20,8 @@ from stepwell.engine.checkpoints.checkpoint import Checkpoint, CheckpointWait, O
 def checkpoint(session: Session, run: str, step: str) -> None:
     """Show the operations a step has recorded.
 
-    And its variables; with --json the whole checkpoint. Exit code 3 when it has recorded nothing.
+    Also shows its variables; with --json the whole checkpoint. Exit code 3 if it has recorded
+    nothing.
     """
     out = session.output
     with session.reading() as runtime:

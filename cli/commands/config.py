@@ -62,7 +62,7 @@ def config(session: Session) -> None:
 def _check_places(found: Configuration) -> None:
     """Raises InvalidInput for a URL that other commands would refuse to open; opens nothing."""
     clock = SystemClock()
-    with suppress(StoreError):  # to show a URL takes no driver
+    with suppress(StoreError):  # showing a URL needs no driver
         if found.store is not None:
             stores.opening.label(found.store, clock=clock)
     if found.artifacts is not None:

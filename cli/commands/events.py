@@ -24,14 +24,14 @@ LOOK_EVERY = 0.2
     metavar="N",
     default=0,
     show_default=True,
-    help="Only events with a larger number.",
+    help="Only events with a larger number than this.",
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with new ones until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new ones until the run ends.")
 @click.pass_obj
 def events(session: Session, run: str, after: int, follow: bool) -> None:
     """Print what happened in a run.
 
-    With --json a list, or with --follow one object per line.
+    With --json it prints a list, or with --follow one object per line.
     """
     out = session.output
     with session.reading() as runtime:

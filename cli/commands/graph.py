@@ -30,7 +30,7 @@ FORMATS = ("tree", "mermaid", "dot", "svg")
 def graph(session: Session, run: str, form: str, output: str | None) -> None:
     """Draw a run's graph of steps.
 
-    With --json its steps and dependencies as data, whatever the format.
+    With --json it prints steps and dependencies as data, whatever the format.
     """
     out = session.output
     with session.reading() as runtime:

@@ -40,7 +40,10 @@ def get(session: Session, key: str) -> None:
 @click.argument("key", metavar="KEY")
 @click.argument("value", metavar="JSON|@FILE|-")
 @click.option(
-    "--expires-in", type=SECONDS, metavar="SECONDS", help="It is gone then.  [default: it stays]"
+    "--expires-in",
+    type=SECONDS,
+    metavar="SECONDS",
+    help="Remove it after this time.  [default: keep it]",
 )
 @click.option(
     "--version",
@@ -54,7 +57,7 @@ def set_key(
 ) -> None:
     """Set a key, and print its new version.
 
-    Exit code 4, and nothing is stored, when it has another --version.
+    If it has another --version, the exit code is 4 and nothing is stored.
     """
     given = json_argument(value, "value")
     session.make_home()
@@ -75,7 +78,7 @@ def set_key(
 def delete(session: Session, key: str, version: int | None) -> None:
     """Remove a key.
 
-    Exit code 3 when there is no such key, 4 when it has another --version.
+    Exit code 3 if there is no such key, 4 if it has another --version.
     """
     with session.reading() as runtime:
         if not runtime.kv.delete(key, version=version):
@@ -92,7 +95,7 @@ def delete(session: Session, key: str, version: int | None) -> None:
 @kv.command(name="list", cls=Command)
 @click.argument("prefix", metavar="[PREFIX]", default="")
 @limit_option()
-@click.option("--after", metavar="KEY", default="", help="Only keys behind this: the next page.")
+@click.option("--after", metavar="KEY", default="", help="Only keys after this one: the next page.")
 @click.pass_obj
 def list_keys(session: Session, prefix: str, limit: int, after: str) -> None:
     """List keys with their values, those that begin with PREFIX."""

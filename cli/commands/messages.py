@@ -32,8 +32,8 @@ TOPICS_NAMED = 10
 def send(session: Session, run: str, topic: str, payload: str | None, key: str | None) -> None:
     """Send a message to a run.
 
-    The step that waits for it goes on; without one, it is kept for the first that asks. The
-    payload is JSON, a file with it, or - for stdin; null without it. Exit code 7 when the run
+    A step that waits for it continues; if there is none, the message is kept for the first that
+    asks. The payload is JSON, @FILE, or - for stdin; without one it is null. Exit code 7 if the run
     has ended.
     """
     out = session.output
@@ -112,7 +112,9 @@ def _receiver(message: Message) -> str:
 
 def _decision(function: F) -> F:
     """Give a command the arguments and options of a decision."""
-    comment = click.option("--comment", metavar="TEXT", default="", help="What to add to it.")
+    comment = click.option(
+        "--comment", metavar="TEXT", default="", help="A comment on the decision."
+    )
     function = comment(by_option(function))
     function = click.argument("step", metavar="[STEP]", required=False)(function)
     return click.argument("run", metavar="RUN")(function)
@@ -122,10 +124,10 @@ def _decision(function: F) -> F:
 @_decision
 @click.pass_obj
 def approve(session: Session, run: str, step: str | None, by: str, comment: str) -> None:
-    """Approve what a step waits for a decision on.
+    """Approve a step that waits for a decision.
 
-    STEP may be left out where only one step of the run waits for a decision. Exit code 4 when
-    it was decided before, 7 when no step waits for it.
+    STEP may be omitted if only one step of the run waits for a decision. Exit code 4 if it was
+    decided before, 7 if no step waits for a decision.
     """
     _decide(session, run, step, True, {"by": by, "comment": comment})
 
@@ -134,10 +136,10 @@ def approve(session: Session, run: str, step: str | None, by: str, comment: str)
 @_decision
 @click.pass_obj
 def reject(session: Session, run: str, step: str | None, by: str, comment: str) -> None:
-    """Reject what a step waits for a decision on.
+    """Reject a step that waits for a decision.
 
-    STEP may be left out where only one step of the run waits for a decision. Exit code 4 when
-    it was decided before, 7 when no step waits for it.
+    STEP may be omitted if only one step of the run waits for a decision. Exit code 4 if it was
+    decided before, 7 if no step waits for a decision.
     """
     _decide(session, run, step, False, {"by": by, "comment": comment})
 

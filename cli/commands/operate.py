@@ -40,14 +40,14 @@ def _act(session: Session, run: str, act: Callable[[Runtime, str], T]) -> tuple[
 
 @click.command(cls=Command)
 @click.argument("run", metavar="RUN")
-@click.option("--step", metavar="STEP", help="Only this step, and what its end canceled.")
+@click.option("--step", metavar="STEP", help="Only this step, and those that its end canceled.")
 @audit_options
 @click.pass_obj
 def retry(session: Session, /, run: str, step: str | None, **who: str) -> None:
     """Run failed steps of an ended run again.
 
-    All failed steps and what they canceled, or one --step; of a canceled run, all canceled
-    steps. Exit code 7 when there is nothing to retry.
+    Retries all failed steps and those that they canceled, or one --step; in a canceled run, all
+    canceled steps. Exit code 7 if there is nothing to retry.
     """
 
     def act(runtime: Runtime, run_id: str) -> int:
@@ -70,8 +70,8 @@ def retry(session: Session, /, run: str, step: str | None, **who: str) -> None:
 def cancel(session: Session, /, run: str, **who: str) -> None:
     """Cancel a run and the runs it started.
 
-    Running steps are told, and what they still produce is refused. Exit code 7 when the run
-    ended otherwise.
+    Running steps get a signal, and what they still produce is refused. Exit code 7 if the run has
+    ended in another way.
     """
     found, count = _act(session, run, lambda runtime, run_id: runtime.cancel_run(run_id, **who))
     session.output.done(
@@ -86,7 +86,7 @@ def cancel(session: Session, /, run: str, **who: str) -> None:
 def pause(session: Session, /, run: str, **who: str) -> None:
     """Claim no more steps of a run, and freeze its waits.
 
-    Running steps end as they would. Exit code 7 when the run has ended.
+    Running steps continue to their end. Exit code 7 if the run has ended.
     """
     found, count = _act(session, run, lambda runtime, run_id: runtime.pause_run(run_id, **who))
     session.output.done(
@@ -102,8 +102,8 @@ def pause(session: Session, /, run: str, **who: str) -> None:
 def resume(session: Session, /, run: str, **who: str) -> None:
     """Let a paused run go on.
 
-    Its waits have the time left that they had, and steps held one by one stay held. Exit code 7
-    when the run is not paused.
+    Its waits continue with the time they had left; steps that are held one by one stay held. Exit
+    code 7 if the run is not paused.
     """
     found, count = _act(session, run, lambda runtime, run_id: runtime.resume_run(run_id, **who))
     session.output.done(
@@ -118,7 +118,7 @@ def resume(session: Session, /, run: str, **who: str) -> None:
 def hold(session: Session, /, run: str, step: str, **who: str) -> None:
     """Hold one step back, and freeze its wait.
 
-    Exit code 7 when the step is running or has ended.
+    Exit code 7 if the step is running or has ended.
     """
     found, _ = _act(session, run, lambda runtime, run_id: runtime.hold_step(run_id, step, **who))
     session.output.done(
@@ -133,7 +133,7 @@ def hold(session: Session, /, run: str, step: str, **who: str) -> None:
 def release(session: Session, /, run: str, step: str, **who: str) -> None:
     """Let a held step go on.
 
-    If it waits, it has the time left that it had. Exit code 7 when the step is not held by itself.
+    A wait continues with the time it had left. Exit code 7 if the step itself is not held.
     """
     found, _ = _act(session, run, lambda runtime, run_id: runtime.release_step(run_id, step, **who))
     session.output.done(

@@ -92,8 +92,8 @@ def _rate(queue: QueueStatus) -> str:
 def workers(session: Session) -> None:
     """List workers that have not stopped.
 
-    One that was not seen for a lease, as it was killed or cannot reach the store, is told to be
-    silent, and for how long.
+    A worker that was not seen for a lease, because it was killed or cannot reach the store, is
+    shown as silent, with the time since then.
     """
     out = session.output
     with session.reading() as runtime:

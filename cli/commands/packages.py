@@ -21,7 +21,7 @@ from stepwell.executors.registry import Registry
 def packages(session: Session) -> None:
     """List packages with their entrypoints and kinds.
 
-    Opens no store. With --json every entrypoint has the JSON schema of its input.
+    Opens no store. With --json, each entrypoint comes with the JSON schema of its input.
     """
     out = session.output
     found = _sound(session)

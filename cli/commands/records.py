@@ -17,8 +17,8 @@ from stepwell.cli.session import Session
 def records(session: Session, package: str, collection: str | None, key: str | None) -> None:
     """Show a package's records.
 
-    With --json an object of values by key; with a KEY the one record with who wrote it and when.
-    Without a COLLECTION, the collections there are, with how many records are in each.
+    Without a COLLECTION, lists the collections and how many records are in each. With a KEY, shows
+    that record, who wrote it and when. With --json, prints an object of values by key.
     """
     out = session.output
     with session.reading() as runtime:

@@ -17,8 +17,8 @@ from stepwell.cli.starting import Start, start_options
 @click.command(cls=Command)
 @click.argument("target", metavar="[PACKAGE[:ENTRYPOINT]]", required=False)
 @start_options
-@click.option("--resume", metavar="RUN", help="Go on with this run instead of starting one.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after that long.")
+@click.option("--resume", metavar="RUN", help="Continue this run instead of starting one.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after this many seconds.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @settings_options
 @click.pass_obj
@@ -34,7 +34,7 @@ def run(
     """Start a run and work on it until it ends.
 
     Prints the results of its last steps. Ctrl-C lets running steps finish within --grace and
-    says how to go on. Exit code: 0 succeeded, 1 failed, 5 timed out, 6 canceled.
+    says how to continue. Exit code: 0 succeeded, 1 failed, 5 timed out, 6 canceled.
     """
     if (target is None) == (resume is None):
         raise click.UsageError("give either a PACKAGE or --resume RUN")

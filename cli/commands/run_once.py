@@ -16,7 +16,7 @@ from stepwell.cli.session import Session
 def run_once(session: Session) -> None:
     """Claim once, run what was claimed, settle it, and end.
 
-    Prints how many steps were made ready again (refreshed), executed (processed), and how they
+    Prints how many steps were made ready again (refreshed) and executed (processed), and how they
     ended.
     """
     show_log(session, events=True, quiet=False)

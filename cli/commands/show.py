@@ -31,15 +31,15 @@ from stepwell.engine.states import StepStatus
 @click.argument("step", metavar="[STEP]", required=False)
 @click.option("--status", metavar="STATUS", help="Only steps in this status.")
 @limit_option("steps")
-@click.option("--after", metavar="STEP", help="Only steps behind this one: the next page.")
+@click.option("--after", metavar="STEP", help="Only steps after this one: the next page.")
 @click.pass_obj
 def show(
     session: Session, run: str, step: str | None, status: str | None, limit: int, after: str | None
 ) -> None:
     """Show a run with its steps, or one step.
 
-    The first steps of many: people get failed ones first, JSON all in order of creation. `more`
-    says whether there are others, and `next` how to get them.
+    Of a large run, shows the first steps: on a terminal failed ones first, with --json in order of
+    creation. There, `more` says whether there are others, and `next` how to get them.
     """
     with session.reading() as runtime:
         found = find_run(runtime, run)

@@ -18,7 +18,7 @@ from stepwell.engine.errors import NotFound, nearest
 def values(session: Session, run: str, key: str | None) -> None:
     """Show the values a run has set.
 
-    The last one of each key, or with a KEY all of that one, oldest first.
+    Shows the last value of each key, or with a KEY all values of that key, oldest first.
     """
     out = session.output
     with session.reading() as runtime:

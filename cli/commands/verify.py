@@ -18,15 +18,14 @@ from stepwell.engine.verification import MOST_SHOWN, Verification
     metavar="N",
     default=MOST_SHOWN,
     show_default=True,
-    help="Show at most so many violations of each check.",
+    help="Show at most this many violations of each check.",
 )
 @click.pass_obj
 def verify(session: Session, most: int) -> None:
-    """Check a store and all in it while others work.
+    """Check a store and everything in it while workers go on.
 
-    The exit code is 8 when something is wrong. Nothing is changed, and nobody has to stop: the
-    store is looked at as of one moment. Each violation is a line: the check, the run and step,
-    and what is wrong.
+    Reads one snapshot of the store; changes nothing, and workers need not stop. Each violation is a
+    line: the check, the run and step, and what is wrong. The exit code is then 8.
     """
     out = session.output
     with session.reading() as runtime:

@@ -24,10 +24,13 @@ def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
 @click.command(cls=Command)
 @click.option("--queues", metavar="A,B", callback=_names, help="Only these queues.")
 @click.option(
-    "--labels", metavar="A,B", callback=_names, help="Open the queues that ask for these labels."
+    "--labels",
+    metavar="A,B",
+    callback=_names,
+    help="Also claim from queues that require these labels.",
 )
 @click.option(
-    "--max-cycles", type=click.IntRange(min=1), metavar="N", help="Stop after so many cycles."
+    "--max-cycles", type=click.IntRange(min=1), metavar="N", help="Stop after this many cycles."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Log errors only.")
 @settings_options
@@ -41,8 +44,8 @@ def worker(
 ) -> int:
     """Work on all runs until told to stop.
 
-    The first SIGTERM, SIGHUP or SIGINT (Ctrl-C) claims no more, lets running steps finish
-    within --grace and gives the rest back uncharged; the exit code is then 0. A second one
+    At the first SIGTERM, SIGHUP or SIGINT (Ctrl-C), it stops claiming, lets running steps finish
+    within --grace and gives the rest back uncharged; the exit code is then 0. At a second one it
     stops at once: running steps are given back, and the exit code is 143, 129 or 130.
     """
     show_log(session, events=True, quiet=quiet)

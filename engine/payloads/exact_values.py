@@ -50,7 +50,7 @@ def pack(value: Any, other: Callable[[Any], Any] | None = None, depth: int = 0) 
         return {_PATH: pack(str(value))}
     if other is not None:
         return {_OTHER: other(value)}
-    raise InvalidPayload(f"a {kind.__name__} is no plain value")
+    raise InvalidPayload(f"a {kind.__name__} is not a plain value")
 
 
 def unpack(value: Any, other: Callable[[Any], Any] | None = None) -> Any:

@@ -213,7 +213,7 @@ class TestStoring:
         ({"jitter": 1.5}, "retry.jitter: must be a number from 0 to 1, got 1.5"),
         ({"retry_on": [3]}, "retry.retry_on: must hold exception types or names, got 3"),
         ({"retry_on": [""]}, "retry.retry_on: must hold exception types or names, got ''"),
-        ({"retry_on": [int]}, "retry.retry_on: int is no exception type"),
+        ({"retry_on": [int]}, "retry.retry_on: int is not an exception type"),
         ({"retry_on": 5}, "retry.retry_on: must hold exception types or names, got 5"),
     ],
     ids=lambda value: None,

@@ -190,7 +190,7 @@ def test_parameters_that_would_get_no_input_are_refused(function: Any) -> None:
     package = Package("shop")
     package.workflow(name="whole")(function)
 
-    with pytest.raises(InvalidPackage, match="none of which is given an input; name a parameter"):
+    with pytest.raises(InvalidPackage, match="none of which can take the input; add a parameter"):
         connect("memory://", packages=[package])
 
 
@@ -211,7 +211,7 @@ class TestInputThatNobodyTakes:
         def start(run: RunBuilder) -> None:
             run.step(made, value)
 
-        told = r"input: .*\.takes_\w+ has no parameter for an input, got .*; give it one, or hand"
+        told = r"input: .*\.takes_\w+ has no parameter for an input, got .*; add one, or pass"
         with connect("memory://", packages=[package]) as runtime:
             with pytest.raises(InvalidPayload, match=told):
                 runtime.start_run("shop", entrypoint="start")
@@ -258,5 +258,5 @@ def test_a_process_pool_says_that_it_needs_a_function() -> None:
     package = Package("shop")
     made = package.executor("price", pool="process")(partial(price, factor=2))
 
-    with pytest.raises(InvalidPackage, match="is no function; pool='process' needs one"):
+    with pytest.raises(InvalidPackage, match="is not a function; pool='process' needs one"):
         made.__reduce__()
