@@ -12,7 +12,6 @@ import sqlite3
 from typing import Any, Protocol
 
 from stepwell.engine.clock import Clock, VirtualClock
-from stepwell.stores.opening import open_run_store
 from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.connection.statements import Statement, Statements
@@ -67,11 +66,11 @@ class Blank:
     """An empty database and an unused store; worlds are copied from them."""
 
     def __init__(self) -> None:
-        opened = open_run_store("memory://", clock=VirtualClock())
-        writer: sqlite3.Connection = opened.database._writer
+        blank = _BlankDialect(None, clock=VirtualClock())
+        opened = SqlRunStore.open(blank)
         for statement in (TABLE, *TRIGGERS):
-            writer.execute(statement)
-        self._image = writer.serialize()
+            blank.connection.execute(statement)
+        self._image = blank.connection.serialize()
         opened.close()
         self._dialect = SqliteDialect(None, clock=VirtualClock())
         self._store = SqlRunStore(self._dialect)
@@ -92,10 +91,7 @@ class Blank:
     ) -> SqlRunStore:
         """The store of a new process. Shares compiled statements; everything else is new."""
         dialect = _ProcessDialect(connection, clock, gate)
-        database = Database(dialect)
-        turn: Any = FiberLock(fibers)
-        database._turn = turn
-        database.queue.make_wakeup = lambda: FiberSignal(fibers)
+        database = _ProcessDatabase(dialect, fibers)
         known = {
             **self._kept,
             id(self._dialect): dialect,
@@ -167,6 +163,26 @@ class _Cursor(sqlite3.Cursor):
         super().execute("COMMIT")
         self.gate.committed(rows)
         self.gate.after_commit()
+
+
+class _BlankDialect(SqliteDialect):
+    """Keeps its connection, so that the database behind it can be copied."""
+
+    connection: sqlite3.Connection
+
+    def connect(self, *, readonly: bool) -> Any:
+        self.connection = super().connect(readonly=readonly)
+        return self.connection
+
+
+class _ProcessDatabase(Database):
+    """The transactions of one process, whose threads are fibers."""
+
+    def __init__(self, dialect: _ProcessDialect, fibers: Fibers) -> None:
+        super().__init__(dialect)
+        turn: Any = FiberLock(fibers)
+        self._turn = turn
+        self.queue.make_wakeup = lambda: FiberSignal(fibers)
 
 
 class _ProcessDialect(SqliteDialect):
