@@ -1,9 +1,9 @@
-"""The shape of a schema: whether a store is what its version number says.
+"""The shape of a schema: whether a store has the schema that its version number promises.
 
-A number is easily believed: a store may have been made by a migration that was still being written,
-or been changed by hand. So a process that opens a store compares tables, columns, types, keys,
-indexes and checks with what the migrations make. Databases write these differently; here each is a
-line in one form for all of them.
+The number alone proves little: a store may have been made by an unfinished migration, or been
+changed by hand. So a process that opens a store compares tables, columns, types, keys, indexes and
+checks with what the migrations make. Databases write these differently; here each is a line, in one
+form for all of them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.schema.migrations import MIGRATIONS
 from stepwell.stores.sql.schema.sqlite_shape import shape_of
 
-# How many differences a refusal tells.
+# The most differences that a message lists.
 MOST_TOLD = 3
 
-# Of each version what `Dialect.fingerprint` gives, so that the rest need not be done for a schema
-# that is right. Some other release of a database may write it in another way, which costs
-# milliseconds and nothing else.
+# The result of `Dialect.fingerprint` for each version, so that a correct schema need not be
+# compared line by line. Another release of a database may give another result, which only costs
+# milliseconds.
 FINGERPRINTS: Mapping[int, tuple[str, str]] = {
     1: (
         "7487b02b3f16320d46129cb654d09c18f771fd53f2860997bb5b8330782e5fba",
@@ -43,7 +43,7 @@ FINGERPRINTS: Mapping[int, tuple[str, str]] = {
 
 @cache
 def expected(version: int) -> frozenset[str]:
-    """What the migrations up to `version` make."""
+    """The lines of the schema that the migrations up to `version` make."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for number, _, statements in MIGRATIONS:
             if number <= version:
@@ -53,7 +53,7 @@ def expected(version: int) -> frozenset[str]:
 
 
 def differences(database: Database, version: int) -> list[str]:
-    """In what the schema is not that of `version`, in words; other tables and indexes may be."""
+    """How the schema differs from that of `version`, in words; more tables and indexes are fine."""
     with database.read() as tx:
         if tx.dialect.fingerprint(tx.cursor) in FINGERPRINTS[version]:
             return []
@@ -67,7 +67,7 @@ def differences(database: Database, version: int) -> list[str]:
 
 
 def _matters(line: str, tables: set[str]) -> bool:
-    """Whether what a schema has besides may keep rows from being stored."""
+    """Whether this addition to a schema may keep rows from being stored."""
     kind, _, rest = line.partition(" ")
     if kind in ("primary", "unique", "index"):
         rest = rest.removeprefix("key ").removeprefix("index ")
@@ -80,7 +80,7 @@ def _matters(line: str, tables: set[str]) -> bool:
 
 
 def wrong_shape(label: str, version: int, found: Sequence[str]) -> str:
-    """What is wrong with a store, and what to do."""
+    """A message that says what is wrong with a store, and what to do."""
     more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
     return (
         f"store {label}: its schema is not that of version {version}, which it says it has: "

@@ -86,7 +86,7 @@ class ForkAware(ValueError):
 
 @contexts.executor("contexts.fails", pool="thread")
 def fails(step: StepContext, name: str) -> None:
-    raise ForkAware
+    raise Told
 
 
 @contexts.executor("contexts.beside", pool="thread")

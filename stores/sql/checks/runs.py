@@ -1,4 +1,4 @@
-"""A run's row follows from its steps, and leases keep to the limits of their queues."""
+"""A run's row agrees with its steps, and leases are within the limits of their queues."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LAST_END = (
     f"WITH last AS (SELECT run_key, max(seq) AS seq FROM events WHERE type IN {_RUN_ENDS} "
     "GROUP BY run_key) "
 )
-# Executions that began under the limits as they are now.
+# Executions that began under the present limits.
 _SINCE = f"coalesce((SELECT value FROM meta WHERE name = '{LIMITS_SET}'), 0) + {LIMITS_GRACE}"
 
 _HOLDS = f"c.held + CASE WHEN r.status = '{RunStatus.PAUSED}' THEN 1 ELSE 0 END"

@@ -1,4 +1,4 @@
-"""Exchanges, and creating runs: the steps' way into the store and through it."""
+"""Creating runs, and exchanges, which settle outcomes and claim steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stepwell.stores.sql.roles.writer import Writer
 
 
 def _kind(asked: Asked) -> Write:
-    """What an exchange writes."""
+    """The kind of write that an exchange is."""
     if asked.create is not None:
         return Write.START_RUN
     if asked.claim is None:
@@ -53,7 +53,7 @@ class Exchanges:
     def _create_runs(
         self, tx: StoreTransaction, items: Sequence[NewRun]
     ) -> list[tuple[Run | Conflict, Changes | None]]:
-        """Create what several threads ask for at the same moment; one of them tells of it."""
+        """Create the runs of several threads at once; only the first one publishes the events."""
         changes = Changes(tx)
         added = self._parts.graphs.add_runs(changes, items)
         self._parts.closing.close(changes)
@@ -92,7 +92,7 @@ class Exchanges:
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
     ) -> Exchange:
-        """The group holds a poisoned outcome: find the guilty one, and let the others through."""
+        """Find the outcome that cannot be stored, and refuse it; settle the others."""
         total = Exchange()
         for outcome in settle:
             try:

@@ -1,8 +1,8 @@
-"""Paused runs and held steps: what is held back is not claimed, and its waits stand still.
+"""Paused runs and held steps: held steps are not claimed, and their waits stand still.
 
-`steps.held` is the flag of one step, set and taken away by operators. `runs.holds` counts a run's
-flags, and one more if it is paused: only where it is not zero does `Closing` look whether
-steps that became ready are to be held back.
+`steps.held` is the flag of one step, which operators set and remove. `runs.holds` is the number of
+flags in a run, plus one if the run is paused: only if it is not zero does `Closing` look for steps
+that became ready and must be held.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAY_BE_HELD = (StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING, StepSt
 
 
 class HoldStatements(Statements):
-    """Holding back and letting go, of a run or of one step."""
+    """Holding and releasing, for a run or for one step."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)

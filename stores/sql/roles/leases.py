@@ -29,7 +29,7 @@ class LeaseKeeping:
         left: Sequence[ClaimedStep] = steps
         wait = False
         while left:
-            # All that nobody else holds; then one of the others alone, and all again.
+            # All that nobody has locked; then one of the others, waiting for it; then all again.
             some = left[:1] if wait else left
             renew = partial(self._leases.renew, worker_id=worker_id, lease=lease, wait=wait)
             lost, locked = self._db.write(partial(renew, steps=some), Write.RENEW)

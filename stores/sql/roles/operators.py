@@ -1,4 +1,4 @@
-"""Acts of people on stored runs: retry a step, retry a run, cancel a run."""
+"""Acts of operators on runs: retry a step, retry a run, cancel a run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Unsuccessful(NamedTuple):
 
 
 class OperatorStatements(Statements):
-    """What operators' acts need beyond settling."""
+    """Statements for retrying and canceling."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -191,10 +191,10 @@ class OperatorStatements(Statements):
 
 
 def _open_below() -> Any:
-    """The runs that steps of a run started, and theirs, as far as they have not ended."""
+    """The open runs that steps of a run started, at any depth."""
 
     def started_by(parent: Any) -> Any:
-        # The first condition is the partial index's own.
+        # The first condition is that of the partial index.
         is_open = ~status_in_text(runs.c.status, RUN_ENDED)
         return sa.select(runs.c.id).where(
             runs.c.parent_run.is_not(None), runs.c.parent_run == parent, is_open
@@ -248,7 +248,7 @@ class OperatorActs:
     def _retry_step(
         self, tx: StoreTransaction, changes: Changes, run: RunRow, step: StepRow, by: Operator
     ) -> int:
-        """Reopen one failed or canceled step and all that its end dropped."""
+        """Reopen one failed or canceled step and all steps that its end canceled or skipped."""
         if step.status not in (StepStatus.FAILED, StepStatus.CANCELED):
             raise RefusedByState(
                 f"step {step.id!r} is {step.status}; only failed and canceled steps can be retried"
@@ -270,7 +270,7 @@ class OperatorActs:
                     f"retry {names[needs]!r} first, or the whole run"
                 )
         keys = [step.key, *(row.key for row in rows if row.cause == step.key)]
-        # Noted before what comes of it: a reopened step may be canceled again at once.
+        # Noted before its consequences: a reopened step may be canceled again at once.
         data = {"by": by.by, "reason": by.reason, "reopened": len(keys), "error": step.error}
         changes.event(run.key, EventType.STEP_RETRIED, step.key, data=data)
         return self._reopen(tx, changes, run.key, keys)
@@ -278,12 +278,12 @@ class OperatorActs:
     def _retry_run(
         self, tx: StoreTransaction, changes: Changes, run: RunRow, run_id: str, by: Operator
     ) -> int:
-        """Reopen what keeps the run from having succeeded."""
+        """Reopen the steps that keep the run from success."""
         rows = self._unsuccessful(tx, run)
         failed = [row.key for row in rows if row.status == StepStatus.FAILED]
         caught = {row[0] for row in self._sql.caught(tx, rows_json(failed)).fetchall()}
         roots = {key for key in failed if key not in caught}
-        # Canceled by an operator, and not because of another step.
+        # A step that an operator canceled has no cause.
         canceled = (row for row in rows if row.status == StepStatus.CANCELED)
         roots |= {row.key for row in canceled if row.cause is None}
         if not roots:
@@ -343,9 +343,9 @@ class OperatorActs:
         return total
 
     def _locked_below(self, tx: StoreTransaction, run_key: int) -> list[int]:
-        """The open runs below one that is locked, locked themselves.
+        """Lock the open runs below one that is locked, and return them.
 
-        They are read again after they were waited for: some may have ended, or started others.
+        They are read again after waiting for the locks: some may have ended, or started others.
         Those have greater keys, so that the order of locks is kept.
         """
         locked: set[int] = set()

@@ -58,7 +58,7 @@ _ARTIFACT = (
 
 
 class ReadStatements(Statements):
-    """One for each question the store answers; for lists, one for each set of filters used."""
+    """One for each question that the store answers; for lists, one for each set of filters."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -91,7 +91,7 @@ class ReadStatements(Statements):
         )
 
     def list_runs(self, tx: StoreTransaction, where: RunFilter, before: int | None) -> Any:
-        """Runs under a filter, newest first, of those with a smaller key than `before`."""
+        """Runs that match a filter, newest first, with keys smaller than `before`."""
         values = _run_values(where, before)
         shape = ("runs", where.dead, *values)
         if shape not in self._lists:
@@ -101,7 +101,7 @@ class ReadStatements(Statements):
     def list_steps(
         self, tx: StoreTransaction, run_key: int, where: StepFilter, after: int | None
     ) -> Any:
-        """Steps of a run under a filter, in the order they were added, with larger keys."""
+        """Steps of a run that match a filter, by creation, with keys greater than `after`."""
         held = where.status is StepStatus.HELD
         status = None if where.status is None or held else str(where.status)
         asked = {"status": status, "kind": where.kind, "after": after, "limit": where.limit}
@@ -132,7 +132,7 @@ class ReadStatements(Statements):
         )
         self.running_steps = Statement(
             sa.select(steps.c.step_id)
-            # The sum keeps the index of the run's steps out: few steps run, but a run has many.
+            # The sum keeps the planner from the index on runs: few steps run, but a run has many.
             .where(
                 steps.c.status == literal(StepStatus.RUNNING),
                 steps.c.run_key + sa.literal_column("0") == bind("key"),
@@ -187,7 +187,7 @@ class ReadStatements(Statements):
         self.result = Statement(
             sa.select(*left).select_from(with_result).where(steps.c.id == bind("key")), "key"
         )
-        # Most steps leave a value and no more: all of that is one statement.
+        # Most steps have a result and nothing else: then this one statement is enough.
         children = steps.alias("children")
         self.result_and_more = Statement(
             sa.select(
@@ -297,14 +297,14 @@ class ReadStatements(Statements):
 
 
 def _run_values(where: RunFilter, before: int | None) -> dict[str, Any]:
-    """The values a list of runs is asked with; their names say what it asks."""
+    """The parameters for a list of runs; their names say which conditions it has."""
     values: dict[str, Any] = {"limit": where.limit}
     for name in ("package", "status", "name"):
         if (value := getattr(where, name)) is not None:
             values[name] = str(value)
     if where.tag is not None:
-        # Tags are a JSON array of strings, written without spaces: only where one begins is a
-        # quotation mark preceded by a bracket or a comma.
+        # Tags are a JSON array of strings, written without spaces: only at the beginning of a tag
+        # does a quotation mark follow a bracket or a comma.
         tag = encode(where.tag, "tag")
         values |= {"first_tag": f"[{tag}", "next_tag": f",{tag}"}
     if where.prefix is not None:
@@ -320,12 +320,12 @@ def _run_list(names: Container[str], dead: bool) -> Any:
         if name in names:
             query = query.where(runs.c[name] == bind(name))
     if "first_tag" in names:
-        # That it is in there is asked in words that every database has.
+        # With REPLACE, which every database has.
         tags = runs.c.tags
         found = [sa.func.replace(tags, bind(n), "") != tags for n in ("first_tag", "next_tag")]
         query = query.where(sa.or_(*found))
     if "prefix" in names:
-        # No range of ids: text order is the database's own, and differs between them.
+        # Not a range of ids: databases sort text in different ways.
         prefix = bind("prefix")
         query = query.where(sa.func.substr(runs.c.run_id, 1, sa.func.length(prefix)) == prefix)
     if dead:
@@ -336,7 +336,7 @@ def _run_list(names: Container[str], dead: bool) -> Any:
 
 
 def _dead() -> tuple[Any, ...]:
-    """The run failed, and one of its steps because it lost its lease once too often."""
+    """The run failed, and one of its steps failed because it lost too many leases."""
     error = encode({"code": "lease_lost"}, "error").rstrip("}")
     return (
         runs.c.status == sa.literal_column("'failed'"),

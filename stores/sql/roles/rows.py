@@ -1,4 +1,4 @@
-"""Stored rows as the model's values; Unreadable is raised for one that is not what it should be."""
+"""Turns stored rows into values of the model; raises Unreadable for a damaged row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from stepwell.stores.sql.roles.reads_sql import ARTIFACT_COLUMNS
 
 @decodes
 def run_of(row: Sequence[Any]) -> Run:
-    """As `ports.Runs.run` tells it."""
+    """The run as `ports.Runs.run` returns it."""
     # fmt: off
     (run_id, package, entrypoint, name, status, text, metadata, tags, total, open_,
      created, started, ended, parent_run, parent_step) = row
@@ -56,7 +56,7 @@ def run_of(row: Sequence[Any]) -> Run:
 
 @decodes
 def step_of(row: Sequence[Any]) -> Step:
-    """As `ports.Runs.step` tells it."""
+    """The step as `ports.Runs.step` returns it."""
     # fmt: off
     (step_id, run_id, kind, queue, status, priority, text, metadata, attempt, failures,
      max_attempts, pending, dedup_key, site, parent, allow_failure, timeout, worker,
@@ -95,7 +95,7 @@ def step_of(row: Sequence[Any]) -> Step:
 
 def _wait(told: Mapping[str, Any], wake_at: int | None, left: int | None = None) -> StepWait:
     value = told.get("value")
-    # Sleeps beside others stand still with them: moved as the whole was, or not told while held.
+    # Times of waits side by side are moved as the whole wait was; they are unknown while held.
     moved = None if wake_at is None else wake_at - (told.get("until") or wake_at)
     return StepWait(
         kind=told.get("kind", "run"),
@@ -104,7 +104,7 @@ def _wait(told: Mapping[str, Any], wake_at: int | None, left: int | None = None)
         run_id=told.get("run_id"),
         value=tuple(value) if value else None,
         until=None if wake_at is None else to_datetime(wake_at),
-        # What is overdue and held back has nothing left to wait for.
+        # A held wait that is overdue has no time left.
         left=None if left is None else timedelta(microseconds=max(0, left)),
         waits=tuple(_beside(one, moved) for one in told.get("waits", ())),
     )
@@ -126,7 +126,7 @@ def result_of(
     artifacts: Iterable[ArtifactRef] = (),
     emitted: Iterable[str] = (),
 ) -> StepResult:
-    """What a step left behind. Raises RefusedByState before its end."""
+    """What a step produced. Raises RefusedByState before its end."""
     if not stored_status(row[0]).ended:
         raise RefusedByState(f"step {step_id!r} is {row[0]}; it has no result yet")
     return _ended(run_id, step_id, row, artifacts, emitted)
@@ -156,7 +156,7 @@ def _ended(
 
 @decodes
 def artifact_of(row: Sequence[Any]) -> ArtifactRef:
-    """Where an artifact is, and what it is."""
+    """An artifact, without its bytes."""
     values = dict(zip(ARTIFACT_COLUMNS, row, strict=True))
     return ArtifactRef(
         **{
@@ -175,7 +175,7 @@ def progress_of(
     unsuccessful: Mapping[str, int],
     running: tuple[str, ...],
 ) -> RunProgress:
-    """How far a run is, from its counts."""
+    """The progress of a run, from its counts."""
     ended_badly = sum(unsuccessful.values())
     return RunProgress(
         status=RunStatus(status),
@@ -240,7 +240,7 @@ def worker_of(row: Sequence[Any]) -> WorkerRow:
 
 @decodes
 def schema_version_of(rows: Sequence[Sequence[Any]]) -> int:
-    """From all rows of `meta`."""
+    """The version, from all rows of `meta`."""
     pairs: list[tuple[str, int]] = [(name, value) for name, value in rows]
     values = dict(pairs)
     return values["schema_version"]

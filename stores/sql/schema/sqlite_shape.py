@@ -33,7 +33,7 @@ def shape_of(cursor: Any) -> frozenset[str]:
 
 
 def fingerprint_of(cursor: Any) -> str:
-    """A digest of the schema's text, which is read much faster than the lines."""
+    """A digest of the schema's text, which is much faster to read than the lines."""
     rows = cursor.execute(_SCHEMA).fetchall()
     return lines.digest(f"{kind} {name} {lines.condition(text or '')}" for kind, name, text in rows)
 
@@ -64,7 +64,7 @@ def _lines(cursor: Any, schema: list[Any]) -> Iterator[str]:
 
 
 def _checks(text: str) -> Iterator[str]:
-    """The checks in the text of a table."""
+    """The checks in the SQL text of a table."""
     for found in _CHECK.finditer(text):
         depth, end = 1, found.end()
         while depth and end < len(text):

@@ -71,7 +71,7 @@ steps = _table(
     _text("input"),
     _text("metadata"),
     _text("dedup_key"),
-    _text("site"),  # the package whose executor runs it, if that is not the run's
+    _text("site"),  # the package whose executor runs it, if it is not the run's
     _int("parent"),
     _text("worker"),
     _int("token"),
@@ -190,7 +190,7 @@ values = _table(
 
 waits = _table("waits", _int("step"), _text("name"))
 
-# What a step would have emitted, but for a dedup key: the step that had the key already.
+# For a step that emitted a dedup key again: the step that had the key already.
 repeats = _table("repeats", _int("emitter"), _int("step"))
 
 kv = _table(
