@@ -76,7 +76,7 @@ def again(step: StepContext, name: str) -> Found:
     return before
 
 
-class ForkAware(ValueError):
+class LeavesTrace(ValueError):
     """Its text leaves something behind, too."""
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class ForkAware(ValueError):
 
 @contexts.executor("contexts.fails", pool="thread")
 def fails(step: StepContext, name: str) -> None:
-    raise Told
+    raise LeavesTrace
 
 
 @contexts.executor("contexts.beside", pool="thread")
