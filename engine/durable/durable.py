@@ -24,9 +24,8 @@ JournalFactory = Callable[[ClaimedStep, str, DurableServices, Settings, Rest], J
 class Durable:
     """Made when a body calls its first durable operation.
 
-    `operations` are recorded functions, `waits` are single waits and values of runs, `combined`
-    are waits for any or all of several things. All of them record in one `journal`, under names
-    that are unique in the execution.
+    `operations` are recorded functions, `waits` are single waits and values of runs. All of them
+    record in one `journal`, under names that are unique in the execution.
     """
 
     def __init__(self, body: Body, journal: Journal) -> None:
@@ -34,4 +33,8 @@ class Durable:
         self.journal = journal
         self.operations = Operations(body, journal, requests)
         self.waits = Waits(body, journal, requests)
-        self.combined = CombinedWaits(self.waits)
+
+    @property
+    def combined(self) -> CombinedWaits:
+        """Waits for any or all of several things."""
+        return CombinedWaits(self.waits)
