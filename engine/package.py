@@ -8,8 +8,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import update_wrapper
 from importlib import import_module
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from stepwell.engine.descriptions import PackageDescription, describe_executor
+from stepwell.engine.entrypoints import (
+    Entrypoint,
+    EntrypointOptions,
+    Registration,
+    WorkflowOptions,
+    check_options,
+    checked_description,
+    checked_tags,
+    checked_title,
+)
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.graph.graph import check_priority, check_timeout
@@ -73,19 +84,6 @@ def _find(module: str, qualname: str) -> Any:
     return found
 
 
-class Entrypoint:
-    """A function that turns a run's typed input into the initial graph."""
-
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self.name = name
-        self.function = function
-        self.signature = Signature(function, RunBuilder, {"run", "builder"})
-
-    def build(self, run: RunBuilder) -> None:
-        """Call the function. Raises InvalidPayload when the input is not of its type."""
-        self.function(*self.signature.arguments(run, run.raw_input, "input"))
-
-
 class Workflow(ExecutorFunction[P, R]):
     """A durable function that is a whole run: a run of one step, called like the function.
 
@@ -123,34 +121,49 @@ class TypedWorkflow(Protocol[R_co]):
 class WorkflowEntrypoint(Entrypoint):
     """The entrypoint of a workflow's runs: one step, named like the workflow."""
 
-    def __init__(self, workflow: Workflow[Any, Any]) -> None:
-        self.name = workflow.name
-        self.function = workflow.function
-        self.signature = workflow.signature
+    type = "workflow"
+
+    def __init__(self, workflow: Workflow[Any, Any], registration: Registration) -> None:
+        super().__init__(
+            workflow.package, workflow.name, workflow.function, registration, workflow.signature
+        )
         self.workflow = workflow
+        self.max_recoveries = workflow.max_recoveries
 
     def build(self, run: RunBuilder) -> None:
         """Add the step. Raises InvalidPayload when the input is not of the workflow's type."""
         self.signature.arguments(run, run.raw_input, "input")
         run.step(self.workflow, run.input, id=self.name)
-        if self.workflow.max_recoveries is not None:
-            run.limit_recoveries(self.name, self.workflow.max_recoveries)
+        if self.max_recoveries is not None:
+            run.limit_recoveries(self.name, self.max_recoveries)
 
 
 class Package:
     """A named domain: entrypoints, workflows, executors and queues.
 
-    Runs are started by its `name`: a letter, then letters, digits, `_`, `.` and `-`.
+    Runs are started by its `name`: a letter, then letters, digits, `_`, `.` and `-`. `title` and
+    `description` are for people; `tags` are given to each of its runs.
     """
 
-    def __init__(self, name: str, *, title: str | None = None, queues: Sequence[Queue] = ()):
+    def __init__(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        queues: Sequence[Queue] = (),
+    ) -> None:
         if not isinstance(name, str) or not _NAME.match(name):
             raise InvalidPackage(
                 "package.name: must be 1 to 100 characters, a letter first, then letters, "
                 f"digits, '_', '.' and '-', got {name!r:.120}"
             )
+        where = f"package {name!r}"
         self.name = name
-        self.title = title or name
+        self.title = checked_title(title, f"{where}.title") or name
+        self.description = checked_description(description, f"{where}.description") or ""
+        self.tags = checked_tags(tags, f"{where}.tags")
         self.queues: list[Queue] = []
         self.entrypoints: dict[str, Entrypoint] = {}
         self.executors: dict[str, Executor] = {}
@@ -170,27 +183,29 @@ class Package:
     @overload
     def entrypoint(self, function: F) -> F: ...
     @overload
-    def entrypoint(self, *, name: str) -> Callable[[F], F]: ...
+    def entrypoint(self, **options: Unpack[EntrypointOptions]) -> Callable[[F], F]: ...
     def entrypoint(
-        self, function: Callable[..., Any] | None = None, *, name: str | None = None
+        self, function: Callable[..., Any] | None = None, **options: Unpack[EntrypointOptions]
     ) -> Any:
-        """Declare how runs begin: `@package.entrypoint`, or with a `name` if there are several.
+        """Declare how runs begin: `@package.entrypoint`, or with `EntrypointOptions`.
 
-        The function takes a `RunBuilder` and, optionally, the run's input.
+        The function takes a `RunBuilder` and, optionally, the run's input. If there are several,
+        each has a `name`.
         """
+        where = f"package {self.name!r}: entrypoint"
+        check_options(options, EntrypointOptions.__annotations__, where)
 
         def declare(function: F) -> F:
-            label = name or name_of(function)
-            check_id(label, f"package {self.name!r}: entrypoint name")
+            label = options.get("name") or name_of(function)
+            check_id(label, f"{where} name")
             if label in self.entrypoints:
-                raise InvalidPackage(
-                    f"package {self.name!r}: entrypoint {label!r} is declared twice"
-                )
+                raise InvalidPackage(f"{where} {label!r} is declared twice")
             if is_coroutine_function(function):
-                raise InvalidPackage(
-                    f"package {self.name!r}: entrypoint {label!r} must be a plain function"
-                )
-            self.entrypoints[label] = Entrypoint(label, function)
+                raise InvalidPackage(f"{where} {label!r} must be a plain function")
+            registration = Registration.of(
+                function, label, options, self.tags, f"{where} {label!r}"
+            )
+            self.entrypoints[label] = Entrypoint(self.name, label, function, registration)
             return function
 
         if function is None:
@@ -233,51 +248,41 @@ class Package:
     def workflow(self, function: Callable[P, R]) -> Workflow[P, R]: ...
     @overload
     def workflow(
-        self,
-        *,
-        name: str | None = None,
-        max_recoveries: int | None = None,
-        queue: str = DEFAULT_QUEUE,
-        retry: Retry | None = None,
-        timeout: timedelta | float | None = None,
-        pool: str | None = None,
+        self, **options: Unpack[WorkflowOptions]
     ) -> Callable[[Callable[P, R]], Workflow[P, R]]: ...
     def workflow(
-        self,
-        function: Callable[..., Any] | None = None,
-        *,
-        name: str | None = None,
-        max_recoveries: int | None = None,
-        queue: str = DEFAULT_QUEUE,
-        retry: Retry | None = None,
-        timeout: timedelta | float | None = None,
-        pool: str | None = None,
+        self, function: Callable[..., Any] | None = None, **options: Unpack[WorkflowOptions]
     ) -> Any:
-        """Declare a durable function as a whole run: `@package.workflow`, or with options.
+        """Declare a durable function as a whole run: `@package.workflow`, or `WorkflowOptions`.
 
         It takes a `StepContext`, then its typed input, and may be a coroutine. Start it with
         `runtime.start_run(function, input)`, or by the package's name and its own. If its worker
         dies more than `max_recoveries` times, the run fails; `list --dead` shows it.
         """
-        given = {"retry": retry, "timeout": timeout, "priority": 0, "pool": pool}
-        whole = isinstance(max_recoveries, int) and not isinstance(max_recoveries, bool)
-        if max_recoveries is not None and not (whole and 0 <= max_recoveries <= 1_000):
+        where = f"package {self.name!r}: workflow"
+        check_options(options, WorkflowOptions.__annotations__, where)
+        given = {name: options.get(name) for name in ("retry", "timeout", "pool")}
+        queue, most = options.get("queue", DEFAULT_QUEUE), options.get("max_recoveries")
+        whole = isinstance(most, int) and not isinstance(most, bool)
+        if most is not None and not (whole and 0 <= most <= 1_000):
             raise InvalidPackage(
-                f"package {self.name!r}: workflow.max_recoveries: must be a whole number from 0 "
-                f"to 1000, got {shown(max_recoveries)}"
+                f"{where}.max_recoveries: must be a whole number from 0 to 1000, got {shown(most)}"
             )
 
         def declare(function: Callable[P, R]) -> Workflow[P, R]:
-            label = name or name_of(function)
-            check_id(label, f"package {self.name!r}: workflow name")
-            options = _options(f"workflow {label!r}", queue, given)
-            made = Workflow(self.name, label, function, options, max_recoveries)
+            label = options.get("name") or name_of(function)
+            check_id(label, f"{where} name")
+            defaults = _options(f"workflow {label!r}", queue, {**given, "priority": 0})
+            made = Workflow(self.name, label, function, defaults, most)
             if label in self.entrypoints:
                 raise InvalidPackage(
                     f"package {self.name!r}: {label!r} is declared twice, as entrypoint or workflow"
                 )
+            registration = Registration.of(
+                function, label, options, self.tags, f"{where} {label!r}"
+            )
             self.add_executor(made)
-            self.entrypoints[label] = WorkflowEntrypoint(made)
+            self.entrypoints[label] = WorkflowEntrypoint(made, registration)
             return made
 
         if function is None:
@@ -314,6 +319,19 @@ class Package:
             )
         return self.entrypoints[name]
 
+    def describe(self) -> PackageDescription:
+        """All that is known of it, as values: for a list, a form, or a program."""
+        return PackageDescription(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            tags=self.tags,
+            entrypoints=tuple(each.describe() for each in self.entrypoints.values()),
+            kinds=tuple(self.executors),
+            executors=tuple(describe_executor(each) for each in self.executors.values()),
+            queues=tuple(queue.name for queue in self.queues),
+        )
+
     def prepare(self) -> None:
         """Check the whole declaration. Raises InvalidPackage."""
         if not self.entrypoints:
@@ -322,7 +340,7 @@ class Package:
                 "@package.entrypoint or @package.workflow"
             )
         for entrypoint in self.entrypoints.values():
-            entrypoint.signature.prepare()
+            entrypoint.prepare()
         for executor in self.executors.values():
             signature = getattr(executor, "signature", None)
             if isinstance(signature, Signature):

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import stepwell.executors as executors
+from stepwell.engine.descriptions import options_of, pool_of
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
-from stepwell.engine.signature import Signature, is_coroutine_function, signature_of
+from stepwell.engine.signature import Signature, signature_of
 from stepwell.engine.worker.pool_spec import FindPool
 from stepwell.executors.kinds import BUILT_IN, missing_library
 from stepwell.executors.pools.registered import RegisteredPools
-
-_DEFAULTS = ExecutorOptions()
 
 
 class Registry:
@@ -131,7 +130,7 @@ class Registry:
         )
 
     def _check_pool(self, executor: Executor) -> None:
-        pool = _options_of(executor).pool
+        pool = options_of(executor).pool
         if pool is not None:
             try:
                 self._find_pool(pool)
@@ -167,7 +166,7 @@ class Registry:
     def options(self, kind: str) -> ExecutorOptions:
         if kind in BUILT_IN:
             return BUILT_IN[kind].options
-        return _options_of(self.executor(kind))
+        return options_of(self.executor(kind))
 
     def kinds(self) -> Sequence[str]:
         return tuple(kind for kind in tuple(self._packages_of) if not self._why_not_here(kind))
@@ -187,12 +186,7 @@ class Registry:
 
     def pool_name(self, kind: str) -> str:
         """The name of the pool that runs steps of a kind."""
-        pool = self.options(kind).pool
-        if pool is not None:
-            return pool
-        executor = self.executor(kind)
-        body = executor.function if isinstance(executor, ExecutorFunction) else executor.execute
-        return "asyncio" if is_coroutine_function(body) else "thread"
+        return self.options(kind).pool or pool_of(self.executor(kind))
 
     def encode_input(self, kind: str, value: Any, path: str, limit: int) -> str:
         try:
@@ -204,11 +198,6 @@ class Registry:
         if signature is None:
             return encode(value, path, limit)
         return signature.encode_input(value, path, limit)
-
-
-def _options_of(executor: Executor) -> ExecutorOptions:
-    options = getattr(executor, "options", None)
-    return options if isinstance(options, ExecutorOptions) else _DEFAULTS
 
 
 def _owner(package: str | None) -> str:

@@ -11,8 +11,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from stepwell.cli.options import Command
 from stepwell.cli.session import Session
+from stepwell.engine.entrypoints import Entrypoint
 from stepwell.engine.errors import InvalidPackage
-from stepwell.engine.package import Entrypoint, Package
+from stepwell.engine.package import Package
 from stepwell.executors.registry import Registry
 
 

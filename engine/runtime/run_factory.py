@@ -96,6 +96,8 @@ class RunFactory:
             builder.metadata.update(labels.metadata)
         if isinstance(labels.tags, str) or not isinstance(labels.tags, Sequence):
             raise InvalidInput(f"tags: must be a list of strings, got {shown(labels.tags)}")
+        if found.tags:
+            builder.tags.extend(tag for tag in found.tags if tag not in labels.tags)
         builder.tags.extend(labels.tags)
         found.build(builder)
         if labels.name is not None:
