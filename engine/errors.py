@@ -7,7 +7,8 @@
     │   ├── InvalidGraph                   a cycle, a missing or duplicate step
     │   ├── InvalidPayload                 a value that is not JSON, or too large
     │   ├── InvalidPackage                 a package or executor declared wrongly
-    │   └── InvalidSettings                a setting out of range or unknown
+    │   ├── InvalidSettings                a setting out of range or unknown
+    │   └── NotTriggerable                 an entrypoint that may not be started from outside
     ├── NotFound                           no such run, step, artifact, package, kind, queue
     │   └── NoCheckpoint                   no checkpoint of this execution
     ├── Conflict                           the id is taken by something else
@@ -86,6 +87,12 @@ class InvalidSettings(InvalidInput):
     """A setting is unknown or out of range."""
 
     code: str = "invalid_settings"
+
+
+class NotTriggerable(InvalidInput):
+    """The author of an entrypoint does not let it be started from outside."""
+
+    code: str = "not_triggerable"
 
 
 class NotFound(StepwellError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from stepwell.engine.entrypoints import Entrypoint
 from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
 from stepwell.engine.exchange import NewRun
 from stepwell.engine.graph.builder import RunBuilder
@@ -103,6 +104,10 @@ class RunFactory:
         if labels.name is not None:
             builder.name = check_id(labels.name, "name")
         return builder.finish(found.name)
+
+    def find(self, package: str, entrypoint: str | None) -> Entrypoint:
+        """The entrypoint of these names. Raises NotFound with the nearest name, or InvalidInput."""
+        return self._find(package).find_entrypoint(entrypoint)
 
     def workflow(self, run: Run) -> Workflow[Any, Any] | None:
         """The workflow of a run; None if it has none, or its package is not registered here."""

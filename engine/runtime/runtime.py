@@ -54,6 +54,7 @@ from stepwell.engine.runtime.run_ends import RunEnds
 from stepwell.engine.runtime.run_factory import RunFactory, StartOptions
 from stepwell.engine.runtime.run_handle import RunHandle
 from stepwell.engine.runtime.starting import Starting
+from stepwell.engine.runtime.triggering import triggered
 from stepwell.engine.runtime.waiting import Waiting
 from stepwell.engine.runtime.working import Working
 from stepwell.engine.states import StepStatus
@@ -161,6 +162,18 @@ class Runtime:
         is wrong, and Conflict if `run_id` is taken; then nothing was stored.
         """
         return self._handle(self._starting.start(package, input, options))
+
+    def trigger(
+        self, target: str, input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[Any]:
+        """Start a run by name, on behalf of somebody outside; on return it is durable.
+
+        `target` is "package" or "package:entrypoint"; `input` is JSON as `str` or `bytes`, or
+        plain values. Raises NotTriggerable for what is declared with `trigger=False`, and
+        otherwise what `start_run` raises.
+        """
+        package, value, chosen = triggered(self._factory, target, input, options)
+        return self.start_run(package, value, **chosen)
 
     @overload
     def handle(self, run_id: str, of: TypedWorkflow[Coroutine[Any, Any, R]]) -> RunHandle[R]: ...
