@@ -6,12 +6,15 @@ import json
 import shlex
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from stepwell.cli.assignments import Assignment, json_or_text
+from stepwell.cli.shapes import Shape
 from stepwell.engine.errors import InvalidInput, InvalidPayload
+from stepwell.engine.input_schemas import schema_of_type
 from stepwell.engine.payloads.payload import encode, parse
 from stepwell.engine.payloads.types import payload_type
 
@@ -26,46 +29,104 @@ class RunInput:
     """
 
     def __init__(self, text: str | None, assignments: Sequence[str]) -> None:
-        self.value = None if text is None else parse(_source(text, "--input"), "--input")
-        # The fields whose value may have been meant as text, with that text.
-        self._unsure: dict[tuple[str, ...], str] = {}
+        self.given = None if text is None else parse(_source(text, "--input"), "--input")
+        self._assigned: dict[tuple[str, ...], list[str]] = {}
         if not assignments:
             return
         if text is None:
-            self.value = {}
-        if not isinstance(self.value, dict):
-            got = _kind(self.value)
+            self.given = {}
+        if not isinstance(self.given, dict):
+            got = _kind(self.given)
             raise InvalidInput(f"--set: the input must be an object for that, got {got}")
-        paths: dict[tuple[str, ...], str] = {}
         for assignment in assignments:
-            path, item = _assignment(assignment, "--set", "a.b=value")
+            path, _, typed = _split(assignment, "--set", "a.b=value")
             keys = tuple(path.split("."))
             if "" in keys:
                 raise InvalidInput(f"--set {path!r}: a part of the path is empty")
-            for other, text_of_other in paths.items():
-                if keys[: len(other)] == other or other[: len(keys)] == keys:
-                    raise InvalidInput(f"--set {path!r}: contradicts --set {text_of_other!r}")
-            paths[keys] = path
-            _put(self.value, keys, item, path)
-            typed = assignment.partition("=")[2]
-            if item != typed:
-                self._unsure[keys] = typed
+            for other in self._assigned:
+                shorter = min(len(keys), len(other))
+                if keys != other and keys[:shorter] == other[:shorter]:
+                    raise InvalidInput(f"--set {path!r}: contradicts --set {'.'.join(other)!r}")
+            self._assigned.setdefault(keys, []).append(typed)
+        for keys in self._assigned:
+            _put(copied(self.given, keys), keys, None)
 
-    def as_type(self, declared: Any) -> Any:
-        """The value; a field whose JSON does not fit the declared type is taken as the typed text,
-        if that fits. `declared` None means any type.
+    def as_type(self, declared: Any, schema: Mapping[str, Any] | None = None) -> Any:
+        """The value, with what was typed taken as the fields' types ask for.
+
+        `declared` None means any type; `schema` is the author's, None means that of the type.
+        Raises InvalidInput naming a field that is not there, or takes one of several values, or
+        no list.
         """
-        if declared is None:
-            return self.value
-        for keys, typed in self._unsure.items():
-            misfit = _misfit(self.value, declared)
-            if not misfit:
+        if not self._assigned:
+            return self.given
+        of_type = schema_of_type(declared)
+        by_hand = schema is not None and schema != of_type
+        shape = Shape.of(of_type if schema is None else schema)
+        by_name = shape if by_hand else Shape.of(schema_of_type(declared, by_alias=False))
+        fields = [
+            Assignment.of(keys, texts, shape, by_name) for keys, texts in self._assigned.items()
+        ]
+
+        def misfit(value: Any) -> int:
+            found = 0 if declared is None else _misfit(value, declared)
+            return found + (shape.misfit(value) if by_hand else 0)
+
+        value = self._chosen(fields, misfit)
+        wrong = misfit(value) > 0
+        for field in fields:
+            if wrong:
+                field.check_choices()
+            if field.unknown and self._is_ignored(field, fields, declared, misfit):
+                raise InvalidInput(field.unknown)
+        return value
+
+    def _chosen(self, fields: Sequence[Assignment], misfit: Callable[[Any], int]) -> Any:
+        """The value that fits best; each text is tried as JSON first."""
+        least = misfit(value := self._with(fields))
+        others = [other for each in fields for other in each.others()]
+        for field, index, candidate in others:
+            if not least:
                 break
-            with_text = _copied(self.value, keys)
-            _put(with_text, keys, typed, ".".join(keys))
-            if _misfit(with_text, declared) < misfit:
-                self.value = with_text
-        return self.value
+            before = field.chosen[index]
+            field.chosen[index] = candidate
+            tried = self._with(fields)
+            if (now := misfit(tried)) < least:
+                least, value = now, tried
+            else:
+                field.chosen[index] = before
+        return value
+
+    def _with(self, fields: Sequence[Assignment]) -> Any:
+        value = self.given
+        for field in fields:
+            value = copied(value, field.keys)
+            _put(value, field.keys, field.value)
+        return value
+
+    def _is_ignored(
+        self,
+        field: Assignment,
+        fields: Sequence[Assignment],
+        declared: Any,
+        misfit: Callable[[Any], int],
+    ) -> bool:
+        """Whether a field makes no difference, or none but to be refused."""
+        value = self._with(fields)
+        without = self._with([each for each in fields if each is not field])
+        if found := misfit(value):
+            return misfit(without) <= found
+        if declared is None:
+            return False
+        try:
+            adapter = payload_type(declared).adapter
+            read = [
+                adapter.validate_json(encode(each, "input"), by_alias=True, by_name=True)
+                for each in (value, without)
+            ]
+            return bool(read[0] == read[1])
+        except Exception:  # an author's type may raise anything; starting the run reports it
+            return False
 
 
 def _misfit(value: Any, declared: Any) -> int:
@@ -79,13 +140,6 @@ def _misfit(value: Any, declared: Any) -> int:
     except Exception:  # an author's validator, or `encode`; starting the run reports it
         return 0
     return 0
-
-
-def _copied(value: Any, keys: tuple[str, ...]) -> Any:
-    """A copy of the objects on the path to a field."""
-    if not keys or not isinstance(value, dict):
-        return value
-    return {**value, keys[0]: _copied(value.get(keys[0]), keys[1:])}
 
 
 def pairs(assignments: Sequence[str], flag: str) -> dict[str, Any] | None:
@@ -129,20 +183,30 @@ def _source(text: str, name: str) -> str | bytes:
 
 
 def _assignment(text: str, flag: str, form: str) -> tuple[str, Any]:
+    key, _, value = _split(text, flag, form)
+    return key, json_or_text(value)
+
+
+def _split(text: str, flag: str, form: str) -> tuple[str, str, str]:
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise InvalidInput(f"{flag} {text!r}: must be {form}")
-    try:
-        return key, parse(value, key)
-    except InvalidPayload:
-        return key, value
+    return key, separator, value
 
 
-def _put(target: dict[str, Any], keys: tuple[str, ...], item: Any, path: str) -> None:
+def copied(value: Any, keys: tuple[str, ...]) -> Any:
+    """A copy of the objects on the path to a field."""
+    if not keys or not isinstance(value, dict):
+        return value
+    below = {keys[0]: copied(value[keys[0]], keys[1:])} if keys[0] in value else {}
+    return {**value, **below}
+
+
+def _put(target: dict[str, Any], keys: tuple[str, ...], item: Any) -> None:
     for index, key in enumerate(keys[:-1]):
         below = target.setdefault(key, {})
         if not isinstance(below, dict):
-            here = ".".join(keys[: index + 1])
+            path, here = ".".join(keys), ".".join(keys[: index + 1])
             raise InvalidInput(f"--set {path!r}: {here!r} is {_kind(below)}, not an object")
         target = below
     target[keys[-1]] = item

@@ -11,10 +11,14 @@ import click
 from stepwell.cli.inputs import RunInput, pairs
 from stepwell.cli.lookup import LAST
 from stepwell.cli.session import Session
-from stepwell.engine.errors import InvalidInput, StepwellError
+from stepwell.engine.entrypoints import Entrypoint
+from stepwell.engine.errors import InvalidInput, InvalidPackage
 from stepwell.engine.package import Package
 from stepwell.engine.runtime.run_handle import RunHandle
 from stepwell.engine.runtime.runtime import Runtime
+
+# The limit of payloads is checked where the run is made.
+_UNLIMITED = 1 << 62
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +34,8 @@ _OPTIONS = (
         metavar="K=V",
         multiple=True,
         help="Set one field of the input; K may be a path such as a.b, V is JSON if it parses "
-        "and fits the field, and else text. Repeatable.",
+        "and fits the field, and else text. Repeat it for a list. Behind PACKAGE, --help lists "
+        "the fields.",
     ),
     click.option("--name", help="The run's name."),
     click.option("--run-id", metavar="ID", help="The run's id.  [default: a new one]"),
@@ -71,10 +76,11 @@ class Start:
         value = RunInput(given["input"], given["assignments"])
         metadata = pairs(given["metadata"], "--metadata")
         session.check_package(package)
+        found = _entrypoint(session.apps.package(package), entrypoint or None)
         return cls(
             package=package,
             entrypoint=entrypoint or None,
-            input=value.as_type(_declared(session.apps.package(package), entrypoint or None)),
+            input=value.given if found is None else _checked(session, value, found, target),
             name=given["name"],
             run_id=given["run_id"],
             metadata=metadata,
@@ -94,9 +100,27 @@ class Start:
         )
 
 
-def _declared(package: Package, entrypoint: str | None) -> Any:
-    """The type of an entrypoint's input; None for any, or if starting it will report an error."""
+def _entrypoint(package: Package, name: str | None) -> Entrypoint | None:
+    """The entrypoint; None if the package is declared wrongly, which opening it will report.
+
+    Raises NotFound or InvalidInput.
+    """
     try:
-        return package.find_entrypoint(entrypoint).signature.input_type
-    except (StepwellError, StopIteration):
+        package.prepare()
+    except InvalidPackage:
         return None
+    return package.find_entrypoint(name)
+
+
+def _checked(session: Session, value: RunInput, entrypoint: Entrypoint, target: str) -> Any:
+    """The input as the entrypoint takes it. Raises InvalidInput naming the field."""
+    try:
+        signature = entrypoint.signature
+        found = value.as_type(signature.input_type, entrypoint.input_schema)
+        signature.encode_input(found, "input", _UNLIMITED)
+    except InvalidInput as error:
+        command = click.get_current_context().info_name or ""
+        hint = session.again(command, target, "--help")
+        text = str(error)
+        raise type(error)(f"{text}{'' if text.endswith('?') else ';'} see {hint}") from None
+    return found

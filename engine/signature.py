@@ -98,6 +98,11 @@ class Signature:
     def takes_input(self) -> bool:
         return self._shape[1] is not None
 
+    @property
+    def needs_input(self) -> bool:
+        """Whether it takes an input that has no default."""
+        return self.takes_input and not self._shape[2]
+
     @cached_property
     def input_type(self) -> Any:
         """The annotation of the input, or None if it takes any JSON."""

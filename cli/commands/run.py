@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from stepwell.cli.input_help import StartCommand
 from stepwell.cli.logs import show_log
 from stepwell.cli.lookup import find_run
-from stepwell.cli.options import SECONDS, Command, settings_options
+from stepwell.cli.options import SECONDS, settings_options
 from stepwell.cli.run_loop import work_until_end
 from stepwell.cli.session import Session
 from stepwell.cli.starting import Start, start_options
 
 
-@click.command(cls=Command)
+@click.command(cls=StartCommand)
 @click.argument("target", metavar="[PACKAGE[:ENTRYPOINT]]", required=False)
 @start_options
 @click.option("--resume", metavar="RUN", help="Continue this run instead of starting one.")

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from stepwell.cli.options import Command, settings_options
+from stepwell.cli.input_help import StartCommand
+from stepwell.cli.options import settings_options
 from stepwell.cli.session import Session
 from stepwell.cli.starting import Start, start_options
 
 
-@click.command(cls=Command)
+@click.command(cls=StartCommand)
 @click.argument("target", metavar="PACKAGE[:ENTRYPOINT]")
 @start_options
 @settings_options

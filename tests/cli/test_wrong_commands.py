@@ -51,7 +51,20 @@ CASES: list[tuple[str, int, str]] = [
     ("run sample:start --set ok", 2, "--set 'ok': must be a.b=value"),
     ("run sample:start --set =1", 2, "--set '=1': must be a.b=value"),
     ("run sample:start --set a..b=1", 2, "--set 'a..b': a part of the path is empty"),
-    ("run sample:start --set a=1 --set a=2", 2, "--set 'a': contradicts --set 'a'"),
+    ("run sample:start --set ok=1 --set ok=2", 2, "input.ok: is set 2 times, but is of type integ"),
+    (
+        "run sample:start --set okk=1",
+        2,
+        "input.okk: there is no such field; did you mean 'ok'? see ",
+    ),
+    (
+        "start sample:start --set ok.a=1",
+        2,
+        "input.ok.a: there is no such field; input.ok is of typ",
+    ),
+    ("start sample:start --set gates=1 --set ok=x", 2, "input.ok: input should be a valid integer"),
+    ("start smple --help", 3, "there is no package 'smple'; did you mean 'sample'?"),
+    ("start sample:strat --help", 3, "package 'sample' has no entrypoint 'strat'; did you mean 's"),
     ("run sample:start --set a.b=1 --set a=2", 2, "--set 'a': contradicts --set 'a.b'"),
     ('run sample:start --input {"a":1} --set a.b=1', 2, "--set 'a.b': 'a' is a number, not an obj"),
     (
