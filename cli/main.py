@@ -48,7 +48,7 @@ COMMANDS = {
     "status": ("overview:status", "Show the store at a glance."),
     "queues": ("overview:queues", "List queues with what is in them."),
     "workers": ("overview:workers", "List workers that have not stopped."),
-    "packages": ("packages:packages", "List packages with their entrypoints and kinds."),
+    "packages": ("packages:packages", "List packages with their entrypoints, or show one in full."),
     "config": ("config:config", "Show all settings, and where each one comes from."),
     "verify": ("verify:verify", "Check a store and everything in it while workers go on."),
     "db": ("db:db", "Look after the store's schema."),

@@ -6,46 +6,50 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema
 
+from stepwell.cli.input_help import fields_of, type_name
 from stepwell.cli.options import Command
+from stepwell.cli.output import Output, width
 from stepwell.cli.session import Session
-from stepwell.engine.entrypoints import Entrypoint
-from stepwell.engine.errors import InvalidPackage
+from stepwell.cli.shapes import Shape
+from stepwell.engine.descriptions import (
+    EntrypointDescription,
+    ExecutorDescription,
+    PackageDescription,
+)
+from stepwell.engine.errors import InvalidPackage, NotFound
 from stepwell.engine.package import Package
 from stepwell.executors.registry import Registry
 
+# So many characters of the names of an input's fields are shown in the table.
+SHORT_INPUT = 40
+
 
 @click.command(cls=Command)
+@click.argument("name", metavar="[PACKAGE]", required=False)
 @click.pass_obj
-def packages(session: Session) -> None:
-    """List packages with their entrypoints and kinds.
+def packages(session: Session, name: str | None) -> None:
+    """List packages with their entrypoints, or show one in full.
 
+<<<<<<< HEAD
     Opens no store. With --json, each entrypoint comes with the JSON schema of its input.
+=======
+    Opens no store. --json gives everything, with the JSON schema of each input. An installed
+    package that is broken is told by name, on stderr.
+>>>>>>> 67f6478 (Show all that is known of packages, in a table or one in full)
     """
     out = session.output
     found = _sound(session)
-    if out.json:
-        out.value([_description(package) for package in found])
-        return
-    for index, package in enumerate(found):
-        if index:
-            out.line()
-        out.fields(
-            {
-                "package": package.name,
-                "title": package.title if package.title != package.name else "",
-                "entrypoints": "\n".join(
-                    f"{name}({summary(_schema(entrypoint))})"
-                    for name, entrypoint in package.entrypoints.items()
-                ),
-                "kinds": "\n".join(package.executors),
-                "queues": "\n".join(queue.name for queue in package.queues),
-            }
-        )
-    if not found:
-        out.say("no packages; install one, or name one with --app module:attribute")
+    if name is not None:
+        told = _named(session, name, found)
+        if out.json:
+            out.value(told)
+        else:
+            _show(told, out)
+    elif out.json:
+        out.value([package.describe() for package in found])
+    else:
+        _list([package.describe() for package in found], out)
 
 
 def _sound(session: Session) -> list[Package]:
@@ -61,64 +65,98 @@ def _sound(session: Session) -> list[Package]:
     return list(registry.packages.values())
 
 
-def _description(package: Package) -> dict[str, Any]:
-    return {
-        "name": package.name,
-        "title": package.title,
-        "entrypoints": [
-            {
-                "name": name,
-                "takes_input": entrypoint.signature.takes_input,
-                "input_schema": _schema(entrypoint),
-            }
-            for name, entrypoint in package.entrypoints.items()
-        ],
-        "kinds": list(package.executors),
-        "queues": [queue.name for queue in package.queues],
-    }
+def _named(session: Session, name: str, found: list[Package]) -> PackageDescription:
+    """One of the packages. Raises NotFound."""
+    session.check_package(name)
+    for package in found:
+        if package.name == name:
+            return package.describe()
+    raise NotFound(f"package {name!r} is declared wrongly and was left out")
 
 
-def _schema(entrypoint: Entrypoint) -> dict[str, Any] | None:
-    """The JSON schema of its input; None if it takes none, {} if there is no schema."""
-    wanted = entrypoint.signature.input_type
-    try:
-        return None if wanted is None else TypeAdapter(wanted).json_schema()
-    except PydanticInvalidForJsonSchema:
-        return {}
-
-
-def summary(schema: Mapping[str, Any] | None) -> str:
-    """A schema in a few words: `id: string, items: string[], note?: string`."""
-    if schema is None:
-        return ""
-    shape = _object(schema, schema.get("$defs", {}))
-    if "properties" not in shape:
-        return _type(schema)
-    required = shape.get("required", ())
-    return ", ".join(
-        f"{name}{'' if name in required else '?'}: {_type(part)}"
-        for name, part in shape["properties"].items()
+def _list(found: list[PackageDescription], out: Output) -> None:
+    if not found:
+        out.say("no packages; install one, or name one with --app module:attribute")
+    out.table(
+        ["package", "entrypoint", "type", "input", "description"],
+        (
+            (package.name, each.name, each.type, _names(each.input_schema), _about(package, each))
+            for package in found
+            for each in package.entrypoints
+        ),
     )
 
 
-def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema that a schema refers to, also if null is an alternative."""
-    parts = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
-    if len(parts) == 1:
-        schema = parts[0]
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    found: Mapping[str, Any] = definitions.get(name, schema)
-    return found
+def _names(schema: Mapping[str, Any] | None) -> str:
+    """The names of an input's fields, or its type; empty without one."""
+    if schema is None:
+        return ""
+    shape = Shape.of(schema)
+    said = ", ".join(shape.fields) or type_name(shape)
+    return said if len(said) <= SHORT_INPUT else f"{said[: SHORT_INPUT - 1]}…"
 
 
-def _type(schema: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "enum" in schema:
-        return " | ".join(repr(value) for value in schema["enum"])
-    if "anyOf" in schema:
-        return " | ".join(_type(part) for part in schema["anyOf"])
-    kind = schema.get("type", "any")
-    if kind == "array":
-        return f"{_type(schema.get('items', {}))}[]"
-    return str(schema.get("format", kind))
+def _input(schema: Mapping[str, Any] | None) -> str:
+    """The fields of an input, one a line; empty without one."""
+    if schema is None:
+        return ""
+    fields = [*fields_of(schema)]
+    if not fields:
+        return type_name(Shape.of(schema))
+    names = [f"{each.path}={each.type}" for each in fields]
+    widest = max(map(width, names))
+    return "\n".join(
+        f"{name}{' ' * (widest - width(name))}  {each.said}".rstrip()
+        for name, each in zip(names, fields, strict=True)
+    )
+
+
+def _about(package: PackageDescription, entrypoint: EntrypointDescription) -> str:
+    """What an entrypoint is for, or else its package."""
+    title = entrypoint.title if entrypoint.title != entrypoint.name else ""
+    of_package = package.title if package.title != package.name else ""
+    return entrypoint.description or title or package.description or of_package
+
+
+def _show(package: PackageDescription, out: Output) -> None:
+    out.fields(
+        {
+            "package": package.name,
+            "title": package.title if package.title != package.name else "",
+            "description": package.description,
+            "tags": ", ".join(package.tags),
+            "queues": ", ".join(package.queues),
+        }
+    )
+    for each in package.entrypoints:
+        out.line()
+        out.fields(
+            {
+                each.type: each.name,
+                "title": each.title if each.title != each.name else "",
+                "description": each.description,
+                "tags": ", ".join(each.tags),
+                "trigger": "" if each.trigger else "no, only start_run and the command line",
+                "recoveries": each.max_recoveries,
+                "input": _input(each.input_schema),
+            }
+        )
+    if package.executors:
+        out.line()
+    out.table(
+        ["kind", "queue", "pool", "attempts", "timeout", "priority", "input"],
+        map(_row, package.executors),
+    )
+
+
+def _row(executor: ExecutorDescription) -> tuple[Any, ...]:
+    attempts = None if executor.retry is None else executor.retry["max_attempts"]
+    return (
+        executor.kind,
+        executor.queue,
+        executor.pool,
+        attempts,
+        executor.timeout,
+        executor.priority,
+        _names(executor.input_schema),
+    )

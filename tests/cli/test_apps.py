@@ -126,11 +126,21 @@ def test_broken_installed_packages_are_reported_and_the_others_load(
     result = cli("--app", "shed:good", "packages")
 
     assert result.exit_code == 0
-    assert "package      good\n" in result.stdout
+    assert "\ngood     start " in result.stdout
     first, second, third = result.stderr.splitlines()
     assert first.startswith("warning: package 'a' could not be loaded: AttributeError: ")
     assert second.startswith("warning: package 'd' could not be loaded: ModuleNotFoundError: ")
     assert third.startswith("warning: package 'b' is left out: package 'empty' has no entrypoint")
+
+    named = cli("--app", "shed:good", "packages", "empty")
+
+    assert named.exit_code == 3
+    assert named.stderr.splitlines() == [
+        first,
+        second,
+        third,
+        "error: package 'empty' is declared wrongly and was left out",
+    ]
 
 
 def test_a_named_package_takes_the_place_of_an_installed_one(installed: Installed) -> None:

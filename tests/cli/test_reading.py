@@ -379,10 +379,17 @@ def test_packages(cli: CommandLine) -> None:
     start, two = package["entrypoints"]
     assert start["input_schema"]["properties"]["ok"]["type"] == "integer"
     assert (two["takes_input"], two["input_schema"]) == (False, None)
-    text = cli.sample("packages").stdout
-    assert (
-        "entrypoints  start(ok?: integer, fail?: integer, gates?: string[], files?: boolean, "
-        "note?: string)\n             two()\n" in text
+    assert start["type"] == "entrypoint"
+    first, *_ = package["executors"]
+    assert (first["kind"], first["pool"], first["input_schema"]) == (
+        "sample.ok",
+        "thread",
+        {"type": "string"},
+    )
+    assert cli.sample("packages").stdout == (
+        "PACKAGE  ENTRYPOINT  TYPE        INPUT                         DESCRIPTION\n"
+        "sample   start       entrypoint  ok, fail, gates, files, note  The sample\n"
+        "sample   two         entrypoint                                The sample\n"
     )
 
 
