@@ -63,6 +63,20 @@ loaded is reported on stderr, and the others load. `--app module:attribute` (mod
 folder come first) or `--app path/to/file.py:attribute` names further packages; the attribute is a
 `Package` or a list of them. Such a package replaces an installed one of the same name."""
 
+_INPUT = """\
+## The input of a run
+
+`run` and `start` take the input as JSON (`--input`), or field by field (`--set`), or both; a field
+that is set replaces the given one. `stepwell start PACKAGE --help` lists the fields with type,
+default and description, and `stepwell start PACKAGE:ENTRYPOINT --help` those of one entrypoint.
+
+The type of a field says what the text behind `--set` means. It is JSON if that fits the type, and
+else the text itself: `--set id=7` is the text `7` for a text field and a number for others.
+`yes`, `no`, `on` and `off` are truth values where only those fit, and `null` is null where that is
+allowed. A path such as `a.b` leads into an object. For a list, set its field once for each value;
+one value alone, if it is no list in JSON, makes a list of one. A field that there is not, or a
+choice that there is not, is refused with the nearest one before anything is stored."""
+
 _SIGNALS = """\
 ## Signals
 
@@ -90,7 +104,7 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield from (_INTRODUCTION, "", _SETTINGS)
     yield from _settings()
-    yield from ("", _PACKAGES, "", _SIGNALS, "", "## Exit codes", "")
+    yield from ("", _PACKAGES, "", _INPUT, "", _SIGNALS, "", "## Exit codes", "")
     yield from ("| code | meaning |", "|---|---|")
     yield from (f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items())
     yield from ("", "## Commands", "")

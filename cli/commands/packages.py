@@ -31,12 +31,8 @@ SHORT_INPUT = 40
 def packages(session: Session, name: str | None) -> None:
     """List packages with their entrypoints, or show one in full.
 
-<<<<<<< HEAD
-    Opens no store. With --json, each entrypoint comes with the JSON schema of its input.
-=======
-    Opens no store. --json gives everything, with the JSON schema of each input. An installed
+        Opens no store. --json gives everything, with the JSON schema of each input. An installed
     package that is broken is told by name, on stderr.
->>>>>>> 67f6478 (Show all that is known of packages, in a table or one in full)
     """
     out = session.output
     found = _sound(session)

@@ -118,7 +118,7 @@ class Runtime:
 
     @property
     def packages(self) -> Mapping[str, Package]:
-        """The registered packages by name."""
+        """The registered packages by name; `describe()` of one tells all about it."""
         return dict(self._packages)
 
     @property
