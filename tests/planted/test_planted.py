@@ -14,7 +14,7 @@ from tests.planted.trees import Tree, locked, shared_entries
 
 FAULTS = faults()
 # So many faults are planted.
-PLANTED = 105
+PLANTED = 106
 # These are planted for real in an ordinary run; `make mutants` plants all.
 SAMPLE = ("01-", "12-", "49-")
 
@@ -45,7 +45,8 @@ def test_says_what_it_is_and_names_tests_that_are_there(fault: Fault) -> None:
 
 def test_faults_are_numbered_and_spread_over_the_product() -> None:
     numbers = [fault.number for fault in FAULTS]
-    assert numbers == list(range(1, PLANTED + 1))
+    assert numbers == sorted(set(numbers))  # with gaps, as several are written at a time
+    assert len(numbers) == PLANTED
     paths = {path for fault in FAULTS for path in fault.paths}
     for room in (
         "engine/",
