@@ -66,16 +66,16 @@ folder come first) or `--app path/to/file.py:attribute` names further packages; 
 _INPUT = """\
 ## The input of a run
 
-`run` and `start` take the input as JSON (`--input`), or field by field (`--set`), or both; a field
-that is set replaces the given one. `stepwell start PACKAGE --help` lists the fields with type,
-default and description, and `stepwell start PACKAGE:ENTRYPOINT --help` those of one entrypoint.
+`run` and `start` take the input as JSON (`--input`), field by field (`--set`), or both; `--set`
+replaces a field of `--input`. `stepwell start PACKAGE --help` lists the fields with their types,
+defaults and descriptions; `stepwell start PACKAGE:ENTRYPOINT --help` lists those of one entrypoint.
 
-The type of a field says what the text behind `--set` means. It is JSON if that fits the type, and
-else the text itself: `--set id=7` is the text `7` for a text field and a number for others.
-`yes`, `no`, `on` and `off` are truth values where only those fit, and `null` is null where that is
-allowed. A path such as `a.b` leads into an object. For a list, set its field once for each value;
-one value alone, if it is no list in JSON, makes a list of one. A field that there is not, or a
-choice that there is not, is refused with the nearest one before anything is stored."""
+The type of the field decides how the text behind `--set` is read. It is JSON if that fits the type,
+and otherwise the text itself: `--set id=7` is the text `7` for a text field, and the number 7 for
+others. A field that only takes true or false also accepts `yes`, `no`, `on` and `off`. `null` is
+null if the field may be null. A path such as `a.b` leads into an object. To fill a list, repeat
+`--set` for each value; a single value that is not a JSON list becomes a list of one. An unknown
+field or choice is refused before anything is stored, and the message suggests the nearest one."""
 
 _SIGNALS = """\
 ## Signals

@@ -31,8 +31,8 @@ SHORT_INPUT = 40
 def packages(session: Session, name: str | None) -> None:
     """List packages with their entrypoints, or show one in full.
 
-        Opens no store. --json gives everything, with the JSON schema of each input. An installed
-    package that is broken is told by name, on stderr.
+    Opens no store. With --json, each entrypoint and executor comes with the JSON schema of its
+    input. An installed package that is broken is reported by name, on stderr.
     """
     out = session.output
     found = _sound(session)

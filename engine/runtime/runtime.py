@@ -118,7 +118,7 @@ class Runtime:
 
     @property
     def packages(self) -> Mapping[str, Package]:
-        """The registered packages by name; `describe()` of one tells all about it."""
+        """The registered packages by name; `describe()` returns what is known of one."""
         return dict(self._packages)
 
     @property
@@ -166,11 +166,11 @@ class Runtime:
     def trigger(
         self, target: str, input: Any = None, **options: Unpack[StartOptions]
     ) -> RunHandle[Any]:
-        """Start a run by name, on behalf of somebody outside; on return it is durable.
+        """Start a run by name, for somebody outside the author's code; it is durable on return.
 
         `target` is "package" or "package:entrypoint"; `input` is JSON as `str` or `bytes`, or
-        plain values. Raises NotTriggerable for what is declared with `trigger=False`, and
-        otherwise what `start_run` raises.
+        plain values. Raises NotTriggerable if the entrypoint is declared with `trigger=False`, and
+        whatever `start_run` raises.
         """
         package, value, chosen = triggered(self._factory, target, input, options)
         return self.start_run(package, value, **chosen)
