@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import math
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from stepwell.cli.session import Session
+from stepwell.engine.duration_checks import MAX_WAIT, check_duration
 from stepwell.engine.errors import InvalidInput
 from stepwell.engine.ids import check_id
 from stepwell.engine.settings import Settings
@@ -136,7 +136,7 @@ def settings_options(function: F) -> F:
         span = f" {meta['low']:g} to {meta['high']:g} {unit}." if "low" in meta else ""
         option = click.option(
             f"--{field.name.replace('_', '-')}",
-            metavar="full|relaxed" if not unit else "SECONDS" if unit == "seconds" else "N",
+            metavar="full|relaxed" if not unit else "TIME" if unit == "seconds" else "N",
             expose_value=False,
             callback=_remember,
             help=f"{meta['text'][:1].upper()}{meta['text'][1:]}.{span}  [default: {field.default}]",
@@ -145,22 +145,19 @@ def settings_options(function: F) -> F:
     return function
 
 
-class Seconds(click.ParamType[float]):
-    """A positive number of seconds."""
+class Time(click.ParamType[float]):
+    """A duration over 0: seconds, or text such as `1h30m`. The command gets it as seconds."""
 
-    name = "seconds"
+    name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number. Fails for anything but a positive, finite number."""
+        """The duration in seconds. Fails if it is none, or out of range."""
         try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not 0 < number < math.inf:
-            self.fail(f"must be a number of seconds over 0, got {value!r}", param, ctx)
-        return number
+            return check_duration(value, "", MAX_WAIT).total_seconds()
+        except InvalidInput as error:
+            self.fail(str(error).removeprefix(": "), param, ctx)
 
 
-SECONDS = Seconds()
+TIME = Time()

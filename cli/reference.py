@@ -32,6 +32,7 @@ and `NO_COLOR` turns colours off.
 
 Where a command takes RUN, give the run's id, the beginning of it (at least 4 characters, and of
 one run only), or `last` for the run started last. Commands that only read never create a store.
+TIME is a [duration](reference/settings.md#durations): seconds, or text such as `1h30m`.
 
 If the output of `run` or `start` cannot be written, because stdout is closed or full, a message on
 stderr says so; the exit code is that of the run anyway."""
@@ -82,7 +83,7 @@ _SIGNALS = """\
 
 `run` and `worker` drain: at the first SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed;
 under `nohup` it remains ignored) they claim no more steps, running steps
-may finish within `--grace` seconds, and the rest is given back without being charged an attempt.
+may finish within `--grace`, and the rest is given back without being charged an attempt.
 A second signal stops at once and gives running steps back; a third ends the process, and leases
 lapse. The process ends within `--grace` plus two seconds, even if steps have left threads and
 children in it; steps of the process pool may take `--kill-grace` more until they are killed.

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from stepwell.engine.durations import FORMS, Duration, read_duration
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -45,14 +47,15 @@ class VirtualClock:
         """Seconds moved so far."""
         return self._monotonic
 
-    def advance(self, delta: timedelta | float) -> None:
-        """Move forward by `delta`, a timedelta or seconds."""
-        if not isinstance(delta, timedelta):
-            delta = timedelta(seconds=delta)
-        if delta < timedelta(0):
-            raise ValueError(f"a clock moves forward only, got {delta}")
-        self._micros += delta // _MICROSECOND
-        self._monotonic += delta.total_seconds()
+    def advance(self, delta: Duration) -> None:
+        """Move forward by a duration: seconds, a timedelta, or text such as "1h30m"."""
+        by = read_duration(delta)
+        if by is None or by < timedelta(0):
+            raise ValueError(
+                f"a clock moves forward only, by a duration ({FORMS}), got {delta!r:.80}"
+            )
+        self._micros += by // _MICROSECOND
+        self._monotonic += by.total_seconds()
 
 
 def pause(seconds: float) -> None:

@@ -41,6 +41,8 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+from stepwell.engine.durations import FORMS, Duration, duration_text, read_duration
+
 # The longest delay that may be requested before another attempt.
 MAX_DELAY = timedelta(days=366)
 # The longest code of a failure, in characters.
@@ -210,7 +212,7 @@ class Retryable(StepError):
 
 
 class RetryAfter(Retryable):
-    """Try again after `delay` (a timedelta, or seconds), in place of the policy's own delay.
+    """Try again after `delay`, a duration, in place of the policy's own delay.
 
     A negative delay means now: the requested time has passed. Raises InvalidInput for a delay of
     more than 366 days.
@@ -218,7 +220,7 @@ class RetryAfter(Retryable):
 
     def __init__(
         self,
-        delay: timedelta | float,
+        delay: Duration,
         code: str = "retry_after",
         message: str = "",
         *,
@@ -277,15 +279,13 @@ def _code(code: object) -> str:
         return type(code).__name__[:MAX_CODE]
 
 
-def _delay(delay: timedelta | float) -> timedelta:
-    try:
-        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=max(delay, 0))
-    except (TypeError, ValueError, OverflowError):
-        wait = None
+def _delay(delay: Duration) -> timedelta:
+    over = isinstance(delay, (int, float)) and delay < 0
+    wait = timedelta(0) if over else read_duration(delay)
     if wait is None or wait > MAX_DELAY:
         raise InvalidInput(
-            f"RetryAfter: delay must be a timedelta or seconds up to "
-            f"{MAX_DELAY.total_seconds():.0f} ({MAX_DELAY.days} days), got {shown(delay)}"
+            f"RetryAfter.delay: must be a duration up to {duration_text(MAX_DELAY)} ({FORMS}), "
+            f"got {shown(delay)}"
         )
     return max(wait, timedelta(0))
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from stepwell.engine.clock import duration_micros
+from stepwell.engine.duration_checks import check_duration
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import Conflict, InvalidInput, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import KeyValue
@@ -41,17 +43,19 @@ class KeyValueStore:
         key: str,
         value: Any,
         *,
-        expires_in: timedelta | float | None = None,
+        expires_in: Duration | None = None,
         version: int | None = None,
     ) -> int:
         """Store a value; returns its version.
 
-        `expires_in` is a timedelta or seconds. With `version`, it is stored only if the entry has
+        `expires_in` is a duration. With `version`, it is stored only if the entry has
         that version, or, for 0, if there is no entry; otherwise raises Conflict.
         """
         check_id(key, "kv.key", MAX_KEY_BYTES)
         text = encode(value, f"kv {key!r}", self._limit)
-        micros = None if expires_in is None else _expiry(expires_in)
+        micros = None
+        if expires_in is not None:
+            micros = duration_micros(check_duration(expires_in, "kv.expires_in", MAX_EXPIRY))
         _check_version(version)
         stored = self.store.kv_set(key, text, expires_in=micros, version=version)
         if stored is None:
@@ -79,16 +83,3 @@ def _check_version(version: object) -> None:
     whole = isinstance(version, int) and not isinstance(version, bool)
     if version is not None and not (whole and 0 <= version < 1 << 63):  # type: ignore[operator]
         raise InvalidInput(f"kv.version: must be a whole number from 0 on, got {shown(version)}")
-
-
-def _expiry(value: timedelta | float) -> int:
-    try:
-        delta = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    except (TypeError, ValueError, OverflowError):
-        delta = None
-    if delta is None or isinstance(value, bool) or not timedelta(0) < delta <= MAX_EXPIRY:
-        raise InvalidInput(
-            "kv.expires_in: must be a timedelta or seconds, over 0 and at most "
-            f"{MAX_EXPIRY.days} days, got {shown(value)}"
-        )
-    return duration_micros(delta)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
+from stepwell.engine.durations import Lasting, read_duration
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 
 T = TypeVar("T")
@@ -145,18 +146,23 @@ class Queue:
 
     `max_in_flight` bounds the running steps over all workers, `max_per_worker` those of each;
     None means no bound. Only workers that have all of `labels` claim from the queue.
-    `rate_limit` allows that many claims per `rate_period`, refilled steadily, with bursts of up to
-    `burst` (default: `rate_limit`). After a quiet time, one period may see a burst and the refill;
-    with `burst=1` it never sees more than `rate_limit`.
+    `rate_limit` allows that many claims per `rate_period` (a duration), refilled steadily, with
+    bursts of up to `burst` (default: `rate_limit`). After a quiet time, one period may see a burst
+    and the refill; with `burst=1` it never sees more than `rate_limit`.
     """
 
     name: str
     max_in_flight: int | None = None
     rate_limit: float | None = None
-    rate_period: timedelta = timedelta(seconds=1)
+    rate_period: Lasting[timedelta] = field(default=cast("Any", timedelta(seconds=1)))
     burst: int | None = None
     max_per_worker: int | None = None
     labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        period = read_duration(self.rate_period)
+        if period is not None:  # else it is refused, by its name, where the queue is declared
+            object.__setattr__(self, "rate_period", period)
 
 
 @dataclass(frozen=True, slots=True)

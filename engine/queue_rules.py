@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from math import ceil
 
+from stepwell.engine.duration_checks import check_duration
 from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import Queue, QueueStatus
@@ -34,12 +35,7 @@ def check_queue(queue: Queue) -> Queue:
         )
     if rate is None and queue.burst is not None:
         raise InvalidInput(f"{where}.burst: needs a rate_limit")
-    period = queue.rate_period
-    if not isinstance(period, timedelta) or not timedelta(0) < period <= MAX_PERIOD:
-        raise InvalidInput(
-            f"{where}.rate_period: must be a timedelta over 0 and at most {MAX_PERIOD.days} "
-            f"days, got {period!r}"
-        )
+    check_duration(queue.rate_period, f"{where}.rate_period", MAX_PERIOD)
     return queue
 
 

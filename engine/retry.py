@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, cast
 
 import stepwell.engine as engine
+from stepwell.engine.duration_checks import check_duration
+from stepwell.engine.durations import Lasting
 from stepwell.engine.errors import (
     MAX_DELAY,
     InvalidInput,
@@ -20,6 +22,7 @@ from stepwell.engine.errors import (
 from stepwell.engine.payloads.payload import decode, encode
 
 MAX_WAIT = MAX_DELAY.total_seconds()
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,15 @@ class Retry:
 
     `max_attempts` includes the first one. The delay after attempt n is `initial` ("fixed"),
     `initial * n` ("linear") or `initial * multiplier ** (n - 1)` ("exponential"), at most
-    `maximum`, plus a random part of up to `jitter` times itself. `retry_on` limits retries to
-    these exception types (or their names, or error codes); empty means any.
+    `maximum`, plus a random part of up to `jitter` times itself. Both are durations, and read as
+    seconds. `retry_on` limits retries to these exception types (or their names, or error codes);
+    empty means any.
     """
 
     max_attempts: int = 3
     wait: Literal["fixed", "linear", "exponential"] = "exponential"
-    initial: timedelta | float = 1.0
-    maximum: timedelta | float = 300.0
+    initial: Lasting[float] = field(default=cast("Any", 1.0))
+    maximum: Lasting[float] = field(default=cast("Any", 300.0))
     multiplier: float = 2.0
     jitter: float = 0.1
     retry_on: Sequence[type[BaseException] | str] | type[BaseException] | str = ()
@@ -52,7 +56,8 @@ class Retry:
                 f"retry.wait: must be 'fixed', 'linear' or 'exponential', got {self.wait!r}"
             )
         for name in ("initial", "maximum"):
-            object.__setattr__(self, name, _seconds(getattr(self, name), f"retry.{name}"))
+            given = check_duration(getattr(self, name), f"retry.{name}", MAX_DELAY, least=_NONE)
+            object.__setattr__(self, name, given.total_seconds())
         if not _is_number(self.multiplier) or not 1 <= self.multiplier <= 1000:
             raise InvalidInput(
                 f"retry.multiplier: must be a number from 1 to 1000, got {self.multiplier!r}"
@@ -69,8 +74,9 @@ class Retry:
 
     def delay(self, attempt: int, chance: float) -> timedelta:
         """The delay after failed attempt number `attempt` (from 1); `chance` is from [0, 1)."""
-        initial, maximum = _seconds(self.initial, "initial"), _seconds(self.maximum, "maximum")
-        wait: float = engine.backoff.seconds(self.wait, attempt, initial, maximum, self.multiplier)
+        wait: float = engine.backoff.seconds(
+            self.wait, attempt, self.initial, self.maximum, self.multiplier
+        )
         return timedelta(seconds=min(wait * (1 + self.jitter * chance), MAX_WAIT))
 
     def covers(self, error: BaseException) -> bool:
@@ -119,15 +125,6 @@ def retry_delay(
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _seconds(value: timedelta | float, field: str) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not _is_number(seconds) or not 0 <= seconds <= MAX_WAIT:
-        raise InvalidInput(
-            f"{field}: must be a timedelta or seconds from 0 to {MAX_WAIT}, got {shown(value)}"
-        )
-    return float(seconds)
 
 
 def _type_name(item: type | str) -> str:

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from stepwell.engine.duration_checks import check_duration
+from stepwell.engine.durations import Lasting
 from stepwell.engine.errors import InvalidSettings, nearest, shown
 from stepwell.engine.payloads.payload import DEFAULT_LIMIT
 
@@ -20,27 +22,27 @@ def _range(low: float, high: float, unit: str, text: str) -> Any:
 class Settings:
     """The settings of a runtime. Every field has a range; a value outside is refused by name.
 
-    Times are seconds. The command line reads each from a flag, from `STEPWELL_<NAME>`, or from
-    `[tool.stepwell]`, in this order.
+    Times are durations, and read as seconds. The command line reads each setting from a flag, from
+    `STEPWELL_<NAME>`, or from `[tool.stepwell]`, in this order.
     """
 
-    lease: float = dataclasses.field(
-        default=30.0,
+    lease: Lasting[float] = dataclasses.field(
+        default=cast("Any", 30.0),
         metadata=_range(0.2, 86_400, "seconds", "how long a claim holds without a renewal"),
     )
-    poll_interval: float = dataclasses.field(
-        default=1.0,
+    poll_interval: Lasting[float] = dataclasses.field(
+        default=cast("Any", 1.0),
         metadata=_range(
             *(0.001, 3_600, "seconds"),
             "how often an idle worker looks for work; up to 8 times less often after a while",
         ),
     )
-    grace: float = dataclasses.field(
-        default=30.0,
+    grace: Lasting[float] = dataclasses.field(
+        default=cast("Any", 30.0),
         metadata=_range(0, 86_400, "seconds", "how long a stopping worker lets steps finish"),
     )
-    kill_grace: float = dataclasses.field(
-        default=3.0,
+    kill_grace: Lasting[float] = dataclasses.field(
+        default=cast("Any", 3.0),
         metadata=_range(0, 3_600, "seconds", "how long a canceled child process may clean up"),
     )
     threads: int = dataclasses.field(
@@ -117,17 +119,17 @@ class Settings:
 def _number(field: dataclasses.Field[Any], value: Any) -> float | int:
     """`value` as a number within the field's range. Accepts text, as from flags."""
     name, meta = f"settings.{field.name}", field.metadata
-    whole = isinstance(field.default, int)
-    if isinstance(value, timedelta):
-        value = value.total_seconds() if meta["unit"] == "seconds" else None
+    if meta["unit"] == "seconds":
+        low, high = (timedelta(seconds=meta[end]) for end in ("low", "high"))
+        given = check_duration(value, name, high, least=low, error=InvalidSettings)
+        return given.total_seconds()
     try:
-        number = None if isinstance(value, bool) else (int if whole else float)(value)
+        number = None if isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
         number = None
-    if number is None or (whole and isinstance(value, float) and value != number):
+    if number is None or (isinstance(value, float) and value != number):
         raise InvalidSettings(
-            f"{name}: must be a {'whole ' if whole else ''}number of {meta['unit']}, "
-            f"got {shown(value)}"
+            f"{name}: must be a whole number of {meta['unit']}, got {shown(value)}"
         )
     if not meta["low"] <= number <= meta["high"]:
         raise InvalidSettings(

@@ -9,6 +9,7 @@ from typing import Any
 
 from stepwell.engine.checkpoints.checkpoint import CheckpointWait
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
+from stepwell.engine.duration_checks import MAX_WAIT, check_duration
 from stepwell.engine.errors import InvalidInput, shown
 from stepwell.engine.exchange import ClaimedStep, Several, Wait
 from stepwell.engine.ids import MAX_ID_BYTES, check_id
@@ -22,8 +23,6 @@ APPROVAL = f"{RESERVED}approval:"
 _OF_SEVERAL = ("sleep", "limit", "place", "slept")
 # The longest key of a message, in bytes.
 MAX_MESSAGE_KEY = MAX_ID_BYTES
-# The longest wait that may be requested.
-MAX_WAIT = timedelta(days=36_600)
 
 
 def check_topic(topic: object, field: str = "topic") -> str:
@@ -55,17 +54,8 @@ FOREVER = to_micros(datetime(9000, 1, 1, tzinfo=UTC))
 
 
 def check_wait(value: Any, field: str) -> int:
-    """A time to wait, in microseconds: a timedelta or seconds from 0 on. Raises InvalidInput."""
-    try:
-        wait = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    except (TypeError, ValueError, OverflowError):
-        wait = None
-    if wait is None or isinstance(value, bool) or not timedelta(0) <= wait <= MAX_WAIT:
-        raise InvalidInput(
-            f"{field}: must be a timedelta or seconds, from 0 to {MAX_WAIT.days} days, "
-            f"got {shown(value)}"
-        )
-    return duration_micros(wait)
+    """A time to wait, in microseconds: a duration from 0 on. Raises InvalidInput."""
+    return duration_micros(check_duration(value, field, MAX_WAIT, least=timedelta(0)))
 
 
 def check_moment(value: Any, field: str) -> int:

@@ -17,6 +17,8 @@ from stepwell.engine.crash_points import Stage
 from stepwell.engine.durable.durable import Rest
 from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.replay import Request
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.exchange import ClaimedStep
 from stepwell.engine.model import Run, Step, StepWait
@@ -98,15 +100,16 @@ class VirtualRuntime(Runtime):
     def drain(
         self,
         run_id: str | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         during: Callable[[], object] | None = None,
     ) -> None:
         """Work until the run has ended, or all runs cannot continue by themselves.
 
         When nothing is ready, the clock moves to the next retry, timer or deadline; before that,
         calls `during()` if a step waits for something from outside. Raises WaitTimeout for a run
-        that nothing will wake, and after `timeout` seconds of virtual time.
+        that nothing will wake, and after `timeout` of virtual time.
         """
+        timeout = patience(timeout)
         last = None if timeout is None else self.clock.monotonic() + timeout
         with self._at_work() as worker:
             while True:
@@ -128,7 +131,7 @@ class VirtualRuntime(Runtime):
                 self.clock.advance(max(timedelta(seconds=due), _TICK))
                 worker.wake()
 
-    def wait(self, run_id: str, timeout: float | None = None) -> Run:
+    def wait(self, run_id: str, timeout: Duration | None = None) -> Run:
         """Work until the run has ended, since no other worker does."""
         self.drain(run_id, timeout)
         return self.run(run_id)

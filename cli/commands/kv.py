@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stepwell.cli.inputs import json_argument
-from stepwell.cli.options import SECONDS, Command, limit_option
+from stepwell.cli.options import TIME, Command, limit_option
 from stepwell.cli.output import json_cell, json_text, moment
 from stepwell.cli.session import Session
 from stepwell.engine.errors import Conflict, NotFound, nearest
@@ -41,8 +41,8 @@ def get(session: Session, key: str) -> None:
 @click.argument("value", metavar="JSON|@FILE|-")
 @click.option(
     "--expires-in",
-    type=SECONDS,
-    metavar="SECONDS",
+    type=TIME,
+    metavar="TIME",
     help="Remove it after this time.  [default: keep it]",
 )
 @click.option(

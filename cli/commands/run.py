@@ -9,7 +9,7 @@ import click
 from stepwell.cli.input_help import StartCommand
 from stepwell.cli.logs import show_log
 from stepwell.cli.lookup import find_run
-from stepwell.cli.options import SECONDS, settings_options
+from stepwell.cli.options import TIME, settings_options
 from stepwell.cli.run_loop import work_until_end
 from stepwell.cli.session import Session
 from stepwell.cli.starting import Start, start_options
@@ -19,7 +19,7 @@ from stepwell.cli.starting import Start, start_options
 @click.argument("target", metavar="[PACKAGE[:ENTRYPOINT]]", required=False)
 @start_options
 @click.option("--resume", metavar="RUN", help="Continue this run instead of starting one.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after this many seconds.")
+@click.option("--timeout", type=TIME, metavar="TIME", help="Give up after this time.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @settings_options
 @click.pass_obj

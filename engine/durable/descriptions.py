@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import stepwell.engine.model as model
+from stepwell.engine.durations import Duration
 from stepwell.engine.states import RunStatus
 
 T = TypeVar("T")
@@ -22,9 +23,9 @@ class Description(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Sleep(Description[None]):
-    """A time: `seconds` (or a timedelta) from now, or `until` an aware time. Gives None."""
+    """A time: `seconds` (a duration) from now, or `until` an aware time. Gives None."""
 
-    seconds: float | timedelta | None = None
+    seconds: Duration | None = None
     until: datetime | None = None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import stepwell.engine as engine
@@ -16,6 +15,7 @@ from stepwell.engine.checkpoints.checkpoint import Operation
 from stepwell.engine.durable.operation_errors import to_value
 from stepwell.engine.durable.replay import Request
 from stepwell.engine.durable.waits import MESSAGE_REFUSED, Waits, misfit, timed_out
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.exchange import Arrival
 from stepwell.engine.payloads.payload import decode
@@ -40,7 +40,7 @@ class CombinedWaits:
         self,
         waits: Sequence[Description[T]],
         named: Mapping[str, Description[T]],
-        timeout: float | timedelta | None,
+        timeout: Duration | None,
     ) -> Answer[T]:
         """See `StepContext.wait_any`."""
         parts, ended = self._several("any", waits, named, timeout)
@@ -55,7 +55,7 @@ class CombinedWaits:
         self,
         waits: Sequence[Description[Any]],
         named: Mapping[str, Description[Any]],
-        timeout: float | timedelta | None,
+        timeout: Duration | None,
     ) -> Any:
         """See `StepContext.wait_all`."""
         parts, ended = self._several("all", waits, named, timeout)
@@ -72,7 +72,7 @@ class CombinedWaits:
         mode: Literal["any", "all"],
         waits: Sequence[object],
         named: Mapping[str, object],
-        timeout: float | timedelta | None,
+        timeout: Duration | None,
     ) -> tuple[list[Part], Operation]:
         """The waits, and the record of their end. Raises the errors that a replay raises."""
         call = f"step.wait_{mode}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from stepwell.engine.checkpoints.checkpoint import Operation, OperationError, OperationKind
@@ -18,6 +18,7 @@ from stepwell.engine.durable.journal import Journal
 from stepwell.engine.durable.operation_errors import from_value, to_value
 from stepwell.engine.durable.replay import Request, digest, operation_of
 from stepwell.engine.durable.requests import Requests
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidInput, InvalidPayload, Permanent, WaitTimeout
 from stepwell.engine.exchange import Wait
 from stepwell.engine.ids import check_id
@@ -47,7 +48,7 @@ class Waits:
         self._body = body
         self._requests = requests
 
-    def sleep(self, seconds: float | timedelta | None, until: datetime | None) -> None:
+    def sleep(self, seconds: Duration | None, until: datetime | None) -> None:
         """See `StepContext.sleep`."""
         if (seconds is None) == (until is None):
             raise InvalidInput("step.sleep: needs either seconds or until=")
@@ -66,9 +67,7 @@ class Waits:
             journal.suspend(Wait(until=deadline, kind="sleep", operation=request.id))
         self.settle(request)
 
-    def receive(
-        self, topic: str, type: Any, timeout: float | timedelta | None, default: Any
-    ) -> Any:
+    def receive(self, topic: str, type: Any, timeout: Duration | None, default: Any) -> Any:
         """See `StepContext.receive`."""
         check_topic(topic, "step.receive: topic")
         limit = None if timeout is None else check_wait(timeout, "step.receive.timeout")
@@ -84,7 +83,7 @@ class Waits:
             return default
         return typed(ended.value, of, f"message on topic {topic!r}")
 
-    def approval(self, timeout: float | timedelta | None) -> Approval:
+    def approval(self, timeout: Duration | None) -> Approval:
         """See `StepContext.wait_for_approval`."""
         limit = None if timeout is None else check_wait(timeout, "step.wait_for_approval.timeout")
         request = self.request("wait_for_approval", "approval", ())
@@ -96,7 +95,7 @@ class Waits:
         decision: Approval = typed(ended.value, APPROVED, "decision")
         return decision
 
-    def value(self, run_id: str, key: str, type: Any, timeout: float | timedelta | None) -> Any:
+    def value(self, run_id: str, key: str, type: Any, timeout: Duration | None) -> Any:
         """See `StepContext.wait_for_value`."""
         check_id(run_id, "step.wait_for_value: run_id")
         check_id(key, "step.wait_for_value: key")

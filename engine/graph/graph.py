@@ -13,6 +13,8 @@ from typing import Any, Literal, TypedDict
 
 import stepwell.engine as engine
 from stepwell.engine.clock import duration_micros
+from stepwell.engine.duration_checks import check_duration
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest, shown
 from stepwell.engine.exchange import Edge, NewStep
 from stepwell.engine.ids import check_id, child_id
@@ -47,7 +49,7 @@ class StepOptions(TypedDict, total=False):
     after_subtree: After
     queue: str | None
     retry: Retry | None
-    timeout: timedelta | float | None
+    timeout: Duration | None
     priority: int | None
     dedup_key: str | None
     metadata: Mapping[str, Any] | None
@@ -309,14 +311,7 @@ def _retry(policy: Any, where: str) -> tuple[str, int]:
 
 def check_timeout(value: Any, field: str) -> int:
     """A timeout in microseconds. Raises InvalidInput when it is out of range."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9:
-        value = timedelta(seconds=value)
-    if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_TIMEOUT:
-        raise InvalidInput(
-            f"{field}: must be a timedelta or seconds, over 0 and at most "
-            f"{MAX_TIMEOUT.days} days, got {shown(value)}"
-        )
-    return duration_micros(value)
+    return duration_micros(check_duration(value, field, MAX_TIMEOUT))
 
 
 def check_priority(value: Any, field: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepwell.engine.durations import Duration
 from stepwell.engine.forks import ForkAware, Lineage
 from stepwell.engine.worker.worker import Worker
 
@@ -24,7 +25,7 @@ class LocalWorkers(list[Worker], ForkAware):
             worker.wake()
         return changed
 
-    def stop(self, grace: float | None) -> int:
+    def stop(self, grace: Duration | None) -> int:
         """Tell all of them to stop, as `Worker.stop` does; returns how many."""
         workers = tuple(self)
         for worker in workers:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.exchange import NewMessage
 from stepwell.engine.ids import check_id
@@ -43,7 +45,8 @@ class Messaging:
         self._workers.acted(int(sent))
         return sent
 
-    def wait_for_value(self, run_id: str, key: str, timeout: float | None) -> Any:
+    def wait_for_value(self, run_id: str, key: str, timeout: Duration | None) -> Any:
+        timeout = patience(timeout)
         begun = self._monotonic()
         pause = threading.Event()
         while not (found := self._store.values(run_id, key, 1)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidInput, StepError
 from stepwell.engine.model import EdgeRow, Failure, Run, Step, StepResult
 from stepwell.engine.payloads.payload import encode
@@ -17,7 +18,7 @@ class Watcher(Protocol):
     """What a handle needs of its runtime."""
 
     def run(self, run_id: str) -> Run: ...
-    def wait(self, run_id: str, timeout: float | None = None) -> Run: ...
+    def wait(self, run_id: str, timeout: Duration | None = None) -> Run: ...
     def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int: ...
     def step(self, run_id: str, step_id: str) -> Step: ...
     def steps(self, run_id: str, *, status: StepStatus | str | None = None) -> list[Step]: ...
@@ -52,18 +53,18 @@ class RunHandle(Generic[R]):
         """The run's status now."""
         return self._runtime.run(self.id).status
 
-    def wait(self, timeout: float | None = None) -> Run:
+    def wait(self, timeout: Duration | None = None) -> Run:
         """Wait until the run has ended; returns it.
 
-        Raises WaitTimeout after `timeout` seconds (None: never).
+        Raises WaitTimeout after `timeout` (None: never).
         """
         return self._runtime.wait(self.id, timeout)
 
-    def result(self, timeout: float | None = None) -> R:
+    def result(self, timeout: Duration | None = None) -> R:
         """The result of the workflow, or of the run's only last step, once the run has ended.
 
         Raises:
-            WaitTimeout: after `timeout` seconds (None: never).
+            WaitTimeout: after `timeout` (None: never).
             StepError: the run failed, with the code of the step that failed, or was canceled.
             InvalidInput: the run has several last steps; `runtime.result` gives the result of each.
         """

@@ -13,6 +13,8 @@ from typing import Any, BinaryIO, TypeVar, Unpack, overload
 
 from stepwell.engine.checkpoints.capabilities import load
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.events import (
     BEGINNING,
     Event,
@@ -201,17 +203,17 @@ class Runtime:
         with self._working.worker() as worker:
             return worker.run_once()
 
-    def drain(self, run_id: str | None = None, timeout: float | None = None) -> None:
+    def drain(self, run_id: str | None = None, timeout: Duration | None = None) -> None:
         """Work in this thread until the run has ended; without one, until nothing is left to do.
 
-        This works on steps of other runs too. Raises WaitTimeout after `timeout` seconds.
+        This works on steps of other runs too. Raises WaitTimeout after `timeout`.
         """
         self._working.drain(run_id, timeout)
 
     def start_workers(
         self,
         max_cycles: int | None = None,
-        poll_interval: float | None = None,
+        poll_interval: Duration | None = None,
         stop: threading.Event | None = None,
         queues: Sequence[str] | None = None,
         labels: Sequence[str] = (),
@@ -225,7 +227,7 @@ class Runtime:
         with self._working.worker(queues, labels, poll_interval) as worker:
             worker.run(max_cycles=max_cycles, stop=stop, patient=True)
 
-    def stop_workers(self, grace: float | None = None) -> int:
+    def stop_workers(self, grace: Duration | None = None) -> int:
         """Tell all workers of this runtime to stop, as `Worker.stop()` does; returns how many.
 
         This does not wait for them, and may be called from a signal handler.
@@ -235,32 +237,32 @@ class Runtime:
     def worker(
         self,
         queues: Sequence[str] | None = None,
-        grace: float | None = None,
+        grace: Duration | None = None,
         labels: Sequence[str] = (),
     ) -> AbstractContextManager[Worker]:
         """A worker in a background thread for the time of the `with` block.
 
         `queues` and `labels` are those of `start_workers`. At the end, running steps finish within
-        `grace` seconds (None: as the setting says).
+        `grace` (None: as the setting says).
         """
         return self._working.in_background(queues, grace, labels)
 
     # --- waiting --------------------------------------------------------------------------
 
-    def wait(self, run_id: str, timeout: float | None = None) -> Run:
+    def wait(self, run_id: str, timeout: Duration | None = None) -> Run:
         """Wait until the run has ended, whoever works on it; returns it.
 
-        Raises WaitTimeout after `timeout` seconds, and NotFound if there is no such run.
+        Raises WaitTimeout after `timeout`, and NotFound if there is no such run.
         """
         return self._waiting.wait(run_id, timeout)
 
-    def changes(self, timeout: float | None = None, since: str | None = None) -> bool:
-        """Wait until anyone commits something to the store; returns False after `timeout` seconds.
+    def changes(self, timeout: Duration | None = None, since: str | None = None) -> bool:
+        """Wait until anyone commits something to the store; returns False after `timeout`.
 
         To miss nothing, take a `change_mark` before reading, and pass it as `since`. The commit may
         not concern what the caller reads. Any number of threads may wait.
         """
-        return self._changes.wait(timeout, since)
+        return self._changes.wait(patience(timeout), since)
 
     def change_mark(self) -> str:
         """A mark of what has been committed so far, for `changes`."""
@@ -408,10 +410,10 @@ class Runtime:
         found = self._store.values(run_id, key, 1)
         return found[-1].value if found else default
 
-    def wait_for_value(self, run_id: str, key: str, timeout: float | None = None) -> Any:
+    def wait_for_value(self, run_id: str, key: str, timeout: Duration | None = None) -> Any:
         """The last value that a run set for `key`; waits until there is one.
 
-        Raises WaitTimeout after `timeout` seconds (None: never), and NotFound if there is no such
+        Raises WaitTimeout after `timeout` (None: never), and NotFound if there is no such
         run.
         """
         return self._messaging.wait_for_value(run_id, key, timeout)

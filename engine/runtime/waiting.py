@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import WaitTimeout
 from stepwell.engine.model import Run
 from stepwell.engine.ports import RunStore
@@ -32,8 +34,8 @@ class Waiting:
         self._workers = workers
         self._run_ends = run_ends
 
-    def wait(self, run_id: str, timeout: float | None) -> Run:
-        monotonic = self._monotonic
+    def wait(self, run_id: str, timeout: Duration | None) -> Run:
+        monotonic, timeout = self._monotonic, patience(timeout)
         begun = monotonic()
         told = False
         while True:

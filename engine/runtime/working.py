@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import RuntimeClosed, StoreError, WaitTimeout
 from stepwell.engine.ids import new_worker_id
 from stepwell.engine.runtime.closing import Closing
@@ -44,7 +46,7 @@ class Working:
         self,
         queues: Sequence[str] | None = None,
         labels: Sequence[str] = (),
-        poll_interval: float | None = None,
+        poll_interval: Duration | None = None,
     ) -> Iterator[Worker]:
         """A worker for the time of the `with` block, in which the caller runs it."""
         self._closing.check_open()
@@ -63,7 +65,7 @@ class Working:
         finally:
             self._workers.remove(worker)
 
-    def _worker_parts(self, poll_interval: float | None) -> WorkerParts:
+    def _worker_parts(self, poll_interval: Duration | None) -> WorkerParts:
         parts, settings = self._parts, self._parts.settings
         if poll_interval is not None:
             settings = Settings.of({**settings.as_dict(), "poll_interval": poll_interval})
@@ -79,8 +81,8 @@ class Working:
             version=parts.version,
         )
 
-    def drain(self, run_id: str | None, timeout: float | None) -> None:
-        store = self._parts.store
+    def drain(self, run_id: str | None, timeout: Duration | None) -> None:
+        store, timeout = self._parts.store, patience(timeout)
         if run_id is not None:
             store.run(run_id)
         monotonic = self._parts.clock.monotonic
@@ -109,8 +111,9 @@ class Working:
 
     @contextmanager
     def in_background(
-        self, queues: Sequence[str] | None, grace: float | None, labels: Sequence[str]
+        self, queues: Sequence[str] | None, grace: Duration | None, labels: Sequence[str]
     ) -> Iterator[Worker]:
+        grace = patience(grace, "grace")
         failures: list[BaseException] = []
         with self.worker(queues, labels) as worker:
 

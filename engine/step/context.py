@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack, overload
 
 from stepwell.engine.clock import to_datetime
 from stepwell.engine.durable.waits import MISSING
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import NotFound, nearest
 from stepwell.engine.exchange import ClaimedStep, RunInfo
 from stepwell.engine.graph.builder import Typed
@@ -405,9 +406,7 @@ class StepContext:
 
     # --- waits and values -------------------------------------------------------------------
 
-    def sleep(
-        self, seconds: float | timedelta | None = None, *, until: datetime | None = None
-    ) -> None:
+    def sleep(self, seconds: Duration | None = None, *, until: datetime | None = None) -> None:
         """Wait this long, or until an aware time, without a slot; a recovery waits for the rest.
 
         Raises InvalidInput for a negative or naive time.
@@ -415,12 +414,10 @@ class StepContext:
         self.internals.durable_for("sleep").waits.sleep(seconds, until)
 
     @overload
-    def receive(
-        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None
-    ) -> T: ...
+    def receive(self, topic: str, type: type[T], *, timeout: Duration | None = None) -> T: ...
     @overload
     def receive(
-        self, topic: str, type: type[T], *, timeout: float | timedelta | None = None, default: D
+        self, topic: str, type: type[T], *, timeout: Duration | None = None, default: D
     ) -> T | D: ...
     @overload
     def receive(
@@ -428,7 +425,7 @@ class StepContext:
         topic: str,
         type: None = None,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
         default: Any = ...,
     ) -> Any: ...
     def receive(
@@ -436,28 +433,28 @@ class StepContext:
         topic: str,
         type: Any = None,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
         default: Any = MISSING,
     ) -> Any:
         """The next message to this run on `topic`, validated to `type`; each is received once.
 
-        With `timeout` (seconds, a timedelta), returns `default` if none came in time.
+        With `timeout` (a duration), returns `default` if none came in time.
         Raises WaitTimeout if there is no default; and Permanent for a message that does not fit
         the type. That one is refused: if it ends the attempt, a retry receives the next one.
         """
         waits = self.internals.durable_for("receive").waits
         return waits.receive(topic, type, timeout, default)
 
-    def wait_for_approval(self, timeout: float | timedelta | None = None) -> Approval:
+    def wait_for_approval(self, timeout: Duration | None = None) -> Approval:
         """Wait until somebody approves or rejects; returns the decision, with who and why.
 
-        Raises WaitTimeout if nobody decides within `timeout` (seconds, a timedelta).
+        Raises WaitTimeout if nobody decides within `timeout` (a duration).
         """
         return self.internals.durable_for("wait_for_approval").waits.approval(timeout)
 
     @overload
     def wait_for_value(
-        self, run_id: str, key: str, type: type[T], *, timeout: float | timedelta | None = None
+        self, run_id: str, key: str, type: type[T], *, timeout: Duration | None = None
     ) -> T: ...
     @overload
     def wait_for_value(
@@ -466,15 +463,15 @@ class StepContext:
         key: str,
         type: None = None,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> Any: ...
     def wait_for_value(
-        self, run_id: str, key: str, type: Any = None, *, timeout: float | timedelta | None = None
+        self, run_id: str, key: str, type: Any = None, *, timeout: Duration | None = None
     ) -> Any:
         """The last value that a run has set for `key`; waits if there is none yet.
 
         Raises NotFound if the run does not exist, and WaitTimeout if none is set within `timeout`
-        (seconds, a timedelta).
+        (a duration).
         """
         waits = self.internals.durable_for("wait_for_value").waits
         return waits.value(run_id, key, type, timeout)
@@ -509,19 +506,19 @@ class StepContext:
     def wait_any(
         self,
         *waits: Description[T],
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
         **named: Description[T],
     ) -> Answer[T]:
         """Wait for the first of several waits, in one suspension; returns which, and its value.
 
         The one that came first counts, whenever the step runs again. Another message stays for the
-        next `receive`. Raises WaitTimeout if none came within `timeout` (seconds, a timedelta).
+        next `receive`. Raises WaitTimeout if none came within `timeout` (a duration).
         """
         return self.internals.durable_for("wait_any").combined.any(waits, named, timeout)
 
     @overload
     def wait_all(
-        self, first: Description[A], /, *, timeout: float | timedelta | None = None
+        self, first: Description[A], /, *, timeout: Duration | None = None
     ) -> tuple[A]: ...
     @overload
     def wait_all(
@@ -530,7 +527,7 @@ class StepContext:
         second: Description[B],
         /,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> tuple[A, B]: ...
     @overload
     def wait_all(
@@ -540,7 +537,7 @@ class StepContext:
         third: Description[C],
         /,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> tuple[A, B, C]: ...
     @overload
     def wait_all(
@@ -551,26 +548,26 @@ class StepContext:
         fourth: Description[D],
         /,
         *,
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> tuple[A, B, C, D]: ...
     @overload
     def wait_all(
-        self, *waits: Description[T], timeout: float | timedelta | None = None
+        self, *waits: Description[T], timeout: Duration | None = None
     ) -> tuple[T, ...]: ...
     @overload
     def wait_all(
-        self, *, timeout: float | timedelta | None = None, **named: Description[Any]
+        self, *, timeout: Duration | None = None, **named: Description[Any]
     ) -> dict[str, Any]: ...
     def wait_all(
         self,
         *waits: Description[Any],
-        timeout: float | timedelta | None = None,
+        timeout: Duration | None = None,
         **named: Description[Any],
     ) -> Any:
         """Wait for all of several waits, in one suspension: their values in order, or by name.
 
         Takes nothing before all have come. Raises WaitTimeout if one did not come within
-        `timeout` (seconds, a timedelta); messages that did come stay.
+        `timeout` (a duration); messages that did come stay.
         """
         return self.internals.durable_for("wait_all").combined.all(waits, named, timeout)
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from stepwell.engine.duration_checks import patience
+from stepwell.engine.durations import Duration
 from stepwell.engine.errors import Conflict, InvalidInput, StoreError
 from stepwell.engine.events import EventType
 from stepwell.engine.exchange import ClaimRequest, NewRun, Outcome
@@ -124,12 +126,12 @@ class Worker:
         """Make the worker look for steps to claim."""
         self._workload.outcomes.put(None)
 
-    def stop(self, grace: float | None = None) -> None:
-        """Claim no more; let running steps finish within `grace` seconds (None: the setting's).
+    def stop(self, grace: Duration | None = None) -> None:
+        """Claim no more; let running steps finish within `grace` (None: the setting's).
 
         If it is called again, the shortest grace holds.
         """
-        self._lifecycle.stop(grace)
+        self._lifecycle.stop(patience(grace, "grace"))
         self.wake()
 
     def disown(self) -> None:

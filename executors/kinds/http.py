@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,7 @@ from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.types import UNSHOWN
 from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN
+from stepwell.executors.kinds.seconds import AS_SECONDS
 from stepwell.executors.kinds.shortage import passing
 from stepwell.executors.kinds.sources import Source
 
@@ -24,7 +25,7 @@ _CONTROL = {chr(code) for code in (*range(32), 127)} - {"\t"}
 
 
 class HttpFetch(BaseModel):
-    """A request. `timeout` (seconds) covers all of it; `ok_statuses` None means 200 to 399.
+    """A request. `timeout` (a duration) covers all of it; `ok_statuses` None means 200 to 399.
 
     `body_artifact` is sent instead of `body`: an artifact's id, or a step and a name.
     With `allow_private=False` only public addresses are connected to, also in redirects.
@@ -38,7 +39,7 @@ class HttpFetch(BaseModel):
     body: str | None = None
     body_artifact: Source | None = None
     json_body: Any = Field(default=None, alias="json")
-    timeout: float = Field(default=60.0, gt=0, le=86_400)
+    timeout: Annotated[float, AS_SECONDS] = Field(default=60.0, gt=0, le=86_400)
     max_bytes: int = Field(default=10 * 1024 * 1024, ge=0)
     follow_redirects: bool = True
     allow_private: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,6 +18,7 @@ from stepwell.engine.payloads.types import UNSHOWN
 from stepwell.engine.step.context import StepContext
 from stepwell.executors.kinds import BUILT_IN
 from stepwell.executors.kinds.command import CANCELED, TIMED_OUT, Command, Unwatched
+from stepwell.executors.kinds.seconds import AS_SECONDS
 from stepwell.executors.kinds.shortage import is_passing, passing
 from stepwell.executors.kinds.sources import Source, open_source
 from stepwell.executors.kinds.spool import Spool
@@ -36,7 +37,7 @@ class ShellRun(BaseModel):
     """A program and how to run it. No shell is involved unless `argv` names one.
 
     `env` is added to a few inherited variables (PATH, HOME, …); `timeout` and `grace` (from
-    SIGTERM to SIGKILL) are seconds; `max_output` limits what is kept of stdout and of stderr.
+    SIGTERM to SIGKILL) are durations; `max_output` limits what is kept of stdout and of stderr.
     `stdin_artifact` replaces the text `stdin`: an artifact's id, or a step and a name.
     """
 
@@ -47,8 +48,8 @@ class ShellRun(BaseModel):
     env: dict[str, str] = Field(default_factory=dict)
     stdin: str = ""
     stdin_artifact: Source | None = None
-    timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
-    grace: float = Field(default=3.0, ge=0, le=MAX_SECONDS)
+    timeout: Annotated[float, AS_SECONDS] | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    grace: Annotated[float, AS_SECONDS] = Field(default=3.0, ge=0, le=MAX_SECONDS)
     ok_codes: list[int] = Field(default_factory=lambda: [0])
     max_output: int = Field(default=100 * 1024 * 1024, ge=0)
 

@@ -8,28 +8,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from stepwell.engine.clock import duration_micros, to_datetime, to_micros
+from stepwell.engine.duration_checks import MAX_WAIT
 from stepwell.engine.errors import InvalidInput, Suspend, WaitTimeout
 from stepwell.engine.exchange import Wait
 from stepwell.engine.package import ExecutorFunction
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.step.context import StepContext
-from stepwell.engine.wait_rules import MAX_WAIT, approval_topic, check_moment, check_topic
+from stepwell.engine.wait_rules import approval_topic, check_moment, check_topic
 from stepwell.executors.kinds import BUILT_IN
+from stepwell.executors.kinds.seconds import AS_SECONDS
 
 OPERATION = "wait"
 _MOST = MAX_WAIT.total_seconds()
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be seconds, not true or false")
-    return value
-
-
-_Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=_MOST)]
+_Seconds = Annotated[float, AS_SECONDS, Field(ge=0, le=_MOST)]
 
 
 class Sleep(BaseModel):
@@ -53,7 +49,7 @@ class Sleep(BaseModel):
 
 
 class AwaitMessage(BaseModel):
-    """The topic to wait for, and the longest wait (seconds; None: no limit)."""
+    """The topic to wait for, and the longest wait (a duration; None: no limit)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +66,7 @@ class AwaitMessage(BaseModel):
 
 
 class AwaitApproval(BaseModel):
-    """The longest wait for a decision (seconds; None: no limit)."""
+    """The longest wait for a decision (a duration; None: no limit)."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -44,5 +44,5 @@ def test_help_of_a_command_opens_nothing(shell: Shell) -> None:
     result = shell("run", "--help")
 
     assert result.returncode == 0
-    assert "--lease SECONDS" in result.stdout
+    assert "--lease TIME" in result.stdout
     assert list(shell.folder.iterdir()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.cli.settings import configure
+from stepwell.engine.durations import FORMS
 from stepwell.engine.errors import InvalidSettings
 from tests.cli.conftest import CommandLine
 
@@ -62,8 +63,8 @@ def test_apps_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "message"),
     [
         ("leese = 1", "leese: unknown setting; did you mean 'lease'?"),
-        ("lease = 0", "lease: must be from 0.2 to 86400 seconds, got 0"),
-        ("lease = true", "lease: must be a number of seconds, got True"),
+        ("lease = 0", f"lease: must be a duration from 200ms to 1d ({FORMS}), got 0"),
+        ("lease = true", f"lease: must be a duration from 200ms to 1d ({FORMS}), got True"),
         ("durability = 3", "durability: must be 'full' or 'relaxed', got 3"),
         ("home = 3", "home: must be text, got 3"),
         ("app = 3", "app: must be a list of text, got 3"),
@@ -97,7 +98,9 @@ def test_a_wrong_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InvalidSettings) as caught:
         configure({}, ignore)
 
-    assert str(caught.value) == "STEPWELL_LEASE: must be a number of seconds, got 'soon'"
+    assert str(caught.value) == (
+        f"STEPWELL_LEASE: must be a duration from 200ms to 1d ({FORMS}), got 'soon'"
+    )
 
 
 def test_a_misspelt_variable_is_reported(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,8 @@ CASES: list[tuple[str, int, str]] = [
     ("run sample --resume last", 2, "give either a PACKAGE or --resume RUN; see stepwell run"),
     ("run --resume last --set a=1", 2, "--set does not go with --resume; see stepwell run --help"),
     ("run --resume last --tag a", 2, "--tag does not go with --resume; see stepwell run --help"),
-    (
-        "run sample --timeout 0",
-        2,
-        "invalid value for '--timeout': must be a number of seconds over",
-    ),
-    ("run sample --timeout nan", 2, "invalid value for '--timeout': must be a number of seconds"),
+    ("run sample --timeout 0", 2, "invalid value for '--timeout': must be a duration over 0s and"),
+    ("run sample --timeout nan", 2, "invalid value for '--timeout': must be a duration over 0s"),
     ("worker --queues a,,b", 2, "invalid value for '--queues': must be names with commas between"),
     ("graph last --format gif", 2, "invalid value for '--format': 'gif' is not one of 'tree'"),
     ("events last --after -1", 2, "invalid value for '--after': -1 is not in the range"),
@@ -95,11 +91,11 @@ CASES: list[tuple[str, int, str]] = [
     ("kv gte a", 2, "no such command 'gte'"),
     ("kv set a", 2, "missing argument 'JSON|@FILE|-'; see stepwell kv set --help"),
     ("kv set a NaN", 2, "value: NaN is not JSON"),
-    ("kv set a 1 --expires-in 0", 2, "invalid value for '--expires-in': must be a number of sec"),
+    ("kv set a 1 --expires-in 0", 2, "invalid value for '--expires-in': must be a duration over"),
     ("kv set a 1 --version -1", 2, "invalid value for '--version': -1 is not in the range"),
     ("kv list --limit 0", 2, "invalid value for '--limit': 0 is not in the range"),
     # settings
-    ("worker --grace -1", 2, "--grace: must be from 0 to 86400 seconds, got '-1'"),
+    ("worker --grace -1", 2, "--grace: must be a duration from 0s to 1d (seconds"),
     ("worker --threads many", 2, "--threads: must be a whole number of steps, got 'many'"),
     (
         "run sample:two --durability maybe",

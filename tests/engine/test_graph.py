@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from stepwell.engine.durations import FORMS
 from stepwell.engine.errors import InvalidGraph, InvalidInput, InvalidPayload, NotFound
 from stepwell.engine.exchange import Edge, NewStep
 from stepwell.engine.graph.graph import Graph
@@ -310,23 +311,23 @@ class TestRefused:
             ),
             (
                 {"id": "b", "timeout": 0},
-                "run.step('b').timeout: must be a timedelta or seconds, over 0 and at most "
-                "366 days, got datetime.timedelta(0)",
+                "run.step('b').timeout: must be a duration over 0s and up to 366d "
+                f"({FORMS}), got 0",
             ),
             (
                 {"id": "b", "timeout": True},
-                "run.step('b').timeout: must be a timedelta or seconds, over 0 and at most "
-                "366 days, got True",
+                "run.step('b').timeout: must be a duration over 0s and up to 366d "
+                f"({FORMS}), got True",
             ),
             (
                 {"id": "b", "timeout": timedelta(days=367)},
-                "run.step('b').timeout: must be a timedelta or seconds, over 0 and at most "
-                "366 days, got datetime.timedelta(days=367)",
+                "run.step('b').timeout: must be a duration over 0s and up to 366d "
+                f"({FORMS}), got datetime.timedelta(days=367)",
             ),
             (
                 {"id": "b", "timeout": float("nan")},
-                "run.step('b').timeout: must be a timedelta or seconds, over 0 and at most "
-                "366 days, got nan",
+                "run.step('b').timeout: must be a duration over 0s and up to 366d "
+                f"({FORMS}), got nan",
             ),
             (
                 {"id": "b", "priority": 1.5},

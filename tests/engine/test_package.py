@@ -75,7 +75,7 @@ class TestExecutors:
         ("options", "message"),
         [
             ({"retry": 3}, "executor 'k'.retry: must be a Retry(...), got 3"),
-            ({"timeout": -1}, "executor 'k'.timeout: must be a timedelta or seconds, over 0"),
+            ({"timeout": -1}, "executor 'k'.timeout: must be a duration over 0s and up to"),
             ({"priority": "high"}, "executor 'k'.priority: must be a whole number"),
             ({"pool": 3}, "executor 'k'.pool: must be the name of a pool, got 3"),
         ],

@@ -162,10 +162,10 @@ class TestDecisions:
         assert decide(error, Retry()) == 0.0
 
     @pytest.mark.parametrize(
-        "delay", [timedelta(days=366, microseconds=1), timedelta.max, 1e300, float("nan"), "7"]
+        "delay", [timedelta(days=366, microseconds=1), timedelta.max, 1e300, float("nan"), "soon"]
     )
     def test_a_wait_out_of_range_is_refused(self, delay: Any) -> None:
-        with pytest.raises(InvalidInput, match=r"RetryAfter: delay .* 31622400 \(366 days\), got"):
+        with pytest.raises(InvalidInput, match=r"RetryAfter\.delay: must be a duration up to 366d"):
             RetryAfter(delay)
 
     @pytest.mark.parametrize(
@@ -205,9 +205,9 @@ class TestStoring:
         ({"max_attempts": True}, "retry.max_attempts: must be a whole number"),
         ({"max_attempts": 2.0}, "retry.max_attempts: must be a whole number"),
         ({"wait": "often"}, "retry.wait: must be 'fixed', 'linear' or 'exponential', got 'often'"),
-        ({"initial": -1}, "retry.initial: must be a timedelta or seconds from 0 to"),
-        ({"initial": "1s"}, "retry.initial: must be a timedelta or seconds"),
-        ({"maximum": float("inf")}, "retry.maximum: must be a timedelta or seconds"),
+        ({"initial": -1}, "retry.initial: must be a duration from 0s to 366d"),
+        ({"initial": "1 s"}, "retry.initial: must be a duration"),
+        ({"maximum": float("inf")}, "retry.maximum: must be a duration"),
         ({"multiplier": 0.5}, "retry.multiplier: must be a number from 1 to 1000, got 0.5"),
         ({"multiplier": None}, "retry.multiplier: must be a number"),
         ({"jitter": 1.5}, "retry.jitter: must be a number from 0 to 1, got 1.5"),

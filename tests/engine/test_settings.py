@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stepwell.engine.durations import FORMS, duration_text
 from stepwell.engine.errors import InvalidInput, InvalidSettings
 from stepwell.engine.model import Queue
 from stepwell.engine.queue_rules import check_queue
@@ -23,10 +24,11 @@ def test_ends_of_the_range(field: dataclasses.Field[Any]) -> None:
     for value in (low - 1, high + 1, str(high + 1)):
         with pytest.raises(InvalidSettings) as caught:
             Settings.of({field.name: value})
-        assert str(caught.value) == (
-            f"settings.{field.name}: must be from {low:g} to {high:g} {field.metadata['unit']}, "
-            f"got {value!r}"
-        )
+        span = f"from {low:g} to {high:g} {field.metadata['unit']}"
+        if field.metadata["unit"] == "seconds":
+            ends = (duration_text(timedelta(seconds=end)) for end in (low, high))
+            span = f"a duration from {' to '.join(ends)} ({FORMS})"
+        assert str(caught.value) == f"settings.{field.name}: must be {span}, got {value!r}"
 
 
 @pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
@@ -50,7 +52,8 @@ def test_part_of_a_whole_number() -> None:
 
 
 def test_duration_for_seconds_only() -> None:
-    assert Settings.of({"lease": timedelta(minutes=1)}).lease == 60
+    assert Settings(lease=timedelta(minutes=1)).lease == 60
+    assert Settings(lease="1m", grace="250ms").as_dict() == Settings(lease=60, grace=0.25).as_dict()
     with pytest.raises(InvalidSettings, match="whole number of steps"):
         Settings.of({"threads": timedelta(seconds=8)})
 
@@ -96,9 +99,9 @@ class TestQueueLimits:
             ({"rate_limit": True}, "rate_limit: must be a number"),
             ({"burst": 3}, "burst: needs a rate_limit"),
             ({"rate_limit": 1, "burst": 0}, "burst: must be a whole number"),
-            ({"rate_period": timedelta(0)}, "rate_period: must be a timedelta over 0"),
-            ({"rate_period": timedelta(days=32)}, "at most 31 days"),
-            ({"rate_period": 1}, "rate_period: must be a timedelta"),
+            ({"rate_period": timedelta(0)}, "rate_period: must be a duration over 0s"),
+            ({"rate_period": timedelta(days=32)}, "up to 31d"),
+            ({"rate_period": "1 min"}, "rate_period: must be a duration"),
         ],
         ids=lambda value: None,
     )

@@ -181,7 +181,7 @@ def test_approval(runtime: Runtime) -> None:
         ("wait.sleep", {}, "takes either seconds or until"),
         ("wait.sleep", {"seconds": 1, "until": "2030-01-01T00:00:00Z"}, "takes either"),
         ("wait.sleep", {"seconds": -1}, "greater than or equal to 0"),
-        ("wait.sleep", {"seconds": True}, "must be seconds, not true or false"),
+        ("wait.sleep", {"seconds": True}, "must be a duration"),
         ("wait.sleep", {"until": "2030-01-01T00:00:00"}, "timezone"),
         ("wait.sleep", {"until": "9999-12-31T23:59:59Z"}, "until: must be before 9"),
         ("wait.sleep", {"until": "9999-12-31T23:59:59-12:00"}, "until: must be before 9"),

@@ -391,7 +391,10 @@ class TestRefused:
             ),
             (lambda step: step.wait_any(a=5), r"step.wait_any\(a\): must be a description of a"),
             (lambda step: step.wait_all(waits.Sleep()), r"wait_all\(0\): needs either seconds"),
-            (lambda step: step.wait_all(waits.Sleep(-1)), r"step.wait_all\(0\): must be a timed"),
+            (
+                lambda step: step.wait_all(waits.Sleep(-1)),
+                r"wait_all\(0\): must be a duration",
+            ),
             (lambda step: step.wait_all(waits.Message("stepwell.x")), r"begins with 'stepwell.'"),
             (
                 lambda step: step.wait_all(waits.Message("a"), waits.Message("a")),

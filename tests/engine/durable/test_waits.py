@@ -89,10 +89,10 @@ class TestSleep:
         [
             ({}, "needs either seconds or until="),
             ({"seconds": 1, "until": datetime(2030, 1, 1, tzinfo=UTC)}, "needs either"),
-            ({"seconds": -1}, "from 0 to 36600 days, got -1"),
-            ({"seconds": "1"}, "must be a timedelta or seconds"),
-            ({"seconds": float("nan")}, "must be a timedelta or seconds"),
-            ({"seconds": True}, "must be a timedelta or seconds"),
+            ({"seconds": -1}, "from 0s to 36600d (seconds"),
+            ({"seconds": "5 mins"}, "must be a duration"),
+            ({"seconds": float("nan")}, "must be a duration"),
+            ({"seconds": True}, "must be a duration"),
             ({"until": datetime(2030, 1, 1)}, "needs a zone, got the naive 2030-01-01"),  # noqa: DTZ001
             ({"until": 3}, "must be an aware datetime, got 3"),
         ],
