@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from stepwell.engine.executor_options import ENGINE_DEFAULTS
 from stepwell.engine.input_schemas import schema_of
 from stepwell.engine.model import ExecutorOptions
 from stepwell.engine.payloads.payload import decode
 from stepwell.engine.ports import Executor
 from stepwell.engine.signature import body_of, is_coroutine_function, signature_of
-
-_DEFAULTS = ExecutorOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,18 @@ class PackageDescription:
     queues: tuple[str, ...]
 
 
-def describe_executor(executor: Executor) -> ExecutorDescription:
-    """All that is known of an executor, a function or an object of the author's own."""
-    options = options_of(executor)
+def describe_executor(executor: Executor, defaults: ExecutorOptions) -> ExecutorDescription:
+    """All that is known of an executor, a function or an object of the author's own.
+
+    `defaults` are those of its package.
+    """
+    options = options_of(executor, defaults)
     signature = signature_of(executor)
     return ExecutorDescription(
         kind=executor.kind,
         description=first_paragraph(type(executor) if signature is None else _body(executor)),
         queue=options.queue,
-        pool=pool_of(executor),
+        pool=options.pool or pool_of(executor),
         retry=None if options.retry is None else decode(options.retry.to_json()),
         timeout=options.timeout,
         priority=options.priority,
@@ -82,10 +84,10 @@ def describe_executor(executor: Executor) -> ExecutorDescription:
     )
 
 
-def options_of(executor: Executor) -> ExecutorOptions:
+def options_of(executor: Executor, defaults: ExecutorOptions = ENGINE_DEFAULTS) -> ExecutorOptions:
     """The options of an executor, or the defaults."""
     options = getattr(executor, "options", None)
-    return options if isinstance(options, ExecutorOptions) else _DEFAULTS
+    return options if isinstance(options, ExecutorOptions) else defaults
 
 
 def pool_of(executor: Executor) -> str:

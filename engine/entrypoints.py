@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, TypedDict
 
 from stepwell.engine.descriptions import EntrypointDescription, first_paragraph
-from stepwell.engine.errors import InvalidInput, InvalidPackage, nearest, shown
+from stepwell.engine.errors import InvalidInput, InvalidPackage, shown
+from stepwell.engine.executor_options import ExecutorDefaults
 from stepwell.engine.graph.builder import RunBuilder
 from stepwell.engine.ids import check_id
 from stepwell.engine.input_schemas import checked_schema, schema_of
-from stepwell.engine.retry import Retry
 from stepwell.engine.signature import Signature, is_coroutine_function
 
 # The longest title and the longest summary, in characters.
@@ -47,17 +46,13 @@ class EntrypointOptions(TypedDict, total=False):
     input_schema: Mapping[str, Any] | None
 
 
-class WorkflowOptions(EntrypointOptions, total=False):
+class WorkflowOptions(EntrypointOptions, ExecutorDefaults, total=False):
     """What `@package.workflow` takes: the options of an entrypoint, and of its one step.
 
     If its worker dies more than `max_recoveries` times, the run fails; None: as the worker says.
     """
 
     max_recoveries: int | None
-    queue: str
-    retry: Retry | None
-    timeout: timedelta | float | None
-    pool: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +184,6 @@ class Entrypoint:
         )
 
 
-def check_options(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """Raises InvalidPackage for an unknown option, with the nearest one."""
-    for option in given:
-        if option not in known:
-            raise InvalidPackage(f"{where}: unknown option {option!r}{nearest(option, known)}")
-
-
 def checked_title(value: object, where: str) -> str | None:
     """A title, or None. Raises InvalidPackage."""
     if value is None:
@@ -204,6 +192,15 @@ def checked_title(value: object, where: str) -> str | None:
         raise InvalidPackage(
             f"{where}: must be a text of 1 to {MAX_TITLE} characters, got {shown(value)}"
         )
+    return value
+
+
+def checked_recoveries(value: object, where: str) -> int | None:
+    """A number of recoveries, or None. Raises InvalidPackage."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1_000:
+        raise InvalidPackage(f"{where}: must be a whole number from 0 to 1000, got {shown(value)}")
     return value
 
 

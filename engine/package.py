@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import update_wrapper
 from importlib import import_module
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -16,19 +15,19 @@ from stepwell.engine.entrypoints import (
     EntrypointOptions,
     Registration,
     WorkflowOptions,
-    check_options,
     checked_description,
+    checked_recoveries,
     checked_tags,
     checked_title,
 )
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
+from stepwell.engine.executor_methods import ExecutorMark, marked_methods, not_in_children
+from stepwell.engine.executor_options import ExecutorDefaults, check_options, executor_options
 from stepwell.engine.graph.builder import RunBuilder
-from stepwell.engine.graph.graph import check_priority, check_timeout
 from stepwell.engine.ids import check_id
-from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
+from stepwell.engine.model import ExecutorOptions, Queue
 from stepwell.engine.ports import Executor
 from stepwell.engine.queue_rules import check_queue
-from stepwell.engine.retry import Retry
 from stepwell.engine.signature import Signature, is_coroutine_function, name_of
 from stepwell.engine.step.context import StepContext
 
@@ -59,6 +58,8 @@ class ExecutorFunction(Generic[P, R]):
     def __reduce__(self) -> tuple[Any, ...]:
         # A child of the process pool finds the function again by importing its module.
         function: Any = self.function
+        if inspect.ismethod(function):
+            raise InvalidPackage(f"executor {self.kind!r}: {not_in_children(function)}")
         if not inspect.isfunction(function):
             raise InvalidPackage(
                 f"executor {self.kind!r}: {shown(function)} is not a function; pool='process' "
@@ -142,7 +143,8 @@ class Package:
     """A named domain: entrypoints, workflows, executors and queues.
 
     Runs are started by its `name`: a letter, then letters, digits, `_`, `.` and `-`. `title` and
-    `description` are for people; `tags` are given to each of its runs.
+    `description` are for people; `tags` are given to each of its runs. `defaults` are the options
+    that its executors and workflows leave out: see `ExecutorDefaults`.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class Package:
         description: str | None = None,
         tags: Sequence[str] = (),
         queues: Sequence[Queue] = (),
+        **defaults: Unpack[ExecutorDefaults],
     ) -> None:
         if not isinstance(name, str) or not _NAME.match(name):
             raise InvalidPackage(
@@ -167,6 +170,7 @@ class Package:
         self.queues: list[Queue] = []
         self.entrypoints: dict[str, Entrypoint] = {}
         self.executors: dict[str, Executor] = {}
+        self.defaults = executor_options(f"package {name!r}", defaults)
         for queue in queues:
             self.add_queue(queue)
 
@@ -217,35 +221,36 @@ class Package:
             )
         return declare(function)
 
+    @overload
+    def executor(self, function: Callable[P, R], /) -> ExecutorFunction[P, R]: ...
+    @overload
     def executor(
-        self,
-        kind: str,
-        *,
-        queue: str = DEFAULT_QUEUE,
-        retry: Retry | None = None,
-        timeout: timedelta | float | None = None,
-        priority: int = 0,
-        pool: str | None = None,
-    ) -> Callable[[Callable[P, R]], ExecutorFunction[P, R]]:
-        """Declare the function that runs steps of `kind`, and the defaults of such steps.
+        self, kind: str | None = None, **options: Unpack[ExecutorDefaults]
+    ) -> Callable[[Callable[P, R]], ExecutorFunction[P, R]]: ...
+    def executor(self, kind: Any = None, **options: Any) -> Any:
+        """Declare the function that runs steps of a kind: `@package.executor`, or with options.
 
-        The function may take a `StepContext`, then its typed input; it may be a coroutine.
-        `pool` is "inline", "thread", "asyncio", "process", or another one that is installed or
-        given to `connect()`; it must exist when the package is registered.
+        Without a `kind`, it is `<package>.<function's name>`. The function may take a
+        `StepContext`, then its typed input; it may be a coroutine. The options are the defaults of
+        such steps; those that are left out are the package's.
         """
-        check_id(kind, "executor.kind")
-        given = {"retry": retry, "timeout": timeout, "priority": priority, "pool": pool}
-        options = _options(f"executor {kind!r}", queue, given)
 
         def declare(function: Callable[P, R]) -> ExecutorFunction[P, R]:
-            executor = ExecutorFunction(kind, function, options)
+            own = given if given is not None else self._kind_of(name_of(function))
+            executor = ExecutorFunction(own, function, chosen)
             self.add_executor(executor)
             return executor
 
-        return declare
+        bare = callable(kind)
+        given = None if bare else kind
+        if given is not None:
+            check_id(given, "executor.kind")
+        where = f"package {self.name!r}: executor" if given is None else f"executor {given!r}"
+        chosen = executor_options(where, options, self.defaults)
+        return declare(kind) if bare else declare
 
     @overload
-    def workflow(self, function: Callable[P, R]) -> Workflow[P, R]: ...
+    def workflow(self, function: Callable[P, R], /) -> Workflow[P, R]: ...
     @overload
     def workflow(
         self, **options: Unpack[WorkflowOptions]
@@ -257,23 +262,20 @@ class Package:
 
         It takes a `StepContext`, then its typed input, and may be a coroutine. Start it with
         `runtime.start_run(function, input)`, or by the package's name and its own. If its worker
-        dies more than `max_recoveries` times, the run fails; `list --dead` shows it.
+        dies more than `max_recoveries` times, the run fails; `list --dead` shows it. The other
+        options are those of `executor`.
         """
         where = f"package {self.name!r}: workflow"
         check_options(options, WorkflowOptions.__annotations__, where)
-        given = {name: options.get(name) for name in ("retry", "timeout", "pool")}
-        queue, most = options.get("queue", DEFAULT_QUEUE), options.get("max_recoveries")
-        whole = isinstance(most, int) and not isinstance(most, bool)
-        if most is not None and not (whole and 0 <= most <= 1_000):
-            raise InvalidPackage(
-                f"{where}.max_recoveries: must be a whole number from 0 to 1000, got {shown(most)}"
-            )
+        most = checked_recoveries(options.get("max_recoveries"), f"{where}.max_recoveries")
+        own = ExecutorDefaults.__annotations__
+        given = {name: value for name, value in options.items() if name in own}
 
         def declare(function: Callable[P, R]) -> Workflow[P, R]:
             label = options.get("name") or name_of(function)
             check_id(label, f"{where} name")
-            defaults = _options(f"workflow {label!r}", queue, {**given, "priority": 0})
-            made = Workflow(self.name, label, function, defaults, most)
+            chosen = executor_options(f"workflow {label!r}", given, self.defaults)
+            made = Workflow(self.name, label, function, chosen, most)
             if label in self.entrypoints:
                 raise InvalidPackage(
                     f"package {self.name!r}: {label!r} is declared twice, as entrypoint or workflow"
@@ -297,11 +299,46 @@ class Package:
     def add_executor(self, executor: Executor) -> None:
         """Declare an executor object: it has a `kind` and a method `execute(step)`."""
         check_executor(executor)
-        if executor.kind in self.executors:
-            raise InvalidPackage(
-                f"package {self.name!r}: executor {executor.kind!r} is registered twice"
-            )
+        self._check_new(executor.kind)
         self.executors[executor.kind] = executor
+
+    def add_executors(self, owner: object) -> tuple[ExecutorFunction[..., Any], ...]:
+        """Declare each method of an object that is marked with `@executor_method`; returns them.
+
+        They run on this object and share what it holds, such as a client. Raises InvalidPackage if
+        no method is marked, if a kind is taken, and for the pool "process", whose children do not
+        have the object; then none was declared.
+        """
+        found = marked_methods(owner, f"package {self.name!r}")
+        made = tuple(self._executor_of(*each) for each in found)
+        kinds = [executor.kind for executor in made]
+        for kind in kinds:
+            self._check_new(kind, kinds)
+        for executor in made:
+            self.add_executor(executor)
+        return made
+
+    def _executor_of(
+        self, name: str, method: Callable[..., Any], mark: ExecutorMark
+    ) -> ExecutorFunction[..., Any]:
+        kind = mark.kind or self._kind_of(name)
+        options = executor_options(f"executor {kind!r}", mark.options, self.defaults)
+        if options.pool == "process":
+            raise InvalidPackage(f"executor {kind!r}: {not_in_children(method)}")
+        return ExecutorFunction(kind, method, options)
+
+    def _kind_of(self, name: str) -> str:
+        """The kind of a function that was given none."""
+        if not name.isidentifier():
+            raise InvalidPackage(
+                f"package {self.name!r}: {name!r} cannot be part of a kind; give it one: "
+                "@package.executor('…')"
+            )
+        return f"{self.name}.{name}"
+
+    def _check_new(self, kind: str, others: Sequence[str] = ()) -> None:
+        if kind in self.executors or others.count(kind) > 1:
+            raise InvalidPackage(f"package {self.name!r}: executor {kind!r} is registered twice")
 
     def find_entrypoint(self, name: str | None) -> Entrypoint:
         """The entrypoint by name, or the only one. Raises NotFound or InvalidInput."""
@@ -328,7 +365,9 @@ class Package:
             tags=self.tags,
             entrypoints=tuple(each.describe() for each in self.entrypoints.values()),
             kinds=tuple(self.executors),
-            executors=tuple(describe_executor(each) for each in self.executors.values()),
+            executors=tuple(
+                describe_executor(each, self.defaults) for each in self.executors.values()
+            ),
             queues=tuple(queue.name for queue in self.queues),
         )
 
@@ -345,21 +384,6 @@ class Package:
             signature = getattr(executor, "signature", None)
             if isinstance(signature, Signature):
                 signature.prepare()
-
-
-def _options(where: str, queue: str, given: dict[str, Any]) -> ExecutorOptions:
-    """The options, checked. Raises InvalidPackage or InvalidInput naming `where`."""
-    retry, timeout, priority, pool = (
-        given[name] for name in ("retry", "timeout", "priority", "pool")
-    )
-    if retry is not None and not isinstance(retry, Retry):
-        raise InvalidPackage(f"{where}.retry: must be a Retry(...), got {shown(retry)}")
-    if timeout is not None:
-        timeout = timedelta(microseconds=check_timeout(timeout, f"{where}.timeout"))
-    check_priority(priority, f"{where}.priority")
-    if pool is not None and not isinstance(pool, str):
-        raise InvalidPackage(f"{where}.pool: must be the name of a pool, got {shown(pool)}")
-    return ExecutorOptions(queue, retry, timeout, priority, pool)
 
 
 def check_executor(executor: Any) -> None:

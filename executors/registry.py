@@ -8,6 +8,7 @@ from typing import Any
 import stepwell.executors as executors
 from stepwell.engine.descriptions import options_of, pool_of
 from stepwell.engine.errors import InvalidInput, InvalidPackage, NotFound, nearest, shown
+from stepwell.engine.executor_options import ENGINE_DEFAULTS
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions, Queue
 from stepwell.engine.package import ExecutorFunction, Package, check_executor
 from stepwell.engine.payloads.payload import encode
@@ -65,7 +66,7 @@ class Registry:
         package.prepare()
         for executor in package.executors.values():
             self._check_free(executor.kind, package.name, replace=replace)
-            self._check_pool(executor)
+            self._check_pool(executor, package.defaults)
         for queue in package.queues:
             check_queue(queue)
             if not self._is_only_of(queue.name, before):
@@ -100,7 +101,7 @@ class Registry:
     def register(self, executor: Executor) -> None:
         check_executor(executor)
         self._check_free(executor.kind, None)
-        self._check_pool(executor)
+        self._check_pool(executor, ENGINE_DEFAULTS)
         if isinstance(executor, ExecutorFunction):
             executor.signature.prepare()
         self._executors[executor.kind] = executor
@@ -129,8 +130,8 @@ class Registry:
             f"executor {kind!r} is registered twice ({owner} and {_owner(package)})"
         )
 
-    def _check_pool(self, executor: Executor) -> None:
-        pool = options_of(executor).pool
+    def _check_pool(self, executor: Executor, defaults: ExecutorOptions) -> None:
+        pool = options_of(executor, defaults).pool
         if pool is not None:
             try:
                 self._find_pool(pool)
@@ -166,7 +167,9 @@ class Registry:
     def options(self, kind: str) -> ExecutorOptions:
         if kind in BUILT_IN:
             return BUILT_IN[kind].options
-        return options_of(self.executor(kind))
+        package = self._packages_of.get(kind)
+        defaults = ENGINE_DEFAULTS if package is None else self.packages[package].defaults
+        return options_of(self.executor(kind), defaults)
 
     def kinds(self) -> Sequence[str]:
         return tuple(kind for kind in tuple(self._packages_of) if not self._why_not_here(kind))

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from stepwell.engine.events import Event, EventType
+    from stepwell.engine.executor_methods import executor_method
     from stepwell.engine.graph.builder import RunBuilder
     from stepwell.engine.key_values import KeyValueStore
     from stepwell.engine.model import (
@@ -178,6 +179,7 @@ _PLACES = {
     "Workflow": "engine.package",
     "connect": "composition",
     "dump_checkpoint": "engine.checkpoints.text:dump",
+    "executor_method": "engine.executor_methods",
     "fenced": "engine.checkpoints.fence",
     "open_checkpointer": "stores.checkpoints.opening",
     "parse_checkpoint": "engine.checkpoints.text:parse",
@@ -282,6 +284,7 @@ __all__ = [
     "__version__",
     "connect",
     "dump_checkpoint",
+    "executor_method",
     "fenced",
     "open_checkpointer",
     "parse_checkpoint",
