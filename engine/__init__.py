@@ -8,6 +8,8 @@ from importlib import import_module
 from types import ModuleType
 
 _LAZY = {
+    "aio_bridge": "runtime.aio_bridge",  # asyncio
+    "aio_handle": "runtime.aio_handle",  # asyncio
     "backoff": "backoff",  # tenacity
     "cycle_search": "graph.cycle_search",  # networkx
     "background": "durable.background",  # concurrent.futures

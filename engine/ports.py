@@ -80,6 +80,10 @@ class Runs(Protocol):
         """Matching runs, newest first."""
         ...
 
+    def open_runs(self, run_ids: Sequence[str]) -> set[str]:
+        """Those of the given runs, at most 1,000, that exist and have not ended."""
+        ...
+
     def progress(self, run_id: str) -> RunProgress:
         """Counts of a run's steps, at a cost that does not grow with the run."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from stepwell.engine.errors import RuntimeClosed
@@ -16,11 +17,16 @@ class Closing:
         self.is_closed = False
         self._parts = parts
         self._workers = workers
+        self._first: list[Callable[[], None]] = []
 
     def check_open(self) -> None:
         """Raises RuntimeClosed after `close`."""
         if self.is_closed:
             raise RuntimeClosed("the runtime is closed; connect() again")
+
+    def at_first(self, act: Callable[[], None]) -> None:
+        """Call this at the end, before any part is closed."""
+        self._first.append(act)
 
     def close(self) -> None:
         """Stop the workers, then close all parts, even if closing one of them fails."""
@@ -33,4 +39,6 @@ class Closing:
             if parts.on_close is not None:
                 to_close.callback(parts.on_close)
             to_close.callback(parts.projections.close)
+            for act in self._first:
+                to_close.callback(act)
             self._workers.stop(None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+import stepwell.engine as engine
 from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidInput, StepError
 from stepwell.engine.model import EdgeRow, Failure, Run, Step, StepResult
@@ -11,7 +12,18 @@ from stepwell.engine.payloads.payload import encode
 from stepwell.engine.payloads.types import PayloadType
 from stepwell.engine.states import RunStatus, StepStatus
 
+if TYPE_CHECKING:
+    from stepwell.engine.runtime.aio_bridge import Bridge
+    from stepwell.engine.runtime.aio_handle import AioHandle
+
 R = TypeVar("R")
+
+
+class HasBridge(Protocol):
+    """The runtime for asyncio."""
+
+    @property
+    def bridge(self) -> Bridge: ...
 
 
 class Watcher(Protocol):
@@ -24,6 +36,9 @@ class Watcher(Protocol):
     def steps(self, run_id: str, *, status: StepStatus | str | None = None) -> list[Step]: ...
     def edges(self, run_id: str) -> list[EdgeRow]: ...
     def result(self, run_id: str, step_id: str) -> StepResult: ...
+
+    @property
+    def aio(self) -> HasBridge: ...
 
 
 class RunHandle(Generic[R]):
@@ -80,6 +95,12 @@ class RunHandle(Generic[R]):
             value = self._type.read(text, f"result of run {self.id!r}")
         typed: R = value
         return typed
+
+    @property
+    def aio(self) -> AioHandle[R]:
+        """The same for asyncio: `await handle.aio.result()`. A wait takes no thread."""
+        made: AioHandle[R] = engine.aio_handle.AioHandle(self, self._runtime.aio.bridge)
+        return made
 
     def cancel(self, *, by: str = "operator", reason: str = "") -> int:
         """Cancel the run; returns how many steps were canceled."""

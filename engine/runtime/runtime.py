@@ -2,6 +2,7 @@
 
 `Runtime` lists everything that it can do. What takes more than a line or two is done by its parts:
 `starting`, `working`, `waiting`, `queries`, `messaging`, `operators` and `closing`.
+`AioRuntime` has most of its methods, awaitable.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack, overload
 
+import stepwell.engine as engine
 from stepwell.engine.checkpoints.capabilities import load
 from stepwell.engine.checkpoints.checkpoint import Checkpoint, Checkpointer
 from stepwell.engine.duration_checks import patience
@@ -44,6 +46,7 @@ from stepwell.engine.model import (
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import Executor, Projection
 from stepwell.engine.queue_rules import check_queue
+from stepwell.engine.runtime.awaitable import Awaitable
 from stepwell.engine.runtime.change_signal import ChangeSignal
 from stepwell.engine.runtime.closing import Closing
 from stepwell.engine.runtime.internals import Internals, services_of
@@ -63,6 +66,9 @@ from stepwell.engine.states import StepStatus
 from stepwell.engine.verification import MOST_SHOWN, Verification
 from stepwell.engine.worker.worker import Worker
 
+if TYPE_CHECKING:
+    from stepwell.engine.runtime.aio_bridge import Bridge
+
 R = TypeVar("R")
 
 
@@ -72,6 +78,8 @@ class Runtime:
     Made by `connect()`; use it as a context manager, or call `close()`. Safe for many threads.
     `kv` is the key-value store of all runs.
     """
+
+    _aio: AioRuntime | None = None
 
     def __init__(self, parts: RuntimeParts) -> None:
         store, monotonic = parts.store, parts.clock.monotonic
@@ -84,6 +92,7 @@ class Runtime:
         self._packages: dict[str, Package] = {}
         self._workers = workers
         self._factory = RunFactory(parts.catalog, self._packages, parts.settings)
+        self._run_ends = run_ends
         self._changes = ChangeSignal(store.version, monotonic)
         services = services_of(parts, self._factory, self.kv)
         self._closing = Closing(parts, workers)
@@ -515,6 +524,20 @@ class Runtime:
         """Reject what a step waits for; otherwise this is like `approve`."""
         return self._operating.decide(run_id, step_id, False, operator(by, comment, "comment"))
 
+    # --- asyncio --------------------------------------------------------------------------
+
+    @property
+    def aio(self) -> AioRuntime:
+        """The same for asyncio: `await runtime.aio.start_run(…)`. A wait takes no thread."""
+        if self._aio is not None:
+            return self._aio
+        self._closing.check_open()
+        bridge = engine.aio_bridge.made(self._store, self._run_ends, self._parts.clock.monotonic)
+        made: AioRuntime = vars(self).setdefault("_aio", AioRuntime(self, bridge))
+        if made.bridge is bridge:  # else another thread was faster
+            self._closing.at_first(bridge.close)
+        return made
+
     # --- the end --------------------------------------------------------------------------
 
     def __enter__(self) -> Runtime:
@@ -526,3 +549,108 @@ class Runtime:
     def close(self) -> None:
         """Stop background workers and close the store. Closing twice does nothing."""
         self._closing.close()
+
+
+class AioRuntime:
+    """The methods of a `Runtime`, awaitable, for any number of tasks and event loops.
+
+    A call is made in one of a few threads, and a wait takes none, however many tasks wait.
+    Canceling a task is safe: the run that it waits for goes on; a call that has begun goes on too,
+    and may take effect. Closing the runtime ends the waits with RuntimeClosed.
+
+    Methods that work in the caller's thread, or wait in it for a change, are not here.
+    """
+
+    def __init__(self, runtime: Runtime, bridge: Bridge) -> None:
+        self.behind = runtime
+        self.bridge = bridge
+
+    @overload
+    async def start_run(
+        self,
+        package: TypedWorkflow[Coroutine[Any, Any, R]],
+        input: Any = None,
+        **options: Unpack[StartOptions],
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start_run(
+        self, package: TypedWorkflow[R], input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start_run(
+        self, package: str | Package, input: Any = None, **options: Unpack[StartOptions]
+    ) -> RunHandle[Any]: ...
+    async def start_run(self, *given: Any, **options: Any) -> RunHandle[Any]:
+        """See `Runtime.start_run`. The handle's `aio` has its methods, awaitable."""
+        return await self.bridge.call(self.behind.start_run, *given, **options)
+
+    @overload
+    async def handle(
+        self, run_id: str, of: TypedWorkflow[Coroutine[Any, Any, R]]
+    ) -> RunHandle[R]: ...
+    @overload
+    async def handle(self, run_id: str, of: TypedWorkflow[R]) -> RunHandle[R]: ...
+    @overload
+    async def handle(self, run_id: str, of: None = None) -> RunHandle[Any]: ...
+    async def handle(self, *given: Any, **options: Any) -> RunHandle[Any]:
+        """See `Runtime.handle`."""
+        return await self.bridge.call(self.behind.handle, *given, **options)
+
+    trigger = Awaitable(Runtime.trigger)
+
+    async def wait(self, run_id: str, timeout: Duration | None = None) -> Run:
+        """See `Runtime.wait`."""
+        return await self.bridge.finished(run_id, timeout, lambda: self._if_ended(run_id))
+
+    def _if_ended(self, run_id: str) -> tuple[Run] | None:
+        run = self.behind.run(run_id)
+        return (run,) if run.status.ended else None
+
+    async def close(self) -> None:
+        """Close the runtime, as `Runtime.close`."""
+        await self.bridge.call(self.behind.close)
+
+    # --- looking --------------------------------------------------------------------------
+
+    run = Awaitable(Runtime.run)
+    runs = Awaitable(Runtime.runs)
+    progress = Awaitable(Runtime.progress)
+    steps = Awaitable(Runtime.steps)
+    step = Awaitable(Runtime.step)
+    edges = Awaitable(Runtime.edges)
+    result = Awaitable(Runtime.result)
+    events = Awaitable(Runtime.events)
+    events_since = Awaitable(Runtime.events_since)
+    change_mark = Awaitable(Runtime.change_mark)
+    last_event = Awaitable(Runtime.last_event)
+    records = Awaitable(Runtime.records)
+    record = Awaitable(Runtime.record)
+    collections = Awaitable(Runtime.collections)
+    artifacts = Awaitable(Runtime.artifacts)
+    artifact = Awaitable(Runtime.artifact)
+    open_artifact = Awaitable(Runtime.open_artifact)
+    queues = Awaitable(Runtime.queues)
+    workers = Awaitable(Runtime.workers)
+    verify = Awaitable(Runtime.verify)
+    status = Awaitable(Runtime.status)
+
+    # --- messages and values ----------------------------------------------------------------
+
+    send = Awaitable(Runtime.send)
+    messages = Awaitable(Runtime.messages)
+    get_value = Awaitable(Runtime.get_value)
+    value_history = Awaitable(Runtime.value_history)
+    last_values = Awaitable(Runtime.last_values)
+    checkpoint = Awaitable(Runtime.checkpoint)
+
+    # --- operators ------------------------------------------------------------------------
+
+    retry_step = Awaitable(Runtime.retry_step)
+    retry_run = Awaitable(Runtime.retry_run)
+    cancel_run = Awaitable(Runtime.cancel_run)
+    pause_run = Awaitable(Runtime.pause_run)
+    resume_run = Awaitable(Runtime.resume_run)
+    hold_step = Awaitable(Runtime.hold_step)
+    release_step = Awaitable(Runtime.release_step)
+    approve = Awaitable(Runtime.approve)
+    reject = Awaitable(Runtime.reject)

@@ -116,6 +116,9 @@ class SqlRunStore:
     def runs(self, where: RunFilter) -> list[Run]:
         return self._reads.runs(where)
 
+    def open_runs(self, run_ids: Sequence[str]) -> set[str]:
+        return self._reads.open_runs(run_ids)
+
     def progress(self, run_id: str) -> RunProgress:
         return self._reads.progress(run_id)
 

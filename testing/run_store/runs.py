@@ -147,6 +147,15 @@ class RunTests(RunStoreCase):
         assert bench.store.run_status("r") == "pending"
         assert bench.store.run_status("other") is None
 
+    def test_which_of_some_runs_are_open(self, bench: Bench) -> None:
+        bench.create(new_step("a"), id="r1")
+        bench.create(new_step("a"), id="r2")
+        first, _ = bench.claim()
+        bench.complete(first)
+
+        assert bench.store.open_runs(["r1", "r2", "none", 'a"b']) == {"r2"}
+        assert bench.store.open_runs([]) == set()
+
     def test_run_starts_with_its_first_claim(self, bench: Bench, clock: VirtualClock) -> None:
         bench.create(new_step("a"), new_step("b", "a"))
         clock.advance(SECOND)

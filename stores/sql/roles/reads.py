@@ -18,7 +18,9 @@ from stepwell.engine.model import (
     StepFilter,
     StepResult,
 )
+from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import DependencyValue
+from stepwell.engine.states import RUN_ENDED
 from stepwell.engine.verification import Verification
 from stepwell.stores.sql.checks.verify import Inspection
 from stepwell.stores.sql.connection.corruption import reads_stored
@@ -202,3 +204,8 @@ class Reads:
     def run_status(self, run_id: str) -> str | None:
         row = self._db.ask(lambda tx: self._sql.run_key(tx, run_id).fetchone())
         return None if row is None else str(row[1])
+
+    def open_runs(self, run_ids: Sequence[str]) -> set[str]:
+        text = encode(list(run_ids), "run_ids")
+        rows = self._db.ask(lambda tx: self._sql.statuses(tx, text).fetchall())
+        return {str(run_id) for run_id, status in rows if status not in RUN_ENDED}

@@ -76,6 +76,13 @@ class ReadStatements(Statements):
             sa.select(steps.c.id, steps.c.step_id).where(steps.c.id.in_(dialect.scalars("keys"))),
             "keys",
         )
+        # No condition on the status: the database might read all runs with it instead of the ids.
+        self.statuses = Statement(
+            sa.select(runs.c.run_id, runs.c.status).where(
+                runs.c.run_id.in_(dialect.texts("run_ids"))
+            ),
+            "run_ids",
+        )
         self.workers = Statement(sa.select(tables.workers).order_by(tables.workers.c.id))
         self.meta = Statement(sa.select(tables.meta.c.name, tables.meta.c.value))
         self.runs_by_status = Statement(

@@ -708,6 +708,12 @@ FROM steps
 WHERE steps.run_key = ? ORDER BY steps.id DESC
  LIMIT 2000 OFFSET 0;
 
+-- ReadStatements.statuses(run_ids)
+SELECT runs.run_id, runs.status
+FROM runs
+WHERE runs.run_id IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1);
+
 -- ReadStatements.step(key)
 SELECT steps.step_id, runs.run_id, steps.kind, steps.queue, steps.status, steps.priority, steps.input, steps.metadata, steps.attempt, steps.failures, steps.max_attempts, steps.pending, steps.dedup_key, coalesce(steps.site, runs.package) AS coalesce_1, (SELECT parent_step.step_id
 FROM steps AS parent_step
