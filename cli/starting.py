@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ import click
 
 from stepwell.cli.inputs import RunInput, pairs
 from stepwell.cli.lookup import LAST
+from stepwell.cli.run_options import options_of, run_options
 from stepwell.cli.session import Session
 from stepwell.engine.entrypoints import Entrypoint
 from stepwell.engine.errors import InvalidInput, InvalidPackage
@@ -48,6 +49,7 @@ _OPTIONS = (
 
 def start_options(function: F) -> F:
     """Give a command the options that say what to start."""
+    function = run_options(function)
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -64,6 +66,7 @@ class Start:
     run_id: str | None
     metadata: dict[str, Any] | None
     tags: Sequence[str]
+    options: Mapping[str, Any]
 
     @classmethod
     def of(cls, session: Session, target: str, given: dict[str, Any]) -> Start:
@@ -85,6 +88,7 @@ class Start:
             run_id=given["run_id"],
             metadata=metadata,
             tags=given["tags"],
+            options=options_of(given),
         )
 
     def on(self, runtime: Runtime) -> RunHandle[Any]:
@@ -97,7 +101,17 @@ class Start:
             name=self.name,
             metadata=self.metadata,
             tags=self.tags,
+            **self.options,
         )
+
+
+def said_of(handle: RunHandle[Any]) -> str:
+    """What came of starting a run, for people."""
+    if handle.started:
+        return f"run {handle.id} is started"
+    if handle.replaced:
+        return f"run {handle.id}, which has not begun, has the new input"
+    return f"run {handle.id} was there already; nothing was started"
 
 
 def _entrypoint(package: Package, name: str | None) -> Entrypoint | None:

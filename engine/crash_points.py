@@ -31,6 +31,7 @@ class Write(StrEnum):
     RELEASE_OTHERS = "release others"
     REAP = "reap"
     WAKE = "wake"
+    ENFORCE_LIMITS = "enforce_limits"
     RECORD_WORKER = "record worker"
     FORGET_WORKER = "forget worker"
     FORGET_SILENT_WORKERS = "forget silent workers"

@@ -11,7 +11,8 @@
     │   └── NotTriggerable                 an entrypoint that may not be started from outside
     ├── NotFound                           no such run, step, artifact, package, kind, queue
     │   └── NoCheckpoint                   no checkpoint of this execution
-    ├── Conflict                           the id is taken by something else
+    ├── Conflict                           the id or key is taken by something else
+    │   └── KeyMoved                       … since it was looked up
     ├── RefusedByState                     the run or step is in a state that does not allow it
     ├── WaitTimeout                        waited long enough; the run goes on
     ├── RuntimeClosed                      the runtime was closed or is draining
@@ -115,6 +116,10 @@ class Conflict(StepwellError):
 
     code: str = "conflict"
     exit_code: ClassVar[int] = 4
+
+
+class KeyMoved(Conflict):
+    """A dedup key went to another run since its holder was looked up; start anew."""
 
 
 class WaitTimeout(StepwellError):

@@ -23,6 +23,7 @@ class EventType(StrEnum):
     """Every type of event."""
 
     RUN_CREATED = "run.created"
+    RUN_REPLACED = "run.replaced"
     RUN_STARTED = "run.started"
     RUN_SUCCEEDED = "run.succeeded"
     RUN_FAILED = "run.failed"
@@ -56,6 +57,9 @@ class EventType(StrEnum):
 
 DESCRIPTIONS: dict[EventType, str] = {
     EventType.RUN_CREATED: "a run was stored with its first steps; data: steps, package",
+    EventType.RUN_REPLACED: (
+        "a start with the same dedup key gave a run that had not begun a new input; data: steps"
+    ),
     EventType.RUN_STARTED: "the first step of a run was claimed",
     EventType.RUN_SUCCEEDED: "every step ended and no failure was left unhandled",
     EventType.RUN_FAILED: "every step ended and a failure was left unhandled",

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stepwell.engine.model import Failure
+from stepwell.engine.model import Failure, Run
+from stepwell.engine.run_options import RunOptions, Start
 from stepwell.engine.states import Condition
 
 
@@ -60,6 +61,30 @@ class NewRun:
     metadata: str
     tags: str
     steps: Sequence[NewStep]
+    summary: str | None = None
+    options: RunOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """What a retry gives a run that has ended: another deadline (epoch µs), another dedup key.
+
+    With `rekeyed`, `dedup_key` replaces the run's own; None leaves it without one.
+    """
+
+    deadline: int | None = None
+    rekeyed: bool = False
+    dedup_key: str | None = None
+
+
+SAME = Reopening()
+
+
+class StoredRun(NamedTuple):
+    """A run, and how it came by what was asked to be started."""
+
+    run: Run
+    start: Start = Start.STARTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +92,7 @@ class RunInfo:
     """What an execution knows about its run; shared by all steps of the run.
 
     `raw_input` is the run's input as JSON text, `created_at` epoch microseconds, `parent` the key
-    of the run that started it.
+    of the run that started it. `queue` and `priority` are for steps whose executors name none.
     """
 
     key: int
@@ -80,6 +105,8 @@ class RunInfo:
     raw_input: str
     created_at: int
     parent: int | None = None
+    queue: str | None = None
+    priority: int | None = None
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 
 from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidPackage, nearest, shown
-from stepwell.engine.graph.graph import check_priority, check_timeout
+from stepwell.engine.graph.graph import check_timeout
+from stepwell.engine.limits import check_priority
 from stepwell.engine.model import DEFAULT_QUEUE, ExecutorOptions
 from stepwell.engine.retry import Retry
 

@@ -20,7 +20,13 @@ DEFAULT_QUEUE = "default"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One durable execution of an entrypoint, as of when it was read."""
+    """One durable execution of an entrypoint, as of when it was read.
+
+    `queue` and `priority` are what its steps take that name none. `replaced` counts how often a
+    start with the same `dedup_key` gave it a new input before it began. `error` is its first
+    failure that nothing handled, with the step it happened in; None until the run has ended.
+    `label` and `colour` are what its author says of it.
+    """
 
     id: str
     package: str
@@ -37,6 +43,21 @@ class Run:
     ended_at: datetime | None = None
     parent_run: str | None = None
     parent_step: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    partition_key: str | None = None
+    version: str | None = None
+    summary: str | None = None
+    dedup_key: str | None = None
+    dedup_for: timedelta | None = None
+    replaced: int = 0
+    start_at: datetime | None = None
+    start_by: datetime | None = None
+    timeout: timedelta | None = None
+    deadline: datetime | None = None
+    error: Failure | None = None
+    label: str | None = None
+    colour: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 from stepwell.engine.checkpoints.checkpoint import Checkpointer
 from stepwell.engine.events import Event, EventPage, EventType
 from stepwell.engine.exchange import (
+    SAME,
     Arrival,
     ClaimedStep,
     ClaimRequest,
@@ -30,6 +31,8 @@ from stepwell.engine.exchange import (
     NewMessage,
     NewRun,
     Outcome,
+    Reopening,
+    StoredRun,
     Wait,
 )
 from stepwell.engine.model import (
@@ -64,12 +67,20 @@ DependencyValue = tuple[str, str, str, str | None]
 class Runs(Protocol):
     """Runs and their steps, written once and read often."""
 
-    def create_run(self, run: NewRun) -> Run:
+    def create_run(self, run: NewRun) -> StoredRun:
         """Store a run with its steps and edges in one transaction; durable on return.
 
-        Steps without unmet dependencies are ready at once. The graph has been validated.
-        Raises Conflict if the id is taken; nothing is stored then.
+        Steps without unmet dependencies are ready at once, or when the run may start. The graph
+        has been validated. A run with the same id, package, entrypoint and input is returned; one
+        that differs raises Conflict. So does one that holds the dedup key, if the options refuse
+        it; else it is returned, or gets what the new one has: then the new one must have its id,
+        as `waiting_run` tells it, and KeyMoved is raised if another one has the key by then.
+        Nothing is stored when it raises.
         """
+        ...
+
+    def waiting_run(self, package: str, dedup_key: str) -> str | None:
+        """The id of the run with this key that has not begun, or None."""
         ...
 
     def run(self, run_id: str) -> Run:
@@ -209,7 +220,9 @@ class Claims(Protocol):
         """Take back all steps whose lease lapsed; returns how many.
 
         A step that has lost `max_lost_leases` leases fails with code `lease_lost`; the others are
-        ready again at once. Also wakes the steps whose waits are due.
+        ready again at once. Also wakes the steps whose waits are due, and ends the runs whose
+        time limits are over: with the code `deadline_exceeded` as failed, or, if they had to begin
+        before, with `expired` as canceled.
         """
         ...
 
@@ -224,17 +237,20 @@ class Claims(Protocol):
 class Operators(Protocol):
     """Acts of operators; each is stored as an event with who and why."""
 
-    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+    def retry_step(self, run_id: str, step_id: str, by: Operator, anew: Reopening = SAME) -> int:
         """Reopen a failed or canceled step and the steps its end canceled; returns how many.
 
-        Raises RefusedByState for a step in any other status.
+        Raises RefusedByState for a step in any other status. If the run has ended, also when its
+        deadline has passed and `anew` has none, and Conflict when another run holds its dedup key.
+        Its timeout counts anew.
         """
         ...
 
-    def retry_run(self, run_id: str, by: Operator) -> int:
+    def retry_run(self, run_id: str, by: Operator, anew: Reopening = SAME) -> int:
         """Reopen a run's unhandled failed steps and those canceled or skipped because of them.
 
-        In a canceled run, reopens all canceled steps. Raises RefusedByState if there is none.
+        In a canceled run, reopens all canceled steps. Raises RefusedByState if there is none, and
+        for the rest as `retry_step` does.
         """
         ...
 

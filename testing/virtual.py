@@ -131,7 +131,13 @@ class VirtualRuntime(Runtime):
                 self.clock.advance(max(timedelta(seconds=due), _TICK))
                 worker.wake()
 
-    def wait(self, run_id: str, timeout: Duration | None = None) -> Run:
+    def wait(
+        self,
+        run_id: str,
+        timeout: Duration | None = None,
+        *,
+        poll: Duration | None = None,  # noqa: ARG002  # nothing is waited for
+    ) -> Run:
         """Work until the run has ended, since no other worker does."""
         self.drain(run_id, timeout)
         return self.run(run_id)

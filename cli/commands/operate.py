@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,7 @@ import click
 from stepwell.cli.lookup import find_run
 from stepwell.cli.options import Command, audit_options
 from stepwell.cli.output import counted
+from stepwell.cli.run_options import MOMENT
 from stepwell.cli.session import Session
 from stepwell.engine.model import Run
 from stepwell.engine.runtime.runtime import Runtime
@@ -40,20 +42,43 @@ def _act(session: Session, run: str, act: Callable[[Runtime, str], T]) -> tuple[
 
 @click.command(cls=Command)
 @click.argument("run", metavar="RUN")
-@click.option("--step", metavar="STEP", help="Only this step, and those that its end canceled.")
+@click.option("--step", metavar="STEP", help="Only this step, and what its end canceled.")
+@click.option(
+    "--deadline",
+    type=MOMENT,
+    metavar="WHEN",
+    help="When the run must have ended, instead of its own deadline.",
+)
+@click.option(
+    "--new-key",
+    metavar="KEY",
+    help='Its dedup key from now on, if another run holds its own; "" for none.',
+)
 @audit_options
 @click.pass_obj
-def retry(session: Session, /, run: str, step: str | None, **who: str) -> None:
+def retry(  # one parameter for each flag
+    session: Session,
+    /,
+    run: str,
+    step: str | None,
+    deadline: datetime | None,
+    new_key: str | None,
+    **who: Any,
+) -> None:
     """Run failed steps of an ended run again.
 
-    Retries all failed steps and those that they canceled, or one --step; in a canceled run, all
-    canceled steps. Exit code 7 if there is nothing to retry.
+    This means all failed steps and those they canceled, or one --step; of a canceled run, all
+    canceled steps. Its timeout counts anew. Exit code 7 if there is nothing to retry or its
+    deadline has passed, 4 if another run holds its dedup key.
     """
+    anew: dict[str, Any] = {} if deadline is None else {"deadline": deadline}
+    if new_key is not None:
+        anew["dedup_key"] = new_key or None
 
     def act(runtime: Runtime, run_id: str) -> int:
         if step is None:
-            return runtime.retry_run(run_id, **who)
-        return runtime.retry_step(run_id, step, **who)
+            return runtime.retry_run(run_id, **who, **anew)
+        return runtime.retry_step(run_id, step, **who, **anew)
 
     found, count = _act(session, run, act)
     session.output.done(

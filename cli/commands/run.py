@@ -12,7 +12,10 @@ from stepwell.cli.lookup import find_run
 from stepwell.cli.options import TIME, settings_options
 from stepwell.cli.run_loop import work_until_end
 from stepwell.cli.session import Session
-from stepwell.cli.starting import Start, start_options
+from stepwell.cli.starting import Start, said_of, start_options
+
+# The flags whose values have other names.
+FLAGS = {"assignments": "set", "tags": "tag", "run_version": "version"}
 
 
 @click.command(cls=StartCommand)
@@ -45,11 +48,12 @@ def run(
         with session.working() as runtime:
             handle = start.on(runtime)
             if not quiet:
-                session.output.say(f"run {handle.id} of {handle.package} started")
+                told = f"run {handle.id} of {handle.package} started"
+                session.output.say(told if handle.started else said_of(handle))
             return work_until_end(session, runtime, handle.id, timeout, quiet=quiet)
     for name, value in given.items():
-        if value:
-            flag = {"assignments": "set", "tags": "tag"}.get(name, name).replace("_", "-")
+        if value is not None and value != ():
+            flag = FLAGS.get(name, name).replace("_", "-")
             raise click.UsageError(f"--{flag} does not go with --resume")
     session.check_store_exists()
     with session.working() as runtime:

@@ -9,7 +9,7 @@ import click
 from stepwell.cli.input_help import StartCommand
 from stepwell.cli.options import settings_options
 from stepwell.cli.session import Session
-from stepwell.cli.starting import Start, start_options
+from stepwell.cli.starting import Start, said_of, start_options
 
 
 @click.command(cls=StartCommand)
@@ -23,7 +23,9 @@ def start(session: Session, /, target: str, **given: Any) -> None:
     wanted = Start.of(session, target, given)
     with session.working() as runtime:
         handle = wanted.on(runtime)
-        session.told = f"run {handle.id} is started"
+        session.told = said_of(handle)
+        if not handle.started:
+            session.output.say(session.told)
         if session.output.json:
             session.output.value(runtime.run(handle.id))
         else:

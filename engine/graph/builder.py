@@ -13,6 +13,7 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.model import StepHandle
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import Catalog, Executor
+from stepwell.engine.run_options import RunOptions
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -30,7 +31,14 @@ class RunBuilder:
     """A run under construction: set its name, metadata and tags, and add its steps."""
 
     def __init__(
-        self, catalog: Catalog, *, run_id: str, package: str, raw_input: str, limit: int
+        self,
+        catalog: Catalog,
+        *,
+        run_id: str,
+        package: str,
+        raw_input: str,
+        limit: int,
+        options: RunOptions | None = None,
     ) -> None:
         self.id = run_id
         self.package = package
@@ -39,7 +47,9 @@ class RunBuilder:
         self.tags: list[str] = []
         self.raw_input = raw_input
         self._limit = limit
-        self._graph = Graph(catalog, "run", limit=limit, package=package)
+        self._options = options
+        defaults = (options.queue, options.priority) if options else (None, None)
+        self._graph = Graph(catalog, "run", limit=limit, package=package, defaults=defaults)
 
     @property
     def input(self) -> Any:
@@ -77,7 +87,7 @@ class RunBuilder:
             if step.id == step_id:
                 steps[place] = replace(step, max_recoveries=most)
 
-    def finish(self, entrypoint: str) -> NewRun:
+    def finish(self, entrypoint: str, summary: str | None = None) -> NewRun:
         """The run to be stored. Raises InvalidGraph for an invalid graph."""
         steps = self._graph.finish()
         if not steps:
@@ -100,4 +110,6 @@ class RunBuilder:
             metadata=encode(self.metadata, "run.metadata", self._limit),
             tags=encode(tags, "run.tags", self._limit),
             steps=steps,
+            summary=summary,
+            options=self._options,
         )

@@ -18,14 +18,14 @@ from stepwell.engine.durations import Duration
 from stepwell.engine.errors import InvalidGraph, InvalidInput, nearest, shown
 from stepwell.engine.exchange import Edge, NewStep
 from stepwell.engine.ids import check_id, child_id
-from stepwell.engine.model import Dependency, StepHandle
+from stepwell.engine.limits import check_priority
+from stepwell.engine.model import DEFAULT_QUEUE, Dependency, StepHandle
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.ports import Catalog
 from stepwell.engine.retry import Retry
 from stepwell.engine.states import Condition
 
 MAX_TIMEOUT = timedelta(days=366)
-MAX_PRIORITY = 1_000_000
 
 # Queue, retry policy (JSON text), most attempts, timeout (µs), priority, package.
 _Plan = tuple[str, str | None, int, int | None, int, str]
@@ -64,7 +64,8 @@ class Graph:
 
     `path` begins error messages ("run" or "emit"); `parent` prefixes automatic ids; `package`
     is the default for steps whose kind belongs to none; `limit` bounds each payload in bytes;
-    `most` bounds the number of steps, unless None.
+    `most` bounds the number of steps, unless None; `defaults` are the run's queue and priority, for
+    steps whose executors name none.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Graph:
         package: str,
         parent: str | None = None,
         most: int | None = None,
+        defaults: tuple[str | None, int | None] = (None, None),
     ) -> None:
         self.steps: list[NewStep] = []
         self._catalog = catalog
@@ -84,6 +86,7 @@ class Graph:
         self._package = package
         self._parent = parent
         self._most = maxsize if most is None else most
+        self._queue, self._priority = defaults
         self._index: dict[str, int] = {}
         self._dedup: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -194,14 +197,19 @@ class Graph:
         """The defaults for steps of a kind, looked up once per graph."""
         where = f"{self._path}.step({kind})"
         options = self._catalog.options(kind)
+        queue, priority = options.queue, options.priority
+        if queue == DEFAULT_QUEUE and self._queue is not None:
+            queue = self._queue
+        if not priority and self._priority is not None:
+            priority = self._priority
         plan = self._plans[kind] = (
-            self._known_queue(options.queue, where),
+            self._known_queue(queue, where),
             # Not stored: the executor's own policy is read from the code, so that a change of
             # it reaches runs that have already started.
             None,
             options.retry.max_attempts if options.retry else 1,
             check_timeout(options.timeout, f"{where}.timeout") if options.timeout else None,
-            check_priority(options.priority, f"{where}.priority"),
+            check_priority(priority, f"{where}.priority"),
             self._catalog.package_of(kind) or self._package,
         )
         return plan
@@ -312,14 +320,3 @@ def _retry(policy: Any, where: str) -> tuple[str, int]:
 def check_timeout(value: Any, field: str) -> int:
     """A timeout in microseconds. Raises InvalidInput when it is out of range."""
     return duration_micros(check_duration(value, field, MAX_TIMEOUT))
-
-
-def check_priority(value: Any, field: str) -> int:
-    """A priority. Raises InvalidInput when it is out of range."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or abs(value) > MAX_PRIORITY:
-        raise InvalidInput(
-            f"{field}: must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY} "
-            f"(smaller runs first), got {shown(value)}"
-        )
-    return int(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from stepwell.engine.errors import InvalidInput
+from stepwell.engine.exchange import SAME, Reopening
 from stepwell.engine.ids import check_id
 from stepwell.engine.model import Operator
 from stepwell.engine.payloads.payload import decode, encode
 from stepwell.engine.ports import RunStore
+from stepwell.engine.run_options import RetryOptions, retry_options
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.run_ends import RunEnds
 
@@ -28,6 +30,11 @@ class Operating:
         decided = self._store.decide(run_id, step_id, approved, by)
         self._workers.acted(1)
         return decided
+
+
+def reopening(anew: RetryOptions) -> Reopening:
+    """What a retry gives a run that has ended. Raises InvalidInput."""
+    return Reopening(**retry_options(anew)) if anew else SAME
 
 
 def operator(by: str, reason: str, field: str = "reason") -> Operator:

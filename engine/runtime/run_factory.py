@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from stepwell.engine.entrypoints import Entrypoint
 from stepwell.engine.errors import InvalidInput, NotFound, nearest, shown
@@ -14,6 +14,7 @@ from stepwell.engine.ids import check_id
 from stepwell.engine.model import Run
 from stepwell.engine.package import Package, Workflow, WorkflowEntrypoint
 from stepwell.engine.ports import Catalog
+from stepwell.engine.run_options import RunOptions, StartOptions
 from stepwell.engine.settings import Settings
 
 
@@ -29,26 +30,8 @@ class RunLabels:
 _NO_LABELS = RunLabels()
 
 
-class StartOptions(TypedDict, total=False):
-    """What `start_run` takes besides the package and the input.
-
-    `entrypoint` is needed if the package has several. `run_id` is made if it is left out. `name`
-    replaces the name that the entrypoint sets; `metadata` and `tags` are added to what it sets.
-    """
-
-    entrypoint: str | None
-    run_id: str | None
-    name: str | None
-    metadata: Mapping[str, Any] | None
-    tags: Sequence[str]
-
-
 def labels_of(options: StartOptions) -> RunLabels:
-    """The labels among the options. Raises InvalidInput for an unknown option."""
-    known = StartOptions.__annotations__.keys()
-    for option in options:
-        if option not in known:
-            raise InvalidInput(f"start_run: unknown option {option!r}{nearest(option, known)}")
+    """The labels among the options."""
     tags = options.get("tags")
     return RunLabels(options.get("name"), options.get("metadata"), () if tags is None else tags)
 
@@ -81,15 +64,17 @@ class RunFactory:
         entrypoint: str | None,
         run_id: str,
         labels: RunLabels = _NO_LABELS,
+        options: RunOptions | None = None,
     ) -> NewRun:
-        """The run to store. Raises InvalidInput or NotFound; this stores nothing."""
-        found = self._find(package).find_entrypoint(entrypoint)
+        """The run to be stored. Raises InvalidInput or NotFound; nothing is stored here."""
+        found = self.package(package).find_entrypoint(entrypoint)
         builder = RunBuilder(
             self._catalog,
             run_id=run_id,
             package=package,
             raw_input=found.signature.encode_input(input, "input", self._limit),
             limit=self._limit,
+            options=options,
         )
         if labels.metadata is not None:
             if not isinstance(labels.metadata, Mapping):
@@ -103,11 +88,11 @@ class RunFactory:
         found.build(builder)
         if labels.name is not None:
             builder.name = check_id(labels.name, "name")
-        return builder.finish(found.name)
+        return builder.finish(found.name, found.summarize(builder.raw_input))
 
     def find(self, package: str, entrypoint: str | None) -> Entrypoint:
         """The entrypoint of these names. Raises NotFound with the nearest name, or InvalidInput."""
-        return self._find(package).find_entrypoint(entrypoint)
+        return self.package(package).find_entrypoint(entrypoint)
 
     def workflow(self, run: Run) -> Workflow[Any, Any] | None:
         """The workflow of a run; None if it has none, or its package is not registered here."""
@@ -115,7 +100,8 @@ class RunFactory:
         entrypoint = package.entrypoints.get(run.entrypoint) if package else None
         return entrypoint.workflow if isinstance(entrypoint, WorkflowEntrypoint) else None
 
-    def _find(self, name: Any) -> Package:
+    def package(self, name: Any) -> Package:
+        """The package of this name. Raises NotFound with the nearest one."""
         package = self._packages.get(name) if isinstance(name, str) else None
         if package is None:
             raise NotFound(

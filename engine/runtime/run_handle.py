@@ -10,6 +10,7 @@ from stepwell.engine.errors import InvalidInput, StepError
 from stepwell.engine.model import EdgeRow, Failure, Run, Step, StepResult
 from stepwell.engine.payloads.payload import encode
 from stepwell.engine.payloads.types import PayloadType
+from stepwell.engine.run_options import Start
 from stepwell.engine.states import RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Watcher(Protocol):
     """What a handle needs of its runtime."""
 
     def run(self, run_id: str) -> Run: ...
-    def wait(self, run_id: str, timeout: Duration | None = None) -> Run: ...
+    def wait(
+        self, run_id: str, timeout: Duration | None = None, *, poll: Duration | None = None
+    ) -> Run: ...
     def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int: ...
     def step(self, run_id: str, step_id: str) -> Step: ...
     def steps(self, run_id: str, *, status: StepStatus | str | None = None) -> list[Step]: ...
@@ -44,7 +47,8 @@ class Watcher(Protocol):
 class RunHandle(Generic[R]):
     """A started run. `wait()` blocks until it ends, whoever does the work.
 
-    `R` is the type of its result, where the run is a workflow's.
+    `R` is the type of its result, where the run is a workflow's. `started` says whether this call
+    stored the run; else it was there. `replaced`: it was, and got the input of this call.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class RunHandle(Generic[R]):
         run: Run,
         step: str | None = None,
         result_type: PayloadType | None = None,
+        start: Start = Start.RETURNED,
     ) -> None:
         self._runtime = runtime
         self._step = step
@@ -60,6 +65,8 @@ class RunHandle(Generic[R]):
         self.id = run.id
         self.package = run.package
         self.name = run.name
+        self.started = start is Start.STARTED
+        self.replaced = start is Start.REPLACED
 
     def __repr__(self) -> str:
         return f"<run {self.id} of {self.package}>"
@@ -68,22 +75,24 @@ class RunHandle(Generic[R]):
         """The run's status now."""
         return self._runtime.run(self.id).status
 
-    def wait(self, timeout: Duration | None = None) -> Run:
+    def wait(self, timeout: Duration | None = None, *, poll: Duration | None = None) -> Run:
         """Wait until the run has ended; returns it.
 
-        Raises WaitTimeout after `timeout` (None: never).
+        Raises WaitTimeout after `timeout` (None: never). `poll`: see `Runtime.wait`.
         """
-        return self._runtime.wait(self.id, timeout)
+        return self._runtime.wait(self.id, timeout, poll=poll)
 
-    def result(self, timeout: Duration | None = None) -> R:
+    def result(self, timeout: Duration | None = None, *, poll: Duration | None = None) -> R:
         """The result of the workflow, or of the run's only last step, once the run has ended.
+
+        `poll`: see `Runtime.wait`.
 
         Raises:
             WaitTimeout: after `timeout` (None: never).
             StepError: the run failed, with the code of the step that failed, or was canceled.
             InvalidInput: the run has several last steps; `runtime.result` gives the result of each.
         """
-        run = self.wait(timeout)
+        run = self.wait(timeout, poll=poll)
         if run.status is not RunStatus.SUCCEEDED:
             raise self._failure(run)
         found = self._runtime.result(self.id, self._step or self._last_step())
@@ -119,6 +128,11 @@ class RunHandle(Generic[R]):
         return last[0]
 
     def _failure(self, run: Run) -> StepError:
+        error = run.error if run.status is RunStatus.FAILED else None
+        if error is not None and error.step is None:
+            return StepError(error.code, f"run {self.id!r} failed: {error.message}")
+        if error is not None:
+            return self._described(str(error.step), error)
         failed = self._runtime.steps(self.id, status=StepStatus.FAILED)
         errors = [(step.id, step.error) for step in failed if step.error and not step.allow_failure]
         if run.status is RunStatus.CANCELED or not errors:

@@ -46,17 +46,18 @@ from stepwell.engine.model import (
 from stepwell.engine.package import Package, TypedWorkflow, check_executor
 from stepwell.engine.ports import Executor, Projection
 from stepwell.engine.queue_rules import check_queue
+from stepwell.engine.run_options import RetryOptions, Start, StartOptions
 from stepwell.engine.runtime.awaitable import Awaitable
 from stepwell.engine.runtime.change_signal import ChangeSignal
 from stepwell.engine.runtime.closing import Closing
 from stepwell.engine.runtime.internals import Internals, services_of
 from stepwell.engine.runtime.local_workers import LocalWorkers
 from stepwell.engine.runtime.messaging import Messaging
-from stepwell.engine.runtime.operators import Operating, operator
+from stepwell.engine.runtime.operators import Operating, operator, reopening
 from stepwell.engine.runtime.parts import RuntimeParts
 from stepwell.engine.runtime.queries import Queries, RunFilters
 from stepwell.engine.runtime.run_ends import RunEnds
-from stepwell.engine.runtime.run_factory import RunFactory, StartOptions
+from stepwell.engine.runtime.run_factory import RunFactory
 from stepwell.engine.runtime.run_handle import RunHandle
 from stepwell.engine.runtime.starting import Starting
 from stepwell.engine.runtime.triggering import triggered
@@ -169,10 +170,11 @@ class Runtime:
     ) -> RunHandle[Any]:
         """Build a run's first graph and store it; it is durable on return.
 
-        `package` is a package, its name, or a workflow. Raises InvalidInput or NotFound naming what
-        is wrong, and Conflict if `run_id` is taken; then nothing was stored.
+        `package` is one, its name, or a workflow. Raises InvalidInput or NotFound naming what is
+        wrong, Conflict when `run_id` or `dedup_key` is taken; then nothing was stored. The
+        handle's `started` and `replaced` tell a new run from one that was there.
         """
-        return self._handle(self._starting.start(package, input, options))
+        return self._handle(*self._starting.start(package, input, options))
 
     def trigger(
         self, target: str, input: Any = None, **options: Unpack[StartOptions]
@@ -198,12 +200,12 @@ class Runtime:
         `of` is its workflow, which gives the result its type. Raises Conflict if the run is not one
         of this workflow.
         """
-        return self._handle(self._starting.find(run_id, of))
+        return self._handle(self._starting.find(run_id, of), Start.RETURNED)
 
-    def _handle(self, run: Run) -> RunHandle[Any]:
+    def _handle(self, run: Run, start: Start) -> RunHandle[Any]:
         workflow = self._factory.workflow(run)
         of = None if workflow is None else workflow.signature.result
-        return RunHandle(self, run, workflow.name if workflow else None, of)
+        return RunHandle(self, run, workflow.name if workflow else None, of, start)
 
     # --- working --------------------------------------------------------------------------
 
@@ -258,12 +260,15 @@ class Runtime:
 
     # --- waiting --------------------------------------------------------------------------
 
-    def wait(self, run_id: str, timeout: Duration | None = None) -> Run:
+    def wait(
+        self, run_id: str, timeout: Duration | None = None, *, poll: Duration | None = None
+    ) -> Run:
         """Wait until the run has ended, whoever works on it; returns it.
 
-        Raises WaitTimeout after `timeout`, and NotFound if there is no such run.
+        `poll` is how often to ask the store; None means soon at first, and then more rarely. Raises
+        WaitTimeout after `timeout`, and NotFound if there is no such run.
         """
-        return self._waiting.wait(run_id, timeout)
+        return self._waiting.wait(run_id, timeout, poll)
 
     def changes(self, timeout: Duration | None = None, since: str | None = None) -> bool:
         """Wait until anyone commits something to the store; returns False after `timeout`.
@@ -458,20 +463,38 @@ class Runtime:
     # --- operators ------------------------------------------------------------------------
 
     def retry_step(
-        self, run_id: str, step_id: str, *, by: str = "operator", reason: str = ""
+        self,
+        run_id: str,
+        step_id: str,
+        *,
+        by: str = "operator",
+        reason: str = "",
+        **anew: Unpack[RetryOptions],
     ) -> int:
-        """Run a failed or canceled step again, and the steps that were canceled because of it.
+        """Run a failed or canceled step again, with what its end canceled; returns how many.
 
-        Returns how many steps run again.
+        See `retry_run` for the rest.
         """
-        return self._workers.acted(self._store.retry_step(run_id, step_id, operator(by, reason)))
+        by_whom = operator(by, reason)
+        return self._workers.acted(
+            self._store.retry_step(run_id, step_id, by_whom, reopening(anew))
+        )
 
-    def retry_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
-        """Run the failed steps of a run again, and the steps that were canceled because of them.
+    def retry_run(
+        self,
+        run_id: str,
+        *,
+        by: str = "operator",
+        reason: str = "",
+        **anew: Unpack[RetryOptions],
+    ) -> int:
+        """Run a run's failed steps and what they canceled again; returns how many.
 
-        Returns how many steps run again.
+        Its timeout counts anew. Raises RefusedByState if its deadline has passed and no new one is
+        given, Conflict if another run holds its dedup key meanwhile.
         """
-        return self._workers.acted(self._store.retry_run(run_id, operator(by, reason)))
+        by_whom = operator(by, reason)
+        return self._workers.acted(self._store.retry_run(run_id, by_whom, reopening(anew)))
 
     def cancel_run(self, run_id: str, *, by: str = "operator", reason: str = "") -> int:
         """Cancel a run and the runs it started; returns how many steps were canceled.

@@ -6,7 +6,8 @@ from typing import Any
 
 from stepwell.engine.errors import InvalidInput, InvalidPayload, NotTriggerable, shown
 from stepwell.engine.payloads.payload import parse
-from stepwell.engine.runtime.run_factory import RunFactory, StartOptions
+from stepwell.engine.run_options import StartOptions
+from stepwell.engine.runtime.run_factory import RunFactory
 
 
 def triggered(

@@ -34,8 +34,9 @@ class Waiting:
         self._workers = workers
         self._run_ends = run_ends
 
-    def wait(self, run_id: str, timeout: Duration | None) -> Run:
+    def wait(self, run_id: str, timeout: Duration | None, poll: Duration | None) -> Run:
         monotonic, timeout = self._monotonic, patience(timeout)
+        between = patience(poll, "poll")
         begun = monotonic()
         told = False
         while True:
@@ -46,8 +47,8 @@ class Waiting:
                 if run.status.ended:  # else it was retried after its end was told
                     return run
             waited = monotonic() - begun
-            # After a long wait, a little more delay does not matter.
-            pause = max(TOLD if self._workers else EAGER, min(waited / 20, IDLE))
+            # The longer it took so far, the less another moment matters.
+            pause = between or max(TOLD if self._workers else EAGER, min(waited / 20, IDLE))
             if timeout is not None:
                 if waited >= timeout:
                     raise WaitTimeout(f"run {run_id!r} did not end within {timeout:g} s")

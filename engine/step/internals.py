@@ -128,6 +128,7 @@ class StepInternals:
             package=claimed.package,
             parent=claimed.id,
             most=services.settings.emit_limit,
+            defaults=(claimed.run.queue, claimed.run.priority),
         )
         graph: Graph = vars(self).setdefault("graph", made)
         return graph

@@ -18,9 +18,9 @@ from stepwell.stores.sql.shape import differences, wrong_shape
 def migrate(database: Database, *, apply: bool) -> list[int]:
     """Apply what is missing; returns the numbers applied.
 
-    With `apply=False` an older schema is refused. Raises StoreVersionError, before any write, if
-    the store is newer than this code; StoreError if it is not one of ours, or not what its version
-    should be.
+    With `apply=False` a schema that is behind is refused. Raises StoreVersionError, before any
+    write, when the store is newer than this code; StoreError when it is not one of ours, or not
+    what its version says.
     """
     database.check = partial(check_same, database.dialect)
     version, wrong = examine(database)
@@ -41,20 +41,20 @@ def migrate(database: Database, *, apply: bool) -> list[int]:
 
 
 def examine(database: Database) -> tuple[int, list[str]]:
-    """The version of the schema, and in words how it differs from what that should be.
+    """The version of the schema, and in what it is not what that says, in words.
 
-    Raises like `current_version`.
+    Raises as `current_version`.
     """
     version = current_version(database)
     while True:
         wrong = differences(database, version) if version else []
         seen, version = version, current_version(database) if wrong else version
-        if seen == version:  # it was not just a process that is migrating now
+        if seen == version:  # it was not that of a process that migrates at this moment
             return version, wrong
 
 
 def check_same(dialect: Dialect, connection: Any) -> None:
-    """Raises StoreError unless the reopened database has the schema of this code."""
+    """Raises StoreError unless what was opened again has the schema of this code."""
     with closing(connection.cursor()) as cursor:
         version = _read_version(StoreTransaction(cursor, dialect, 0))
     if version != LATEST:
@@ -90,7 +90,7 @@ def _read_version(tx: StoreTransaction) -> int | None:
         return None
     tx.cursor.execute("SELECT * FROM meta LIMIT 1")
     if not {"name", "value"}.issubset(column[0] for column in tx.cursor.description):
-        return None  # not one of ours
+        return None  # somebody else's
     row = tx.cursor.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
     return row[0] if row is not None and isinstance(row[0], int) else None
 
@@ -98,7 +98,7 @@ def _read_version(tx: StoreTransaction) -> int | None:
 def _apply(number: int, statements: tuple[str, ...]) -> Any:
     def work(tx: StoreTransaction) -> bool:
         tx.dialect.lock_migrations(tx.cursor)
-        # Another process may have been faster; this one has waited for its commit.
+        # Another process may have been faster; its commit was waited for.
         if (_read_version(tx) or 0) >= number:
             return False
         for statement in statements:

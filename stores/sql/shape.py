@@ -1,9 +1,9 @@
-"""The shape of a schema: whether a store has the schema that its version number promises.
+"""The shape of a schema: whether a store is what its version number says.
 
-The number alone proves little: a store may have been made by an unfinished migration, or been
-changed by hand. So a process that opens a store compares tables, columns, types, keys, indexes and
-checks with what the migrations make. Databases write these differently; here each is a line, in one
-form for all of them.
+A number is easily believed: a store may have been made by a migration that was still being written,
+or been changed by hand. So a process that opens a store compares tables, columns, types, keys,
+indexes and checks with what the migrations make. Databases write these differently; here each is a
+line in one form for all of them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from stepwell.stores.sql.connection.sqlite import SqliteDialect
 from stepwell.stores.sql.schema.migrations import MIGRATIONS
 from stepwell.stores.sql.schema.sqlite_shape import shape_of
 
-# The most differences that a message lists.
+# How many differences a refusal tells.
 MOST_TOLD = 3
 
-# The result of `Dialect.fingerprint` for each version, so that a correct schema need not be
-# compared line by line. Another release of a database may give another result, which only costs
-# milliseconds.
+# Of each version what `Dialect.fingerprint` gives, so that the rest need not be done for a schema
+# that is right. Some other release of a database may write it in another way, which costs
+# milliseconds and nothing else.
 FINGERPRINTS: Mapping[int, tuple[str, str]] = {
     1: (
         "7487b02b3f16320d46129cb654d09c18f771fd53f2860997bb5b8330782e5fba",
@@ -38,12 +38,16 @@ FINGERPRINTS: Mapping[int, tuple[str, str]] = {
         "da4910b3fe8ce4f5c9de43eebe8da6bdde86aa88232c86d3a0560b0f6a9e37d5",
         "cba47e4ee5dc0edd9f6a37569f00306c508f76efb12af46a89426e9c14e8f843",
     ),
+    4: (
+        "fc8e090cae1f39eee22fbb5908514efd05898afa6e3507ab673f6611c5fb1235",
+        "7494906e9996b7c8e5473493c5d17e1f4321ceef86415af0deb05e00a7b9bf06",
+    ),
 }
 
 
 @cache
 def expected(version: int) -> frozenset[str]:
-    """The lines of the schema that the migrations up to `version` make."""
+    """What the migrations up to `version` make."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for number, _, statements in MIGRATIONS:
             if number <= version:
@@ -53,7 +57,7 @@ def expected(version: int) -> frozenset[str]:
 
 
 def differences(database: Database, version: int) -> list[str]:
-    """How the schema differs from that of `version`, in words; more tables and indexes are fine."""
+    """In what the schema is not that of `version`, in words; other tables and indexes may be."""
     with database.read() as tx:
         if tx.dialect.fingerprint(tx.cursor) in FINGERPRINTS[version]:
             return []
@@ -67,7 +71,7 @@ def differences(database: Database, version: int) -> list[str]:
 
 
 def _matters(line: str, tables: set[str]) -> bool:
-    """Whether this addition to a schema may keep rows from being stored."""
+    """Whether what a schema has besides may keep rows from being stored."""
     kind, _, rest = line.partition(" ")
     if kind in ("primary", "unique", "index"):
         rest = rest.removeprefix("key ").removeprefix("index ")
@@ -80,7 +84,7 @@ def _matters(line: str, tables: set[str]) -> bool:
 
 
 def wrong_shape(label: str, version: int, found: Sequence[str]) -> str:
-    """A message that says what is wrong with a store, and what to do."""
+    """What is wrong with a store, and what to do."""
     more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
     return (
         f"store {label}: its schema is not that of version {version}, which it says it has: "

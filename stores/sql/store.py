@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stepwell.engine.events import Event, EventPage, EventType, Observers
 from stepwell.engine.exchange import (
+    SAME,
     Arrival,
     ClaimedStep,
     ClaimRequest,
@@ -14,6 +15,8 @@ from stepwell.engine.exchange import (
     NewMessage,
     NewRun,
     Outcome,
+    Reopening,
+    StoredRun,
     Wait,
 )
 from stepwell.engine.model import (
@@ -54,6 +57,7 @@ from stepwell.stores.sql.roles.operators import OperatorActs
 from stepwell.stores.sql.roles.queues import Queues
 from stepwell.stores.sql.roles.reads import Reads
 from stepwell.stores.sql.roles.reads_sql import ReadStatements
+from stepwell.stores.sql.roles.starts import Starts
 from stepwell.stores.sql.roles.values import Values
 from stepwell.stores.sql.roles.writer import Writer
 
@@ -76,6 +80,7 @@ class SqlRunStore:
         database.forget = parts.claims.forget
         self._writer = writer = Writer(database, observers or Observers(), lookup, parts)
         self._reads = Reads(database, read_sql, lookup)
+        self._starts = Starts(writer, read_sql, parts)
         self._exchanges = Exchanges(writer, parts)
         self._leases = LeaseKeeping(writer, parts)
         self._operators = OperatorActs(writer, lookup, parts)
@@ -107,8 +112,11 @@ class SqlRunStore:
 
     # --- Runs ---------------------------------------------------------------------------------
 
-    def create_run(self, run: NewRun) -> Run:
-        return self._exchanges.create_run(run)
+    def create_run(self, run: NewRun) -> StoredRun:
+        return self._starts.create_run(run)
+
+    def waiting_run(self, package: str, dedup_key: str) -> str | None:
+        return self._starts.waiting_run(package, dedup_key)
 
     def run(self, run_id: str) -> Run:
         return self._reads.run(run_id)
@@ -195,11 +203,11 @@ class SqlRunStore:
 
     # --- Operators ----------------------------------------------------------------------------
 
-    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
-        return self._operators.retry_step(run_id, step_id, by)
+    def retry_step(self, run_id: str, step_id: str, by: Operator, anew: Reopening = SAME) -> int:
+        return self._operators.retry_step(run_id, step_id, by, anew)
 
-    def retry_run(self, run_id: str, by: Operator) -> int:
-        return self._operators.retry_run(run_id, by)
+    def retry_run(self, run_id: str, by: Operator, anew: Reopening = SAME) -> int:
+        return self._operators.retry_run(run_id, by, anew)
 
     def cancel_run(self, run_id: str, by: Operator) -> int:
         return self._operators.cancel_run(run_id, by)

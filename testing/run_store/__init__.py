@@ -45,6 +45,8 @@ from stepwell.testing.run_store.settling import (
 )
 from stepwell.testing.run_store.sharing import SharedStoreTests, ThreadTests
 from stepwell.testing.run_store.side_by_side import SideBySideTests
+from stepwell.testing.run_store.starts import DedupKeyTests, RunOptionTests, SameRunTests
+from stepwell.testing.run_store.time_limits import RunErrorTests, TimeLimitTests
 from stepwell.testing.run_store.values import KeyValueTests, ValueTests
 from stepwell.testing.run_store.waits import WaitTests
 
@@ -54,6 +56,11 @@ __all__ = ["RunStoreSuite", "TransientRunStoreSuite"]
 class TransientRunStoreSuite(
     RunTests,
     RunListTests,
+    RunOptionTests,
+    SameRunTests,
+    DedupKeyTests,
+    TimeLimitTests,
+    RunErrorTests,
     CounterTests,
     ConditionTests,
     RunEndTests,

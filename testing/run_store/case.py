@@ -44,7 +44,7 @@ class Bench:
 
     def create(self, *steps: NewStep, id: str = "r", **fields: Any) -> Run:
         """Store a run of these steps."""
-        return self.store.create_run(new_run(id, *steps, **fields))
+        return self.store.create_run(new_run(id, *steps, **fields)).run
 
     def exchange(self, *outcomes: Outcome, **claim: Any) -> Exchange:
         """Settle, and claim in the same transaction."""

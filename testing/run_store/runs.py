@@ -11,6 +11,7 @@ from stepwell.engine.clock import VirtualClock, to_datetime
 from stepwell.engine.errors import Conflict, NotFound, RefusedByState
 from stepwell.engine.model import RunFilter, StepFilter
 from stepwell.engine.ports import RunStore
+from stepwell.engine.run_options import Start
 from stepwell.engine.states import Condition, RunStatus, StepStatus
 from stepwell.testing.builders import completed, finished, new_run, new_step, subtree
 from stepwell.testing.run_store.case import SECOND, Bench, RunStoreCase
@@ -24,8 +25,9 @@ class RunTests(RunStoreCase):
             "r", new_step("a"), name="nightly", input={"n": 1}, metadata={"m": 2}, tags=["x", "y"]
         )
 
-        made = store.create_run(new)
+        made, start = store.create_run(new)
 
+        assert start is Start.STARTED
         assert made == store.run("r")
         assert (made.id, made.package, made.entrypoint) == ("r", "tests", "start")
         assert (made.name, made.input, made.metadata) == ("nightly", {"n": 1}, {"m": 2})
@@ -102,10 +104,10 @@ class RunTests(RunStoreCase):
         assert (rows["c", "a"].subtree, rows["c", "b"].subtree) == (False, True)
 
     def test_taken_id_is_refused_and_nothing_stored(self, bench: Bench) -> None:
-        bench.create(new_step("a"), name="first")
+        bench.create(new_step("a"), name="first", input=1)
 
         with pytest.raises(Conflict, match="'r' exists already"):
-            bench.create(new_step("x"), new_step("y"), name="second")
+            bench.create(new_step("x"), new_step("y"), name="second", input=2)
 
         assert bench.store.run("r").name == "first"
         assert list(bench.statuses()) == ["a"]

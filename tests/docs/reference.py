@@ -14,8 +14,8 @@ from typing import Any
 
 from stepwell import KeyValueStore, RunHandle, Runtime
 from stepwell.engine import errors, events, settings, verification
+from stepwell.engine.run_options import RetryOptions, StartOptions
 from stepwell.engine.runtime.queries import RunFilters
-from stepwell.engine.runtime.run_factory import StartOptions
 from tests.docs.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -101,7 +101,11 @@ def _names(function: Any) -> Collection[str]:
 
 
 # The options that a method takes as `**name`.
-_OPTIONS: dict[str, type] = {"options": StartOptions, "filters": RunFilters}
+_OPTIONS: dict[str, type] = {
+    "options": StartOptions,
+    "filters": RunFilters,
+    "anew": RetryOptions,
+}
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,

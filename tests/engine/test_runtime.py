@@ -135,7 +135,7 @@ class TestStarting:
         runtime.start_run("shop", order, run_id="r")
 
         assert "run 'r' exists already" in refusal(
-            lambda: runtime.start_run("shop", order, run_id="r"), Conflict
+            lambda: runtime.start_run("shop", {**order, "id": "p"}, run_id="r"), Conflict
         )
 
     def test_without_any_package(self) -> None:

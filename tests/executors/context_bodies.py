@@ -76,7 +76,7 @@ def again(step: StepContext, name: str) -> Found:
     return before
 
 
-class LeavesTrace(ValueError):
+class ForkAware(ValueError):
     """Its text leaves something behind, too."""
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class LeavesTrace(ValueError):
 
 @contexts.executor("contexts.fails", pool="thread")
 def fails(step: StepContext, name: str) -> None:
-    raise LeavesTrace
+    raise ForkAware
 
 
 @contexts.executor("contexts.beside", pool="thread")

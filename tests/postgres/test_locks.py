@@ -270,7 +270,7 @@ def test_emission_and_new_runs_take_keys_in_one_order(
 
     # then: one waited for the other
     assert (settled.result().lost, settled.result().refused) == ([], [])
-    assert created.result().id == "other"
+    assert created.result().run.id == "other"
     assert deadlocks == []
 
 

@@ -186,7 +186,7 @@ class TestRefusedFiles:
 
         other.execute("ROLLBACK")
         other.close()
-        assert store.create_run(new_run("r", new_step("a"))).id == "r"
+        assert store.create_run(new_run("r", new_step("a"))).run.id == "r"
         store.close()
 
     def test_lock_of_another_process_is_looked_at_again_soon(
@@ -206,7 +206,7 @@ class TestRefusedFiles:
         monkeypatch.setattr("stepwell.stores.sql.connection.sqlite.pause", wait)
 
         # when
-        run = store.create_run(new_run("r", new_step("a")))
+        run, _ = store.create_run(new_run("r", new_step("a")))
 
         # then: at first sooner than SQLite itself would, whose shortest wait is a millisecond
         assert run.id == "r"
@@ -233,7 +233,7 @@ class TestRefusedFiles:
         other.execute("ROLLBACK")
         other.close()
         assert store.runs(RunFilter()) == []
-        assert store.create_run(new_run("r", new_step("a"))).id == "r"
+        assert store.create_run(new_run("r", new_step("a"))).run.id == "r"
         store.close()
 
     def test_file_system_without_write_ahead_logging(

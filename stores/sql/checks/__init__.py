@@ -1,8 +1,8 @@
-"""What must hold in every store at every moment, as queries that find violations.
+"""What must hold in every store at every moment, as queries that find what breaks it.
 
-Each query returns a row for each violation: run id, step id, and the values for its message. The
-queries are plain SQL for both databases, over all rows at once; what databases write differently is
-in braces and comes from `Dialect.functions`.
+Each query gives a row for each violation: run id, step id, and the values that its message names.
+They are plain SQL that both databases read, over all rows at once; what is spelled differently
+stands in braces and comes from `Dialect.functions`.
 """
 
 from __future__ import annotations

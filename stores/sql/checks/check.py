@@ -11,7 +11,7 @@ from stepwell.engine.states import STEP_ENDED, STEP_OPEN, Condition, StepStatus,
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A query that finds violations of a rule.
+    """A query for what breaks a rule.
 
     Its rows are run id, step id and the values for `message`, which follows the name of the step
     or run: "has {0} edges" reads "run 'r' step 's' has 3 edges".
@@ -30,7 +30,7 @@ def listed(words: Iterable[str]) -> str:
 
 ENDED = listed(STEP_ENDED)
 OPEN = listed(STEP_OPEN)
-# The events of any end of a step, and of the end of an execution.
+# The events of a step's end, whatever ended it; and those of one execution's.
 ENDS = listed(f"step.{status}" for status in STEP_ENDED)
 EXECUTION_ENDS = listed(
     (
@@ -42,13 +42,13 @@ EXECUTION_ENDS = listed(
         EventType.STEP_LAPSED,
     )
 )
-# Executions that were given back, so that the attempt does not count.
+# Executions that were given back: their attempt does not count.
 UNCHARGED = listed((EventType.STEP_RELEASED, EventType.STEP_WAITING))
 RETRIES = listed((EventType.STEP_RETRIED, EventType.RUN_RETRIED))
 
 
 def met_by(condition: Condition) -> list[StepStatus]:
-    """The ends of a target that meet a dependency with this condition."""
+    """How a target may end for a dependency with this condition to be met."""
     return [status for status in STEP_ENDED if verdict(condition, status) is Verdict.MET]
 
 

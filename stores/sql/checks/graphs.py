@@ -1,4 +1,4 @@
-"""Edges stay in their run, cover subtrees and are counted; no step runs before they are met."""
+"""Edges: closed, whole under subtrees, counted, and never jumped over."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _UNMET = (
 
 
 def _first_met() -> str:
-    """The number of the event that first met edge `d`, from the first events of its target."""
+    """The number of the event that met edge `d` first, from the first events of its target."""
     cases = " ".join(f"WHEN '{condition}' THEN target.{condition}" for condition in Condition)
     return f"CASE d.condition {cases} END"
 
 
 def _first_events() -> str:
-    """For each step the numbers of the first events that meet each condition, and of its end."""
+    """For each step the numbers of the first events that meet each condition, and of its own."""
     columns = ", ".join(
         f"min(seq) FILTER (WHERE type IN {listed(f'step.{ended}' for ended in met_by(condition))}) "
         f"AS {condition}"
@@ -50,7 +50,7 @@ CHECKS: tuple[Check, ...] = (
         "LEFT JOIN firsts target ON target.step = t.id "
         "LEFT JOIN firsts parent ON parent.step = t.parent "
         f"WHERE s.token > 0 AND ({_first_met()} IS NULL OR {_first_met()} > own.executed) "
-        # A step below one that was retried: what waits for the subtree may have run before.
+        # A step below one that was retried: who waits for the subtree may have run before.
         "AND NOT (d.subtree = 1 AND t.parent IS NOT NULL AND t.id > s.id "
         "AND (own.executed IS NULL OR parent.succeeded > own.executed) AND EXISTS "
         f"(SELECT 1 FROM events o WHERE o.run_key = s.run_key AND o.type IN {RETRIES}))",
@@ -67,7 +67,7 @@ CHECKS: tuple[Check, ...] = (
         "is {0}, but {1} of its dependencies are unmet",
         _UNMET + "SELECT r.run_id, s.step_id, s.status, u.count FROM steps s "
         "JOIN runs r ON r.id = s.run_key JOIN unmet u ON u.step = s.id "
-        # A step that was executed before may wait to run again after a retry above it.
+        # One that was executed before may wait to be so again, whatever was retried above it.
         "WHERE s.status IN ('ready', 'held') AND s.token = 0",
     ),
     Check(
@@ -132,11 +132,11 @@ CHECKS: tuple[Check, ...] = (
         "WITH RECURSIVE missed(waits, emitter, needs) AS ("
         "SELECT d.step, x.emitter, x.step FROM repeats x "
         "JOIN dependencies d ON d.needs = x.emitter AND d.subtree = 1 "
-        # A step that was executed may have run before the repetition.
+        # One that was executed may have been so before the repetition.
         "JOIN steps s ON s.id = d.step AND s.token = 0 "
         "WHERE x.step <> d.step AND NOT EXISTS "
         "(SELECT 1 FROM dependencies y WHERE y.needs = x.step AND y.step = d.step)), "
-        # Steps that wait for the waiting step itself are left out.
+        # What waits for the one that waits is left out.
         "later(waits, step) AS (SELECT waits, waits FROM missed UNION "
         "SELECT l.waits, d.step FROM later l JOIN dependencies d ON d.needs = l.step) "
         "SELECT r.run_id, s.step_id, p.step_id, c.step_id FROM missed m "
@@ -146,8 +146,8 @@ CHECKS: tuple[Check, ...] = (
     ),
 )
 
-# The edges of the runs that may have a cycle, run by run. In most graphs every step was created
-# after those that it needs; these graphs have none.
+# The edges of the runs that may have a cycle, run by run. Most graphs are made in an order in which
+# every step comes after those it needs; those have none.
 CYCLE_CANDIDATES = (
     "SELECT s.run_key, d.needs, d.step FROM dependencies d JOIN steps s ON s.id = d.step "
     "WHERE s.run_key IN (SELECT b.run_key FROM dependencies c JOIN steps b ON b.id = c.step "

@@ -1,4 +1,4 @@
-"""A step's events agree with its row: claims, ends, attempts, tokens."""
+"""A step's events tell the same story as its row: claims, ends, attempts, tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COUNTS = (
 
 
 def _ends_once(types: str, one: str) -> str:
-    """Pairs of successive ends without an operator's retry between them."""
+    """Pairs of ends that follow each other without an operator's retry between them."""
     return (
         f"WITH ends AS (SELECT run_key, {one} AS step, seq, type, lag(seq) OVER w AS seq_before, "
         f"lag(type) OVER w AS before FROM events WHERE type IN {types} "

@@ -1,4 +1,4 @@
-"""A run's row agrees with its steps, and leases are within the limits of their queues."""
+"""A run's row follows from its steps, and leases keep to the limits of their queues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _COUNTED = (
     "FROM runs r LEFT JOIN steps s ON s.run_key = r.id GROUP BY r.id) "
 )
 _SHOULD_BE = (
-    f"CASE WHEN c.canceled > 0 THEN '{run_end(canceled=True, unhandled_failures=False)}' "
+    f"CASE WHEN r.error IS NOT NULL THEN '{RunStatus.FAILED}' "
+    f"WHEN c.canceled > 0 THEN '{run_end(canceled=True, unhandled_failures=False)}' "
     f"WHEN c.unhandled > 0 THEN '{run_end(canceled=False, unhandled_failures=True)}' "
     f"ELSE '{run_end(canceled=False, unhandled_failures=False)}' END"
 )
@@ -28,7 +29,7 @@ _LAST_END = (
     f"WITH last AS (SELECT run_key, max(seq) AS seq FROM events WHERE type IN {_RUN_ENDS} "
     "GROUP BY run_key) "
 )
-# Executions that began under the present limits.
+# Executions that began under the limits as they are now.
 _SINCE = f"coalesce((SELECT value FROM meta WHERE name = '{LIMITS_SET}'), 0) + {LIMITS_GRACE}"
 
 _HOLDS = f"c.held + CASE WHEN r.status = '{RunStatus.PAUSED}' THEN 1 ELSE 0 END"
@@ -91,7 +92,28 @@ CHECKS: tuple[Check, ...] = (
         "CASE WHEN started_at IS NULL THEN 'not known' ELSE 'known' END FROM runs "
         f"WHERE (status = '{RunStatus.PENDING}' AND started_at IS NOT NULL) "
         f"OR (status IN ('{RunStatus.RUNNING}', '{RunStatus.SUCCEEDED}', '{RunStatus.FAILED}') "
-        "AND started_at IS NULL AND total_steps > 0)",
+        # A run whose deadline passed before it began fails, too.
+        "AND started_at IS NULL AND total_steps > 0 AND error IS NULL)",
+    ),
+    Check(
+        "runs",
+        "is {0}, but has an error",
+        "SELECT run_id, NULL, status FROM runs "
+        f"WHERE status <> '{RunStatus.FAILED}' AND error IS NOT NULL",
+    ),
+    Check(
+        "runs",
+        "is {0}; the step that made it fail is {1}",
+        "SELECT r.run_id, s.step_id, r.status, coalesce(s.status, 'not there') FROM runs r "
+        "LEFT JOIN steps s ON s.id = r.error_step AND s.run_key = r.id "
+        "WHERE r.error_step IS NOT NULL AND (s.status IS NULL OR s.status <> 'failed' "
+        f"OR r.status NOT IN {_ENDED_RUN})",
+    ),
+    Check(
+        "early_starts",
+        "began before the start of its run",
+        "SELECT r.run_id, s.step_id FROM steps s JOIN runs r ON r.id = s.run_key "
+        "WHERE r.start_at IS NOT NULL AND s.started_at < r.start_at",
     ),
     Check(
         "runs",

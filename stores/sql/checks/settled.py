@@ -1,4 +1,4 @@
-"""What a settle stores is complete or absent, and all references lead somewhere."""
+"""What a settle leaves behind is there whole, or not at all; and what is referred to is there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from stepwell.stores.sql.checks.check import ENDED, Check
 
-# (table, column, table it refers to): foreign keys, declared or not. Records are not among them:
-# they belong to their package, and outlive the steps that wrote them.
+# (table, column, table it refers to): declared as foreign keys, or meant so. Records are not among
+# them: they belong to their package, and outlive whoever wrote them.
 REFERENCES = (
     ("steps", "run_key", "runs"),
     ("steps", "parent", "steps"),

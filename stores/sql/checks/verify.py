@@ -20,7 +20,7 @@ from stepwell.stores.sql.checks.graphs import CYCLE_CANDIDATES
 from stepwell.stores.sql.connection.corruption import Unreadable, decodes
 from stepwell.stores.sql.connection.statements import StoreTransaction
 
-# (table, column of the run key, column of the step key, columns with JSON)
+# (table, where its run's key is, where its step's key is, its columns with JSON)
 _TEXTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("runs", "id", "NULL", ("input", "metadata", "tags")),
     ("steps", "run_key", "id", ("retry", "input", "metadata", "error", "wait")),
@@ -53,7 +53,7 @@ class Inspection:
         self._counts: defaultdict[str, int] = defaultdict(int)
 
     def verify(self) -> Verification:
-        """Do every check. One that fails because of damage is a violation itself."""
+        """Do every check. One that cannot be done, because of damage, is a violation itself."""
         self._attempt("integrity", self._damages)
         for check in ALL:
             self._attempt(check.name, partial(self._query, check))
@@ -105,7 +105,7 @@ class Inspection:
         return self._tx.dialect.stream(self._tx.cursor, sql)
 
     def _add_at(self, check: str, message: str, run: int | None, step: int | None) -> None:
-        """Add a violation for a run and step that are given by their keys."""
+        """Add a violation where the run and step are known by their keys."""
         names: Sequence[Any] | None = None
         if self._counts[check] < self._most:
             if step is not None:
@@ -174,7 +174,7 @@ def _changed(name: str, size: int, sha256: str, body: bytes) -> str | None:
 
 @decodes
 def _in_a_cycle(edges: Iterator[tuple[int, int]]) -> int | None:
-    """A step that is in a cycle of these edges (needed step, dependent), or None."""
+    """A step that is in a cycle of these edges (what is needed, who needs it), if there is one."""
     needed_by: defaultdict[int, list[int]] = defaultdict(list)
     needs: dict[int, set[int]] = {}
     for target, step in edges:
@@ -190,7 +190,7 @@ def _in_a_cycle(edges: Iterator[tuple[int, int]]) -> int | None:
                 free.append(step)
     if not needs:
         return None
-    # What is left is in a cycle or depends on one: go back until a step repeats.
+    # All that is left is in a cycle or behind one: go back until a step comes again.
     seen: set[int] = set()
     step = next(iter(needs))
     while step not in seen:

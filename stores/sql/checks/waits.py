@@ -1,4 +1,4 @@
-"""Waits can be woken and none was missed; held steps are held; messages and values are in order."""
+"""Waits can still be woken and were not missed; holds hold; messages and values are in order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _FROZEN = f"(s.held = 1 OR r.status = '{RunStatus.PAUSED}')"
 
 
 def _waits_for(name: str) -> str:
-    """Joins the steps that wait for `name`, an SQL expression over the tables before."""
+    """Waiting steps by what they wait for, which is an expression of the rows before."""
     return (
         "JOIN steps s ON s.status = 'waiting' AND s.wait_for IS NOT NULL "
         f"AND s.wait_for = {name} JOIN runs r ON r.id = s.run_key "
     )
 
 
-# Names for which something has arrived.
+# Names for which something has come.
 _COME = (
     "(SELECT 'topic:' || run_key || ':' || topic FROM messages WHERE receiver IS NULL "
     "UNION ALL SELECT 'value:' || o.run_id || '\n' || v.key "

@@ -1,1 +1,1 @@
-"""Connections, transactions and the two dialects; nothing here knows about steps."""
+"""Connections, transactions and the two dialects; nothing here knows of steps."""

@@ -1,6 +1,6 @@
-"""The connections of one store in one process: a writer and a few readers, opened when needed.
+"""The connections of one store in one process: a writer and a few readers, made when needed.
 
-They are given up around a fork, and when the database is no longer in place::
+They are let go of around a fork, and when the database is not there any more::
 
     none ── open, or a read ──▶ open ── before a fork, in the parent ──▶ none
                                   └──── gone, or in a fork ────▶ left as they are; none
@@ -18,7 +18,7 @@ from stepwell.engine.forks import ForkAware, Inside, Lineage
 from stepwell.stores.sql.connection.dialect import Dialect
 from stepwell.stores.sql.connection.statements import StoreTransaction
 
-# The most reads at the same time. Other processes need connections of the server as well.
+# Reads at the same time; more of them wait. A server's connections are not for one process alone.
 MAX_READERS = 8
 
 
@@ -27,15 +27,15 @@ class Connections(ForkAware):
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        # Called when the next connection may be to another database.
+        # Called when what comes next may be another database.
         self.forget: Callable[[], None] = lambda: None
-        # Called with each connection that replaces an earlier one; may refuse it.
+        # Called with each connection that takes the place of an earlier one; may refuse it.
         self.check: Callable[[Any], None] = lambda _: None
         self._opened = 0
         self._closed = False
-        # Why this process cannot have a connection, if it cannot.
+        # Why there can be no connection in this process.
         self._refusal: str | None = None
-        # The write transaction that is running.
+        # The transaction that is written at this moment.
         self._under_way: StoreTransaction | None = None
         self._begin_anew()
 
@@ -69,7 +69,7 @@ class Connections(ForkAware):
         return connection
 
     def _take_over(self, connection: Any) -> None:
-        """Check the first connection after a reopening, and drop what is known of the database."""
+        """Let the first connection of another time be checked, and what is known be forgotten."""
         try:
             self.check(connection)
         except BaseException as error:
@@ -84,8 +84,8 @@ class Connections(ForkAware):
         return [connection for connection in found if connection is not None]
 
     def _leave(self) -> None:
-        """Give up a database that is no longer in place. The caller has the turn."""
-        if self.dialect.is_in_place():  # another thread did, and has opened the new one
+        """Let go of a database that is not there any more. Needs the turn."""
+        if self.dialect.is_in_place():  # another thread did, and opened what came instead
             return
         connections = self._connections()
         self._drop()
@@ -93,7 +93,7 @@ class Connections(ForkAware):
         self.dialect.leave(connections)
 
     def _leave_if_unwritten(self) -> None:
-        """Like `_leave`, for a reader, unless a write is running: that notices by itself."""
+        """As `_leave`, from a reader; a writer notices by itself."""
         if self._turn.acquire(blocking=False):
             try:
                 self._leave()
@@ -105,7 +105,7 @@ class Connections(ForkAware):
         connections, cursor = self._connections(), self._cursor
         self._drop()
         if cursor is not None:
-            cursor.close()  # an open statement would keep the database open
+            cursor.close()  # a statement in it would keep the database open
         self.dialect.close(connections)
 
     # --- forks ------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Connections(ForkAware):
 
 
 class _Severed:
-    """A forked child's copy of the cursor of a transaction that its parent is in."""
+    """The cursor of a transaction that the parent is in, as a fork has it."""
 
     def __init__(self, label: str) -> None:
         self._label = label

@@ -1,7 +1,7 @@
-"""Stored rows that cannot be read are reported as damage of the store.
+"""What is stored is read as what it should be, or told to be damaged.
 
-Only errors in functions that turn stored rows into values (`decodes`) mean damage. The same errors
-anywhere else are mistakes of the program, and are passed on unchanged.
+Only where a stored row becomes a value (`decodes`) does an error speak of the store: the same error
+anywhere else is a mistake of the program, and stays what it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Any)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# What damaged values raise: those of another type, out of range, or not JSON.
+# What comes of values that are not what was stored: of another type, out of range, no JSON.
 _UNREADABLE = (
     *(ValueError, TypeError, KeyError, IndexError),
     *(AttributeError, OverflowError, RecursionError),
@@ -30,7 +30,7 @@ class Unreadable(CorruptData):
 
 
 def decodes(function: Callable[P, T]) -> Callable[P, T]:
-    """For functions that only turn stored rows into values: raises Unreadable for their errors."""
+    """For functions that make values of stored rows and do nothing else: raises Unreadable."""
 
     @wraps(function)
     def decoding(*args: P.args, **options: P.kwargs) -> T:
@@ -48,10 +48,10 @@ def decodes(function: Callable[P, T]) -> Callable[P, T]:
 def reads_stored(
     method: Callable[Concatenate[S, P], T],
 ) -> Callable[Concatenate[S, P], T]:
-    """For the public methods of a role, which has its database as `_db`.
+    """For methods of a store: raises CorruptData where what is stored cannot be read.
 
-    Raises CorruptData if stored rows cannot be read, InvalidInput if the database does not accept a
-    value, and StoreError if it refuses a row that was checked before.
+    A value that its database does not take is InvalidInput; a row that does not go with the others,
+    though it was checked before, is a StoreError.
     """
 
     @wraps(method)
@@ -67,7 +67,7 @@ def reads_stored(
 
 
 def refusal(dialect: Dialect, error: Exception) -> Exception:
-    """The error for a write that the database refused."""
+    """The error for those whose write the database refused."""
     if not dialect.is_unfit(error):
         return dialect.translate(error)
     return InvalidInput(

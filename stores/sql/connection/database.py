@@ -1,9 +1,9 @@
 """Transactions: one writer with group commit, and short reads beside it.
 
-Threads that wait for the writer at the same time share one transaction and one fsync. Each write
-has its own savepoint, so that one that fails does not harm the others. Where transactions run side
-by side, only writes of one batch share: other writes lock rows, each in the right order, but
-several in one transaction would lock them in no order, and deadlock.
+Writes of many threads that wait for the writer at the same moment share one transaction and one
+fsync; each has a savepoint of its own, so one that fails takes nothing of the others along. Where
+transactions run side by side, only writes of one batch do: the others lock rows, each in order, and
+several of them in one transaction would do so in no order and deadlock.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from stepwell.stores.sql.connection.statements import StoreTransaction
 
 T = TypeVar("T")
 
-# How often a transaction is tried, for example one that lost a deadlock.
+# How often a transaction is tried that lost a deadlock, say.
 MAX_TRIES = 5
 
 
 class TryAgain(Exception):
-    """A write that has to start again, because another one came before it had its locks."""
+    """A write that has to be begun again: another one came before it had locked what it needs."""
 
 
 class Database(Connections):
@@ -43,16 +43,16 @@ class Database(Connections):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self.queue = GroupCommit(self._commit_group, mixed=not dialect.concurrent)
-        # Whether the writes of a group are being run; it tells where an error came from.
+        # Whether the writes of a group are run, which says where an error came from.
         self._working = False
         self.transactions = 0
 
     def write(self, work: Callable[[StoreTransaction], T], kind: Write | None = None) -> T:
         """Run `work` in a write transaction; durable on return.
 
-        `work` may run in another thread, and must use nothing but the transaction. If it raises,
-        nothing of it is stored and the error is passed on; a driver's error becomes a StoreError,
-        unless the data is at fault. `kind` names its crash points.
+        `work` may run in another thread, and must not touch anything but the transaction. If it
+        raises, nothing of it is stored and the error is passed on; a driver's error becomes a
+        StoreError, unless it is the fault of the data. `kind` gives it its crash points.
         """
         ticket = Ticket(work, kind=kind)
         self.queue.write(ticket)
@@ -64,10 +64,10 @@ class Database(Connections):
         item: Any,
         kind: Write | None = None,
     ) -> T:
-        """Like `write`, for a `batch` function that handles many items as fast as one.
+        """As `write`, for `batch`, which works on many items as fast as on one.
 
-        It gets `item` together with the items that other threads bring at the same time for the
-        same `batch`, and returns a result for each. If it raises, the items are tried one by one.
+        It is given `item` together with those that other threads bring at the same moment for
+        the same `batch`, and returns a result for each. If it raises, each is tried by itself.
         """
         ticket = Ticket(lambda tx: batch(tx, (item,))[0], batch, item, kind)
         self.queue.write(ticket)
@@ -145,13 +145,13 @@ class Database(Connections):
             self._under_way = None
 
     def _check_in_place(self, tx: StoreTransaction) -> None:
-        """Raises StoreGone if other processes would not see what is about to be committed."""
+        """Raises StoreGone when others would not find what is about to be committed."""
         if tx.cursor is not self._cursor:  # another thread noticed
             raise StoreGone(f"store {self.dialect.label()}: its file is not there any more")
         self.dialect.check_in_place()
 
     def _begin(self) -> Moment:
-        """Begin a write, on a new connection if the last one was lost while idle."""
+        """Begin a write; on a new connection if that was lost while nobody used it."""
         if self._writer is not None and self.dialect.is_open(self._writer):
             try:
                 return self.dialect.begin(self._cursor)
@@ -173,7 +173,7 @@ class Database(Connections):
         return news + tx.take_news()
 
     def _run_batches(self, group: Group, tx: StoreTransaction) -> Group:
-        """Run the writes that can be done together; returns the others."""
+        """Run what can be done together; returns those that are to be run one by one."""
         batches: dict[Any, Group] = {}
         for ticket in group:
             if ticket.batch is not None:
@@ -220,7 +220,7 @@ class Database(Connections):
             finally:
                 if cursor is not None and connection in self._readers:
                     with suppress(self.dialect.driver_errors):
-                        # Nothing was changed. After a rollback the driver prepares all anew.
+                        # Nothing was changed. After a rollback a driver prepares all anew.
                         cursor.execute("COMMIT")
                     cursor.close()
                     self._idle.append(connection)
@@ -236,14 +236,14 @@ class Database(Connections):
             raise self.dialect.translate(error) from error
         except UnicodeEncodeError as error:
             raise _unfit(error) from None
-        except OverflowError:  # values from callers are checked, so it came from the store
+        except OverflowError:  # what callers ask with is checked: this is what was read before
             raise CorruptData(
                 f"store {self.dialect.label()}: a number in it is out of range; "
                 "look at it with: stepwell verify"
             ) from None
 
     def ask(self, question: Callable[[StoreTransaction], T]) -> T:
-        """What a single statement reads; it sees one moment even without a transaction.
+        """What a single statement reads. It is a moment of its own and needs no transaction.
 
         `question` may be called twice, and cannot use the transaction's time.
         """
@@ -261,13 +261,13 @@ class Database(Connections):
                 except self.dialect.driver_errors:
                     if self.dialect.is_open(connection):
                         raise
-                finally:  # drops one that was lost while idle
+                finally:  # one that was lost while nobody used it is left
                     self._give_back(connection)
         with self.read() as tx:  # on a new connection
             return question(tx)
 
     def _begin_read(self) -> tuple[Any, Any, int]:
-        """A reader with its transaction begun. Readers that were lost while idle are dropped."""
+        """A reader with its transaction begun. One that was lost while nobody used it is left."""
         self.dialect.check_in_place()
         while self._idle:
             connection = self._idle.pop()
@@ -280,7 +280,7 @@ class Database(Connections):
                     raise
         connection = self._connect(readonly=True)
         self._readers.append(connection)
-        if self._closed:  # another thread did it, which may not have seen this connection
+        if self._closed:  # meanwhile, by another thread, which may not have seen this one
             connection.close()
             self._check_open()
         cursor = connection.cursor()
@@ -291,8 +291,8 @@ class Database(Connections):
             raise
 
     def _give_back(self, connection: Any) -> None:
-        """Make a reader available again, or drop it if it was lost."""
-        if connection not in self._readers:  # dropped already
+        """A reader is free again; one that was lost while nobody used it is left."""
+        if connection not in self._readers:  # left already
             return
         if self.dialect.is_open(connection):
             self._idle.append(connection)
@@ -310,7 +310,7 @@ class Database(Connections):
             except StoreGone:
                 self._leave()
                 raise
-            # Another connection may have the same number by chance.
+            # That of another connection may be the same by chance.
             return (self._opened << 32) + self.dialect.connection_version(self._writer)
 
     def close(self) -> None:
@@ -341,7 +341,7 @@ class Database(Connections):
 
 
 def _is_batch(group: Sequence[Ticket[Any]]) -> bool:
-    """Whether all of them belong to the same batch."""
+    """Whether all of them are done at once, by the same function."""
     batch = group[0].batch
     return batch is not None and all(ticket.batch == batch for ticket in group[1:])
 
@@ -355,14 +355,14 @@ def _run_batch(tickets: Sequence[Ticket[Any]], tx: StoreTransaction) -> None:
 
 
 def _reach(group: Group, moment: str) -> None:
-    """Reach this crash point for all writes of the group."""
+    """All writes of the group have come so far."""
     for kind in dict.fromkeys(ticket.kind for ticket in group):
         if kind is not None:
             reach(getattr(kind, moment))
 
 
 def _unfit(error: UnicodeEncodeError | OverflowError) -> InvalidInput:
-    """The error for a value that the driver could not even send to its database."""
+    """Why a driver could not even hand a value over to its database."""
     if isinstance(error, OverflowError):
         return InvalidInput("a whole number is out of range for the store: over 63 bits")
     return InvalidInput(f"{ascii(error.object)[:80]} has a lone surrogate; use valid Unicode text")

@@ -9,33 +9,33 @@ import sqlalchemy as sa
 
 
 class Moment(Protocol):
-    """Epoch microseconds, which only the database may know until somebody asks; an int is one."""
+    """Epoch microseconds, maybe known to the database alone until somebody asks: an int is one."""
 
     def __add__(self, micros: int, /) -> Any: ...
     def __int__(self) -> int: ...
 
 
 class Dialect(Protocol):
-    """What differs between databases: SQL compiler, connections, and a few constructs."""
+    """What a database brings: its SQL compiler, connections, and a few words of its own."""
 
     sqlalchemy: Any
-    # The values of `{key}` and other names in migrations.
+    # What `{key}` and the like stand for in migrations.
     ddl: Mapping[str, str]
-    # The values of `{each}` and other names in checks.
+    # What `{each}` and the like stand for in checks.
     functions: Mapping[str, str]
     migrates_itself: bool
-    # Whether several transactions write at the same time, so that rows have to be locked.
+    # Whether several transactions write at the same time, so that order takes locks.
     concurrent: bool
-    # Whether statements run in this process: then one statement for each of a few rows costs less
-    # than one for all rows. Otherwise each statement is a message to a server.
+    # Whether statements run in this process: then one for each of a few rows costs less than one
+    # for all of them; else each is a message.
     in_process: bool
-    # Whether the rows of a statement can be read after the next one was sent: one round trip.
+    # Whether the rows of a statement can be read after the next one, so that both are one message.
     pipelined: bool
     # Whether a statement can change rows within WITH, as the fused plan does.
     changes_in_with: bool
 
     def rows(self, parameter: str, **columns: type[sa.types.TypeEngine[Any]]) -> Any:
-        """Rows from one JSON parameter: an array of arrays, with a column for each position."""
+        """A row source from one JSON parameter: an array of arrays, a column for each position."""
         ...
 
     def scalars(self, parameter: str) -> Any:
@@ -47,11 +47,11 @@ class Dialect(Protocol):
         ...
 
     def is_one_of(self, column: sa.ColumnElement[Any], parameter: str) -> Any:
-        """Whether the column is one of the names in a parameter that `name_list` made."""
+        """Whether the column is one of the names of a parameter, which `name_list` makes."""
         ...
 
     def name_list(self, names: Sequence[str]) -> str:
-        """The parameter of `is_one_of` for these names, which contain no line breaks."""
+        """Names, without line breaks in them, as the parameter of `is_one_of`."""
         ...
 
     def insert(self, table: sa.Table) -> Any:
@@ -61,12 +61,12 @@ class Dialect(Protocol):
     def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> Any | None:
         """A select of many rows from one JSON parameter, typed as the table's columns.
 
-        None if one statement for many rows is no faster than one for each row.
+        None where one statement for many rows is no faster than one for each.
         """
         ...
 
     def connect(self, *, readonly: bool) -> Any:
-        """A new connection of the driver. Raises StoreError with one clear line."""
+        """A new connection of the driver. Raises StoreError in one clear line."""
         ...
 
     def cursor(self, connection: Any) -> Any:
@@ -76,12 +76,12 @@ class Dialect(Protocol):
     def begin(self, cursor: Any) -> Moment:
         """Start a transaction that will write; returns the time that leases expire by (µs).
 
-        It may be sent together with the first statement.
+        It may be sent with what comes first in it.
         """
         ...
 
     def was_lost(self, cursor: Any) -> bool:
-        """Whether the connection was found to be lost before the transaction did anything."""
+        """Whether the connection turned out to be lost before anything was done in it."""
         ...
 
     def begin_read(self, cursor: Any) -> int:
@@ -89,38 +89,38 @@ class Dialect(Protocol):
         ...
 
     def commit(self, cursor: Any, *, news: int) -> None:
-        """Commit, and hint to others that `news` of its writes may have made work: see `watch`."""
+        """Commit. For so many of its writes, hint to others that there may be work: see `watch`."""
         ...
 
     def translate(self, error: Exception) -> Exception:
-        """The driver's error as one of ours, which says what to do."""
+        """The driver's error as one of ours, with what to do."""
         ...
 
     def is_data_error(self, error: Exception) -> bool:
-        """Whether one row is at fault and not the database."""
+        """Whether the error is the fault of one row and not of the database."""
         ...
 
     def is_unfit(self, error: Exception) -> bool:
-        """Whether the cause is a value that the database can never store."""
+        """Whether a value is at fault that the database could never hold."""
         ...
 
     def is_damage(self, error: Exception) -> bool:
-        """Whether the error means that stored data is damaged, not that it is out of reach."""
+        """Whether the error says that what is stored is damaged, not that it is out of reach."""
         ...
 
     def damages(self, cursor: Any, most: int) -> list[str]:
-        """What the database itself finds wrong with its data, as at most `most` lines of text.
+        """What the database itself finds wrong with what it stores: at most `most` lines of text.
 
         It also lets the transaction read whole tables as fast as it can.
         """
         ...
 
     def stream(self, cursor: Any, sql: str) -> Iterator[Sequence[Any]]:
-        """The rows of a query, read a few at a time; do not use `cursor` meanwhile."""
+        """The rows of a query, read a few at a time; `cursor` is not to be used meanwhile."""
         ...
 
     def tables(self, cursor: Any) -> list[str]:
-        """The names of the existing tables."""
+        """The tables there are, by name."""
         ...
 
     def shape(self, cursor: Any) -> frozenset[str]:
@@ -128,7 +128,7 @@ class Dialect(Protocol):
         ...
 
     def fingerprint(self, cursor: Any) -> str:
-        """A digest of the schema, to compare with `shape.FINGERPRINTS`."""
+        """A digest of the schema as the migrations make it here; see `shape.FINGERPRINTS`."""
         ...
 
     @property
@@ -141,7 +141,7 @@ class Dialect(Protocol):
 
     @property
     def closes_for_forks(self) -> bool:
-        """Whether no connection may be open while the process forks, in parent or child."""
+        """Whether no connection may be open while the process forks, on either side of it."""
         ...
 
     def watch(self, version: Callable[[], int]) -> Any:
@@ -153,35 +153,35 @@ class Dialect(Protocol):
         ...
 
     def is_open(self, connection: Any) -> bool:
-        """Whether the connection can still be used; otherwise it is replaced."""
+        """Whether the connection can still be used; one that cannot is made anew."""
         ...
 
     def check_in_place(self) -> None:
-        """Raises StoreGone if others would not see what is stored through the open connections."""
+        """Raises StoreGone when others would not find what is stored through open connections."""
         ...
 
     def is_in_place(self) -> bool:
-        """Whether there are open connections, and others see what is stored through them."""
+        """Whether there are open connections, and others would find what is stored through them."""
         ...
 
     def close(self, connections: Sequence[Any]) -> None:
-        """Close all connections, or leave them open if closing would do harm."""
+        """Close all connections there are, or leave them where that would do harm."""
         ...
 
     def leave(self, connections: Sequence[Any]) -> None:
-        """Give up connections to a database that is no longer in place; another may be opened."""
+        """Let go of connections to what is not in place any more; later ones may be to another."""
         ...
 
     def inherit(self, connections: Sequence[Any], in_use: bool) -> str | None:
-        """In a forked child: give up connections without sending anything, as the parent has them.
+        """In a forked child: let go of connections without a word, for they are the parent's.
 
-        `in_use` says that a thread was using them. Returns why the child cannot have connections of
-        its own, or None if it can.
+        `in_use` says that a thread was using them. Returns why the child cannot have any of its
+        own, or None if it can.
         """
         ...
 
     def is_passing(self, error: Exception) -> bool:
-        """Whether the same transaction may succeed if it is tried again at once."""
+        """Whether the same transaction may well succeed when it is tried again at once."""
         ...
 
     def lock_migrations(self, cursor: Any) -> None:

@@ -1,11 +1,11 @@
-"""Group commit: threads that bring a write at the same time share a transaction.
+"""Who writes when: threads that bring a write at the same moment share a transaction.
 
-One of them leads: it commits a group of writes, usually with its own among them, signals the other
-threads that theirs are done, and wakes the first of those that came meanwhile to lead next. So no
-thread waits longer than for the transaction that holds its own write.
+One of them leads: it commits a group of writes, its own among them as a rule, tells the others that
+theirs are done, and wakes the first of those that came meanwhile, to lead. So nobody waits for a
+transaction that has nothing of its own in it.
 
-An interrupt may come at any moment, in whichever thread leads. It gives up the lead then, and
-waiting threads check for that from time to time.
+An interrupt may come at any moment, in whichever thread leads. Then the lead is free again, and
+whoever waits looks for that from time to time.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from stepwell.stores.sql.connection.statements import StoreTransaction
 T = TypeVar("T")
 
 MAX_GROUP = 256
-# How long a leader waits for threads that wrote together with it last time, in seconds.
+# How long threads that wrote together are waited for when one of them writes again, in seconds.
 GATHER = 0.001
-# How often waiting threads check whether an interrupt left them without a leader, in seconds.
+# How often who waits looks whether an interrupt has left nobody to lead, in seconds.
 LOOK = 1.0
 
 
 class Wakeup(Protocol):
-    """What a thread waits on for a signal of another one: a `SimpleQueue`."""
+    """What a thread waits on for another one: a `SimpleQueue`."""
 
     def put(self, item: None, /) -> None: ...
     def get(self, block: bool, timeout: float, /) -> None: ...
 
 
 class Ticket(Generic[T]):
-    """One write that waits for its turn; later it has the result or error.
+    """One write that waits for its turn, and afterwards its result or error.
 
-    Its thread gets a `signal` when it is done, and when it may lead.
+    `signal` comes to its thread when it is done, and when it may lead.
     """
 
     __slots__ = ("batch", "done", "error", "item", "kind", "result", "thread", "wakeup", "work")
@@ -63,7 +63,7 @@ class Ticket(Generic[T]):
         self.error: BaseException | None = None
 
     def end(self) -> None:
-        """Signal its thread that it is done."""
+        """Tell its thread that it is done."""
         self.done = True
         if self.wakeup is not None:
             self.wakeup.put(None)
@@ -73,9 +73,9 @@ Group = list[Ticket[Any]]
 
 
 class GroupCommit:
-    """`commit` writes a group in the thread that leads, and sets the tickets' results or errors.
+    """`commit` writes a group, in whichever thread leads, and sets the tickets' results or errors.
 
-    With `mixed`, a group has writes of any kind, otherwise only those of one batch.
+    With `mixed`, a group has writes of any kind; else those of one batch only.
     """
 
     def __init__(self, commit: Callable[[Group], None], mixed: bool) -> None:
@@ -85,10 +85,10 @@ class GroupCommit:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """In a forked child: the waiting writes and the leading thread are the parent's."""
+        """In a fork: what was waiting is the parent's, and so are the threads that led."""
         self._waiting: deque[Ticket[Any]] = deque()
         self._leader: Ticket[Any] | None = None
-        # Held for a moment by a thread that wants to lead.
+        # Held for a moment by whoever would lead.
         self._entry = threading.Lock()
         # The threads whose writes were a batch of the last group.
         self._crowd: frozenset[int] = frozenset()
@@ -109,7 +109,7 @@ class GroupCommit:
                     with suppress(Empty):
                         ticket.wakeup.get(True, LOOK)
         finally:
-            # With no call in between, during which an interrupt could come.
+            # Without a call before it, as an interrupt could come with that.
             led = self._leader is ticket
             if led:
                 self._leader = None
@@ -120,14 +120,14 @@ class GroupCommit:
                 self._wake_next()
 
     def _leads(self, ticket: Ticket[Any]) -> bool:
-        """Whether its thread leads; it does from now on if no other thread did."""
+        """Whether its thread leads, as it does from now on if nobody else did."""
         with self._entry:
             if self._leader is None:
                 self._leader = ticket
             return self._leader is ticket
 
     def _wake_next(self) -> None:
-        """Signal the first waiting thread that it may lead."""
+        """Let the first that waits see that it may lead."""
         with suppress(IndexError):
             wakeup = self._waiting[0].wakeup
             if wakeup is not None:
@@ -137,7 +137,7 @@ class GroupCommit:
         """Commit a group, unless the ticket was done meanwhile."""
         if ticket.done:
             return
-        if ticket not in self._waiting:  # the thread that took it was interrupted
+        if ticket not in self._waiting:  # whoever took it was interrupted
             ticket.error = StoreError("a write was interrupted; it may have been stored, or not")
             ticket.done = True
             return
@@ -158,9 +158,9 @@ class GroupCommit:
                 taken.end()
 
     def _gather(self) -> None:
-        """Wait a moment for threads that wrote together last time and come back one by one.
+        """Let those who last wrote together, and come back one by one, do so again.
 
-        After a write alone there is no wait.
+        Who wrote alone the last time waits for nobody.
         """
         if not self._crowd or self._waiting[0].batch is None:
             return
@@ -173,7 +173,7 @@ class GroupCommit:
         self._expected = 0
 
     def _take(self, group: Group) -> None:
-        """Take the writes of the next transaction from the waiting ones, oldest first."""
+        """Take the writes of the next transaction from those that wait, the oldest first."""
         later: Group = []
         while self._waiting and len(group) < MAX_GROUP:
             ticket = self._waiting.popleft()

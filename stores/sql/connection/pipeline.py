@@ -1,12 +1,12 @@
-"""A cursor that makes few round trips: statements wait until the rows of one of them are read.
+"""A cursor that makes few round trips: what nobody reads the rows of waits for what somebody does.
 
-A message to the server and back often costs more than a statement. So statements are collected
-until rows are asked for, and then all of them are sent in one message, in their order::
+A message to the server and back costs more than many a statement. So statements are kept until
+the rows of one are asked for, and then all of them go in one message, in their order::
 
     BEGIN; EXECUTE lock_runs('{1}'); EXECUTE succeed(…)      ──▶ rows
     COMMIT                                                    ──▶ it is on disk
 
-Errors are raised when the message is sent. The server prepares each statement once.
+What fails is told when the message is sent. The server prepares each statement once.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# A statement is prepared when it is used for the second time; many are used only once.
+# A statement is prepared when it comes for the second time; many are for once only.
 PREPARE_AFTER = 1
-# Longer texts, in characters, are bound as parameters, in a message of their own. For shorter ones
-# that message would cost more than parsing them as part of the statement.
+# Longer texts, in characters, are bound, in a message of their own. For shorter ones that message
+# costs more than it takes the server to read them as part of a statement.
 MAX_LITERAL = 16_384
 
 
 class Rows:
-    """The rows of one statement. Asking for them sends it, unless it was sent before."""
+    """The rows of one statement. Asking for them sends it, if it was not sent yet."""
 
     __slots__ = ("_cursor", "_next", "_rows")
 
@@ -37,11 +37,11 @@ class Rows:
 
     @property
     def here(self) -> bool:
-        """Whether the server has sent them."""
+        """Whether they were fetched from the server."""
         return self._rows is not None
 
     def first(self) -> Any:
-        """The first row, even if it was fetched before."""
+        """The first row, also if it was fetched already."""
         if self._rows is None:
             self._cursor.send()
         return (self._rows or [None])[0]
@@ -71,9 +71,9 @@ class Rows:
 
 
 class BegunAt:
-    """A time that the server knows: statements use it there, without waiting for its value.
+    """A time that the server knows: it is read there, so that nobody waits to be told of it.
 
-    `sql` is its expression, and the one row of `rows` has it; `later` is added to both (µs).
+    `sql` gives it, and so does the one row of `rows`; `later` is added to both (µs).
     """
 
     __slots__ = ("_later", "_rows", "_sql", "_told")
@@ -93,7 +93,7 @@ class BegunAt:
         return self._told
 
     def literal(self) -> str:
-        """The SQL for it: the number, once that is known."""
+        """As SQL; the number, once that is known."""
         if self._told is not None or self._rows.here:
             return str(int(self))
         return f"{self._sql} + {self._later}" if self._later else self._sql
@@ -113,7 +113,7 @@ class PipelinedCursor:
         self._made = 0
         self._waiting: list[tuple[str, Rows | None]] = []
         self._preparing: list[str] = []
-        # Whether the server has answered since the transaction was begun.
+        # Whether the server answered since the transaction was begun.
         self.answered = False
 
     @property
@@ -122,12 +122,12 @@ class PipelinedCursor:
         return self._cursor.description
 
     def begin(self, command: str) -> None:
-        """Begin a transaction; sent together with the first statement."""
+        """Begin a transaction, together with what comes first in it."""
         self._waiting.append((command, None))
         self.answered = False
 
     def execute(self, sql: str, values: Sequence[Any] | None = None) -> Any:
-        """Run a statement now, or when rows are asked for.
+        """Run a statement, at the latest when its rows are asked for.
 
         A command, which has no `values`, is run at once.
         """
@@ -153,7 +153,7 @@ class PipelinedCursor:
         self._cursor.executemany(sql, rows)
 
     def send(self, *commands: str) -> None:
-        """Send what waits, and then these commands. If that fails, nothing is left waiting."""
+        """Send what waits, and these commands after it. Nothing waits if it fails."""
         waiting, self._waiting = self._waiting, []
         waiting += [(command, None) for command in commands]
         if not waiting:
@@ -162,7 +162,7 @@ class PipelinedCursor:
         try:
             self._cursor.execute("; ".join([text for text, _ in waiting]))
         except BaseException:
-            for sql in preparing:  # it may or may not have been prepared: use another name
+            for sql in preparing:  # it may have been prepared, or not: it gets another name
                 del self._names[sql]
             raise
         self.answered = True
@@ -185,7 +185,7 @@ class PipelinedCursor:
     def _prepare(self, sql: str, values: Sequence[Any]) -> str:
         self._made += 1
         name = self._names[sql] = f"stepwell_{self._made}"
-        # An untyped literal takes the type that its use requires.
+        # A text takes the type of what it is used as.
         types = ["bigint" if isinstance(value, int | BegunAt) else "unknown" for value in values]
         kinds = f"({', '.join(types)})" if types else ""
         self._waiting.append((f"PREPARE {name}{kinds} AS {sql}", None))
@@ -198,7 +198,7 @@ def _plain(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _literals(values: Sequence[Any]) -> str | None:
-    """Values as SQL; None if one of them should be a parameter."""
+    """Values as SQL; None if one of them had better be a parameter."""
     literals = []
     for value in values:
         if value is None:

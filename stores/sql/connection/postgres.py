@@ -31,11 +31,11 @@ from stepwell.stores.sql.schema.postgres_shape import fingerprint_of, shape_of
 
 CHANNEL = "stepwell"
 CONNECT_TIMEOUT = 10
-# The advisory lock of a process that migrates (the letters of "stepwell").
+# Whoever migrates holds this advisory lock (the letters of "stepwell").
 MIGRATION_LOCK = 0x7374657077656C6C
 
-# Every hot statement has its index and few rows. Plans are made once for that, and must not become
-# scans and hashes because of the statistics of a table that was empty a moment ago.
+# Every hot statement has its index and few rows. Plans are made once, for that, and do not change
+# to scans and hashes with the statistics of a table that was empty a moment ago.
 _PLANS = (
     "plan_cache_mode = force_generic_plan",
     "enable_seqscan = off",
@@ -43,26 +43,26 @@ _PLANS = (
     "enable_mergejoin = off",
     "jit = off",
 )
-# Except for statements that read whole tables.
+# … but one that reads whole tables is planned for that.
 _WHOLE_TABLES = ("enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoin = on")
 # Rows of a stream that are in memory at a time.
 _FETCHED = 2_000
 
-# What follows the commit in its message is a transaction of its own. Transactions that notify are
-# committed one after another, so this one must not wait for the disk; a hint may be lost.
+# What comes in a message after the commit is a transaction of its own. Those that notify are
+# committed one after another, and so must not wait for the disk; a hint may be lost.
 _HINT = ("SET LOCAL synchronous_commit = off", f"NOTIFY {CHANNEL}")
 
-# More rows than any statement is given. The planner does not see the number and assumes that a
-# limit leaves a tenth of the rows: so it expects few of them, and looks up each by its key.
+# More rows than a statement is ever given. The planner does not see the number, takes any limit
+# for a tenth of the rows, and so expects few of them and looks each one up by its key.
 _FEW = Parameter("few", 2_000_000_000, type_=sa.BigInteger)
 
-# The time when the transaction began; it stays the same throughout.
+# When the transaction was begun, the same throughout.
 _BEGUN = "(extract(epoch FROM now()) * 1000000)::bigint"
 _NOW = f"SELECT {_BEGUN}"
 
 
-# Invalid values: of the wrong type, invalid text, or too long for an index or a part of a JSON
-# document.
+# A value that cannot be: not of its type, not a text, or too long for the row of an index or for a
+# part of a JSON document.
 _UNFIT = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 
 
@@ -154,7 +154,7 @@ class PostgresDialect:
                 prepare_threshold=2 if readonly else None,
                 cursor_factory=psycopg.RawCursor,
             )
-            # If one is set twice, the last one counts.
+            # The last one holds, where one is set twice.
             more: tuple[str, ...] = (*_PLANS, f"synchronous_commit = {self._synchronous}")
             if readonly:
                 more += ("default_transaction_read_only = on",)
@@ -171,7 +171,7 @@ class PostgresDialect:
         return not connection.closed
 
     def check_in_place(self) -> None:
-        """Nothing to check: a server reports a lost connection itself."""
+        """A server tells by itself."""
 
     def is_in_place(self) -> bool:
         return True
@@ -207,7 +207,7 @@ class PostgresDialect:
 
     def commit(self, cursor: PipelinedCursor, *, news: int) -> None:
         if not cursor.answered:
-            # Sent alone, so that it can be tried again if the connection was lost.
+            # Alone, so that on a connection which was lost it can be tried again.
             cursor.send()
         cursor.send("COMMIT", *(_HINT if news else ()))
 
@@ -232,7 +232,7 @@ class PostgresDialect:
     def damages(self, cursor: Any, most: int) -> list[str]:
         for plan in _WHOLE_TABLES:
             cursor.execute(f"SET LOCAL {plan}")
-        # Settings by which an operator may have switched off what the server promises.
+        # What the server promises of itself, as far as nobody switched it off.
         rows = cursor.execute(
             "SELECT 'index ' || indexrelid::regclass || ' is not valid' FROM pg_index i "
             "JOIN pg_class c ON c.oid = i.indrelid "
@@ -253,7 +253,7 @@ class PostgresDialect:
         cursor.execute("CLOSE rows")
 
     def tables(self, cursor: Any) -> list[str]:
-        # From the catalog: the information schema hides what this user has no rights on.
+        # From the catalog, as the information schema hides what this user has no rights on.
         rows = cursor.execute(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'f') "
             "AND relnamespace = to_regnamespace(quote_ident(current_schema())) ORDER BY relname"
@@ -285,24 +285,24 @@ class PostgresDialect:
         return self._label
 
 
-# The most calls without a connection before the next attempt: about a second.
+# The most looks without a connection before another one is tried: a second or so.
 MOST_LOOKS = 128
 
 
 class PostgresWatch(ForkAware):
-    """Listens for hints on a connection of its own, and reconnects if that is lost.
+    """Listens for hints on a connection of its own; a lost one is made again.
 
-    While reconnecting fails, it is tried less and less often, to spare a server that is full.
+    While that fails it is tried less and less often: a server that is full is not helped by more.
 
-    A process receives its own hints, too. They are counted, not recognized: all of them arrive in
-    the end, so it does not matter which one is ignored.
+    Hints of one's own come back, too. They are counted, not recognized: as each arrives in the
+    end, it does not matter which of several is taken for it.
     """
 
     def __init__(self, dialect: PostgresDialect) -> None:
         self._dialect = dialect
         self._connection: Any = None
         self._own = 0
-        # How many calls to wait before the next attempt, and before the one after that.
+        # How many looks are let pass before the next try, and after the one that fails then.
         self._pass = 0
         self._patience = 1
         Lineage.register(self)
@@ -323,7 +323,7 @@ class PostgresWatch(ForkAware):
             self._patience = 1
 
     def changed(self) -> bool:
-        """Whether a hint arrived since the last call; also True after the connection was lost."""
+        """Whether a hint came since the last call. True after a lost connection, to be sure."""
         if self._is_deaf:
             if self._pass > 0:
                 self._pass -= 1
@@ -342,11 +342,11 @@ class PostgresWatch(ForkAware):
             return True
 
     def hinted(self) -> None:
-        """Ignore one more hint, which is the caller's own."""
+        """One hint more is on its way that is no news."""
         self._own += 1
 
     def left(self) -> bool:
-        """Always False: a server's database is not moved."""
+        """A server is not moved."""
         return False
 
     def after_fork(self, in_use: bool) -> None:

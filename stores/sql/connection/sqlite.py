@@ -1,4 +1,4 @@
-"""SQLite: a database in one file, or in memory for tests."""
+"""SQLite: one file, nothing to start. Or one in memory, for tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from stepwell.stores.sql.schema.sqlite_shape import fingerprint_of, shape_of
 from stepwell.stores.sqlite_file import SqliteFile, keep
 
 BUSY_TIMEOUT = 10.0
-# How soon a writer tries again for a lock of another process: after an eighth of the time that it
-# has waited, within these bounds, in seconds. A try costs 3 µs. SQLite itself would sleep for 1 ms
-# at first, which is longer than most transactions take, and for 100 ms later on.
+# How soon a writer looks again at a lock of another process: after an eighth of the time that it
+# has waited, within these bounds, in seconds. A look costs 3 µs. SQLite itself would sleep for 1 ms
+# at first, longer than most transactions, and for 100 ms later on.
 SOON, LATE = 0.000_1, 0.001
 # The write-ahead log is folded back after this many pages, without blocking readers (PASSIVE).
 CHECKPOINT_PAGES = 2_000
@@ -44,7 +44,7 @@ _ADVICE = {
     ),
 }
 
-# SQLITE_ERROR is also raised for text that is not JSON or not UTF-8.
+# SQLITE_ERROR is that of text that is neither JSON nor UTF-8, too.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DAMAGE = {*_BROKEN, sqlite3.SQLITE_ERROR}
 
@@ -84,7 +84,7 @@ class SqliteDialect:
         self._file = None if path is None else SqliteFile(path, f"store {self.label()}")
         self._clock = clock
         self._synchronous = "FULL" if durability == "full" else "NORMAL"
-        # How many writes of this process were news to others, including its own threads.
+        # How many writes of this process were news to others, its own threads too.
         self.news = 0
 
     @property
@@ -111,7 +111,7 @@ class SqliteDialect:
     texts = scalars
 
     def is_one_of(self, column: sa.ColumnElement[Any], parameter: str) -> Any:
-        # With `IN`, SQLite would fill a temporary table each time.
+        # `IN` would fill a temporary table each time.
         end: sa.ColumnElement[str] = sa.literal_column("char(10)", sa.Text)
         listed = sa.func.instr(bind(parameter), end + column + end)
         return listed > sa.literal_column("0")
@@ -123,7 +123,7 @@ class SqliteDialect:
         return sqlalchemy_sqlite.insert(table)
 
     def inserted(self, parameter: str, table: sa.Table, columns: Sequence[str]) -> None:
-        """None: nothing is faster than the driver's executemany."""
+        """The driver's executemany is as fast as it gets."""
 
     def connect(self, *, readonly: bool) -> sqlite3.Connection:
         try:
@@ -131,14 +131,14 @@ class SqliteDialect:
         except sqlite3.Error as error:
             raise self.translate(error) from None
         except UnicodeDecodeError:
-            # The driver cannot decode SQLite's message, which quotes the damaged text.
+            # The driver cannot even say what is wrong, as SQLite quotes what it has read.
             raise CorruptData(
                 f"store {self.label()}: it is damaged; restore a backup (its schema is not text)"
             ) from None
 
     def _connect(self, readonly: bool) -> sqlite3.Connection:
-        # The file is only opened through SQLite: opening and closing it in any other way would
-        # drop SQLite's locks in this process.
+        # The file is opened through SQLite only: any other open and close of it in this process
+        # would drop SQLite's locks.
         options: dict[str, Any] = {
             "timeout": BUSY_TIMEOUT,
             "isolation_level": None,
@@ -165,17 +165,17 @@ class SqliteDialect:
         return connection
 
     def _enter_wal(self, connection: sqlite3.Connection) -> None:
-        """Switch to WAL. Processes that create the file together race, and SQLite does not wait."""
+        """Processes that make the file together race for this; SQLite does not wait there."""
         for last in (*[False] * 99, True):
             try:
                 tables = self.tables(connection)
                 if tables and "meta" not in tables:
-                    return  # not one of ours: it will be refused, and must not be changed
+                    return  # somebody else's database, which stays as it is: it will be refused
                 (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
             except sqlite3.OperationalError as error:
                 if last or not _is_busy(error):
                     raise
-                # Waits, within the busy timeout, for the process that is switching.
+                # Waits, with the busy timeout, for the one that is switching.
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
                 continue
@@ -194,7 +194,7 @@ class SqliteDialect:
 
     def begin(self, cursor: Any) -> int:
         _patiently(cursor, "BEGIN IMMEDIATE")
-        # All processes are on one machine, so the process's clock is that of the database.
+        # One machine, one clock: the database's is the process's.
         return self._clock.micros()
 
     def begin_read(self, cursor: Any) -> int:
@@ -209,7 +209,7 @@ class SqliteDialect:
     def translate(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
         advice = _ADVICE.get(code & 0xFF) if code else None
-        # Trying again does not help if the file itself is damaged.
+        # Trying again does not help where the file itself is damaged.
         kind = CorruptData if code and code & 0xFF in _BROKEN else StoreError
         return kind(f"store {self.label()}: {advice or 'failed'} ({one_line(error)})")
 
@@ -261,7 +261,7 @@ class SqliteDialect:
         return False
 
     def lock_migrations(self, cursor: Any) -> None:
-        """Nothing to do: BEGIN IMMEDIATE has locked the database."""
+        """BEGIN IMMEDIATE has done it."""
 
     def is_damage(self, error: Exception) -> bool:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -269,14 +269,14 @@ class SqliteDialect:
 
     def damages(self, cursor: Any, most: int) -> list[str]:
         rows = cursor.execute(f"PRAGMA integrity_check({most})").fetchall()
-        # One row may have several lines.
+        # Further lines may be in one row.
         lines = [line for (text,) in rows for line in text.splitlines() if line != "ok"]
         for table in tables.METADATA.sorted_tables:
             lines += self._strangers(cursor, table)
         return lines[:most]
 
     def _strangers(self, cursor: Any, table: sa.Table) -> Iterator[str]:
-        """Values whose type is not that of their column; SQLite stores them anyway."""
+        """Values of another type than their column's, which SQLite would store as they are."""
         sums = ", ".join(
             f"sum(typeof({column.name}) NOT IN ({_KINDS[type(column.type)]}, 'null'))"
             for column in table.columns
@@ -305,7 +305,7 @@ class SqliteDialect:
 
 
 def _patiently(writer: Any, sql: str) -> Any:
-    """Execute a statement that other processes may block, for up to BUSY_TIMEOUT."""
+    """Execute what other processes may keep waiting, for as long as BUSY_TIMEOUT."""
     waited = 0.0
     while True:
         try:
@@ -325,8 +325,8 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 class SqliteWatch:
     """Notices commits of other processes by the writer's data version.
 
-    That does not change with commits of the writer, which all threads of this process share: those
-    are counted, including the caller's own, as a server's hints are.
+    That does not change with the writer's own commits, which all of this process share: of those
+    it is told by their count, like the hints of a server, with its own among them.
     """
 
     def __init__(
@@ -340,18 +340,18 @@ class SqliteWatch:
         self._known = news()
 
     def changed(self) -> bool:
-        """Whether another process or thread committed news since the last call."""
+        """Whether somebody else committed since the last call."""
         version, news = self._version(), self._news()
         changed = version != self._seen or news != self._known
         self._seen, self._known = version, news
         return changed
 
     def hinted(self) -> None:
-        """Ignore one more commit, which is the caller's own."""
+        """One commit more is no news."""
         self._known += 1
 
     def left(self) -> bool:
-        """Whether the file was given up since the last call."""
+        """Whether the file was left since the last call."""
         before, self._left = self._left, self._times_left()
         return before != self._left
 

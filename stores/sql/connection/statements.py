@@ -20,7 +20,7 @@ N = TypeVar("N", bound=tuple[Any, ...])
 
 
 class Parameter(sa.BindParameter[Any]):
-    """A value that is given with each call; all other values are part of a statement's text."""
+    """A value given with each call; what else is in a statement is written into its text."""
 
     inherit_cache = True
 
@@ -32,7 +32,7 @@ def _parameter(element: Parameter, compiler: Any, **options: Any) -> str:
 
 
 def bind(name: str, kind: Any = None) -> Parameter:
-    """A parameter; `kind` is its type, if the database cannot infer it."""
+    """A parameter; `kind` is its type, where the database could not tell it from its place."""
     return Parameter(name, type_=kind)
 
 
@@ -48,23 +48,23 @@ class Statement:
         self._clause = clause
         self._names = names
         self._sql: str | None = None
-        # Arranges the values in the order of the driver's parameters; None if it is the same.
+        # From values by name to values by position; None where they are the same.
         self._arrange: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its parameters, in the order of the values of a call."""
+        """Its parameters, in the order of the values that it is called with."""
         return self._names
 
     def compile(self, dialect: Dialect) -> str:
-        """The text for this database; it is compiled once."""
-        # In plain text all parameters are ours.
+        """Its text for this database, which it keeps."""
+        # All that plain text has is its parameters.
         literal = not isinstance(self._clause, sa.TextClause)
         compiled: Any = self._clause.compile(
             dialect=dialect.sqlalchemy, compile_kwargs={"literal_binds": literal}
         )
         order = compiled.positiontup or []
-        # Some constants stay parameters nevertheless, for example those of a cast.
+        # Some constants stay parameters all the same, as those of a cast.
         left = [name for name in dict.fromkeys(order) if name not in self._names]
         constants = tuple(compiled.params[name] for name in left)
         names = [*self._names, *left]
@@ -77,13 +77,13 @@ class Statement:
         return self._sql
 
     def __call__(self, tx: StoreTransaction, *values: Any) -> Any:
-        """Run it; returns the cursor, which has its rows."""
+        """Run it; returns the cursor, for its rows."""
         sql = self._sql or self.compile(tx.dialect)
         arrange = self._arrange
         return tx.cursor.execute(sql, values if arrange is None else arrange(values))
 
     def rows(self, tx: StoreTransaction, *values: Any) -> Any:
-        """Run it; returns a cursor of its own, whose rows may be read while others run.
+        """Run it; returns a cursor for rows that are read one by one, whatever runs next.
 
         Close it.
         """
@@ -106,7 +106,7 @@ class Statement:
 def _arranger(
     places: Sequence[int], constants: tuple[Any, ...]
 ) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Arranges values, and the constants after them, in the order of a statement's parameters."""
+    """Puts values, with the constants after them, in the places of a statement's parameters."""
     if len(places) == 1:
         return lambda values: ((*values, *constants)[places[0]],)
     pick = itemgetter(*places)
@@ -120,8 +120,8 @@ MAX_ROWS = 2_000
 MAX_ROWS_JSON = 32 << 20
 
 
-# Rows in one statement whose values are parameters. The driver's work for a statement is a third of
-# the cost of an edge; more rows than this hardly reduce it.
+# Rows in one statement whose values are parameters. What the driver does for a statement is a third
+# of what an edge costs; with more rows than this it becomes hardly less.
 GROUP = 8
 
 
@@ -164,16 +164,16 @@ class Insert(Statement):
             super().many(tx, rows)
 
 
-# Up to this many rows, one statement for each is cheaper than one for all.
+# Rows that are too few for one statement about all of them to be cheaper.
 FEW = 4
 
 
 class Each:
-    """A statement that is run for each of some rows of values.
+    """A statement about each of some rows of values.
 
     `clause` makes it for a source of rows, whose columns are in its `c`; `names` are its other
-    parameters. All rows are sent in one JSON parameter, except that a few rows are done one by one
-    where statements run in this process.
+    parameters. All rows go in one JSON parameter; but where statements run in this process, a few
+    rows are taken one by one.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Each:
     def __call__(
         self, tx: StoreTransaction, rows: Sequence[Sequence[Any]], *values: Any
     ) -> list[Any]:
-        """Run it; returns its rows."""
+        """Run it; returns the rows that it tells."""
         told: list[Any]
         if self._one is None or len(rows) > FEW:
             told = self._all(tx, *values, rows_json(rows)).fetchall()
@@ -203,7 +203,7 @@ class Each:
 
 
 class Guarded:
-    """An update of each of some rows that are still as expected; their first value is the `id`."""
+    """An update of each of some rows, found by the `id` they begin with, if it is as expected."""
 
     def __init__(
         self,
@@ -224,7 +224,7 @@ class Guarded:
         one = self._one
         if one is None or len(rows) > FEW:
             return {row[0] for row in self._all(tx, *values, rows_json(rows)).fetchall()}
-        # RETURNING would cost twice as much as the change itself.
+        # To be told of them costs twice as much as the change itself.
         return {row[0] for row in rows if one(tx, *values, *row).rowcount}
 
 
@@ -239,11 +239,11 @@ def _of_one(
 class StoreTransaction:
     """A driver's cursor inside a transaction, with the store's time for all of it.
 
-    Use `moment` instead of `now` if it is only a value in statements: that needs no answer.
+    Ask for `moment` rather than `now` where it is only the value of a statement.
 
-    `news` is set if its commit may give other processes something to do. `made_ready` are the keys
-    of steps that became ready; they are news unless this transaction claims them, too.
-    `more_ready` is set if other steps may have become ready as well.
+    `news` is set when its commit may give other processes something to do; `made_ready` are the
+    keys of steps that are ready now and will be news, unless they are claimed in it as well;
+    `more_ready` is set when others may be, too.
     """
 
     __slots__ = ("cursor", "dialect", "made_ready", "moment", "more_ready", "news")
@@ -258,7 +258,7 @@ class StoreTransaction:
 
     @property
     def is_news(self) -> bool:
-        """Whether others should look for work once it is committed."""
+        """Whether others should look, once it is committed."""
         return self.news or bool(self.made_ready)
 
     def take_news(self) -> bool:
@@ -270,7 +270,7 @@ class StoreTransaction:
 
     @property
     def now(self) -> int:
-        """The time when it began, by the database's clock."""
+        """When it was begun, by the database's clock."""
         return self.moment if type(self.moment) is int else int(self.moment)
 
 
@@ -283,7 +283,7 @@ def named(kind: type[N]) -> Callable[[Iterable[Any]], N]:
 
 
 class Statements:
-    """Base of collections of statements, which are made once per store, for its dialect."""
+    """Base of the rooms' statement collections: made once per store, for its dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
@@ -331,7 +331,7 @@ def upsert_of(
 
 
 def literal(status: str) -> sa.ColumnElement[str]:
-    """A status as literal SQL: partial indexes are only used with literals."""
+    """A status as literal SQL: partial indexes are used only with literals."""
     return sa.literal_column(f"'{StepStatus(status)}'", sa.Text)
 
 
@@ -361,8 +361,8 @@ def may(act: Act, column: sa.ColumnElement[Any]) -> Any:
 def still_may(act: Act, column: sa.ColumnElement[Any]) -> Any:
     """The guard of `act` on rows that are found by their keys.
 
-    It means the same as `may`, but no partial index fits it: a planner that assumes that a hot
-    state has no rows must not read all of them instead of the few keys.
+    It is the same as `may`, but no partial index fits it: a planner that believes a hot state to
+    be empty must not read all of it instead of a few keys.
     """
     return status_in(sa.func.coalesce(column, sa.literal_column("''")), sources(act))
 

@@ -22,6 +22,7 @@ from stepwell.stores.sql.exchange.run_ends import END_EVENTS
 _NEWS = frozenset(
     {
         EventType.RUN_CREATED,
+        EventType.RUN_REPLACED,
         EventType.RUN_RETRIED,
         EventType.RUN_RESUMED,
         *END_EVENTS.values(),

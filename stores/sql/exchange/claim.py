@@ -168,6 +168,8 @@ def _infos(found: Iterable[FoundRun]) -> dict[int, RunInfo]:
             run.input,
             run.created_at,
             run.parent_run,
+            run.queue,
+            run.priority,
         )
         for run in found
     }

@@ -60,6 +60,8 @@ class FoundRun(NamedTuple):
     input: str
     created_at: int
     parent_run: int | None
+    queue: str | None
+    priority: int | None
 
 
 found_step = named(FoundStep)

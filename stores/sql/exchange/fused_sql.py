@@ -27,6 +27,7 @@ from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.fused_claim_sql import claim_together, start_together
 from stepwell.stores.sql.exchange.fused_settle_sql import succeed_together
 from stepwell.stores.sql.exchange.run_ends import END_EVENTS, counting, ending
+from stepwell.stores.sql.exchange.run_options import NEW_RUN_COLUMNS
 from stepwell.stores.sql.exchange.steps_sql import NEW_STEP_COLUMNS
 from stepwell.stores.sql.schema import tables
 
@@ -98,7 +99,7 @@ class FusedStatements(Statements):
             rows = self.dialect.rows(parameter, **kinds)
             return sa.insert(table).from_select(list(names), sa.select(rows))
 
-        new_runs = insert("runs", runs, [column.name for column in runs.columns])
+        new_runs = insert("runs", runs, NEW_RUN_COLUMNS)
         new_steps = insert("steps", steps, NEW_STEP_COLUMNS)
         edges = insert("edges", dependencies, [column.name for column in dependencies.columns])
         events = insert("events", tables.events, [column.name for column in tables.events.columns])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepwell.engine.errors import Conflict
+from stepwell.engine.events import EventType
 from stepwell.engine.exchange import ClaimedStep, Edge, NewRun, NewStep
 from stepwell.engine.states import Condition, RunStatus, Verdict, verdict
 from stepwell.stores.sql.connection.corruption import decodes, stored_status
@@ -20,6 +21,7 @@ from stepwell.stores.sql.exchange.new_runs import ready_among
 from stepwell.stores.sql.exchange.plan import NewRows, Plan
 from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.repeats import Repeats, RepeatStatements
+from stepwell.stores.sql.exchange.run_options import RunOptionRows, begins_at
 from stepwell.stores.sql.exchange.steps_sql import (
     GraphStatements,
     SettleStatements,
@@ -35,6 +37,7 @@ class _Placement:
     `unsettled` are steps that ended in this transaction and whose edges were not followed yet. They
     count as unmet, because following them will count their dependents down. So do the `late` joins
     (see `Emission`), until all that they wait for is known.
+    `begins` is when the steps may be claimed, if that is not now.
     """
 
     steps: Sequence[NewStep]
@@ -44,6 +47,7 @@ class _Placement:
     index: dict[str, int] = field(default_factory=dict)
     edges: list[tuple[int, int, str, int]] = field(default_factory=list)
     dropped: list[tuple[Verdict, int, int]] = field(default_factory=list)
+    begins: int | None = None
     late: list[tuple[int, Condition, int]] = field(default_factory=list)
 
 
@@ -54,6 +58,7 @@ class Graphs(Emissions):
         super().__init__(sql, settle)
         self._plan = plan
         self._repeat_sql = RepeatStatements(sql.dialect)
+        self._options = RunOptionRows(sql.dialect)
 
     def reserve(self, tx: StoreTransaction, runs: int, steps: int) -> tuple[int, int]:
         """Reserve keys for this many runs and steps; returns the first of each.
@@ -143,6 +148,8 @@ class Graphs(Emissions):
         rows, step_rows, edges, events = [], [], [], []
         for key, run in enumerate(runs, first_run):
             placement = _Placement(run.steps)
+            if run.options is not None:
+                placement.begins = begins_at(run.options, tx.now)
             step_rows += self._place(tx, key, run.package, placement, first_step)
             edges += placement.edges
             # Counts and first event are stored with the run, so that nothing has to be read.
@@ -153,6 +160,26 @@ class Graphs(Emissions):
                 changes.steps_opened(key, 0)  # it ends at once
             first_step += count
         self._plan.add_runs(changes, NewRows(rows, step_rows, edges, events))
+        self._options.store(tx, list(enumerate(runs, first_run)))
+
+    def replace_run(self, changes: Changes, key: int, run: NewRun, created_at: int) -> None:
+        """Give a run that has not begun, and is locked, another input, graph and options."""
+        tx, options = changes.tx, run.options
+        assert options is not None
+        begins = begins_at(options, tx.now)
+        if options.max_delay is not None:
+            begins = max(tx.now, min(begins, created_at + options.max_delay))
+        before = self._options.sql.drop_steps(tx, key).fetchall()
+        self._options.replace(tx, key, run, begins, holds=sum(row[0] for row in before))
+        placement = _Placement(run.steps, begins=begins)
+        _, first = self.reserve(tx, 0, len(run.steps))
+        rows = self._place(tx, key, run.package, placement, first)
+        self._insert(tx, rows, placement.edges)
+        tx.made_ready.update(ready_among(rows))
+        more = len(run.steps) - len(before)
+        changes.steps_added(key, more, more)
+        changes.readied(range(first, first + len(rows)))
+        changes.event(key, EventType.RUN_REPLACED, data={"steps": len(rows)})
 
     def add_emissions(
         self,
@@ -232,6 +259,7 @@ class Graphs(Emissions):
         placement.index = {new.id: key for key, new in enumerate(steps, first)}
         parent = placement.parent.key if placement.parent else None
         now = tx.now
+        ready_at = now if placement.begins is None else placement.begins
         rows = []
         for key, new in enumerate(steps, first):
             pending = self._place_edges(tx, key, new, placement) if new.edges else 0
@@ -244,7 +272,7 @@ class Graphs(Emissions):
                     new.queue,
                     "pending" if pending else "ready",
                     new.priority,
-                    now,
+                    ready_at,
                     pending,
                     0,
                     0,

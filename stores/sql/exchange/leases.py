@@ -25,6 +25,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange import wait_names
 from stepwell.stores.sql.exchange.changes import Changes
+from stepwell.stores.sql.exchange.limit_rules import is_any_over, next_limits
 from stepwell.stores.sql.exchange.propagation import Propagation
 from stepwell.stores.sql.exchange.waking import Waking
 from stepwell.stores.sql.schema import tables
@@ -171,6 +172,7 @@ class LeaseStatements(Statements):
                 sa.or_(
                     sa.exists().where(*self._lapsed).correlate(None),
                     sa.exists().where(*due).correlate(None),
+                    is_any_over(),
                 )
             ),
             "now",
@@ -188,6 +190,7 @@ class LeaseStatements(Statements):
                 sa.select(sa.func.min(steps.c.ready_at))
                 .where(ready, steps.c.ready_at > bind("after"))
                 .scalar_subquery(),
+                *next_limits(),
             ),
             "after",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stepwell.stores.sql.connection.dialect import Dialect
+from stepwell.stores.sql.exchange.cancels import Cancels
 from stepwell.stores.sql.exchange.claim import Claiming
 from stepwell.stores.sql.exchange.claim_sql import ClaimStatements
 from stepwell.stores.sql.exchange.closing import Closing
@@ -15,6 +16,7 @@ from stepwell.stores.sql.exchange.plan import Plan, PlanName
 from stepwell.stores.sql.exchange.plans import plan_of
 from stepwell.stores.sql.exchange.queue_limits import QueueLimits, QueueStatements
 from stepwell.stores.sql.exchange.steps_sql import GraphStatements, SettleStatements
+from stepwell.stores.sql.exchange.time_limits import TimeLimits
 from stepwell.stores.sql.exchange.waking import Waking
 
 
@@ -31,6 +33,8 @@ class Parts:
     queues: QueueLimits
     claims: Claiming
     closing: Closing
+    cancels: Cancels
+    limits: TimeLimits
 
 
 def parts_of(dialect: Dialect, plan_name: PlanName | None) -> Parts:
@@ -39,14 +43,18 @@ def parts_of(dialect: Dialect, plan_name: PlanName | None) -> Parts:
     claim = ClaimStatements(dialect)
     plan = plan_of(plan_name, dialect, settle, graph, claim)
     waking, queues = Waking(dialect), QueueLimits(QueueStatements(dialect))
+    graphs = Graphs(graph, settle, plan)
+    cancels = Cancels(dialect, graphs)
     return Parts(
         sql=settle,
         plan=plan,
-        graphs=Graphs(graph, settle, plan),
+        graphs=graphs,
         messages=Delivery(MessageStatements(dialect), waking),
         waking=waking,
         leases=Leases(LeaseStatements(dialect), waking),
         queues=queues,
         claims=Claiming(claim, queues, plan),
         closing=Closing(dialect, plan, waking),
+        cancels=cancels,
+        limits=TimeLimits(dialect, graphs, cancels),
     )

@@ -51,7 +51,7 @@ def ending(keys: Any) -> Any:
         # The partial index's own condition.
         unsuccessful(steps.c.status),
     )
-    unhandled_failure = sa.exists().where(
+    unhandled_failure = (
         *of_run,
         steps.c.status == literal(StepStatus.FAILED),
         steps.c.allow_failure == 0,
@@ -70,10 +70,16 @@ def ending(keys: Any) -> Any:
         sa.update(runs)
         .values(
             status=sa.case(
+                (runs.c.error.is_not(None), _ends_as(unhandled_failures=True)),
                 (canceled_root, _ends_as(canceled=True)),
-                (unhandled_failure, _ends_as(unhandled_failures=True)),
+                (sa.exists().where(*unhandled_failure), _ends_as(unhandled_failures=True)),
                 else_=_ends_as(),
             ),
+            error_step=sa.select(steps.c.id)
+            .where(*unhandled_failure)
+            .order_by(steps.c.ended_at, steps.c.id)
+            .limit(1)
+            .scalar_subquery(),
             ended_at=bind("now"),
             holds=runs.c.holds - sa.case((is_paused(), 1), else_=0),
         )

@@ -23,6 +23,7 @@ from stepwell.stores.sql.connection.statements import (
 )
 from stepwell.stores.sql.exchange.claim_rules import as_found, taking
 from stepwell.stores.sql.exchange.ready_rules import counted_down, of_worker, on_hold
+from stepwell.stores.sql.exchange.run_options import NEW_RUN_COLUMNS
 from stepwell.stores.sql.schema import tables
 
 steps, runs, dependencies = tables.steps, tables.runs, tables.dependencies
@@ -385,4 +386,4 @@ class GraphStatements(Statements):
         self.control = Statement(
             sa.select(meta.c.value).where(meta.c.name == sa.literal_column("'control'"))
         )
-        self.add_run = insert(self.dialect, runs)
+        self.add_run = insert(self.dialect, runs, *NEW_RUN_COLUMNS)

@@ -1,1 +1,1 @@
-"""The parts of the run store, one for each role of `engine.ports` or for a piece of one."""
+"""What else the store does: reads, operators, messages, values, checkpoints."""

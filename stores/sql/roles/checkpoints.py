@@ -62,7 +62,7 @@ class CheckpointStatements(Statements):
             "pause_reason = excluded.pause_reason, updated_at = excluded.updated_at",
             *("id", "head", "paused", "reason", "now"),
         )
-        # Does nothing, and returns no row, if the checkpoint has another version.
+        # Nothing comes back, and nothing is done, where another version stands.
         self.renew_head = _text(
             put.format(paused="0", reason="''") + "updated_at = excluded.updated_at "
             f"WHERE substr(checkpoints.head, 1, {len(PRESENT)}) = :present "
@@ -87,9 +87,9 @@ def _text(sql: str, *names: str) -> Statement:
 
 
 class SqlCheckpointer(OpenedCheckpointer):
-    """The checkpoints in a database. With a `fence` it writes only while that step is held.
+    """The checkpoints of a database. With a `fence` it writes only while that step is held.
 
-    It does not close the database; `OwnSqlCheckpointer` does.
+    It does not own the database; `OwnSqlCheckpointer` does.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class SqlCheckpointer(OpenedCheckpointer):
 
 
 class OwnSqlCheckpointer(SqlCheckpointer):
-    """A checkpointer that closes its database, which was opened for it."""
+    """… of a database that was opened for it."""
 
     def close(self) -> None:
         self._database.close()
@@ -162,7 +162,7 @@ class _Rows:
         self._sql.put_head(self._tx, self._id, pieces.head, *paused, self._tx.now)
         old = dict(self._sql.operation_texts(self._tx, self._id).fetchall()) if before else {}
         new = pieces.operations
-        if [*old] != [*new][: len(old)]:  # some were removed, or the order changed
+        if [*old] != [*new][: len(old)]:  # some are gone, or in another order
             self._sql.drop_operations(self._tx, self._id)
             old = {}
         self._put({key: body for key, body in new.items() if old.get(key) != body})

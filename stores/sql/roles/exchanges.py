@@ -1,11 +1,11 @@
-"""Creating runs, and exchanges, which settle outcomes and claim steps."""
+"""Exchanges: the steps' way through the store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stepwell.engine.crash_points import Write
-from stepwell.engine.errors import Conflict, InvalidInput, one_line
+from stepwell.engine.errors import InvalidInput, one_line
 from stepwell.engine.exchange import (
     ClaimRequest,
     Completed,
@@ -16,8 +16,6 @@ from stepwell.engine.exchange import (
 )
 from stepwell.engine.model import Run
 from stepwell.stores.sql.connection.corruption import reads_stored
-from stepwell.stores.sql.connection.statements import StoreTransaction
-from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.new_runs import created_run
 from stepwell.stores.sql.exchange.parts import Parts
 from stepwell.stores.sql.exchange.pipeline import Asked, Pipeline
@@ -25,7 +23,7 @@ from stepwell.stores.sql.roles.writer import Writer
 
 
 def _kind(asked: Asked) -> Write:
-    """The kind of write that an exchange is."""
+    """What an exchange writes."""
     if asked.create is not None:
         return Write.START_RUN
     if asked.claim is None:
@@ -34,34 +32,13 @@ def _kind(asked: Asked) -> Write:
 
 
 class Exchanges:
-    """Settling and claiming of the role `ports.Claims`, and `create_run` of `ports.Runs`."""
+    """Settling and claiming, of the role `ports.Claims`."""
 
     def __init__(self, writer: Writer, parts: Parts) -> None:
         self._db = writer.database
         self._writer = writer
         self._parts = parts
         self._pipeline = Pipeline(parts)
-
-    @reads_stored
-    def create_run(self, run: NewRun) -> Run:
-        created, changes = self._db.write_with_others(self._create_runs, run, Write.START_RUN)
-        self._writer.publish(changes)
-        if isinstance(created, Conflict):
-            raise created
-        return created
-
-    def _create_runs(
-        self, tx: StoreTransaction, items: Sequence[NewRun]
-    ) -> list[tuple[Run | Conflict, Changes | None]]:
-        """Create the runs of several threads at once; only the first one publishes the events."""
-        changes = Changes(tx)
-        added = self._parts.graphs.add_runs(changes, items)
-        self._parts.closing.close(changes)
-        created = [
-            key if isinstance(key, Conflict) else created_run(run, tx.now)
-            for run, key in zip(items, added, strict=True)
-        ]
-        return [(made, None if place else changes) for place, made in enumerate(created)]
 
     @reads_stored
     def create_and_claim(self, run: NewRun, claim: ClaimRequest) -> tuple[Run, Exchange]:
@@ -92,7 +69,7 @@ class Exchanges:
     def _exchange_one_by_one(
         self, settle: Sequence[Outcome], claim: ClaimRequest | None
     ) -> Exchange:
-        """Find the outcome that cannot be stored, and refuse it; settle the others."""
+        """The group holds a poisoned outcome: find the guilty one, and let the others through."""
         total = Exchange()
         for outcome in settle:
             try:

@@ -1,17 +1,17 @@
 """The events of all runs in the order of their commits, for readers outside of a transaction.
 
-Events are numbered within their run; by default nothing orders the events of different runs. The
-first reader switches that on: it makes a table of *entries*, each for the events that one
-transaction added to one run, and triggers that fill it. Without a reader a store has neither, and
-pays nothing; with one, it pays a small row for each run that a transaction changes.
+Events are numbered within their run, and nothing orders those of different runs. The first reader
+switches that on: it makes a table of *entries*, each a range of events that one transaction added
+to one run, and triggers that fill it. A store that nobody reads like that has neither, and pays
+nothing; one that is read pays a small row for each run that a transaction changes.
 
 Where one transaction writes at a time, entries are numbered in the order of their commits, and a
-cursor is the last entry that was read. Where several write, an entry with a smaller number may be
-committed later. There a cursor is a *snapshot*: what was committed when the reader looked. Each
-read is of a batch: all that a later snapshot sees and the cursor's does not, whatever its numbers.
-A batch is read in the order of the numbers. That is also the order within each run: a transaction
-that adds events to a run locks its row until the commit, so the next one gets its number later, and
-is in the same batch or a later one.
+cursor is the last one that was read. Where several do, one with a smaller number may be committed
+later. There a cursor is a *snapshot*: what was committed when the reader looked. Each read is of a
+batch: what a later snapshot sees and the cursor's does not, whatever its numbers are. Within it the
+numbers are the order, and so they are within a run: who adds events to a run holds its row until
+the commit, so that the next one draws its number afterwards, and is in the same batch or a later
+one.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.statements import Statement, StoreTransaction
 from stepwell.stores.sql.roles.rows import event_of
 
-# One entry for each run, with all events from before there were entries: the order of their commits
-# is not known. Sorting them by time would take a minute, where this takes a second.
+# What was told before there were entries: one for each run, for the order of their commits is not
+# known. To sort them by their times would take a minute where this takes a second.
 _HISTORY = (
     "INSERT INTO event_feed (run_key, first, last) "
     "SELECT id, 1, event_seq FROM runs WHERE event_seq > 0 ORDER BY id"
 )
-# Skips entries whose events were deleted with their run.
+# Entries whose events were deleted with their run are passed over.
 _PAGE = """
 SELECT f.id, r.run_id, e.seq, e.type, e.at, s.step_id, e.attempt, e.worker, e.data
 FROM event_feed f {join} events e ON e.run_key = f.run_key AND e.seq BETWEEN f.first AND f.last
@@ -47,15 +47,15 @@ WHERE f.id >= :entry AND (f.id > :entry OR e.seq > :seq){seen}
 ORDER BY f.id, e.seq LIMIT :most
 """
 
-# A snapshot in which no transaction has ended.
+# The snapshot in which no transaction had ended yet.
 _NOTHING = "3:3:"
 _SNAPSHOT = re.compile(r"[1-9]\d*:[1-9]\d*:(\d+(,\d+)*)?")
 
 
 class Place(NamedTuple):
-    """How far a reader has read: all entries before this one, and its events up to `seq`.
+    """How far a reader has come: all entries before this one, and its events up to `seq`.
 
-    In a batch, `before` and `until` are its two snapshots; if `until` is empty, the batch is over.
+    Of a batch it is one's place between the two snapshots; with `until` empty the batch is over.
     """
 
     entry: int = 0
@@ -64,12 +64,12 @@ class Place(NamedTuple):
     until: str = ""
 
     def cursor(self) -> str:
-        """The text that readers keep."""
+        """As readers keep it."""
         return urlsafe_b64encode(to_json(self)).decode().rstrip("=")
 
     @classmethod
     def of(cls, cursor: str) -> Place:
-        """The place of a cursor. Raises InvalidInput."""
+        """What was kept. Raises InvalidInput."""
         try:
             kept = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             entry, seq, before, until = from_json(kept)
@@ -86,26 +86,26 @@ class Place(NamedTuple):
 
 
 class Entries(Protocol):
-    """The entries of one database."""
+    """How a database keeps the entries."""
 
     def are_kept(self, tx: StoreTransaction) -> bool:
-        """Whether a reader has switched the entries on."""
+        """Whether a reader has switched them on."""
         ...
 
     def keep(self, tx: StoreTransaction) -> None:
-        """Switch the entries on, with those of the past. Waits for all writing transactions."""
+        """Switch them on, with those of the history. Waits for all who write at the moment."""
         ...
 
     def start(self, tx: StoreTransaction, cursor: str) -> Place:
-        """The place of a cursor. Raises InvalidInput if it is not one of this store."""
+        """The place of a cursor. Raises InvalidInput for what is none of this store."""
         ...
 
     def read(self, tx: StoreTransaction, place: Place, most: int) -> tuple[Sequence[Any], Place]:
-        """At most `most` rows after the place, and the next place; no rows only at the end."""
+        """At most `most` rows after the place, and the place after them; none at the end only."""
         ...
 
     def version(self) -> str:
-        """A text that changes with each commit of any process."""
+        """What is different after each commit of any process."""
         ...
 
 
@@ -136,7 +136,7 @@ class Feed:
 
     def _keep(self, tx: StoreTransaction) -> None:
         tx.dialect.lock_migrations(tx.cursor)
-        if not self._entries.are_kept(tx):  # otherwise another reader was faster
+        if not self._entries.are_kept(tx):  # else another reader came first
             self._entries.keep(tx)
 
     def version(self) -> str:
@@ -152,7 +152,7 @@ class NumberedEntries:
             sa.text("SELECT count(*) FROM sqlite_schema WHERE name = 'event_feed'")
         )
         self._last = Statement(sa.text("SELECT coalesce(max(id), 0) FROM event_feed"))
-        # CROSS JOIN fixes the order of the tables, so that no sorting is needed.
+        # CROSS JOIN keeps the order of the tables, and so needs no sorting.
         page = _PAGE.format(join="CROSS JOIN", seen="")
         self._page = Statement(sa.text(page), "entry", "seq", "most")
 
@@ -202,7 +202,7 @@ class NumberedEntries:
         return Place(self._last(tx).fetchone()[0] + 1)
 
     def version(self) -> str:
-        # The version of a connection does not change with its own commits.
+        # A connection is not told of its own commits, which are those of this process.
         return f"{self._database.version()}.{self._database.transactions}"
 
 
@@ -211,7 +211,7 @@ class SnapshotEntries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Whether the transaction ids of the entries are known to be of this server.
+        # Whether the transactions of entries are known to be those of this server.
         self._are_own = False
         self._newest = Statement(
             sa.text(
@@ -223,12 +223,12 @@ class SnapshotEntries:
             sa.text(
                 "SELECT to_regclass('event_feed') IS NOT NULL, "
                 "CAST(pg_current_snapshot() AS text), current_schema(), "
-                # Starting a parallel worker takes longer than reading what is new.
+                # To start a process that helps takes longer than to read what is new.
                 "set_config('max_parallel_workers_per_gather', '0', true)"
             )
         )
         unseen = "NOT pg_visible_in_snapshot({}xid, CAST(:before AS pg_snapshot))"
-        # The sum keeps the planner from walking through the whole past in the index on id.
+        # The sum keeps out the index on the number, whose beginning is the whole past.
         self._first = Statement(
             sa.text(
                 "SELECT min(id + 0) FROM event_feed WHERE "
@@ -259,21 +259,21 @@ class SnapshotEntries:
     def keep(self, tx: StoreTransaction) -> None:
         execute = tx.cursor.execute
         if self._are_there(tx):
-            # Restored from a dump: their transaction ids are of another server.
+            # Restored from a dump: they have the transactions of another server, or of none yet.
             execute("UPDATE event_feed SET xid = DEFAULT")
             return
         schema = '"' + self._state(tx).fetchone()[2].replace('"', '""') + '"'
-        # What is committed before this lock is history; all later writes fire the triggers.
+        # All that is committed before is history, and all that comes later finds the triggers.
         execute("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE")
         execute(
             "CREATE TABLE event_feed (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
             "xid XID8 NOT NULL DEFAULT pg_current_xact_id(), run_key BIGINT NOT NULL, "
             "first BIGINT NOT NULL, last BIGINT NOT NULL)"
         )
-        execute("SET LOCAL enable_seqscan = on")  # for one statement that reads a whole table
+        execute("SET LOCAL enable_seqscan = on")  # once, for all of a table
         execute(_HISTORY)
         execute("CREATE INDEX event_feed_by_xid ON event_feed (xid)")
-        # With the rights of its owner: other writers may have no rights on the new table.
+        # With the rights of its owner: not all who write have any on a table that is new.
         execute(
             "CREATE FUNCTION event_feed_add() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
             f"SET search_path = {schema}, pg_temp AS $$ DECLARE before BIGINT := 0; BEGIN "
@@ -303,7 +303,7 @@ class SnapshotEntries:
         rows: list[Any] = []
         if place.until:
             rows = self._page(tx, *place, most).fetchall()
-        if not rows:  # the batch is over, and the next one begins
+        if not rows:  # what was left of a batch is over, and the next one begins
             now = self._snapshot(tx)
             before = place.until or place.before
             first = self._first(tx, before).fetchone()[0]
@@ -326,5 +326,5 @@ def _of_another_store() -> InvalidInput:
 
 
 def _next(snapshot: str) -> int:
-    """The first transaction id that was not yet given when the snapshot was taken."""
+    """The first transaction that had not ended when the snapshot was taken, nor any after it."""
     return int(snapshot.split(":")[1])

@@ -1,8 +1,8 @@
-"""Paused runs and held steps: held steps are not claimed, and their waits stand still.
+"""Paused runs and held steps: what is held back is not claimed, and its waits stand still.
 
-`steps.held` is the flag of one step, which operators set and remove. `runs.holds` is the number of
-flags in a run, plus one if the run is paused: only if it is not zero does `Closing` look for steps
-that became ready and must be held.
+`steps.held` is the flag of one step, set and taken away by operators. `runs.holds` counts a run's
+flags, and one more if it is paused: only where it is not zero does `Closing` look whether
+steps that became ready are to be held back.
 """
 
 from __future__ import annotations
@@ -37,15 +37,35 @@ _MAY_BE_HELD = (StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING, StepSt
 
 
 class HoldStatements(Statements):
-    """Holding and releasing, for a run or for one step."""
+    """Holding back and letting go, of a run or of one step."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        self.set_run = Statement(
+        self.pause = Statement(
             sa.update(runs)
-            .values(status=bind("status"), holds=runs.c.holds + bind("count"))
+            .values(
+                status=sa.literal_column(f"'{RunStatus.PAUSED}'"),
+                holds=runs.c.holds + 1,
+                paused_at=bind("now"),
+            )
             .where(runs.c.id == bind("run_key")),
-            *("status", "count", "run_key"),
+            *("now", "run_key"),
+        )
+        # What is left of the timeout stays as it was when the run was paused.
+        paused_for = bind("now") - sa.func.coalesce(runs.c.paused_at, bind("now"))
+        counts_from = sa.func.coalesce(runs.c.timeout_from, runs.c.started_at)
+        self.resume = Statement(
+            sa.update(runs)
+            .values(
+                status=bind("status"),
+                holds=runs.c.holds - 1,
+                paused_at=None,
+                timeout_from=sa.case(
+                    (runs.c.timeout.is_not(None), counts_from + paused_for), else_=None
+                ),
+            )
+            .where(runs.c.id == bind("run_key")),
+            *("now", "status", "run_key"),
         )
         self.was_started = Statement(
             sa.select(runs.c.started_at.is_not(None)).where(runs.c.id == bind("run_key")), "run_key"
@@ -108,7 +128,7 @@ class Holds:
                 return 0
             if status in RUN_ENDED:
                 raise RefusedByState(f"run {run_id!r} is {status}; it cannot be paused any more")
-            sql.set_run(tx, RunStatus.PAUSED.value, 1, run_key)
+            sql.pause(tx, tx.now, run_key)
             frozen = sql.freeze_run(tx, tx.now, run_key).fetchall()
             held = len([row for row in frozen if row[0] == StepStatus.HELD])
             data = {"by": by.by, "reason": by.reason, "steps": held}
@@ -127,7 +147,7 @@ class Holds:
                 raise RefusedByState(f"run {run_id!r} is {status}, not paused")
             (started,) = sql.was_started(tx, run_key).fetchone()
             back = RunStatus.RUNNING if started else RunStatus.PENDING
-            sql.set_run(tx, back.value, -1, run_key)
+            sql.resume(tx, tx.now, back.value, run_key)
             unheld = sql.unhold_run(tx, tx.now, run_key).fetchall()
             ready = len([row for row in unheld if row[0] == StepStatus.READY])
             data = {"by": by.by, "reason": by.reason, "steps": ready}

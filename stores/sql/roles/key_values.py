@@ -1,7 +1,7 @@
 """One key-value store for all runs, with compare-and-set and expiry by the store's clock.
 
-A deleted entry stays for a while as an expired one without its value. So the versions of a key go
-on rising, and a write that expects an old version never replaces a newer entry.
+A deleted entry stays for a while as one that has expired, without its value: so the versions of a
+key go on rising, and who compared with an old one never overwrites a new one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stepwell.stores.sql.connection.database import Database
 from stepwell.stores.sql.connection.statements import Statement, Statements, StoreTransaction, bind
 from stepwell.stores.sql.schema import tables
 
-# How long an expired entry stays, in microseconds, and how many are removed with one write.
+# How long an expired entry stays, and how many are removed with one write.
 REMEMBERED = 24 * 60 * 60 * 1_000_000
 MAX_REMOVED = 100
 MAX_KEY = 1_000
@@ -34,7 +34,7 @@ class KeyValueStatements(Statements):
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
-        # A deleted entry expired when it was written, even if the clock was set back since.
+        # What was removed expired as it was written, also where the clock went back since.
         live = sa.or_(
             kv.c.expires_at.is_(None),
             sa.and_(kv.c.expires_at > bind("now"), kv.c.expires_at > kv.c.updated_at),
@@ -134,7 +134,7 @@ class KeyValues:
                 row = sql.put_new(tx, *given).fetchone()
             else:
                 row = sql.put_over(tx, *given, version).fetchone()
-            # Last, as it locks the removed rows, and nothing may be waited for after that.
+            # What is removed is locked, and nothing is waited for after that.
             sql.forget_old(tx, tx.now - REMEMBERED)
             return None if row is None else int(row[0])
 
@@ -164,10 +164,10 @@ class KeyValues:
 
 
 def _after_all_with(prefix: str) -> str | None:
-    """The first text after all texts with this prefix, by code points; None if there is none."""
+    """The first text after all that begin with `prefix`, by code points; None if there is none."""
     while prefix:
         last = ord(prefix[-1]) + 1
-        if last == 0xD800:  # surrogates begin here, which are not characters
+        if last == 0xD800:  # the first of the code points that are no characters
             last = 0xE000
         if last <= 0x10FFFF:
             return prefix[:-1] + chr(last)

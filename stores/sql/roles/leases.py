@@ -12,6 +12,7 @@ from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
 from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.exchange.time_limits import MAX_OVER
 from stepwell.stores.sql.roles.writer import Writer
 
 
@@ -23,13 +24,14 @@ class LeaseKeeping:
         self._writer = writer
         self._graphs = parts.graphs
         self._leases = parts.leases
+        self._limits = parts.limits
 
     def renew(self, worker_id: str, steps: Sequence[ClaimedStep], lease: int) -> list[LostLease]:
         gone: list[LostLease] = []
         left: Sequence[ClaimedStep] = steps
         wait = False
         while left:
-            # All that nobody has locked; then one of the others, waiting for it; then all again.
+            # All that nobody else holds; then one of the others alone, and all again.
             some = left[:1] if wait else left
             renew = partial(self._leases.renew, worker_id=worker_id, lease=lease, wait=wait)
             lost, locked = self._db.write(partial(renew, steps=some), Write.RENEW)
@@ -68,7 +70,18 @@ class LeaseKeeping:
         while woken == MAX_WOKEN:
             woken = self._writer.write(wake, Write.WAKE)
             moved += woken
-        return moved
+        return moved + self._enforce_limits()
+
+    def _enforce_limits(self) -> int:
+        """End runs whose time limits are over; returns how many."""
+        with self._db.read() as tx:
+            if not self._limits.is_any_over(tx):
+                return 0
+        ended = over = MAX_OVER
+        while over == MAX_OVER:
+            over = self._writer.act(self._limits.enforce, Write.ENFORCE_LIMITS)
+            ended += over
+        return ended - MAX_OVER
 
     def next_due(self, after: int) -> int | None:
         return self._db.ask(lambda tx: self._leases.next_due(tx, after))

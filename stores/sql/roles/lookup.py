@@ -11,14 +11,14 @@ from stepwell.stores.sql.roles.reads_sql import ReadStatements
 
 
 class RunRow(NamedTuple):
-    """A run, as it is looked up for an act."""
+    """A run, as acts on it look it up."""
 
     key: int
     status: str
 
 
 class StepRow(NamedTuple):
-    """A step, as it is looked up for an act; `error` is JSON text."""
+    """A step, as acts on it look it up; `error` is JSON text."""
 
     key: int
     id: str

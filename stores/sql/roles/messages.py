@@ -1,4 +1,4 @@
-"""The messages of runs, and decisions on the questions of steps."""
+"""The messages of runs, and decisions on what steps ask."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ messages, steps = tables.messages, tables.steps
 
 
 class MailboxStatements(Statements):
-    """Reading messages, and finding steps that wait for a decision."""
+    """Reading messages, and finding who waits for a decision."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -77,7 +77,7 @@ class MailboxStatements(Statements):
 
 
 def _asking(*which: Any) -> Any:
-    """Key, id, wait and time limit of the steps that wait for a decision, alone or side by side."""
+    """Key, id, name and time limit of the steps that wait for a decision, among others or not."""
 
     def of_name(name: Any, limit: Any, source: Any) -> Any:
         return (
@@ -93,14 +93,14 @@ def _asking(*which: Any) -> Any:
 
     several = tables.waits
     beside = several.join(steps, steps.c.id == several.c.step)
-    # In a wait for all, the time may be that of a sleep: then there is no limit here.
+    # Where all are waited for, the time may be that of a sleep: then the worker decides.
     limit = sa.case((steps.c.wait_for == wait_names.ANY, steps.c.wake_at))
     one = of_name(steps.c.wait_for, steps.c.wake_at, steps)
     return sa.union_all(one, of_name(several.c.name, limit, beside)).order_by(sa.text("1"))
 
 
 def _refused(operation: str, message: int) -> str:
-    """What replaces the operation of a message that it refused; no operation has such a name."""
+    """Stands for the operation of a message that it refused: no operation is called so."""
     return f"{operation} refused {message}"
 
 
@@ -124,7 +124,7 @@ class Mailbox:
 
         def work(tx: StoreTransaction, changes: Changes) -> bool:
             run_key, status = self._writer.locked_run(tx, message.run_id)
-            # A repeated message gets the same answer, even if the run has ended meanwhile.
+            # Whoever asks again gets the same answer, also when the run has ended meanwhile.
             if message.key is not None and self._messages.is_known(tx, run_key, message.key):
                 return False
             if status in RUN_ENDED:
@@ -226,7 +226,7 @@ class Mailbox:
                 "by": by.by,
                 "at": to_datetime(tx.now),
             }
-            # The key identifies the question, so that a second decision on it is noticed.
+            # The key says whose question was answered, for those who answer it again.
             known = f"{APPROVAL}{key}:{topic.removeprefix(approval_topic(name, ''))}"
             if self._messages.is_known(tx, run_key, known):
                 raise Conflict(f"step {name!r}: this was decided before; that stands")
@@ -241,7 +241,7 @@ class Mailbox:
     def _asking(
         self, tx: StoreTransaction, run_key: int, run_id: str, step_id: str | None, status: str
     ) -> tuple[int, str, str]:
-        """Key, id and topic of the only step whose question this can be."""
+        """Key, id and topic of the one step whose question this is."""
         sql = self._sql
         beginning = wait_names.message_on(run_key, APPROVAL)
         if step_id is None:
@@ -282,7 +282,7 @@ def _message(run_id: str, row: Sequence[Any]) -> Message:
 
 @decodes
 def _in_time(rows: Sequence[Sequence[Any]], now: int) -> list[Sequence[Any]]:
-    """The rows whose time limit has not passed."""
+    """Those who ask and whose time is not over."""
     return [row for row in rows if row[3] is None or row[3] > now]
 
 
@@ -293,6 +293,6 @@ def _shown_time(at: int) -> str:
 
 @decodes
 def _decision(text: str) -> str:
-    """The decision, and who made it."""
+    """What was decided, and by whom."""
     answer = decode(text)
     return f"{'approved' if answer['approved'] else 'rejected'} by {answer['by']}"

@@ -1,17 +1,17 @@
-"""Acts of operators on runs: retry a step, retry a run, cancel a run."""
+"""Acts of people on stored runs: retry a step, retry a run, cancel a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from stepwell.engine.clock import to_text
 from stepwell.engine.crash_points import Write
-from stepwell.engine.errors import RefusedByState
+from stepwell.engine.errors import Conflict, RefusedByState
 from stepwell.engine.events import EventType
+from stepwell.engine.exchange import SAME, Reopening
 from stepwell.engine.model import Operator
-from stepwell.engine.payloads.payload import encode
 from stepwell.engine.states import (
     RUN_ENDED,
     Act,
@@ -28,14 +28,15 @@ from stepwell.stores.sql.connection.statements import (
     becomes,
     bind,
     literal,
-    may,
     rows_json,
     status_in,
     still_may,
     unsuccessful,
 )
+from stepwell.stores.sql.exchange.cancels import status_in_text
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.parts import Parts
+from stepwell.stores.sql.exchange.run_options import OptionStatements
 from stepwell.stores.sql.roles.lookup import Lookup, RunRow, StepRow
 from stepwell.stores.sql.roles.writer import Writer
 from stepwell.stores.sql.schema import tables
@@ -54,14 +55,13 @@ class _Unsuccessful(NamedTuple):
 
 
 class OperatorStatements(Statements):
-    """Statements for retrying and canceling."""
+    """What operators' acts need beyond settling."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
         self._look(dialect)
         self._reopen(dialect)
         self._reopen_run()
-        self._cancel()
 
     def _look(self, dialect: Any) -> None:
         row = (steps.c.id, steps.c.step_id, steps.c.status, steps.c.error)
@@ -162,52 +162,30 @@ class OperatorStatements(Statements):
                     else_=RunStatus.RUNNING.value,
                 ),
                 ended_at=None,
+                error=None,
+                error_step=None,
+                paused_at=None,
+                start_by=None,
+                # The timeout counts anew.
+                timeout_from=sa.case(
+                    (runs.c.started_at.is_not(None), bind("now", sa.BigInteger)), else_=None
+                ),
             )
             .where(runs.c.id == bind("run_key"), status_in_text(runs.c.status, RUN_ENDED)),
+            *("now", "run_key"),
+        )
+        self.reopened = Statement(
+            sa.select(runs.c.package, runs.c.dedup_key, runs.c.deadline).where(
+                runs.c.id == bind("run_key")
+            ),
             "run_key",
         )
-
-    def _cancel(self) -> None:
-        self.cancel_open = Statement(
-            sa.update(steps)
-            .values(
-                status=becomes(Act.CANCEL),
-                ended_at=bind("now"),
-                expires_at=None,
-                wait_for=None,
-                wake_at=None,
-                wait_left=None,
-                error=bind("error"),
-            )
-            .where(steps.c.run_key == bind("run_key"), may(Act.CANCEL, steps.c.status))
-            .returning(steps.c.id),
-            *("now", "error", "run_key"),
+        self.set_anew = Statement(
+            sa.update(runs)
+            .values(deadline=bind("deadline"), dedup_key=bind("dedup_key"))
+            .where(runs.c.id == bind("run_key")),
+            *("deadline", "dedup_key", "run_key"),
         )
-        waits = tables.waits
-        self.forget_waits = Statement(
-            sa.delete(waits).where(waits.c.step.in_(self.dialect.scalars("keys"))), "keys"
-        )
-        self.open_below = Statement(_open_below(), "run_key")
-
-
-def _open_below() -> Any:
-    """The open runs that steps of a run started, at any depth."""
-
-    def started_by(parent: Any) -> Any:
-        # The first condition is that of the partial index.
-        is_open = ~status_in_text(runs.c.status, RUN_ENDED)
-        return sa.select(runs.c.id).where(
-            runs.c.parent_run.is_not(None), runs.c.parent_run == parent, is_open
-        )
-
-    below = started_by(bind("run_key")).cte("below", recursive=True)
-    below = below.union_all(started_by(below.c.id))
-    return sa.select(below.c.id).order_by(below.c.id)
-
-
-def status_in_text(column: sa.ColumnElement[Any], statuses: Iterable[RunStatus]) -> Any:
-    """`column` is one of these run statuses, as literals."""
-    return column.in_([sa.literal_column(f"'{status}'") for status in sorted(statuses)])
 
 
 class OperatorActs:
@@ -218,21 +196,25 @@ class OperatorActs:
         self._writer = writer
         self._lookup = lookup
         self._graphs = parts.graphs
+        self._cancels = parts.cancels
+        self._options = OptionStatements(self._db.dialect)
         self._sql = OperatorStatements(self._db.dialect)
 
     @reads_stored
-    def retry_step(self, run_id: str, step_id: str, by: Operator) -> int:
+    def retry_step(self, run_id: str, step_id: str, by: Operator, anew: Reopening = SAME) -> int:
         def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._writer.locked_run(tx, run_id, to_end=True)
             step = self._lookup.step(tx, run_id, step_id)
+            self._check_reopening(tx, run, run_id, anew)
             return self._retry_step(tx, changes, run, step, by)
 
         return self._writer.act(work, Write.RETRY_STEP)
 
     @reads_stored
-    def retry_run(self, run_id: str, by: Operator) -> int:
+    def retry_run(self, run_id: str, by: Operator, anew: Reopening = SAME) -> int:
         def work(tx: StoreTransaction, changes: Changes) -> int:
             run = self._writer.locked_run(tx, run_id, to_end=True)
+            self._check_reopening(tx, run, run_id, anew)
             return self._retry_run(tx, changes, run, run_id, by)
 
         return self._writer.act(work, Write.RETRY_RUN)
@@ -248,7 +230,7 @@ class OperatorActs:
     def _retry_step(
         self, tx: StoreTransaction, changes: Changes, run: RunRow, step: StepRow, by: Operator
     ) -> int:
-        """Reopen one failed or canceled step and all steps that its end canceled or skipped."""
+        """Reopen one failed or canceled step and all that its end dropped."""
         if step.status not in (StepStatus.FAILED, StepStatus.CANCELED):
             raise RefusedByState(
                 f"step {step.id!r} is {step.status}; only failed and canceled steps can be retried"
@@ -270,7 +252,7 @@ class OperatorActs:
                     f"retry {names[needs]!r} first, or the whole run"
                 )
         keys = [step.key, *(row.key for row in rows if row.cause == step.key)]
-        # Noted before its consequences: a reopened step may be canceled again at once.
+        # Noted before what comes of it: a reopened step may be canceled again at once.
         data = {"by": by.by, "reason": by.reason, "reopened": len(keys), "error": step.error}
         changes.event(run.key, EventType.STEP_RETRIED, step.key, data=data)
         return self._reopen(tx, changes, run.key, keys)
@@ -278,12 +260,12 @@ class OperatorActs:
     def _retry_run(
         self, tx: StoreTransaction, changes: Changes, run: RunRow, run_id: str, by: Operator
     ) -> int:
-        """Reopen the steps that keep the run from success."""
+        """Reopen what keeps the run from having succeeded."""
         rows = self._unsuccessful(tx, run)
         failed = [row.key for row in rows if row.status == StepStatus.FAILED]
         caught = {row[0] for row in self._sql.caught(tx, rows_json(failed)).fetchall()}
         roots = {key for key in failed if key not in caught}
-        # A step that an operator canceled has no cause.
+        # Canceled by an operator, and not because of another step.
         canceled = (row for row in rows if row.status == StepStatus.CANCELED)
         roots |= {row.key for row in canceled if row.cause is None}
         if not roots:
@@ -295,13 +277,40 @@ class OperatorActs:
         changes.event(run.key, EventType.RUN_RETRIED, data=data)
         return self._reopen(tx, changes, run.key, keys)
 
+    def _check_reopening(
+        self, tx: StoreTransaction, run: RunRow, run_id: str, anew: Reopening
+    ) -> None:
+        """Give a run that ended its new deadline and key, if it may have them."""
+        if run.status not in RUN_ENDED:
+            return
+        package, dedup_key, deadline = self._sql.reopened(tx, run.key).fetchone()
+        if anew.deadline is not None:
+            deadline = anew.deadline
+        if anew.rekeyed:
+            dedup_key = anew.dedup_key
+        if deadline is not None and deadline <= tx.now:
+            raise RefusedByState(
+                f"run {run_id!r} had to end by {to_text(deadline)}; give it a later deadline"
+            )
+        if dedup_key is not None:
+            if tx.dialect.concurrent:  # others that store runs wait from here on
+                self._graphs.reserve(tx, 0, 0)
+            holder = self._options.other_holder(tx, package, dedup_key, run.key)
+            if holder is not None:
+                raise Conflict(
+                    f"run {holder.run_id!r} holds the dedup key {dedup_key!r} of run {run_id!r}; "
+                    "wait for its end, or retry with another key or without one"
+                )
+        if anew != SAME:
+            self._sql.set_anew(tx, deadline, dedup_key, run.key)
+
     def _unsuccessful(self, tx: StoreTransaction, run: RunRow) -> list[_Unsuccessful]:
         return list(map(_Unsuccessful._make, self._sql.unsuccessful(tx, run.key).fetchall()))
 
     def _reopen(self, tx: StoreTransaction, changes: Changes, run_key: int, keys: list[int]) -> int:
         sql = self._sql
         propagation = self._writer.propagation(changes)
-        sql.reopen_run(tx, run_key)
+        sql.reopen_run(tx, tx.now, run_key)
         sql.reopen(tx, rows_json(keys))
         changes.steps_opened(run_key, len(keys))
         touched = {*keys, *(row[0] for row in sql.open_dependents(tx, rows_json(keys)))}
@@ -329,32 +338,8 @@ class OperatorActs:
             return 0
         if run.status in RUN_ENDED:
             raise RefusedByState(f"run {run_id!r} is {run.status}; it cannot be canceled any more")
-        error = encode({"code": "canceled", "message": _why(by)}, "error")
-        total = 0
-        for key in (run.key, *self._locked_below(tx, run.key)):
-            canceled = self._sql.cancel_open(tx, tx.now, error, key).fetchall()
-            if canceled:
-                self._sql.forget_waits(tx, rows_json([row[0] for row in canceled]))
-            for (step,) in canceled:
-                changes.event(key, EventType.STEP_CANCELED, step, data={"code": "canceled"})
-            changes.steps_opened(key, -len(canceled))
-            changes.end_canceled(key, {"by": by.by, "reason": by.reason, "steps": len(canceled)})
-            total += len(canceled)
-        return total
-
-    def _locked_below(self, tx: StoreTransaction, run_key: int) -> list[int]:
-        """Lock the open runs below one that is locked, and return them.
-
-        They are read again after waiting for the locks: some may have ended, or started others.
-        Those have greater keys, so that the order of locks is kept.
-        """
-        locked: set[int] = set()
-        while True:
-            below = [row[0] for row in self._sql.open_below(tx, run_key).fetchall()]
-            if locked.issuperset(below):
-                return below
-            self._graphs.lock_runs(tx, set(below) - locked)
-            locked.update(below)
+        data = {"by": by.by, "reason": by.reason}
+        return self._cancels.cancel_open(tx, changes, run.key, "canceled", _why(by), data)
 
 
 def _why(by: Operator) -> str:

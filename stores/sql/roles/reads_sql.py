@@ -31,6 +31,14 @@ ARTIFACT_COLUMNS = (
 _OPEN_RUNS = sorted(frozenset(RunStatus) - RUN_ENDED)
 _parent_run = runs.alias("parent_run")
 _parent_step = steps.alias("parent_step")
+_failed = steps.alias("failed_step")
+
+
+def _failed_step(column: sa.ColumnElement[Any]) -> Any:
+    """A column of the step whose failure made the run fail."""
+    return sa.select(column).where(_failed.c.id == runs.c.error_step).scalar_subquery()
+
+
 _RUN = (
     *(runs.c.run_id, runs.c.package, runs.c.entrypoint, runs.c.name, runs.c.status),
     *(runs.c.input, runs.c.metadata, runs.c.tags, runs.c.total_steps, runs.c.open_steps),
@@ -39,6 +47,10 @@ _RUN = (
     sa.select(_parent_step.c.step_id)
     .where(_parent_step.c.id == runs.c.parent_step)
     .scalar_subquery(),
+    *(runs.c.queue, runs.c.priority, runs.c.partition_key, runs.c.version, runs.c.summary),
+    *(runs.c.dedup_key, runs.c.dedup_for, runs.c.replaced, runs.c.start_at, runs.c.start_by),
+    *(runs.c.timeout, runs.c.deadline, runs.c.error, runs.c.label, runs.c.colour),
+    *(_failed_step(_failed.c.step_id), _failed_step(_failed.c.error)),
 )
 _STEP = (
     *(steps.c.step_id, runs.c.run_id, steps.c.kind, steps.c.queue, steps.c.status),
@@ -58,7 +70,7 @@ _ARTIFACT = (
 
 
 class ReadStatements(Statements):
-    """One for each question that the store answers; for lists, one for each set of filters."""
+    """One for each question the store answers; for lists, one for each set of filters used."""
 
     def __init__(self, dialect: Any) -> None:
         super().__init__(dialect)
@@ -98,7 +110,7 @@ class ReadStatements(Statements):
         )
 
     def list_runs(self, tx: StoreTransaction, where: RunFilter, before: int | None) -> Any:
-        """Runs that match a filter, newest first, with keys smaller than `before`."""
+        """Runs under a filter, newest first, of those with a smaller key than `before`."""
         values = _run_values(where, before)
         shape = ("runs", where.dead, *values)
         if shape not in self._lists:
@@ -108,7 +120,7 @@ class ReadStatements(Statements):
     def list_steps(
         self, tx: StoreTransaction, run_key: int, where: StepFilter, after: int | None
     ) -> Any:
-        """Steps of a run that match a filter, by creation, with keys greater than `after`."""
+        """Steps of a run under a filter, in the order they were added, with larger keys."""
         held = where.status is StepStatus.HELD
         status = None if where.status is None or held else str(where.status)
         asked = {"status": status, "kind": where.kind, "after": after, "limit": where.limit}
@@ -139,7 +151,7 @@ class ReadStatements(Statements):
         )
         self.running_steps = Statement(
             sa.select(steps.c.step_id)
-            # The sum keeps the planner from the index on runs: few steps run, but a run has many.
+            # The sum keeps the index of the run's steps out: few steps run, but a run has many.
             .where(
                 steps.c.status == literal(StepStatus.RUNNING),
                 steps.c.run_key + sa.literal_column("0") == bind("key"),
@@ -194,7 +206,7 @@ class ReadStatements(Statements):
         self.result = Statement(
             sa.select(*left).select_from(with_result).where(steps.c.id == bind("key")), "key"
         )
-        # Most steps have a result and nothing else: then this one statement is enough.
+        # Most steps leave a value and no more: all of that is one statement.
         children = steps.alias("children")
         self.result_and_more = Statement(
             sa.select(
@@ -304,14 +316,14 @@ class ReadStatements(Statements):
 
 
 def _run_values(where: RunFilter, before: int | None) -> dict[str, Any]:
-    """The parameters for a list of runs; their names say which conditions it has."""
+    """The values a list of runs is asked with; their names say what it asks."""
     values: dict[str, Any] = {"limit": where.limit}
     for name in ("package", "status", "name"):
         if (value := getattr(where, name)) is not None:
             values[name] = str(value)
     if where.tag is not None:
-        # Tags are a JSON array of strings, written without spaces: only at the beginning of a tag
-        # does a quotation mark follow a bracket or a comma.
+        # Tags are a JSON array of strings, written without spaces: only where one begins is a
+        # quotation mark preceded by a bracket or a comma.
         tag = encode(where.tag, "tag")
         values |= {"first_tag": f"[{tag}", "next_tag": f",{tag}"}
     if where.prefix is not None:
@@ -327,12 +339,12 @@ def _run_list(names: Container[str], dead: bool) -> Any:
         if name in names:
             query = query.where(runs.c[name] == bind(name))
     if "first_tag" in names:
-        # With REPLACE, which every database has.
+        # That it is in there is asked in words that every database has.
         tags = runs.c.tags
         found = [sa.func.replace(tags, bind(n), "") != tags for n in ("first_tag", "next_tag")]
         query = query.where(sa.or_(*found))
     if "prefix" in names:
-        # Not a range of ids: databases sort text in different ways.
+        # No range of ids: text order is the database's own, and differs between them.
         prefix = bind("prefix")
         query = query.where(sa.func.substr(runs.c.run_id, 1, sa.func.length(prefix)) == prefix)
     if dead:
@@ -343,7 +355,7 @@ def _run_list(names: Container[str], dead: bool) -> Any:
 
 
 def _dead() -> tuple[Any, ...]:
-    """The run failed, and one of its steps failed because it lost too many leases."""
+    """The run failed, and one of its steps because it lost its lease once too often."""
     error = encode({"code": "lease_lost"}, "error").rstrip("}")
     return (
         runs.c.status == sa.literal_column("'failed'"),

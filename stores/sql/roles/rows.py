@@ -1,4 +1,4 @@
-"""Turns stored rows into values of the model; raises Unreadable for a damaged row."""
+"""Stored rows as the model's values; Unreadable is raised for one that is not what it should be."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ from stepwell.stores.sql.roles.reads_sql import ARTIFACT_COLUMNS
 
 @decodes
 def run_of(row: Sequence[Any]) -> Run:
-    """The run as `ports.Runs.run` returns it."""
+    """As `ports.Runs.run` tells it."""
     # fmt: off
     (run_id, package, entrypoint, name, status, text, metadata, tags, total, open_,
-     created, started, ended, parent_run, parent_step) = row
+     created, started, ended, parent_run, parent_step, *options, error, label, colour,
+     failed_step, step_error) = row
     # fmt: on
     return Run(
         id=run_id,
@@ -51,12 +52,44 @@ def run_of(row: Sequence[Any]) -> Run:
         ended_at=None if ended is None else to_datetime(ended),
         parent_run=parent_run,
         parent_step=parent_step,
+        error=_run_error(error, failed_step, step_error),
+        label=label,
+        colour=colour,
+        **_options_of(*options),
     )
+
+
+def _run_error(error: str | None, step: str | None, step_error: str | None) -> Failure | None:
+    if error is not None or step_error is None:
+        return _failure(error)
+    return Failure(**{**decode(step_error), "step": step})
+
+
+def _options_of(*columns: Any) -> dict[str, Any]:
+    """What a run was given when it was started."""
+    # fmt: off
+    (queue, priority, partition_key, version, summary, dedup_key, dedup_for, replaced, start_at,
+     start_by, timeout, deadline) = columns
+    # fmt: on
+    return {
+        "queue": queue,
+        "priority": priority,
+        "partition_key": partition_key,
+        "version": version,
+        "summary": summary,
+        "dedup_key": dedup_key,
+        "dedup_for": None if dedup_for is None else timedelta(microseconds=dedup_for),
+        "replaced": replaced or 0,
+        "start_at": None if start_at is None else to_datetime(start_at),
+        "start_by": None if start_by is None else to_datetime(start_by),
+        "timeout": None if timeout is None else timedelta(microseconds=timeout),
+        "deadline": None if deadline is None else to_datetime(deadline),
+    }
 
 
 @decodes
 def step_of(row: Sequence[Any]) -> Step:
-    """The step as `ports.Runs.step` returns it."""
+    """As `ports.Runs.step` tells it."""
     # fmt: off
     (step_id, run_id, kind, queue, status, priority, text, metadata, attempt, failures,
      max_attempts, pending, dedup_key, site, parent, allow_failure, timeout, worker,
@@ -95,7 +128,7 @@ def step_of(row: Sequence[Any]) -> Step:
 
 def _wait(told: Mapping[str, Any], wake_at: int | None, left: int | None = None) -> StepWait:
     value = told.get("value")
-    # Times of waits side by side are moved as the whole wait was; they are unknown while held.
+    # Sleeps beside others stand still with them: moved as the whole was, or not told while held.
     moved = None if wake_at is None else wake_at - (told.get("until") or wake_at)
     return StepWait(
         kind=told.get("kind", "run"),
@@ -104,7 +137,7 @@ def _wait(told: Mapping[str, Any], wake_at: int | None, left: int | None = None)
         run_id=told.get("run_id"),
         value=tuple(value) if value else None,
         until=None if wake_at is None else to_datetime(wake_at),
-        # A held wait that is overdue has no time left.
+        # What is overdue and held back has nothing left to wait for.
         left=None if left is None else timedelta(microseconds=max(0, left)),
         waits=tuple(_beside(one, moved) for one in told.get("waits", ())),
     )
@@ -126,7 +159,7 @@ def result_of(
     artifacts: Iterable[ArtifactRef] = (),
     emitted: Iterable[str] = (),
 ) -> StepResult:
-    """What a step produced. Raises RefusedByState before its end."""
+    """What a step left behind. Raises RefusedByState before its end."""
     if not stored_status(row[0]).ended:
         raise RefusedByState(f"step {step_id!r} is {row[0]}; it has no result yet")
     return _ended(run_id, step_id, row, artifacts, emitted)
@@ -156,7 +189,7 @@ def _ended(
 
 @decodes
 def artifact_of(row: Sequence[Any]) -> ArtifactRef:
-    """An artifact, without its bytes."""
+    """Where an artifact is, and what it is."""
     values = dict(zip(ARTIFACT_COLUMNS, row, strict=True))
     return ArtifactRef(
         **{
@@ -175,7 +208,7 @@ def progress_of(
     unsuccessful: Mapping[str, int],
     running: tuple[str, ...],
 ) -> RunProgress:
-    """The progress of a run, from its counts."""
+    """How far a run is, from its counts."""
     ended_badly = sum(unsuccessful.values())
     return RunProgress(
         status=RunStatus(status),
@@ -240,7 +273,7 @@ def worker_of(row: Sequence[Any]) -> WorkerRow:
 
 @decodes
 def schema_version_of(rows: Sequence[Sequence[Any]]) -> int:
-    """The version, from all rows of `meta`."""
+    """From all rows of `meta`."""
     pairs: list[tuple[str, int]] = [(name, value) for name, value in rows]
     values = dict(pairs)
     return values["schema_version"]

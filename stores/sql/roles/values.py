@@ -1,4 +1,4 @@
-"""Values that runs publish, each with its history."""
+"""Values that runs publish, with their histories."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Values:
             # Steps of other runs may wait for it.
             others = {row[0] for row in sql.waiting_runs(tx, name).fetchall()}
             self._graphs.lock_runs(tx, {run.key, *others})
-            # Beginning to wait for it needs a lock on this run, so that now all are known.
+            # Whoever begins to wait for it has this run locked, so that they are all known now.
             if not others.issuperset(row[0] for row in sql.waiting_runs(tx, name).fetchall()):
                 raise TryAgain
             self._writer.check_lease(tx, step)

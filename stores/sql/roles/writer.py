@@ -78,7 +78,7 @@ class Writer:
         stored = [event for event in changes.stored if event.type in wanted]
         try:
             events = self._named(stored)
-        except StepwellError as error:  # they are committed all the same
+        except StepwellError as error:  # they are committed, whatever becomes of telling it
             _log.warning("%s; events were not published", error, extra={"action": "store_trouble"})
             return
         for event in events:

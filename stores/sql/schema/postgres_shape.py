@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.stores.sql.schema import shape_lines as lines
 
-# Each row is (what, table, name, columns or type, flag, text).
+# What a row tells: (what, table, name, columns or type, flag, text)
 _SHAPE = """
 WITH own AS (
     SELECT oid, relname FROM pg_class

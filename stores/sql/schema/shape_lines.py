@@ -12,7 +12,7 @@ _ONE_OF = re.compile(r"\bin\s*\(([^()]*)\)")
 
 
 def column_line(table: str, name: str, kind: str, required: object, default: str | None) -> str:
-    """A column; `required` if it may not be NULL."""
+    """A column; `required` if it takes no NULL."""
     kind = _TYPES.get(kind.lower(), kind.lower())
     given = "" if default is None else f" default {condition(default)}"
     return f"column {table}.{name} {kind}{' not null' if required else ''}{given}"
@@ -26,7 +26,7 @@ def key_line(kind: str, table: str, columns: Iterable[str]) -> str:
 def index_line(
     name: str, table: str, columns: Iterable[str], unique: object, where: str | None
 ) -> str:
-    """An index that was created by itself, with its condition if it is partial."""
+    """An index that was made as one, with its condition if it is partial."""
     partial = "" if where is None else f" where {condition(where)}"
     return f"{'unique index' if unique else 'index'} {name} {table}({', '.join(columns)}){partial}"
 
@@ -42,7 +42,7 @@ def reference_line(table: str, column: str, to: str, on_delete: str) -> str:
 
 
 def condition(text: str) -> str:
-    """An expression in one form for all databases; only good for comparing."""
+    """An expression as all databases would write it; only fit to be compared."""
     text = _ONE_OF.sub(r"= any (array[\1])", _CAST.sub("", text.lower()))
     return re.sub(r'[\s()"]|\'\'', "", text)
 

@@ -33,7 +33,7 @@ def shape_of(cursor: Any) -> frozenset[str]:
 
 
 def fingerprint_of(cursor: Any) -> str:
-    """A digest of the schema's text, which is much faster to read than the lines."""
+    """A digest of the schema's text, which is read much faster than the lines."""
     rows = cursor.execute(_SCHEMA).fetchall()
     return lines.digest(f"{kind} {name} {lines.condition(text or '')}" for kind, name, text in rows)
 
@@ -49,7 +49,8 @@ def _lines(cursor: Any, schema: list[Any]) -> Iterator[str]:
     texts = {name: text or "" for _, name, text in schema}
     indexes: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
     for *about, column in cursor.execute(_INDEXES).fetchall():
-        indexes[tuple(about)].append(str(column))
+        # An expression has no name.
+        indexes[tuple(about)].append("?" if column is None else str(column))
     for (table, name, unique, origin), columns in indexes.items():
         if origin == "u":
             yield lines.key_line("unique", table, columns)
@@ -64,7 +65,7 @@ def _lines(cursor: Any, schema: list[Any]) -> Iterator[str]:
 
 
 def _checks(text: str) -> Iterator[str]:
-    """The checks in the SQL text of a table."""
+    """The checks in the text of a table."""
     for found in _CHECK.finditer(text):
         depth, end = 1, found.end()
         while depth and end < len(text):

@@ -48,6 +48,25 @@ runs = _table(
     _int("started_at"),
     _int("ended_at"),
     _int("holds"),
+    _text("queue"),
+    _int("priority"),
+    _text("partition_key"),
+    _text("version"),
+    _text("summary"),
+    _text("dedup_key"),
+    _int("dedup_for"),
+    _int("replaced"),
+    _int("start_at"),
+    _int("start_by"),
+    _int("timeout"),
+    _int("timeout_from"),
+    _int("paused_at"),
+    _int("deadline"),
+    _int("error_step"),
+    _text("error"),
+    _text("label"),
+    _text("colour"),
+    _int("forked_from"),
 )
 
 steps = _table(
@@ -71,7 +90,7 @@ steps = _table(
     _text("input"),
     _text("metadata"),
     _text("dedup_key"),
-    _text("site"),  # the package whose executor runs it, if it is not the run's
+    _text("site"),  # the package whose executor runs it, if that is not the run's
     _int("parent"),
     _text("worker"),
     _int("token"),
@@ -190,7 +209,7 @@ values = _table(
 
 waits = _table("waits", _int("step"), _text("name"))
 
-# For a step that emitted a dedup key again: the step that had the key already.
+# What a step would have emitted, but for a dedup key: the step that had the key already.
 repeats = _table("repeats", _int("emitter"), _int("step"))
 
 kv = _table(

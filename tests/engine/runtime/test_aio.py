@@ -124,7 +124,7 @@ class TestCalls:
                 await runtime.aio.wait("none")
             await runtime.aio.start_run("shop", run_id="r", entrypoint="start")
             with pytest.raises(Conflict):
-                await runtime.aio.start_run("shop", run_id="r", entrypoint="start")
+                await runtime.aio.start_run(greet, "other", run_id="r")
             assert await runtime.aio.cancel_run("r", by="ann") == 1
             failed = await runtime.aio.start_run(greet, "nobody")
             with runtime.worker(), pytest.raises(StepError, match="nobody"):

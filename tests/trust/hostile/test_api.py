@@ -225,7 +225,7 @@ ACTS: dict[str, tuple[str, Any]] = {
     "send": ("send", of(names, names, values)),
     "kv": ("kv.set", of(names, values)),
     "dependency": ("dependency", of(texts)),
-    "child_run": ("child_run", of(names, values, names)),
+    "child_run": ("internals.child_run", of(names, values, names)),
     "sleep": ("sleep", of(st.floats() | numbers)),
     "receive": ("receive", of(texts, timeout=st.floats() | numbers)),
 }

@@ -21,6 +21,7 @@ from stepwell import (
     StepContext,
     StoreError,
 )
+from stepwell.engine.clock import to_datetime
 from stepwell.engine.crash_points import Point, Write
 from stepwell.engine.exchange import ClaimRequest, PoolRequest
 from stepwell.stores import opening
@@ -133,6 +134,18 @@ def lose_one_answer() -> Callable[[str], None]:
             raise StoreError("the answer was lost")
 
     return trouble
+
+
+# --- time limits ----------------------------------------------------------------------------------
+
+
+def play_time_limits(scenario: ScenarioRun) -> None:
+    with scenario.opened(work) as runtime:
+        deadline = to_datetime(scenario.clock.micros() + 200_000)
+        runtime.start_run(work, 1, run_id="late", dedup_key="late", delay=0.1, deadline=deadline)
+        scenario.told("run", "late")
+        do(scenario, lambda: runtime.pause_run("late"), "late", "run.paused")
+        finish(scenario, runtime, "late", "failed")
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -297,6 +310,7 @@ SCENARIOS: dict[str, Scenario] = {
         play_stop, points(Write.SETTLE, Write.RENEW, Point.BEFORE_RELEASE), (stopping,), on=BOTH
     ),
     "lapsed lease": Scenario(play_lapse, points(Write.REAP, Write.WAKE), (work,), on=BOTH),
+    "time limits": Scenario(play_time_limits, points(Write.ENFORCE_LIMITS), (work,), on=BOTH),
     "lost answer": Scenario(
         play_way, points(Write.RELEASE_OTHERS), (work,), trouble=lose_one_answer, on=BOTH
     ),

@@ -127,6 +127,21 @@ OF_RUNS: list[tuple[str, str, tuple[str, ...]]] = [
             "UPDATE events SET step = NULL WHERE type = 'run.failed'",
         ),
     ),
+    (
+        "runs",
+        "run 'busy' is running, but has an error",
+        (runs_set("busy", 'error = \'{"code":"x","message":"y"}\''),),
+    ),
+    (
+        "runs",
+        "run 'failed' is failed; the step that made it fail is not there",
+        (runs_set("failed", "error_step = 4711"),),
+    ),
+    (
+        "runs",
+        "run 'grown' step 'leaf' is succeeded; the step that made it fail is succeeded",
+        (runs_set("grown", f"error_step = {key('grown', 'leaf')}"),),
+    ),
     # --- waits
     (
         "waits",

@@ -174,6 +174,11 @@ OF_STEPS: list[tuple[str, str, tuple[str, ...]]] = [
             f"'finished', 0)",
         ),
     ),
+    (
+        "early_starts",
+        "run 'grown' step 'leaf' began before the start of its run",
+        (runs_set("grown", "start_at = 9000000000000000"),),
+    ),
     # --- pending
     (
         "pending",

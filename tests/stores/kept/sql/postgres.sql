@@ -40,6 +40,24 @@ SELECT runs.id, runs.status, runs.ended_at
 FROM runs
 WHERE runs.run_id = $1::VARCHAR;
 
+-- CancelStatements.cancel_open(now, error, run_key)
+UPDATE steps SET status='canceled', expires_at=NULL, error=$1::VARCHAR, wait_for=NULL, wake_at=NULL, ended_at=$2::BIGINT, wait_left=NULL WHERE steps.run_key = $3::BIGINT AND steps.status IN ('held', 'pending', 'ready', 'running', 'waiting') RETURNING steps.id;
+
+-- CancelStatements.forget_waits(keys)
+DELETE FROM waits WHERE waits.step IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
+ LIMIT $2::BIGINT);
+
+-- CancelStatements.open_below(run_key)
+WITH RECURSIVE below(id) AS
+(SELECT runs.id AS id
+FROM runs
+WHERE runs.parent_run IS NOT NULL AND runs.parent_run = $1::BIGINT AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) UNION ALL SELECT runs.id AS id
+FROM runs, below
+WHERE runs.parent_run IS NOT NULL AND runs.parent_run = below.id AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')))
+ SELECT below.id
+FROM below ORDER BY below.id;
+
 -- CheckpointStatements.drop(id)
 DELETE FROM checkpoints WHERE execution_id = $1;
 
@@ -92,7 +110,7 @@ FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
  LIMIT $2::BIGINT) AND coalesce(steps.status, '') = 'running';
 
 -- ClaimStatements.load_runs(keys)
-SELECT runs.status, runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run
+SELECT runs.status, runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.queue, runs.priority
 FROM runs
 WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
@@ -121,7 +139,7 @@ WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
  LIMIT $3::BIGINT) AND runs.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED)
  UPDATE runs SET status='running', started_at=coalesce(runs.started_at, $1::BIGINT) WHERE runs.id IN (SELECT locked.id
-FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run;
+FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.queue, runs.priority;
 
 -- ClaimStatements.step_names(keys)
 SELECT steps.id, steps.step_id
@@ -209,13 +227,18 @@ FROM counted;
 
 -- FusedStatements.end_runs(now, data, keys)
 WITH ended AS
-(UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
+(UPDATE runs SET status=CASE WHEN (runs.error IS NOT NULL) THEN 'failed' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
 FROM dependencies
-WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, event_seq=(runs.event_seq + 1), ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT CAST(anon_4.value AS BIGINT) AS value
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, event_seq=(runs.event_seq + 1), ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END), error_step=(SELECT steps.id
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
+FROM dependencies
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')) ORDER BY steps.ended_at, steps.id
+ LIMIT 1) WHERE runs.id IN (SELECT CAST(anon_4.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($3 AS JSONB)) AS anon_4
  LIMIT $4::BIGINT) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING runs.id, runs.run_id, runs.status, runs.event_seq),
 told AS
@@ -253,11 +276,11 @@ FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_2
  LIMIT $3::BIGINT) AND runs.status = 'pending' FOR NO KEY UPDATE SKIP LOCKED),
 started AS
 (UPDATE runs SET status='running', event_seq=(runs.event_seq + 1), started_at=coalesce(runs.started_at, $1::BIGINT) WHERE runs.id IN (SELECT locked.id
-FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.event_seq),
+FROM locked) RETURNING runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.queue, runs.priority, runs.event_seq),
 told AS
 (INSERT INTO events (run_key, seq, type, at) SELECT started.id AS id, started.event_seq AS event_seq, 'run.started', $1::BIGINT AS anon_1
 FROM started)
- SELECT started.id, started.run_id, started.package, started.entrypoint, started.name, started.metadata, started.tags, started.input, started.created_at, started.parent_run, started.event_seq
+ SELECT started.id, started.run_id, started.package, started.entrypoint, started.name, started.metadata, started.tags, started.input, started.created_at, started.parent_run, started.queue, started.priority, started.event_seq
 FROM started;
 
 -- FusedStatements.succeed(now, rows, all, worker, expires, suspect_from, kinds, queues, room, control)
@@ -421,8 +444,11 @@ UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE step
 -- HoldStatements.freeze_step(now, step)
 UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - $1::BIGINT) WHERE steps.id = $2::BIGINT AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting') RETURNING steps.status;
 
--- HoldStatements.set_run(status, count, run_key)
-UPDATE runs SET status=$1::VARCHAR, holds=(runs.holds + $2::BIGINT) WHERE runs.id = $3::BIGINT;
+-- HoldStatements.pause(now, run_key)
+UPDATE runs SET status='paused', holds=(runs.holds + 1), paused_at=$1::BIGINT WHERE runs.id = $2::BIGINT;
+
+-- HoldStatements.resume(now, status, run_key)
+UPDATE runs SET status=$1::VARCHAR, holds=(runs.holds - 1), timeout_from=CASE WHEN (runs.timeout IS NOT NULL) THEN coalesce(runs.timeout_from, runs.started_at) + ($2 - coalesce(runs.paused_at, $2)) END, paused_at=NULL WHERE runs.id = $3::BIGINT;
 
 -- HoldStatements.unhold_run(now, run_key)
 UPDATE steps SET status=CASE WHEN (steps.status = 'held') THEN 'ready' ELSE steps.status END, wake_at=coalesce($1 + steps.wait_left, steps.wake_at), wait_left=NULL WHERE steps.held = 0 AND steps.run_key = $2::BIGINT AND (steps.status = 'held' OR steps.status = 'waiting') RETURNING steps.status;
@@ -478,7 +504,13 @@ SELECT (EXISTS (SELECT *
 FROM steps
 WHERE steps.status = 'running' AND steps.expires_at <= $1::BIGINT)) OR (EXISTS (SELECT *
 FROM steps
-WHERE steps.status = 'waiting' AND steps.wake_at <= $1::BIGINT)) AS anon_1;
+WHERE steps.status = 'waiting' AND steps.wake_at <= $1::BIGINT)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= $1::BIGINT)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= $1::BIGINT)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= $1::BIGINT)) AS anon_1;
 
 -- LeaseStatements.find_due(now, most)
 SELECT steps.id, steps.run_key, steps.wait_for
@@ -513,7 +545,13 @@ WHERE steps.status = 'running') AS anon_1, (SELECT min(steps.wake_at) AS min_2
 FROM steps
 WHERE steps.status = 'waiting' AND steps.wake_at IS NOT NULL) AS anon_2, (SELECT min(steps.ready_at) AS min_3
 FROM steps
-WHERE steps.status = 'ready' AND steps.ready_at > $1::BIGINT) AS anon_3;
+WHERE steps.status = 'ready' AND steps.ready_at > $1::BIGINT) AS anon_3, (SELECT min(coalesce(runs.timeout_from, runs.started_at) + runs.timeout) AS min_4
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running') AS anon_4, (SELECT min(runs.deadline) AS min_5
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL) AS anon_5, (SELECT min(runs.start_by) AS min_6
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL) AS anon_6;
 
 -- LeaseStatements.release_others(worker, keep)
 UPDATE steps SET status='ready', attempt=(steps.attempt - 1), expires_at=NULL WHERE steps.status = 'running' AND steps.worker = $1::VARCHAR AND (steps.id NOT IN (SELECT CAST(anon_1.value AS BIGINT) AS value
@@ -550,6 +588,34 @@ FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
 UPDATE steps SET status='ready', ready_at=$1::BIGINT, wait_for=NULL WHERE steps.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
  LIMIT $3::BIGINT) AND coalesce(steps.status, '') = 'waiting' AND steps.wake_at <= $1::BIGINT RETURNING steps.id, steps.run_key, steps.attempt;
+
+-- LimitStatements.any_over(now)
+SELECT (EXISTS (SELECT *
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= $1::BIGINT)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= $1::BIGINT)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= $1::BIGINT)) AS anon_1;
+
+-- LimitStatements.find_over(now)
+SELECT "over".id, "over".run_id, "over"."limit", "over".at
+FROM (SELECT anon_1.id AS id, anon_1.run_id AS run_id, anon_1."limit" AS "limit", anon_1.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'timeout' AS "limit", coalesce(runs.timeout_from, runs.started_at) + runs.timeout AS at
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= $1::BIGINT ORDER BY coalesce(runs.timeout_from, runs.started_at) + runs.timeout
+ LIMIT 100) AS anon_1 UNION ALL SELECT anon_2.id AS id, anon_2.run_id AS run_id, anon_2."limit" AS "limit", anon_2.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'deadline' AS "limit", runs.deadline AS at
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= $1::BIGINT ORDER BY runs.deadline
+ LIMIT 100) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3.run_id AS run_id, anon_3."limit" AS "limit", anon_3.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'start_by' AS "limit", runs.start_by AS at
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= $1::BIGINT ORDER BY runs.start_by
+ LIMIT 100) AS anon_3) AS "over" ORDER BY "over".at, "over".id;
+
+-- LimitStatements.set_error(error, run_key)
+UPDATE runs SET error=$1::VARCHAR WHERE runs.id = $2::BIGINT;
 
 -- MailboxStatements.asking(run_key, prefix)
 SELECT steps.id, steps.step_id, steps.wait_for, steps.wake_at
@@ -646,9 +712,6 @@ FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
 -- MessageStatements.take(step, operation, id)
 UPDATE messages SET receiver=$1::BIGINT, operation=$2::VARCHAR WHERE messages.id = $3::BIGINT;
 
--- OperatorStatements.cancel_open(now, error, run_key)
-UPDATE steps SET status='canceled', expires_at=NULL, error=$1::VARCHAR, wait_for=NULL, wake_at=NULL, ended_at=$2::BIGINT, wait_left=NULL WHERE steps.run_key = $3::BIGINT AND steps.status IN ('held', 'pending', 'ready', 'running', 'waiting') RETURNING steps.id;
-
 -- OperatorStatements.caught(keys)
 SELECT dependencies.needs
 FROM dependencies
@@ -662,21 +725,6 @@ FROM dependencies JOIN steps AS target ON target.id = dependencies.needs
 WHERE dependencies.step IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
  LIMIT $2::BIGINT);
-
--- OperatorStatements.forget_waits(keys)
-DELETE FROM waits WHERE waits.step IN (SELECT CAST(anon_1.value AS BIGINT) AS value
-FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
- LIMIT $2::BIGINT);
-
--- OperatorStatements.open_below(run_key)
-WITH RECURSIVE below(id) AS
-(SELECT runs.id AS id
-FROM runs
-WHERE runs.parent_run IS NOT NULL AND runs.parent_run = $1::BIGINT AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) UNION ALL SELECT runs.id AS id
-FROM runs, below
-WHERE runs.parent_run IS NOT NULL AND runs.parent_run = below.id AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')))
- SELECT below.id
-FROM below ORDER BY below.id;
 
 -- OperatorStatements.open_dependents(keys)
 SELECT DISTINCT steps.id
@@ -700,13 +748,47 @@ UPDATE steps SET status='pending', failures=0, lost_leases=0, error=NULL, cause=
 FROM jsonb_array_elements_text(CAST($1 AS JSONB)) AS anon_1
  LIMIT $2::BIGINT) AND coalesce(steps.status, '') IN ('canceled', 'failed', 'skipped');
 
--- OperatorStatements.reopen_run(run_key)
-UPDATE runs SET status=CASE WHEN (runs.started_at IS NULL) THEN 'pending' ELSE 'running' END, ended_at=NULL WHERE runs.id = $1::BIGINT AND runs.status IN ('canceled', 'failed', 'succeeded');
+-- OperatorStatements.reopen_run(now, run_key)
+UPDATE runs SET status=CASE WHEN (runs.started_at IS NULL) THEN 'pending' ELSE 'running' END, ended_at=NULL, start_by=NULL, timeout_from=CASE WHEN (runs.started_at IS NOT NULL) THEN $1::BIGINT END, paused_at=NULL, error_step=NULL, error=NULL WHERE runs.id = $2::BIGINT AND runs.status IN ('canceled', 'failed', 'succeeded');
+
+-- OperatorStatements.reopened(run_key)
+SELECT runs.package, runs.dedup_key, runs.deadline
+FROM runs
+WHERE runs.id = $1::BIGINT;
+
+-- OperatorStatements.set_anew(deadline, dedup_key, run_key)
+UPDATE runs SET dedup_key=$1::VARCHAR, deadline=$2::BIGINT WHERE runs.id = $3::BIGINT;
 
 -- OperatorStatements.unsuccessful(run_key)
 SELECT steps.id, steps.step_id, steps.status, steps.error, steps.cause
 FROM steps
 WHERE steps.run_key = $1::BIGINT AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped');
+
+-- OptionStatements.drop_holds(count, run_key)
+UPDATE runs SET holds=(runs.holds - $1::BIGINT) WHERE runs.id = $2::BIGINT;
+
+-- OptionStatements.drop_steps(run_key)
+DELETE FROM steps WHERE steps.run_key = $1::BIGINT RETURNING steps.held;
+
+-- OptionStatements.drop_told(run_key)
+UPDATE events SET step=NULL WHERE events.run_key = $1::BIGINT AND events.step IS NOT NULL;
+
+-- OptionStatements.holder(package, dedup_key, now)
+SELECT runs.id, runs.run_id
+FROM runs
+WHERE runs.package = $1::VARCHAR AND runs.dedup_key = $2::VARCHAR AND runs.dedup_key IS NOT NULL AND (runs.ended_at IS NULL OR runs.dedup_for IS NOT NULL) AND (runs.ended_at IS NULL OR runs.status = 'succeeded' AND runs.ended_at + runs.dedup_for > $3::BIGINT) ORDER BY runs.id
+ LIMIT 2;
+
+-- OptionStatements.replace(entrypoint, name, input, metadata, tags, queue, priority, partition_key, version, summary, dedup_key, dedup_for, start_at, start_by, timeout, deadline, id)
+UPDATE runs SET entrypoint=$1::VARCHAR, name=$2::VARCHAR, input=$3::VARCHAR, metadata=$4::VARCHAR, tags=$5::VARCHAR, queue=$6::VARCHAR, priority=$7::BIGINT, partition_key=$8::VARCHAR, version=$9::VARCHAR, summary=$10::VARCHAR, dedup_key=$11::VARCHAR, dedup_for=$12::BIGINT, replaced=(coalesce(runs.replaced, 0) + 1), start_at=$13::BIGINT, start_by=$14::BIGINT, timeout=$15::BIGINT, deadline=$16::BIGINT WHERE runs.id = $17::BIGINT;
+
+-- OptionStatements.set_options(queue, priority, partition_key, version, summary, dedup_key, dedup_for, start_at, start_by, timeout, deadline, id)
+UPDATE runs SET queue=$1::VARCHAR, priority=$2::BIGINT, partition_key=$3::VARCHAR, version=$4::VARCHAR, summary=$5::VARCHAR, dedup_key=$6::VARCHAR, dedup_for=$7::BIGINT, start_at=$8::BIGINT, start_by=$9::BIGINT, timeout=$10::BIGINT, deadline=$11::BIGINT WHERE runs.id = $12::BIGINT;
+
+-- OptionStatements.waiting(package, dedup_key)
+SELECT runs.id, runs.run_id, runs.created_at
+FROM runs
+WHERE runs.package = $1::VARCHAR AND runs.dedup_key = $2::VARCHAR AND runs.dedup_key IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL;
 
 -- QueueStatements.all()
 SELECT queues.name, queues.max_in_flight, queues.rate_limit, queues.rate_period, queues.burst, queues.tokens, queues.refilled_at, queues.max_per_worker, queues.labels
@@ -880,7 +962,11 @@ SELECT runs.run_id, runs.package, runs.entrypoint, runs.name, runs.status, runs.
 FROM runs AS parent_run
 WHERE parent_run.id = runs.parent_run) AS anon_1, (SELECT parent_step.step_id
 FROM steps AS parent_step
-WHERE parent_step.id = runs.parent_step) AS anon_2
+WHERE parent_step.id = runs.parent_step) AS anon_2, runs.queue, runs.priority, runs.partition_key, runs.version, runs.summary, runs.dedup_key, runs.dedup_for, runs.replaced, runs.start_at, runs.start_by, runs.timeout, runs.deadline, runs.error, runs.label, runs.colour, (SELECT failed_step.step_id
+FROM steps AS failed_step
+WHERE failed_step.id = runs.error_step) AS anon_3, (SELECT failed_step.error
+FROM steps AS failed_step
+WHERE failed_step.id = runs.error_step) AS anon_4
 FROM runs
 WHERE runs.run_id = $1::VARCHAR;
 
@@ -1172,13 +1258,18 @@ FROM jsonb_array_elements(CAST($1 AS JSONB)) AS given
  LIMIT $2::BIGINT) AS input WHERE runs.id = input.id RETURNING runs.id, runs.open_steps, runs.event_seq, runs.status, runs.holds;
 
 -- StepwiseStatements.end_runs(now, keys)
-UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
+UPDATE runs SET status=CASE WHEN (runs.error IS NOT NULL) THEN 'failed' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
 FROM dependencies
-WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=$1::BIGINT, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END), error_step=(SELECT steps.id
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
+FROM dependencies
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')) ORDER BY steps.ended_at, steps.id
+ LIMIT 1) WHERE runs.id IN (SELECT CAST(anon_1.value AS BIGINT) AS value
 FROM jsonb_array_elements_text(CAST($2 AS JSONB)) AS anon_1
  LIMIT $3::BIGINT) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING runs.id, runs.run_id, runs.status;
 

@@ -40,6 +40,23 @@ SELECT runs.id, runs.status, runs.ended_at
 FROM runs
 WHERE runs.run_id = ?;
 
+-- CancelStatements.cancel_open(now, error, run_key)
+UPDATE steps SET status='canceled', expires_at=NULL, error=?, wait_for=NULL, wake_at=NULL, ended_at=?, wait_left=NULL WHERE steps.run_key = ? AND steps.status IN ('held', 'pending', 'ready', 'running', 'waiting') RETURNING id;
+
+-- CancelStatements.forget_waits(keys)
+DELETE FROM waits WHERE waits.step IN (SELECT anon_1.value
+FROM json_each(?) AS anon_1);
+
+-- CancelStatements.open_below(run_key)
+WITH RECURSIVE below(id) AS
+(SELECT runs.id AS id
+FROM runs
+WHERE runs.parent_run IS NOT NULL AND runs.parent_run = ? AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) UNION ALL SELECT runs.id AS id
+FROM runs, below
+WHERE runs.parent_run IS NOT NULL AND runs.parent_run = below.id AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')))
+ SELECT below.id
+FROM below ORDER BY below.id;
+
 -- CheckpointStatements.drop(id)
 DELETE FROM checkpoints WHERE execution_id = ?;
 
@@ -89,7 +106,7 @@ UPDATE steps SET status='ready', attempt=(steps.attempt - 1), worker=NULL, token
 FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'running';
 
 -- ClaimStatements.load_runs(keys)
-SELECT runs.status, runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run
+SELECT runs.status, runs.id, runs.run_id, runs.package, runs.entrypoint, runs.name, runs.metadata, runs.tags, runs.input, runs.created_at, runs.parent_run, runs.queue, runs.priority
 FROM runs
 WHERE runs.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1);
@@ -113,7 +130,7 @@ WHERE kinds.kind IS NOT NULL;
 UPDATE runs SET status='running', started_at=coalesce(runs.started_at, ?) WHERE runs.id IN (SELECT runs.id
 FROM runs
 WHERE runs.id IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1) AND runs.status = 'pending') RETURNING id, run_id, package, entrypoint, name, metadata, tags, input, created_at, parent_run;
+FROM json_each(?) AS anon_1) AND runs.status = 'pending') RETURNING id, run_id, package, entrypoint, name, metadata, tags, input, created_at, parent_run, queue, priority;
 
 -- ClaimStatements.step_names(keys)
 SELECT steps.id, steps.step_id
@@ -228,8 +245,11 @@ UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE step
 -- HoldStatements.freeze_step(now, step)
 UPDATE steps SET status=CASE WHEN (steps.status = 'ready') THEN 'held' ELSE steps.status END, wake_at=NULL, wait_left=coalesce(steps.wait_left, steps.wake_at - ?) WHERE steps.id = ? AND (coalesce(steps.status, '') = 'ready' OR coalesce(steps.status, '') = 'waiting') RETURNING status;
 
--- HoldStatements.set_run(status, count, run_key)
-UPDATE runs SET status=?, holds=(runs.holds + ?) WHERE runs.id = ?;
+-- HoldStatements.pause(now, run_key)
+UPDATE runs SET status='paused', holds=(runs.holds + 1), paused_at=? WHERE runs.id = ?;
+
+-- HoldStatements.resume(now, status, run_key)
+UPDATE runs SET status=?, holds=(runs.holds - 1), timeout_from=CASE WHEN (runs.timeout IS NOT NULL) THEN coalesce(runs.timeout_from, runs.started_at) + (? - coalesce(runs.paused_at, ?)) END, paused_at=NULL WHERE runs.id = ?;
 
 -- HoldStatements.unhold_run(now, run_key)
 UPDATE steps SET status=CASE WHEN (steps.status = 'held') THEN 'ready' ELSE steps.status END, wake_at=coalesce(? + steps.wait_left, steps.wake_at), wait_left=NULL WHERE steps.held = 0 AND steps.run_key = ? AND (steps.status = 'held' OR steps.status = 'waiting') RETURNING status;
@@ -285,7 +305,13 @@ SELECT (EXISTS (SELECT *
 FROM steps
 WHERE steps.status = 'running' AND steps.expires_at <= ?)) OR (EXISTS (SELECT *
 FROM steps
-WHERE steps.status = 'waiting' AND steps.wake_at <= ?)) AS anon_1;
+WHERE steps.status = 'waiting' AND steps.wake_at <= ?)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= ?)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= ?)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= ?)) AS anon_1;
 
 -- LeaseStatements.find_due(now, most)
 SELECT steps.id, steps.run_key, steps.wait_for
@@ -318,7 +344,13 @@ WHERE steps.status = 'running') AS anon_1, (SELECT min(steps.wake_at) AS min_2
 FROM steps
 WHERE steps.status = 'waiting' AND steps.wake_at IS NOT NULL) AS anon_2, (SELECT min(steps.ready_at) AS min_3
 FROM steps
-WHERE steps.status = 'ready' AND steps.ready_at > ?) AS anon_3;
+WHERE steps.status = 'ready' AND steps.ready_at > ?) AS anon_3, (SELECT min(coalesce(runs.timeout_from, runs.started_at) + runs.timeout) AS min_4
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running') AS anon_4, (SELECT min(runs.deadline) AS min_5
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL) AS anon_5, (SELECT min(runs.start_by) AS min_6
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL) AS anon_6;
 
 -- LeaseStatements.release_others(worker, keep)
 UPDATE steps SET status='ready', attempt=(steps.attempt - 1), expires_at=NULL WHERE steps.status = 'running' AND steps.worker = ? AND (steps.id NOT IN (SELECT anon_1.value
@@ -342,6 +374,34 @@ FROM json_each(?) AS anon_1);
 -- LeaseStatements.wake(now, keys)
 UPDATE steps SET status='ready', ready_at=?, wait_for=NULL WHERE steps.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') = 'waiting' AND steps.wake_at <= ? RETURNING id, run_key, attempt;
+
+-- LimitStatements.any_over(now)
+SELECT (EXISTS (SELECT *
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= ?)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= ?)) OR (EXISTS (SELECT *
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= ?)) AS anon_1;
+
+-- LimitStatements.find_over(now)
+SELECT over.id, over.run_id, over."limit", over.at
+FROM (SELECT anon_1.id AS id, anon_1.run_id AS run_id, anon_1."limit" AS "limit", anon_1.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'timeout' AS "limit", coalesce(runs.timeout_from, runs.started_at) + runs.timeout AS at
+FROM runs
+WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= ? ORDER BY coalesce(runs.timeout_from, runs.started_at) + runs.timeout
+ LIMIT 100 OFFSET 0) AS anon_1 UNION ALL SELECT anon_2.id AS id, anon_2.run_id AS run_id, anon_2."limit" AS "limit", anon_2.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'deadline' AS "limit", runs.deadline AS at
+FROM runs
+WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= ? ORDER BY runs.deadline
+ LIMIT 100 OFFSET 0) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3.run_id AS run_id, anon_3."limit" AS "limit", anon_3.at AS at
+FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'start_by' AS "limit", runs.start_by AS at
+FROM runs
+WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= ? ORDER BY runs.start_by
+ LIMIT 100 OFFSET 0) AS anon_3) AS over ORDER BY over.at, over.id;
+
+-- LimitStatements.set_error(error, run_key)
+UPDATE runs SET error=? WHERE runs.id = ?;
 
 -- MailboxStatements.asking(run_key, prefix)
 SELECT steps.id, steps.step_id, steps.wait_for, steps.wake_at
@@ -442,9 +502,6 @@ JOIN runs r ON r.id = f.run_key LEFT JOIN steps s ON s.id = e.step
 WHERE f.id >= ? AND (f.id > ? OR e.seq > ?)
 ORDER BY f.id, e.seq LIMIT ?;
 
--- OperatorStatements.cancel_open(now, error, run_key)
-UPDATE steps SET status='canceled', expires_at=NULL, error=?, wait_for=NULL, wake_at=NULL, ended_at=?, wait_left=NULL WHERE steps.run_key = ? AND steps.status IN ('held', 'pending', 'ready', 'running', 'waiting') RETURNING id;
-
 -- OperatorStatements.caught(keys)
 SELECT dependencies.needs
 FROM dependencies
@@ -456,20 +513,6 @@ SELECT dependencies.step, dependencies.condition, dependencies.needs, target.sta
 FROM dependencies JOIN steps AS target ON target.id = dependencies.needs
 WHERE dependencies.step IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1);
-
--- OperatorStatements.forget_waits(keys)
-DELETE FROM waits WHERE waits.step IN (SELECT anon_1.value
-FROM json_each(?) AS anon_1);
-
--- OperatorStatements.open_below(run_key)
-WITH RECURSIVE below(id) AS
-(SELECT runs.id AS id
-FROM runs
-WHERE runs.parent_run IS NOT NULL AND runs.parent_run = ? AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) UNION ALL SELECT runs.id AS id
-FROM runs, below
-WHERE runs.parent_run IS NOT NULL AND runs.parent_run = below.id AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')))
- SELECT below.id
-FROM below ORDER BY below.id;
 
 -- OperatorStatements.open_dependents(keys)
 SELECT DISTINCT steps.id
@@ -490,13 +533,47 @@ WHERE steps.run_key = ? AND steps.held = 1) + CASE WHEN (runs.status = 'paused')
 UPDATE steps SET status='pending', failures=0, lost_leases=0, error=NULL, cause=NULL, wait=NULL, wait_for=NULL, wake_at=NULL, ended_at=NULL, wait_left=NULL, held=0 WHERE steps.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1) AND coalesce(steps.status, '') IN ('canceled', 'failed', 'skipped');
 
--- OperatorStatements.reopen_run(run_key)
-UPDATE runs SET status=CASE WHEN (runs.started_at IS NULL) THEN 'pending' ELSE 'running' END, ended_at=NULL WHERE runs.id = ? AND runs.status IN ('canceled', 'failed', 'succeeded');
+-- OperatorStatements.reopen_run(now, run_key)
+UPDATE runs SET status=CASE WHEN (runs.started_at IS NULL) THEN 'pending' ELSE 'running' END, ended_at=NULL, start_by=NULL, timeout_from=CASE WHEN (runs.started_at IS NOT NULL) THEN ? END, paused_at=NULL, error_step=NULL, error=NULL WHERE runs.id = ? AND runs.status IN ('canceled', 'failed', 'succeeded');
+
+-- OperatorStatements.reopened(run_key)
+SELECT runs.package, runs.dedup_key, runs.deadline
+FROM runs
+WHERE runs.id = ?;
+
+-- OperatorStatements.set_anew(deadline, dedup_key, run_key)
+UPDATE runs SET dedup_key=?, deadline=? WHERE runs.id = ?;
 
 -- OperatorStatements.unsuccessful(run_key)
 SELECT steps.id, steps.step_id, steps.status, steps.error, steps.cause
 FROM steps
 WHERE steps.run_key = ? AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped');
+
+-- OptionStatements.drop_holds(count, run_key)
+UPDATE runs SET holds=(runs.holds - ?) WHERE runs.id = ?;
+
+-- OptionStatements.drop_steps(run_key)
+DELETE FROM steps WHERE steps.run_key = ? RETURNING held;
+
+-- OptionStatements.drop_told(run_key)
+UPDATE events SET step=NULL WHERE events.run_key = ? AND events.step IS NOT NULL;
+
+-- OptionStatements.holder(package, dedup_key, now)
+SELECT runs.id, runs.run_id
+FROM runs
+WHERE runs.package = ? AND runs.dedup_key = ? AND runs.dedup_key IS NOT NULL AND (runs.ended_at IS NULL OR runs.dedup_for IS NOT NULL) AND (runs.ended_at IS NULL OR runs.status = 'succeeded' AND runs.ended_at + runs.dedup_for > ?) ORDER BY runs.id
+ LIMIT 2 OFFSET 0;
+
+-- OptionStatements.replace(entrypoint, name, input, metadata, tags, queue, priority, partition_key, version, summary, dedup_key, dedup_for, start_at, start_by, timeout, deadline, id)
+UPDATE runs SET entrypoint=?, name=?, input=?, metadata=?, tags=?, queue=?, priority=?, partition_key=?, version=?, summary=?, dedup_key=?, dedup_for=?, replaced=(coalesce(runs.replaced, 0) + 1), start_at=?, start_by=?, timeout=?, deadline=? WHERE runs.id = ?;
+
+-- OptionStatements.set_options(queue, priority, partition_key, version, summary, dedup_key, dedup_for, start_at, start_by, timeout, deadline, id)
+UPDATE runs SET queue=?, priority=?, partition_key=?, version=?, summary=?, dedup_key=?, dedup_for=?, start_at=?, start_by=?, timeout=?, deadline=? WHERE runs.id = ?;
+
+-- OptionStatements.waiting(package, dedup_key)
+SELECT runs.id, runs.run_id, runs.created_at
+FROM runs
+WHERE runs.package = ? AND runs.dedup_key = ? AND runs.dedup_key IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL;
 
 -- QueueStatements.all()
 SELECT queues.name, queues.max_in_flight, queues.rate_limit, queues.rate_period, queues.burst, queues.tokens, queues.refilled_at, queues.max_per_worker, queues.labels
@@ -662,7 +739,11 @@ SELECT runs.run_id, runs.package, runs.entrypoint, runs.name, runs.status, runs.
 FROM runs AS parent_run
 WHERE parent_run.id = runs.parent_run) AS anon_1, (SELECT parent_step.step_id
 FROM steps AS parent_step
-WHERE parent_step.id = runs.parent_step) AS anon_2
+WHERE parent_step.id = runs.parent_step) AS anon_2, runs.queue, runs.priority, runs.partition_key, runs.version, runs.summary, runs.dedup_key, runs.dedup_for, runs.replaced, runs.start_at, runs.start_by, runs.timeout, runs.deadline, runs.error, runs.label, runs.colour, (SELECT failed_step.step_id
+FROM steps AS failed_step
+WHERE failed_step.id = runs.error_step) AS anon_3, (SELECT failed_step.error
+FROM steps AS failed_step
+WHERE failed_step.id = runs.error_step) AS anon_4
 FROM runs
 WHERE runs.run_id = ?;
 
@@ -927,13 +1008,18 @@ FROM json_each(?) AS given) AS input WHERE runs.id = input.id RETURNING id, open
 UPDATE runs SET total_steps=(runs.total_steps + ?), open_steps=(runs.open_steps + ?), event_seq=(runs.event_seq + ?) WHERE runs.id = ? RETURNING id, open_steps, event_seq, status, holds;
 
 -- StepwiseStatements.end_runs(now, keys)
-UPDATE runs SET status=CASE WHEN (EXISTS (SELECT *
+UPDATE runs SET status=CASE WHEN (runs.error IS NOT NULL) THEN 'failed' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'canceled' AND steps.cause IS NULL)) THEN 'canceled' WHEN (EXISTS (SELECT *
 FROM steps
 WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
 FROM dependencies
-WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=?, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END) WHERE runs.id IN (SELECT anon_1.value
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')))) THEN 'failed' ELSE 'succeeded' END, ended_at=?, holds=(runs.holds - CASE WHEN (runs.status = 'paused') THEN 1 ELSE 0 END), error_step=(SELECT steps.id
+FROM steps
+WHERE steps.run_key = runs.id AND (steps.status = 'canceled' OR steps.status = 'failed' OR steps.status = 'skipped') AND steps.status = 'failed' AND steps.allow_failure = 0 AND NOT (EXISTS (SELECT *
+FROM dependencies
+WHERE dependencies.needs = steps.id AND dependencies.condition = 'failed')) ORDER BY steps.ended_at, steps.id
+ LIMIT 1 OFFSET 0) WHERE runs.id IN (SELECT anon_1.value
 FROM json_each(?) AS anon_1) AND (runs.status NOT IN ('canceled', 'failed', 'succeeded')) RETURNING id, run_id, status;
 
 -- ValueStatements.add(run_key, key, seq, value, step, operation, at)
