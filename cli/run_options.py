@@ -58,7 +58,7 @@ class MomentOrDuration(click.ParamType[Any]):
 _OPTIONS = (
     click.option("--queue", help="The queue of steps whose executors name none."),
     click.option("--priority", type=int, help="The priority of its steps; smaller runs first."),
-    click.option("--partition-key", metavar="KEY", help="Runs of one key take turns."),
+    click.option("--partition-key", metavar="KEY", help="The group of runs that it belongs to."),
     click.option(
         "--dedup-key", metavar="KEY", help="Store no second run while one with this key is open."
     ),

@@ -49,7 +49,7 @@ class StartOptions(TypedDict, total=False):
     that the entrypoint sets; `metadata` and `tags` are added to what it sets.
 
     `queue` and `priority` (smaller first) hold for all steps whose executors name none.
-    `partition_key` groups runs that take turns. `version` is the one of the package's code.
+    `partition_key` and `version` (of the package's code) are kept with the run.
 
     `dedup_key`: while a run of this package with the same key is open, no second one is stored;
     `on_duplicate` says what happens instead. `dedup_for`: the key stays taken for so long after

@@ -23,9 +23,6 @@ from stepwell.stores.sql.schema import tables
 
 runs = tables.runs
 
-# So many runs end by their limits in one transaction; the others follow in the next ones.
-MAX_OVER = 100
-
 DEADLINE_EXCEEDED, EXPIRED = "deadline_exceeded", "expired"
 
 
@@ -33,7 +30,6 @@ class Over(NamedTuple):
     """A run with a limit that is over, and since when."""
 
     key: int
-    run_id: str
     limit: Limit
     at: int
 
@@ -46,18 +42,18 @@ class LimitStatements(Statements):
         each = [
             sa.select(
                 runs.c.id,
-                runs.c.run_id,
                 sa.literal_column(f"'{rule.limit}'").label("limit"),
                 rule.at.label("at"),
             )
             .where(*rule.where, rule.at <= bind("now"))
             .order_by(rule.at)
-            .limit(MAX_OVER)
+            .limit(1)
             .subquery()
             for rule in RULES
         ]
         over = sa.union_all(*map(sa.select, each)).subquery("over")
-        self.find_over = Statement(sa.select(over).order_by(over.c.at, over.c.id), "now")
+        first = sa.select(over).order_by(over.c.at, over.c.id).limit(1)
+        self.find_over = Statement(first, "now")
         self.any_over = Statement(sa.select(is_any_over()), "now")
         self.set_error = Statement(
             sa.update(runs).values(error=bind("error")).where(runs.c.id == bind("run_key")),
@@ -78,24 +74,22 @@ class TimeLimits:
         return bool(self._sql.any_over(tx, tx.now).fetchone()[0])
 
     def enforce(self, tx: StoreTransaction, changes: Changes) -> int:
-        """End runs whose limits are over; returns how many."""
-        found = self._over(tx)
-        if not found:
-            return 0
-        keys = list(found)[:MAX_OVER]
-        self._graphs.lock_runs(tx, keys, to_end=True)
-        still = self._over(tx)
-        over = [still[key] for key in keys if key in still]
-        for run in over:
-            self._end(tx, changes, run)
-        return len(over)
+        """End the run whose limit was over first; returns 0 if there is none, else 1.
 
-    def _over(self, tx: StoreTransaction) -> dict[int, Over]:
-        """The runs whose limits are over, by key, with the first limit that was."""
-        found: dict[int, Over] = {}
-        for key, run_id, limit, at in self._sql.find_over(tx, tx.now).fetchall():
-            found.setdefault(key, Over(key, run_id, Limit(limit), at))
-        return found
+        One at a time: the runs below it are locked after it, and for several runs at once that
+        would not be in the order of keys.
+        """
+        found = self._first_over(tx)
+        if found is None:
+            return 0
+        self._graphs.lock_runs(tx, [found.key], to_end=True)
+        if self._first_over(tx) == found:  # else others ended it meanwhile, or paused it
+            self._end(tx, changes, found)
+        return 1
+
+    def _first_over(self, tx: StoreTransaction) -> Over | None:
+        row = self._sql.find_over(tx, tx.now).fetchone()
+        return None if row is None else Over(row[0], Limit(row[1]), row[2])
 
     def _end(self, tx: StoreTransaction, changes: Changes, run: Over) -> None:
         at = to_text(run.at)

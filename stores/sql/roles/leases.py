@@ -12,7 +12,6 @@ from stepwell.stores.sql.connection.statements import StoreTransaction
 from stepwell.stores.sql.exchange.changes import Changes
 from stepwell.stores.sql.exchange.leases import MAX_WOKEN
 from stepwell.stores.sql.exchange.parts import Parts
-from stepwell.stores.sql.exchange.time_limits import MAX_OVER
 from stepwell.stores.sql.roles.writer import Writer
 
 
@@ -77,11 +76,10 @@ class LeaseKeeping:
         with self._db.read() as tx:
             if not self._limits.is_any_over(tx):
                 return 0
-        ended = over = MAX_OVER
-        while over == MAX_OVER:
-            over = self._writer.act(self._limits.enforce, Write.ENFORCE_LIMITS)
-            ended += over
-        return ended - MAX_OVER
+        ended = 0
+        while self._writer.act(self._limits.enforce, Write.ENFORCE_LIMITS):
+            ended += 1
+        return ended
 
     def next_due(self, after: int) -> int | None:
         return self._db.ask(lambda tx: self._leases.next_due(tx, after))

@@ -385,20 +385,21 @@ FROM runs
 WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= ?)) AS anon_1;
 
 -- LimitStatements.find_over(now)
-SELECT over.id, over.run_id, over."limit", over.at
-FROM (SELECT anon_1.id AS id, anon_1.run_id AS run_id, anon_1."limit" AS "limit", anon_1.at AS at
-FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'timeout' AS "limit", coalesce(runs.timeout_from, runs.started_at) + runs.timeout AS at
+SELECT over.id, over."limit", over.at
+FROM (SELECT anon_1.id AS id, anon_1."limit" AS "limit", anon_1.at AS at
+FROM (SELECT runs.id AS id, 'timeout' AS "limit", coalesce(runs.timeout_from, runs.started_at) + runs.timeout AS at
 FROM runs
 WHERE runs.timeout IS NOT NULL AND runs.status = 'running' AND coalesce(runs.timeout_from, runs.started_at) + runs.timeout <= ? ORDER BY coalesce(runs.timeout_from, runs.started_at) + runs.timeout
- LIMIT 100 OFFSET 0) AS anon_1 UNION ALL SELECT anon_2.id AS id, anon_2.run_id AS run_id, anon_2."limit" AS "limit", anon_2.at AS at
-FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'deadline' AS "limit", runs.deadline AS at
+ LIMIT 1 OFFSET 0) AS anon_1 UNION ALL SELECT anon_2.id AS id, anon_2."limit" AS "limit", anon_2.at AS at
+FROM (SELECT runs.id AS id, 'deadline' AS "limit", runs.deadline AS at
 FROM runs
 WHERE runs.deadline IS NOT NULL AND runs.ended_at IS NULL AND runs.deadline <= ? ORDER BY runs.deadline
- LIMIT 100 OFFSET 0) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3.run_id AS run_id, anon_3."limit" AS "limit", anon_3.at AS at
-FROM (SELECT runs.id AS id, runs.run_id AS run_id, 'start_by' AS "limit", runs.start_by AS at
+ LIMIT 1 OFFSET 0) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3."limit" AS "limit", anon_3.at AS at
+FROM (SELECT runs.id AS id, 'start_by' AS "limit", runs.start_by AS at
 FROM runs
 WHERE runs.start_by IS NOT NULL AND runs.started_at IS NULL AND runs.ended_at IS NULL AND runs.start_by <= ? ORDER BY runs.start_by
- LIMIT 100 OFFSET 0) AS anon_3) AS over ORDER BY over.at, over.id;
+ LIMIT 1 OFFSET 0) AS anon_3) AS over ORDER BY over.at, over.id
+ LIMIT 1 OFFSET 0;
 
 -- LimitStatements.set_error(error, run_key)
 UPDATE runs SET error=? WHERE runs.id = ?;
