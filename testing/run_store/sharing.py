@@ -47,7 +47,7 @@ class ThreadTests(RunStoreCase):
     """One store object, many threads."""
 
     def test_many_threads_create_runs_and_one_of_them_in_conflict(self, bench: Bench) -> None:
-        bench.create(new_step("a"), id="run-7", name="first")
+        bench.create(new_step("a"), id="run-7", name="first", input="other")
 
         results = at_once(
             THREADS, lambda n: bench.create(new_step("a"), new_step("b", "a"), id=f"run-{n}")

@@ -171,7 +171,7 @@ def test_a_run_that_cannot_be_stored_leaves_an_idle_worker_as_it_was(runtime: Ru
     # when, then
     for _ in range(5):
         with pytest.raises(Conflict, match="'taken'"):
-            runtime.start_run("shop", 1, run_id="taken")
+            runtime.start_run("shop", 2, run_id="taken")
     assert runtime.start_run("shop", 1).wait(60).status is RunStatus.SUCCEEDED
 
 
