@@ -55,10 +55,13 @@ class StandardDuties:
         self._workload.release_surplus()
         reach(Point.BEFORE_RENEWAL)
         lease = int(self._settings.lease * 1e6)
-        lost = self._link.store.renew(self._worker_id, self._workload.steps(), lease)
-        self._link.renewed(before)
+        steps = self._workload.steps()
+        lost = self._link.store.renew(self._worker_id, steps, lease)
+        # With nothing to renew nothing was written, which does not show that trouble is over.
+        if steps or not self._link.pause:
+            self._link.renewed(before)
         reach(Point.AFTER_RENEWAL)
-        if not self._workload.unsettled:  # which may need more room on the disk than this did
+        if steps and not self._workload.unsettled:  # which may need more room on the disk than this did
             self._link.reached()
         for each in lost:
             execution = self._workload.in_flight.holder(each.step)

@@ -208,7 +208,8 @@ class Audit:
             yield f"{where} counted {move.attempts} attempts"
         if not move.worker:
             yield f"{where} by no worker"
-        if move.due > self._now:
+        # One that is handed on becomes ready as it is claimed: its time was no time before.
+        if move.before is not StepStatus.PENDING and move.due > self._now:
             yield f"{where} {(move.due - self._now) / 1e6:g} s before it was due"
         for needed, condition in step.needs.items():
             target = self._steps[needed]

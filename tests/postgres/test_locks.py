@@ -112,7 +112,7 @@ def test_a_claim_does_not_wait_for_a_run_that_is_being_paused(
     # given: a run that was never begun, in the middle of being paused
     stores[0].create_run(new_run("top", new_step("a")))
     with held(
-        *(stores[1]._holds._sql, "set_run"),
+        *(stores[1]._holds._sql, "pause"),
         after=True,
         works=lambda: stores[1].pause_run("top", OPERATOR),
     ) as paused:

@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
+from stepwell.stores.sql.schema.migrations import LATEST
 from tests.conftest import url_of
 from tests.postgres.server import OwnServer, ask
 
@@ -196,10 +197,11 @@ def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
     said = [each.stdout.rpartition(": ")[2] for each in done]
     # Each migration is a transaction of its own, so two of them may have shared the work.
     applied = [line.removeprefix("applied ") for line in said if line != "is up to date\n"]
-    assert sorted(re.findall(r"\w+", "".join(applied))) == ["0001", "0002", "0003"]
+    numbers = [f"{number:04}" for number in range(1, LATEST + 1)]
+    assert sorted(re.findall(r"\w+", "".join(applied))) == numbers
     checked = stepwell(empty, "db", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema 3 of 3\n")
+    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema {LATEST} of {LATEST}\n")
 
 
 def test_the_printed_script_makes_the_same_schema(empty: str) -> None:

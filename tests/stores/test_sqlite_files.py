@@ -267,7 +267,7 @@ try:
     store.create_run(new_run("huge", new_step("a"), input="x" * 1_000_000))
 except StoreError as error:
     print(error)
-print(store.run_status("huge"), store.create_run(new_run("second", new_step("a"))).id)
+print(store.run_status("huge"), store.create_run(new_run("second", new_step("a"))).run.id)
 store.close()
 """
 
