@@ -201,7 +201,9 @@ def test_five_upgrades_at_once_make_one_schema(empty: str) -> None:
     assert sorted(re.findall(r"\w+", "".join(applied))) == numbers
     checked = stepwell(empty, "db", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.endswith("/stepwell_empty?host=" + socket_of(empty) + ": schema {LATEST} of {LATEST}\n")
+    assert checked.stdout.endswith(
+        "/stepwell_empty?host=" + socket_of(empty) + f": schema {LATEST} of {LATEST}\n"
+    )
 
 
 def test_the_printed_script_makes_the_same_schema(empty: str) -> None:

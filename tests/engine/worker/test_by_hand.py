@@ -79,6 +79,22 @@ class TestByHand:
         assert shop.statuses() == [("running", 1)]
         assert shop.store.next_due(shop.clock.micros()) == shop.clock.micros() + 30_000_000
 
+    def test_an_impatient_one_without_steps_gives_up_when_it_can_claim_none(
+        self, package: Package
+    ) -> None:
+        # given: claims fail, as on a disk that is full, and there is nothing to renew
+        shop = Shop(package, lease=1)
+        shop.start(["ok"])
+        shop.store.fails, shop.store.down = {"exchange"}, 1_000
+        shop.store.on_failure = lambda: shop.clock.advance(0.1)
+
+        # when
+        with pytest.raises(StoreError, match="the disk is gone"):
+            shop.worker.run(until=lambda: len(shop.store.failed) > 50)
+
+        # then: about as long as it would keep a step
+        assert 9 <= len(shop.store.failed) <= 11
+
     def test_stops_its_steps_before_a_lease_that_it_cannot_renew_lapses(
         self, package: Package
     ) -> None:
