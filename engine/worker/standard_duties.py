@@ -61,9 +61,8 @@ class StandardDuties:
         if steps or not self._link.pause:
             self._link.renewed(before)
         reach(Point.AFTER_RENEWAL)
-        if (
-            steps and not self._workload.unsettled
-        ):  # which may need more room on the disk than this did
+        # What is unsettled may need more room on the disk than this did.
+        if steps and not self._workload.unsettled:
             self._link.reached()
         for each in lost:
             execution = self._workload.in_flight.holder(each.step)

@@ -86,6 +86,19 @@ def start_below(run: RunBuilder, number: int) -> None:
 # Each by a runtime, the number of a run and of the call.
 ACTS: dict[str, Callable[[Runtime, int, int], object]] = {
     "start": lambda runtime, run, _: runtime.start_run("busy", run, entrypoint="start"),
+    "start limited": lambda runtime, run, _: runtime.start_run(
+        "busy", run, entrypoint="start", timeout=0.2, start_by=5
+    ),
+    "start keyed": lambda runtime, run, _: runtime.start_run(
+        "busy", run, entrypoint="start", dedup_key=KEYS[run % 4], timeout=0.5
+    ),
+    "replace": lambda runtime, run, call: runtime.start_run(
+        *("busy", call),
+        entrypoint="start",
+        dedup_key=KEYS[run % 4],
+        on_duplicate="replace",
+        delay=0.05 * (call % 4),
+    ),
     "pause": lambda runtime, run, _: runtime.pause_run(a_run(runtime, run)),
     "resume": lambda runtime, run, _: runtime.resume_run(a_run(runtime, run)),
     "cancel": lambda runtime, run, _: runtime.cancel_run(a_run(runtime, run)),
