@@ -25,7 +25,6 @@ class Run:
     `queue` and `priority` are what its steps take that name none. `replaced` counts how often a
     start with the same `dedup_key` gave it a new input before it began. `error` is its first
     failure that nothing handled, with the step it happened in; None until the run has ended.
-    `label` and `colour` are what its author says of it.
     """
 
     id: str
@@ -56,8 +55,6 @@ class Run:
     timeout: timedelta | None = None
     deadline: datetime | None = None
     error: Failure | None = None
-    label: str | None = None
-    colour: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _RUN = (
     .scalar_subquery(),
     *(runs.c.queue, runs.c.priority, runs.c.partition_key, runs.c.version, runs.c.summary),
     *(runs.c.dedup_key, runs.c.dedup_for, runs.c.replaced, runs.c.start_at, runs.c.start_by),
-    *(runs.c.timeout, runs.c.deadline, runs.c.error, runs.c.label, runs.c.colour),
+    *(runs.c.timeout, runs.c.deadline, runs.c.error),
     *(_failed_step(_failed.c.step_id), _failed_step(_failed.c.error)),
 )
 _STEP = (

@@ -33,7 +33,7 @@ def run_of(row: Sequence[Any]) -> Run:
     """As `ports.Runs.run` tells it."""
     # fmt: off
     (run_id, package, entrypoint, name, status, text, metadata, tags, total, open_,
-     created, started, ended, parent_run, parent_step, *options, error, label, colour,
+     created, started, ended, parent_run, parent_step, *options, error,
      failed_step, step_error) = row
     # fmt: on
     return Run(
@@ -53,8 +53,6 @@ def run_of(row: Sequence[Any]) -> Run:
         parent_run=parent_run,
         parent_step=parent_step,
         error=_run_error(error, failed_step, step_error),
-        label=label,
-        colour=colour,
         **_options_of(*options),
     )
 

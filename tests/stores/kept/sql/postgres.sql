@@ -963,7 +963,7 @@ SELECT runs.run_id, runs.package, runs.entrypoint, runs.name, runs.status, runs.
 FROM runs AS parent_run
 WHERE parent_run.id = runs.parent_run) AS anon_1, (SELECT parent_step.step_id
 FROM steps AS parent_step
-WHERE parent_step.id = runs.parent_step) AS anon_2, runs.queue, runs.priority, runs.partition_key, runs.version, runs.summary, runs.dedup_key, runs.dedup_for, runs.replaced, runs.start_at, runs.start_by, runs.timeout, runs.deadline, runs.error, runs.label, runs.colour, (SELECT failed_step.step_id
+WHERE parent_step.id = runs.parent_step) AS anon_2, runs.queue, runs.priority, runs.partition_key, runs.version, runs.summary, runs.dedup_key, runs.dedup_for, runs.replaced, runs.start_at, runs.start_by, runs.timeout, runs.deadline, runs.error, (SELECT failed_step.step_id
 FROM steps AS failed_step
 WHERE failed_step.id = runs.error_step) AS anon_3, (SELECT failed_step.error
 FROM steps AS failed_step
